@@ -1,0 +1,40 @@
+import type { Attempt, MembershipChange, RuleChange, RegistryStateChange } from "../../runtime/telemetry/events.ts";
+import type { RpcCode } from "../../runtime/call/status.ts";
+import type { EndRecord, GapRecord, ProcessRecord, RunRecord, StepRecord } from "./record.ts";
+
+/** A run as checks, fault effects and reports read it, whether it was just made or read from a file. */
+export interface History {
+  readonly run: RunRecord;
+  /** Logical calls in the order in which they began. Times in microseconds since the start of the load. */
+  readonly calls: readonly CallRecord[];
+  readonly steps: readonly StepRecord[];
+  readonly processes: readonly ProcessRecord[];
+  readonly memberships: readonly (MembershipChange & { readonly node: string })[];
+  readonly rules: readonly (RuleChange & { readonly node: string })[];
+  readonly registryStates: readonly (RegistryStateChange & { readonly node: string })[];
+  readonly gaps: readonly GapRecord[];
+  /** Planned calls by consumer node. */
+  readonly planned: ReadonlyMap<string, number>;
+  /** Scheduling lag of nodes and of the harness ("harness"). */
+  readonly lags: readonly { readonly node: string; readonly atUs: number; readonly maxUs: number }[];
+  /** Undefined when the file was cut off. */
+  readonly end: EndRecord | undefined;
+}
+
+/** One logical call, its beginning and its end put together. */
+export interface CallRecord {
+  /** Who called. */
+  readonly node: string;
+  readonly call: number;
+  readonly service: string;
+  readonly method: string;
+  readonly dueUs: number;
+  readonly beginUs: number;
+  /** -1: no end was recorded; the outcome is unknown. */
+  endUs: number;
+  code: RpcCode | undefined;
+  message: string | undefined;
+  attempts: readonly Attempt[];
+  readonly key: string | undefined;
+  readonly tag: string | undefined;
+}

@@ -1,0 +1,91 @@
+import type { RuntimeEvent } from "../../runtime/telemetry/events.ts";
+import type { NodePlan, StepPlan } from "../scenario/plan.ts";
+
+/** The version of the record format. docs/history.md describes it. */
+export const historyVersion = 1;
+
+/**
+ * One line of a history: everything that happened in a run, in one format whatever world it ran in. Times (`atUs` and all
+ * others) are microseconds since the start of the load; what came before is negative.
+ */
+export type HistoryRecord =
+  | RunRecord
+  | NodeRecord
+  | StepRecord
+  | ProcessRecord
+  | GapRecord
+  | LoadRecord
+  | HarnessLagRecord
+  | EndRecord;
+
+/** The first line. */
+export interface RunRecord {
+  readonly type: "run";
+  readonly version: typeof historyVersion;
+  readonly scenario: string;
+  readonly scenarioHash: string;
+  readonly world: string;
+  readonly seed: number;
+  readonly flyball: string;
+  readonly node: string;
+  /** The fleet: what a reader needs to know of each node. */
+  readonly nodes: readonly Pick<NodePlan, "id" | "service" | "program" | "tag" | "weight">[];
+  readonly durationUs: number;
+}
+
+/** Something that a node reported. */
+export interface NodeRecord {
+  readonly type: "event";
+  readonly node: string;
+  readonly event: RuntimeEvent;
+}
+
+/** A step of the timeline: applied, and for a fault lifted. `error` when it couldn't be. */
+export interface StepRecord {
+  readonly type: "step";
+  readonly atUs: number;
+  readonly index: number;
+  readonly what: StepPlan["what"];
+  readonly phase: "apply" | "applied" | "lift" | "lifted" | "failed";
+  readonly error?: string;
+}
+
+/** A node process came up, or went down, as the harness saw it. */
+export interface ProcessRecord {
+  readonly type: "process";
+  readonly atUs: number;
+  readonly node: string;
+  readonly state: "ready" | "killed" | "paused" | "resumed" | "stopped" | "exited";
+}
+
+/** Records of this node may be missing between the two moments: it was killed before it could send its last batch. */
+export interface GapRecord {
+  readonly type: "gap";
+  readonly node: string;
+  readonly fromUs: number;
+  readonly toUs: number;
+}
+
+/** What the load plan wanted of a node. */
+export interface LoadRecord {
+  readonly type: "load";
+  readonly node: string;
+  readonly planned: number;
+}
+
+/** How late the harness's own timers ran. */
+export interface HarnessLagRecord {
+  readonly type: "harness.lag";
+  readonly atUs: number;
+  readonly maxUs: number;
+}
+
+/** The last line; without it the run was cut off. */
+export interface EndRecord {
+  readonly type: "end";
+  readonly atUs: number;
+  readonly outcome: "complete" | "interrupted" | "error";
+  /** `sim`: the digest over every event. */
+  readonly digest?: string;
+  readonly error?: string;
+}

@@ -1,0 +1,70 @@
+import type { CheckSpec, FaultSpec, Scenario } from "./schema.ts";
+
+/** The worlds that a scenario can run in. */
+export type WorldName = "sim" | "local";
+
+/** A scenario resolved for one world and one seed: every node, every due time, every moment as a number. */
+export interface Plan {
+  readonly scenario: Scenario;
+  readonly world: WorldName;
+  readonly seed: number;
+  /** Of the scenario's value, with every `--set` applied. */
+  readonly scenarioHash: string;
+  readonly nodes: readonly NodePlan[];
+  /** Documents to publish before the fleet gets ready. */
+  readonly rules: readonly { readonly key: string; readonly content: string }[];
+  readonly drives: readonly DrivePlan[];
+  /** In the order of `atUs`. */
+  readonly timeline: readonly StepPlan[];
+  readonly checks: readonly CheckPlan[];
+  /** Length of the load. */
+  readonly durationUs: number;
+  /** How long calls may go on after the last one was due. */
+  readonly drainUs: number;
+}
+
+export interface NodePlan {
+  /** "orders/0", "registry/0", "config-center/0" */
+  readonly id: string;
+  readonly service: string;
+  readonly program: "provider" | "consumer" | "registry" | "config-center";
+  /** The program's configuration; addresses of the infrastructure are filled in by the world. */
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly tag: string | undefined;
+  readonly weight: number;
+}
+
+/** The calls that one consumer node makes, as microseconds after the start of the load. */
+export interface DrivePlan {
+  readonly node: string;
+  readonly dueUs: readonly number[];
+}
+
+export interface StepPlan {
+  readonly atUs: number;
+  /** Numbers the steps: "2" names this one in records and checks. */
+  readonly index: number;
+  readonly what:
+    | { readonly kind: "fault"; readonly fault: FaultSpec; readonly forUs: number | undefined; readonly nodes: readonly string[]; readonly links: readonly LinkPlan[] }
+    | { readonly kind: "stop" | "restart"; readonly nodes: readonly string[] }
+    | { readonly kind: "publish"; readonly key: string; readonly content: string | undefined };
+}
+
+/** One direction-less pair: connections that `from` makes to `to`. */
+export interface LinkPlan {
+  readonly from: string;
+  readonly to: string;
+}
+
+export interface CheckPlan {
+  readonly check: CheckSpec;
+  /** "orders success rate ≥ 99%": unique within a scenario. */
+  readonly name: string;
+  readonly phase: "safety" | "recovery";
+  /** Trials that the load will give it, by expectation. */
+  readonly expectedTrials: number;
+  /** The largest probability of a false alarm; null for a timing check in real time. */
+  readonly falseAlarm: number | null;
+  /** "95%": for people. */
+  readonly detects: string;
+}

@@ -1,0 +1,238 @@
+import { z } from "zod";
+
+/** Text that exists in both of the project's languages. */
+const bilingual = z.strictObject({ en: z.string().min(1), zh: z.string().min(1) });
+
+/** "250us", "20ms", "1.5s", "2m": a number and its unit. */
+const duration = z.string().regex(/^\d+(\.\d+)?(us|ms|s|m)$/, { error: 'a duration such as "250ms", "3s" or "2m"' });
+
+/** "99%" or 0.99. */
+const fraction = z.union([
+  z.number().min(0).max(1),
+  z.string().regex(/^(100(\.0+)?|\d{1,2}(\.\d+)?)%$/, { error: 'a share such as "99%" or 0.99' }),
+]);
+
+/** "80/s" */
+const rate = z.string().regex(/^\d+(\.\d+)?\/(s|m)$/, { error: 'a rate such as "80/s"' });
+
+/** "3s..5s": from the first moment (included) to the second (excluded), counted from the start of the load. */
+const window = z.string().regex(/^\d+(\.\d+)?(us|ms|s|m)\.\.\d+(\.\d+)?(us|ms|s|m)$/, {
+  error: 'a window such as "3s..5s"',
+});
+
+const distribution = z.union([
+  duration,
+  z.strictObject({ constant: duration }),
+  z.strictObject({ uniform: z.strictObject({ from: duration, to: duration }) }),
+  z.strictObject({ normal: z.strictObject({ mean: duration, sd: duration }) }),
+  z.strictObject({ exponential: z.strictObject({ mean: duration }) }),
+  z.strictObject({ pareto: z.strictObject({ min: duration, shape: z.number().positive() }) }),
+]);
+
+const name = z.string().regex(/^[a-z][a-z0-9-]*$/, { error: "lower-case letters, digits and dashes" });
+
+/** How a node calls a service. */
+const calls = z.strictObject({
+  service: name,
+  timeout: duration.optional(),
+  attemptTimeout: duration.optional(),
+  retries: z.int().min(0).max(100).optional(),
+  retryOn: z.array(z.string()).optional(),
+  cluster: z.string().optional(),
+  balancer: z.string().optional(),
+});
+
+const work = {
+  serviceTime: distribution.optional(),
+  errorRate: fraction.optional(),
+  /** Calls worked on at a time; the others wait. Default: no limit. */
+  capacity: z.int().min(1).optional(),
+  /** Calls that may wait; one more is refused RESOURCE_EXHAUSTED. */
+  queueMax: z.int().min(0).optional(),
+  weight: z.int().min(0).optional(),
+};
+
+const provider = z.strictObject({
+  program: z.literal("provider"),
+  instances: z.int().min(1).optional(),
+  /** Instances that differ, in this order: "orders/0", … run on through the groups. */
+  groups: z
+    .array(z.strictObject({ instances: z.int().min(1), tag: z.string().optional(), ...work }))
+    .optional(),
+  tag: z.string().optional(),
+  ...work,
+  /** A service that each call calls in turn before it is answered. */
+  calls: calls.optional(),
+});
+
+const consumer = z.strictObject({
+  program: z.literal("consumer"),
+  instances: z.int().min(1),
+  calls,
+  /** Each call carries a value of this metadata key, drawn from `count` of them. */
+  key: z.strictObject({ name: z.string().min(1), count: z.int().min(1) }).optional(),
+  /** The request tag of every call. */
+  tag: z.string().optional(),
+});
+
+const load = z.strictObject({
+  on: name,
+  arrivals: z.enum(["constant", "poisson"]),
+  /** Calls for the service's instances together: one rate, or legs one after the other. */
+  legs: z
+    .array(
+      z.strictObject({
+        rate,
+        /** A ramp ends at this rate; absent means steady. */
+        to: rate.optional(),
+        for: duration,
+      }),
+    )
+    .min(1),
+});
+
+/** Nodes: "orders/1", "orders" (every instance), "registry". */
+const target = z.string().regex(/^[a-z][a-z0-9-]*(\/\d+)?$/, { error: 'a node such as "orders/1", or all of "orders"' });
+const link = z.strictObject({ from: target, to: target });
+const forHowLong = { for: duration.optional() };
+
+/** Without `for` a fault lasts until the end of the run. */
+const fault = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("kill"), target, ...forHowLong }),
+  z.strictObject({ kind: z.literal("pause"), target, ...forHowLong }),
+  z.strictObject({ kind: z.literal("slow"), target, factor: z.number().min(1), ...forHowLong }),
+  z.strictObject({
+    kind: z.literal("latency"),
+    link,
+    add: duration,
+    jitter: duration.optional(),
+    distribution: z.enum(["uniform", "normal", "exponential", "pareto"]).optional(),
+    ...forHowLong,
+  }),
+  z.strictObject({ kind: z.literal("bandwidth"), link, bytesPerSecond: z.int().min(1), ...forHowLong }),
+  z.strictObject({ kind: z.literal("loss"), link, probability: fraction, ...forHowLong }),
+  z.strictObject({
+    kind: z.literal("partition"),
+    link,
+    /** Which bytes are lost: those sent by `from` ("forward"), those sent to it ("backward"), or both. */
+    direction: z.enum(["both", "forward", "backward"]).optional(),
+    ...forHowLong,
+  }),
+  z.strictObject({ kind: z.literal("blackhole"), link, ...forHowLong }),
+  z.strictObject({ kind: z.literal("reset"), link }),
+  z.strictObject({ kind: z.literal("slow-close"), link, delay: duration, ...forHowLong }),
+  z.strictObject({ kind: z.literal("refuse"), link, ...forHowLong }),
+]);
+
+const action = z.discriminatedUnion("kind", [
+  /** Deregisters, drains, ends. */
+  z.strictObject({ kind: z.literal("stop"), target }),
+  /** Starts a stopped or killed node again; a running one is stopped gracefully first. */
+  z.strictObject({ kind: z.literal("restart"), target }),
+  /** Puts a rule document into the config centre (group "dubbo"); without content it is deleted. */
+  z.strictObject({ kind: z.literal("publish"), key: z.string().min(1), content: z.string().optional() }),
+]);
+
+const step = z.union([
+  z.strictObject({ at: duration, fault }),
+  z.strictObject({ at: duration, action }),
+]);
+
+const phase = z.enum(["safety", "recovery"]);
+const when = { during: window.optional(), outside: window.optional(), phase: phase.optional() };
+
+const check = z.discriminatedUnion("check", [
+  /** Calls that ended OK, of all calls. */
+  z.strictObject({ check: z.literal("success-rate"), service: name, atLeast: fraction, detects: fraction, ...when }),
+  /** First attempts by instance or by tag, against expected shares. */
+  z.strictObject({
+    check: z.literal("share"),
+    service: name,
+    by: z.enum(["instance", "tag"]),
+    /** Expected shares by id or tag (an instance without a tag counts as "-"); they are scaled to sum 1. */
+    expected: z.record(z.string(), z.number().min(0)),
+    /** One cell's share times (or divided by) this factor is found. */
+    detects: z.number().gt(1),
+    /** What counts as an independent trial: each call, or each distinct sticky key. Default "call". */
+    trial: z.enum(["call", "key"]).optional(),
+    ...when,
+  }),
+  /** The calls that are slower than `atMost` are no more than 1 - percentile of all; failed calls count as slow. */
+  z.strictObject({
+    check: z.literal("latency"),
+    service: name,
+    percentile: z.number().gt(0).lt(100),
+    atMost: duration,
+    /** This fraction of calls slower than `atMost` is found. */
+    detects: fraction,
+    ...when,
+  }),
+  /** Attempts per logical call. */
+  z.strictObject({
+    check: z.literal("attempts-per-call"),
+    service: name,
+    atMost: z.number().min(1),
+    detects: z.number().gt(1),
+    ...when,
+  }),
+  /** Once a node is dead for longer than `within`, nobody tries it any more (until it is back). */
+  z.strictObject({ check: z.literal("no-dead-calls"), service: name, within: duration, detects: duration }),
+  /** From `within` after `after` on, in every stretch of `detects`, calls succeed and are fast again. */
+  z.strictObject({
+    check: z.literal("recovery"),
+    service: name,
+    after: duration,
+    within: duration,
+    detects: duration,
+    atLeast: fraction.optional(),
+    percentile: z.number().gt(0).lt(100).optional(),
+    atMost: duration.optional(),
+  }),
+  /** Calls with the same key reach instances of one tag only, while the rules don't change. */
+  z.strictObject({ check: z.literal("stickiness"), service: name, detects: fraction, ...when }),
+  /** No call fails from the moment a node is asked to stop until it is gone and a second longer. */
+  z.strictObject({ check: z.literal("graceful-stop"), service: name, target, detects: fraction }),
+]);
+
+const tolerance = z.strictObject({
+  /** Largest difference between sim's and local's shares. At most and by default 0.03. */
+  share: z.number().gt(0).max(0.03).optional(),
+  /** Largest difference between success rates. At most and by default 0.03. */
+  success: z.number().gt(0).max(0.03).optional(),
+  /** Relative difference of p99. At most and by default 25 % (and at least 20 ms). */
+  p99: z.number().gt(0).max(0.25).optional(),
+  /** Relative difference of recovery times. At most and by default 20 % (and at least 250 ms). */
+  recovery: z.number().gt(0).max(0.2).optional(),
+});
+
+/** A scenario as a plain value: the one description that builders make, files hold, and every world runs. */
+export const scenarioSchema = z.strictObject({
+  version: z.literal(1),
+  name,
+  title: bilingual,
+  /** What a learner should see here, and why it happens. */
+  explanation: bilingual,
+  tags: z.array(z.string()),
+  fleet: z.record(name, z.discriminatedUnion("program", [provider, consumer])),
+  /** Settings of the registry. */
+  registry: z.strictObject({ sessionTimeout: duration.optional() }).optional(),
+  /** Rule documents that are in the config centre before the load begins, by key (group "dubbo"). */
+  rules: z.record(z.string(), z.string()).optional(),
+  load: z.array(load).min(1),
+  timeline: z.array(step),
+  expect: z.array(check).min(1),
+  agreement: tolerance.optional(),
+});
+
+export type Scenario = z.infer<typeof scenarioSchema>;
+export type Bilingual = z.infer<typeof bilingual>;
+export type Distribution = z.infer<typeof distribution>;
+export type CallsSpec = z.infer<typeof calls>;
+export type ProviderSpec = z.infer<typeof provider>;
+export type ConsumerSpec = z.infer<typeof consumer>;
+export type LoadSpec = z.infer<typeof load>;
+export type FaultSpec = z.infer<typeof fault>;
+export type ActionSpec = z.infer<typeof action>;
+export type StepSpec = z.infer<typeof step>;
+export type CheckSpec = z.infer<typeof check>;
+export type Agreement = z.infer<typeof tolerance>;

@@ -1,0 +1,117 @@
+import type { PolicyTables } from "../../runtime/call/client.ts";
+import type { Clock } from "../../runtime/ports/clock.ts";
+import type { RuntimeEvent } from "../../runtime/telemetry/events.ts";
+import type { NodeContext } from "../../services/service.ts";
+import type { Plan, WorldName } from "../scenario/plan.ts";
+
+/**
+ * What a world can do to a fleet. A fault composes primitives, and is supported where they are offered; a plan that needs one
+ * that isn't is refused before anything starts.
+ */
+export type Primitive =
+  | "node.kill"
+  | "node.pause"
+  | "node.stop"
+  | "node.restart"
+  | "node.slow"
+  | "link.latency"
+  | "link.bandwidth"
+  | "link.loss"
+  | "link.cut"
+  | "link.reset"
+  | "link.refuse"
+  | "link.slow-close";
+
+/** A kind of place in which fleets run. */
+export interface World {
+  readonly name: WorldName;
+  readonly primitives: ReadonlySet<Primitive>;
+  /** The host can't run this world now (exit code 3): says what is missing, with a hint. Undefined: all is there. */
+  missing(): Promise<{ readonly message: string; readonly hint: string } | undefined>;
+  /**
+   * Starts every node of the plan and answers when all are ready. On failure, or when `signal` aborts, nothing is left running.
+   * `main` is the run itself: the world calls it with the running fleet and answers what it answers, whatever the world's time.
+   */
+  run<T>(plan: Plan, options: WorldOptions, main: (fleet: RunningFleet) => Promise<T>): Promise<T>;
+}
+
+export interface WorldOptions {
+  /** Hears every node's events, in each node's order. Times are on the world's clock. */
+  readonly onEvents: (node: string, events: readonly RuntimeEvent[]) => void;
+  /** A node's records may be missing between these moments (on the world's clock). */
+  readonly onGap: (node: string, fromUs: number, toUs: number) => void;
+  /** A node's process changed its state without being told to: "exited" is a defect of the node. */
+  readonly onExit: (node: string, message: string) => void;
+  /** Progress of the start-up, for people: "5 of 7 nodes ready". */
+  readonly onProgress: (message: string) => void;
+  readonly signal: AbortSignal;
+  /** `sim` only: replaces policies or ports of nodes. This is how a sabotage is made. */
+  readonly sabotage?: Sabotage | undefined;
+}
+
+/** A defect planted into a fleet: a policy entry or a port replaced, nothing else. */
+export interface Sabotage {
+  readonly policies?: (node: string, policies: PolicyTables) => PolicyTables;
+  readonly ports?: (node: string, context: NodeContext) => NodeContext;
+}
+
+/** A fleet whose nodes are all ready. */
+export interface RunningFleet {
+  /** The world's time. In `sim` it moves only while `main` waits. */
+  readonly clock: Clock;
+  readonly nodes: ReadonlyMap<string, FleetNode>;
+  /** The connections that one node makes to another. */
+  link(from: string, to: string): FleetLink;
+  /** Puts a document into the config centre, from outside of every fault; without content it is deleted. */
+  publish(key: string, content: string | undefined): Promise<void>;
+  /** `sim`: the digest over every event so far. */
+  digest?(): string;
+}
+
+export interface FleetNode {
+  readonly id: string;
+  readonly state: "running" | "paused" | "stopped" | "killed";
+  /** Ends the process at once; its connections break, its memory is lost, its disk stays. */
+  kill(): Promise<void>;
+  /** Freezes the process: its sockets stay open, nothing is answered. */
+  pause(): Promise<void>;
+  resume(): Promise<void>;
+  /** Graceful: deregister, drain, end. Resolves when the process is gone. */
+  stop(): Promise<void>;
+  /** Starts a killed or stopped node again, at the same address. Resolves when it is ready. */
+  restart(): Promise<void>;
+  /** Makes its work take `factor` times as long; 1 is normal. */
+  slow(factor: number): Promise<void>;
+  /** Makes the calls (consumers). Resolves when every call has ended or the node is dead. */
+  drive(drive: { readonly startUs: number; readonly dueUs: readonly number[]; readonly isWarmUp: boolean }): Promise<void>;
+  /** Resolves when everything that the node has recorded so far was delivered; at once for a dead or paused one. */
+  collect(): Promise<void>;
+}
+
+/** Which bytes: those that `from` sends, those that it receives, or both. */
+export type Direction = "forward" | "backward" | "both";
+
+export interface FleetLink {
+  /** Replaces the link's shape; an empty one is a healthy link. */
+  shape(shape: LinkShape): Promise<void>;
+  /** Breaks every connection now (RST). */
+  reset(): Promise<void>;
+}
+
+export interface LinkShape {
+  /** Added to each direction's delay: `addUs`, varied by `jitterUs` after the distribution (uniform ±, normal sd, exponential or pareto mean). */
+  readonly latency?: {
+    readonly addUs: number;
+    readonly jitterUs: number;
+    readonly distribution: "uniform" | "normal" | "exponential" | "pareto";
+  };
+  readonly bandwidthBytesPerSecond?: number;
+  /** Probability that a segment is lost and sent again later. */
+  readonly lossProbability?: number;
+  /** Bytes in this direction don't arrive while this lasts, and do afterwards (as TCP sends them again). */
+  readonly cut?: Direction;
+  /** New connections are refused, existing ones are reset. */
+  readonly isRefusing?: boolean;
+  /** A peer's close is passed on this much later. */
+  readonly slowCloseUs?: number;
+}

@@ -1,0 +1,369 @@
+import type { DescService } from "@bufbuild/protobuf";
+
+import { balancers as builtInBalancers } from "../balancing/table.ts";
+import type { Balancer, BalancerPolicy, Picker } from "../balancing/balancer.ts";
+import type { AttemptOutcome, Attempts, Cluster, ClusterPolicy } from "../cluster/cluster.ts";
+import { clusters as builtInClusters } from "../cluster/table.ts";
+import type { CodecFamily } from "../codec/codec.ts";
+import { protobuf } from "../codec/protobuf.ts";
+import { noOverrides, overrideRules, withOverrides, type OverrideRule } from "../configuration/override.ts";
+import { watchRule, type WatchedRule } from "../configuration/rules.ts";
+import { Directory, type DirectoryOptions } from "../discovery/directory.ts";
+import type { Endpoint } from "../discovery/endpoint.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { ConfigCenter } from "../ports/config-center.ts";
+import type { Disk } from "../ports/disk.ts";
+import type { Random } from "../ports/random.ts";
+import type { Registry } from "../ports/registry.ts";
+import { silent, type Telemetry } from "../ports/telemetry.ts";
+import type { Response, Transport } from "../ports/transport.ts";
+import { chainRoutes } from "../routing/chain.ts";
+import type { Route, RouterPolicy } from "../routing/router.ts";
+import { routers as builtInRouters } from "../routing/table.ts";
+import { CallLog } from "../telemetry/call-log.ts";
+import type { Attempt } from "../telemetry/events.ts";
+import { Call, whileWaiting } from "./call.ts";
+import { chain, type Filter, type Next } from "./filter.ts";
+import { methodsOf, type Method, type Stub, type StubOptions } from "./service.ts";
+import { RpcError, toRpcError, type RpcCode } from "./status.ts";
+import { observedStream } from "./stream.ts";
+
+/** The policies that a client knows, by name. An extension is a new entry; a test's sabotage is a replaced one. */
+export interface PolicyTables {
+  readonly balancers: Readonly<Record<string, BalancerPolicy>>;
+  readonly clusters: Readonly<Record<string, ClusterPolicy>>;
+  /** Every router takes part, in this order. */
+  readonly routers: Readonly<Record<string, RouterPolicy>>;
+  /** Around every call, the first outermost. */
+  readonly clientFilters: readonly Filter[];
+  readonly serverFilters: readonly Filter[];
+}
+
+export const builtInPolicies: PolicyTables = {
+  balancers: builtInBalancers,
+  clusters: builtInClusters,
+  routers: builtInRouters,
+  clientFilters: [],
+  serverFilters: [],
+};
+
+export interface ClientOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly transport: Transport;
+  readonly registry: Registry;
+  /** Without one there are no rules. */
+  readonly configCenter?: ConfigCenter | undefined;
+  /** Keeps the last known instances across restarts. Without one the cache is in memory only. */
+  readonly disk?: Disk | undefined;
+  readonly telemetry?: Telemetry | undefined;
+  /** Shared by all clients of a node, so that call ids are unique in it. */
+  readonly calls?: CallLog | undefined;
+  readonly policies?: PolicyTables | undefined;
+  /** This client's own application name: application-level rules are found by it. */
+  readonly application: string;
+}
+
+/** How a client calls one service. */
+export interface ServiceSettings {
+  /** Time for a logical call with all its attempts, in milliseconds. Default 1000 (Dubbo's). */
+  readonly timeoutMs?: number | undefined;
+  /** Time for each attempt, in milliseconds. Default: as long as the call has left. */
+  readonly attemptTimeoutMs?: number | undefined;
+  /** Attempts after the first. Default 2 (Dubbo's). */
+  readonly retries?: number | undefined;
+  /** Codes that are tried again beside UNAVAILABLE and an attempt's own timeout. Default none. */
+  readonly retryOn?: readonly RpcCode[] | undefined;
+  /** An entry of the table of clusters. Default "failover". */
+  readonly cluster?: string | undefined;
+  /** An entry of the table of balancers. Default "weighted-random". */
+  readonly balancer?: string | undefined;
+  readonly codecs?: CodecFamily | undefined;
+  readonly directory?: DirectoryOptions | undefined;
+}
+
+/** Calls services by name, governed: discovered, routed, balanced, retried. */
+export interface Client {
+  /** The stub of a service; the same name answers the same directory and statistics. */
+  service<S extends DescService>(name: string, schema: S, settings?: ServiceSettings): Stub<S>;
+  /** Resolves when at least one instance of the service is known, or rejects with an `RpcError` UNAVAILABLE after `timeoutMs`. */
+  ready(name: string, timeoutMs: number): Promise<void>;
+  close(): void;
+}
+
+export function createClient(options: ClientOptions): Client {
+  const channels = new Map<string, ServiceChannel>();
+  return {
+    service: (name, schema, settings = {}) => {
+      let channel = channels.get(name);
+      if (channel === undefined) channels.set(name, (channel = new ServiceChannel(name, options, settings)));
+      return stubOf(schema, channel, settings.codecs);
+    },
+    ready: async (name, timeoutMs) => {
+      const channel = channels.get(name);
+      if (channel === undefined) throw new Error(`service("${name}", …) comes before ready("${name}")`);
+      await channel.ready(timeoutMs);
+    },
+    close: () => {
+      for (const channel of channels.values()) channel.close();
+    },
+  };
+}
+
+/** What carries a stub's calls: a governed service, or one address. */
+export interface Channel {
+  start(method: Method<unknown, unknown>, request: unknown, options: StubOptions): Promise<Response>;
+}
+
+/** Typed functions over a channel. */
+export function stubOf<S extends DescService>(schema: S, channel: Channel, codecs: CodecFamily = protobuf): Stub<S> {
+  const stub: Record<string, unknown> = {};
+  for (const [name, method] of methodsOf(schema, codecs)) {
+    stub[name] = async (init: unknown, options: StubOptions = {}) => {
+      const response = await channel.start(method, method.input.create(init), options);
+      return response.kind === "unary" ? response.message : response.messages;
+    };
+  }
+  return stub as Stub<S>;
+}
+
+interface Snapshot {
+  readonly endpoints: readonly Endpoint[];
+  readonly route: Route;
+  readonly pickers: Map<readonly Endpoint[], Picker>;
+}
+
+/** The way to one service: its directory, its rules, its policies. */
+class ServiceChannel implements Channel {
+  readonly service: string;
+  readonly clock: Clock;
+  readonly transport: Transport;
+  readonly attemptTimeoutUs: number | undefined;
+  readonly #timeoutUs: number;
+  readonly #calls: CallLog;
+  readonly #directory: Directory;
+  readonly #rules: WatchedRule<unknown>[] = [];
+  readonly #overrides: WatchedRule<OverrideRule> | undefined;
+  readonly #routers: { readonly policy: RouterPolicy; readonly rules: readonly WatchedRule<unknown>[] }[] = [];
+  readonly #balancer: Balancer;
+  readonly #invoke: Next;
+  /** Rebuilt on demand after the instances or a rule changed. */
+  #snapshot: Snapshot | undefined;
+  #stickyKey: string | undefined;
+
+  constructor(service: string, options: ClientOptions, settings: ServiceSettings) {
+    const { clock, random, transport, configCenter } = options;
+    const telemetry = options.telemetry ?? silent;
+    const policies = options.policies ?? builtInPolicies;
+    this.service = service;
+    this.clock = clock;
+    this.transport = transport;
+    this.#timeoutUs = (settings.timeoutMs ?? 1000) * 1000;
+    this.attemptTimeoutUs = settings.attemptTimeoutMs === undefined ? undefined : settings.attemptTimeoutMs * 1000;
+    this.#calls = options.calls ?? new CallLog({ clock, telemetry });
+
+    const own = random.fork(`call ${service}`);
+    this.#balancer = entry(policies.balancers, "balancer", settings.balancer ?? "weighted-random")({
+      random: own.fork("balancer"),
+    });
+    const cluster: Cluster = entry(policies.clusters, "cluster", settings.cluster ?? "failover")(
+      { retries: settings.retries ?? 2, retryOn: settings.retryOn ?? [] },
+      { clock, random: own.fork("cluster") },
+    );
+    this.#invoke = chain(policies.clientFilters, (call, request) => cluster((call as LogicalCall).attempts(request)));
+
+    const outdated = (): void => {
+      this.#snapshot = undefined;
+    };
+    this.#directory = new Directory({
+      ...options,
+      telemetry,
+      service,
+      options: settings.directory ?? {},
+      onChange: outdated,
+    });
+    const target = { service, application: options.application };
+    if (configCenter !== undefined) {
+      const ports = { configCenter, telemetry, clock };
+      this.#overrides = watchRule(overrideRules, overrideRules.keys(target)[0]!, ports, outdated);
+      this.#rules.push(this.#overrides as WatchedRule<unknown>);
+      for (const policy of Object.values(policies.routers)) {
+        const rules = policy.keys(target).map((key) => watchRule(policy, key, ports, outdated));
+        this.#rules.push(...rules);
+        this.#routers.push({ policy, rules });
+      }
+    }
+  }
+
+  async ready(timeoutMs: number): Promise<void> {
+    await this.#directory.ready(timeoutMs * 1000);
+    await Promise.all(this.#rules.map((rule) => rule.known));
+  }
+
+  async start(method: Method<unknown, unknown>, request: unknown, options: StubOptions): Promise<Response> {
+    const call = new LogicalCall(this, method, options, this.#calls.next(), this.#timeoutUs);
+    const snapshot = this.snapshot();
+    const key = this.#stickyKey === undefined ? undefined : call.metadata.get(this.#stickyKey);
+    this.#calls.begin(call, { dueUs: options.dueUs, key });
+    try {
+      const response = await whileWaiting(call, this.#invoke(call, request));
+      if (response.kind === "unary") this.#ended(call);
+      else return { kind: "stream", messages: observedStream(response.messages, (error) => this.#ended(call, error)) };
+      return response;
+    } catch (thrown) {
+      const error = toRpcError(thrown);
+      this.#ended(call, error);
+      throw error;
+    }
+  }
+
+  /** The live picture: instances with their weights, the route through the rules, and a picker for each subset met so far. */
+  snapshot(): Snapshot {
+    if (this.#snapshot !== undefined) return this.#snapshot;
+    const endpoints = withOverrides(this.#directory.endpoints, this.#overrides?.current ?? noOverrides);
+    const compiled = this.#routers.map(({ policy, rules }) => ({
+      policy,
+      rules: rules.map((rule) => rule.current).filter((rule) => rule !== undefined),
+    }));
+    this.#stickyKey = compiled
+      .flatMap(({ policy, rules }) => rules.map((rule) => policy.stickyKey?.(rule)))
+      .find((key) => key !== undefined);
+    this.#snapshot = { endpoints, route: chainRoutes(compiled, endpoints), pickers: new Map() };
+    return this.#snapshot;
+  }
+
+  pick(call: Call, tried: readonly Endpoint[]): Endpoint | undefined {
+    const snapshot = this.snapshot();
+    const candidates = snapshot.route(call);
+    if (tried.length > 0) {
+      const untried = candidates.filter((endpoint) => !tried.some(({ key }) => key === endpoint.key));
+      if (untried.length > 0) return this.#balancer(untried).pick(call);
+    }
+    let picker = snapshot.pickers.get(candidates);
+    if (picker === undefined) snapshot.pickers.set(candidates, (picker = this.#balancer(candidates)));
+    return picker.pick(call);
+  }
+
+  noInstance(call: Call): RpcError {
+    const known = this.#directory.endpoints.length;
+    const left = this.snapshot().route(call).length;
+    if (known === 0)
+      return new RpcError(`no instance of ${this.service} is known`, {
+        code: "UNAVAILABLE",
+        hint: "is a provider running, and registered at the same registry?",
+      });
+    return new RpcError(
+      left === 0
+        ? `the rules leave none of ${known} instances of ${this.service} for this call`
+        : `all ${left} instances of ${this.service} have weight 0`,
+      { code: "UNAVAILABLE", hint: "look at the rule documents of this service" },
+    );
+  }
+
+  close(): void {
+    this.#directory.close();
+    for (const rule of this.#rules) rule.close();
+  }
+
+  #ended(call: LogicalCall, error?: RpcError): void {
+    call.end();
+    this.#calls.end(call, call.records, error);
+  }
+}
+
+/** A logical call: what the user asked for, and the attempts that were made for it. */
+class LogicalCall extends Call {
+  readonly records: Attempt[] = [];
+  readonly #channel: ServiceChannel;
+  readonly #method: Method<unknown, unknown>;
+
+  constructor(
+    channel: ServiceChannel,
+    method: Method<unknown, unknown>,
+    options: StubOptions,
+    id: number,
+    timeoutUs: number,
+  ) {
+    super({
+      clock: channel.clock,
+      service: channel.service,
+      method: method.path,
+      metadata: options.metadata,
+      timeoutUs: options.timeoutMs === undefined ? timeoutUs : options.timeoutMs * 1000,
+      parent: options.parent,
+      id,
+    });
+    this.#channel = channel;
+    this.#method = method;
+  }
+
+  attempts(request: unknown): Attempts {
+    return {
+      call: this,
+      pick: (tried) => this.#channel.pick(this, tried),
+      send: (endpoint) => this.#send(endpoint, request),
+      noInstance: () => this.#channel.noInstance(this),
+    };
+  }
+
+  #send(endpoint: Endpoint, request: unknown): Promise<AttemptOutcome> {
+    const { clock, transport, attemptTimeoutUs } = this.#channel;
+    const attempt = new Call({
+      clock,
+      service: this.service,
+      method: this.method,
+      metadata: this.metadata,
+      timeoutUs: attemptTimeoutUs,
+      parent: this,
+    });
+    const record = { instance: endpoint.id, beginUs: clock.nowUs(), endUs: -1, code: "OK" as RpcCode };
+    this.records.push(record);
+    endpoint.stats.inFlight++;
+
+    return new Promise((resolve) => {
+      let isOpen = true;
+      const settle = (error: RpcError | undefined): void => {
+        if (!isOpen) return;
+        isOpen = false;
+        record.endUs = clock.nowUs();
+        record.code = error?.code ?? "OK";
+        endpoint.stats.inFlight--;
+        if (error === undefined) endpoint.stats.succeeded++;
+        else endpoint.stats.failed++;
+        attempt.end();
+      };
+      const fail = (thrown: unknown): void => {
+        const error = attempt.reason ?? toRpcError(thrown);
+        const isOwnTimeout = !this.isCancelled && error.code === "DEADLINE_EXCEEDED" && isNearlyOver(attempt);
+        settle(error);
+        resolve({ kind: "error", error, isOwnTimeout });
+      };
+      attempt.onCancel(fail);
+      if (!isOpen) return;
+      transport.invoke(endpoint.address, this.#method, attempt, request).then((response) => {
+        if (response.kind === "unary") {
+          settle(undefined);
+          resolve({ kind: "response", response });
+        } else {
+          resolve({ kind: "response", response: { kind: "stream", messages: observedStream(response.messages, settle) } });
+        }
+      }, fail);
+    });
+  }
+}
+
+/** The server counts the same deadline, and may be the first to say that it has passed. */
+function isNearlyOver(attempt: Call): boolean {
+  return attempt.isCancelled || attempt.remainingUs() <= 10_000;
+}
+
+function entry<T>(table: Readonly<Record<string, T>>, kind: string, name: string): T {
+  const found = Object.hasOwn(table, name) ? table[name] : undefined;
+  if (found === undefined) {
+    throw new RpcError(`there is no ${kind} "${name}"`, {
+      code: "INVALID_ARGUMENT",
+      hint: `one of: ${Object.keys(table).join(", ")}`,
+    });
+  }
+  return found;
+}

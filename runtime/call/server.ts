@@ -1,0 +1,64 @@
+import type { DescService } from "@bufbuild/protobuf";
+
+import type { CodecFamily } from "../codec/codec.ts";
+import type { Listener, Response, ServedMethod, Transport } from "../ports/transport.ts";
+import { Call, whileWaiting } from "./call.ts";
+import { chain, type Filter } from "./filter.ts";
+import { noMetadata } from "./metadata.ts";
+import { methodsOf, type Handlers, type Method } from "./service.ts";
+import { toRpcError } from "./status.ts";
+
+export interface ServerOptions {
+  readonly transport: Transport;
+  /** Around every call, the first outermost. */
+  readonly filters?: readonly Filter[];
+}
+
+/** Serves services, over any transport. */
+export interface Server {
+  /** Adds a service; before `listen`. */
+  add<S extends DescService>(schema: S, handlers: Handlers<S>, codecs?: CodecFamily): Server;
+  /** Starts listening at "host:port". Rejects with an `RpcError` when the address is taken. */
+  listen(address: string): Promise<Listener>;
+}
+
+export function createServer({ transport, filters = [] }: ServerOptions): Server {
+  const methods = new Map<string, ServedMethod>();
+  const server: Server = {
+    add: (schema, handlers, codecs) => {
+      for (const [name, method] of methodsOf(schema, codecs)) {
+        const handler = (handlers as Readonly<Record<string, Handler>>)[name];
+        if (handler !== undefined) methods.set(method.path, served(method, handler, filters));
+      }
+      return server;
+    },
+    listen: (address) => transport.listen({ address, methods }),
+  };
+  return server;
+}
+
+type Handler = (request: unknown, call: Call) => Promise<unknown> | AsyncIterable<unknown>;
+
+function served(method: Method<unknown, unknown>, handler: Handler, filters: readonly Filter[]): ServedMethod {
+  const run = chain(filters, async (call, request): Promise<Response> => {
+    const answer = handler(request, call);
+    if (method.kind === "unary") {
+      return { kind: "unary", message: method.output.create(await (answer as Promise<unknown>)), trailers: noMetadata };
+    }
+    return { kind: "stream", messages: created(answer as AsyncIterable<unknown>, method) };
+  });
+  const serve = async (call: Call, request: unknown): Promise<Response> => {
+    // A handler never starts when nobody waits for it any more.
+    if (call.reason !== undefined) throw call.reason;
+    try {
+      return await whileWaiting(call, run(call, request));
+    } catch (error) {
+      throw toRpcError(error);
+    }
+  };
+  return { method, serve };
+}
+
+async function* created(messages: AsyncIterable<unknown>, method: Method<unknown, unknown>): AsyncIterable<unknown> {
+  for await (const message of messages) yield method.output.create(message);
+}

@@ -1,0 +1,20 @@
+import type { Call } from "../call/call.ts";
+import type { Endpoint } from "../discovery/endpoint.ts";
+
+/**
+ * A call's candidates. For one compiled route the answers come from a finite set of arrays, the same object for the same
+ * subset: pickers and later routers are kept by it. The compiled-in array itself means "no restriction".
+ */
+export type Route = (call: Call) => readonly Endpoint[];
+
+/** A kind of routing rule: where its documents live, how they are read, and what they do to a list of endpoints. */
+export interface RouterPolicy<Rule = unknown> {
+  /** Config-centre keys (group "dubbo") of the documents that concern a call from `application` to `service`. */
+  keys(target: { readonly service: string; readonly application: string }): readonly string[];
+  /** Reads a document; throws a `RuleError` that names line and reason. */
+  parse(content: string): Rule;
+  /** The route over one snapshot. `rules` are in the order of `keys`, without those that don't exist. */
+  compile(rules: readonly Rule[], endpoints: readonly Endpoint[]): Route;
+  /** The metadata key that this rule makes calls stick to, if any: telemetry records its value. */
+  stickyKey?(rule: Rule): string | undefined;
+}

@@ -1,0 +1,50 @@
+import type { Call } from "../call/call.ts";
+import type { RpcError } from "../call/status.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { Telemetry } from "../ports/telemetry.ts";
+import type { Attempt, CallBegin } from "./events.ts";
+
+/** Numbers a node's calls and reports their beginnings and ends: the consumer's view, from which a history is judged. */
+export class CallLog {
+  readonly #clock: Clock;
+  readonly #telemetry: Telemetry;
+  #last = 0;
+
+  constructor(ports: { readonly clock: Clock; readonly telemetry: Telemetry }) {
+    this.#clock = ports.clock;
+    this.#telemetry = ports.telemetry;
+  }
+
+  /** The next call's id. */
+  next(): number {
+    return ++this.#last;
+  }
+
+  begin(call: Call, details: { readonly dueUs?: number | undefined; readonly key?: string | undefined }): void {
+    const atUs = this.#clock.nowUs();
+    const tag = call.metadata.get("dubbo.tag");
+    const event: CallBegin = {
+      type: "call.begin",
+      atUs,
+      call: call.id,
+      service: call.service,
+      method: call.method,
+      dueUs: details.dueUs ?? atUs,
+      ...(details.key !== undefined && { key: details.key }),
+      ...(tag !== undefined && { tag }),
+      ...(call.parent !== undefined && { parent: call.parent.id }),
+    };
+    this.#telemetry.emit(event);
+  }
+
+  end(call: Call, attempts: readonly Attempt[], error?: RpcError): void {
+    this.#telemetry.emit({
+      type: "call.end",
+      atUs: this.#clock.nowUs(),
+      call: call.id,
+      code: error?.code ?? "OK",
+      ...(error !== undefined && { message: error.message }),
+      attempts,
+    });
+  }
+}

@@ -1,0 +1,97 @@
+import type { RpcCode } from "../call/status.ts";
+import type { RemovalReason } from "../ports/registry.ts";
+
+/**
+ * What happened inside a node, as the history is made of. Every `atUs` is on the node's own monotonic clock; all processes of
+ * one machine, and all nodes of a simulation, share its zero.
+ */
+export type RuntimeEvent =
+  CallBegin | CallEnd | MembershipChange | RuleChange | RegistryStateChange | NodePhaseChange | SchedulingLag;
+
+/** A client began a logical call. Without a matching `call.end` its outcome is unknown. */
+export interface CallBegin {
+  readonly type: "call.begin";
+  readonly atUs: number;
+  /** Unique within the node. */
+  readonly call: number;
+  readonly service: string;
+  readonly method: string;
+  /** When the load plan wanted it; equals `atUs` for calls that nobody scheduled. Latency counts from here. */
+  readonly dueUs: number;
+  /** The value of the metadata key that routing sticks to. */
+  readonly key?: string;
+  /** The request tag (`dubbo.tag`). */
+  readonly tag?: string;
+  /** The call, of this node's, on whose behalf this one was made. */
+  readonly parent?: number;
+}
+
+/** A logical call ended, with everything that was tried for it. */
+export interface CallEnd {
+  readonly type: "call.end";
+  readonly atUs: number;
+  readonly call: number;
+  readonly code: RpcCode;
+  /** Why it failed, for people. */
+  readonly message?: string;
+  /** In the order in which they began; empty when no instance could be picked. */
+  readonly attempts: readonly Attempt[];
+}
+
+/** One try at one instance. */
+export interface Attempt {
+  /** The instance's id: "orders/0". */
+  readonly instance: string;
+  readonly beginUs: number;
+  /** -1 while it hasn't ended: the call was over before. */
+  readonly endUs: number;
+  readonly code: RpcCode;
+}
+
+/** A consumer's directory of one service changed, or refused to. */
+export interface MembershipChange {
+  readonly type: "membership";
+  readonly atUs: number;
+  readonly service: string;
+  readonly version: number;
+  /** The ids that can be called from now on, in the directory's order. */
+  readonly instances: readonly string[];
+  readonly removed: readonly { readonly id: string; readonly reason: RemovalReason | "unknown" }[];
+  /**
+   * `registry`: as pushed; `cache`: from the disk, the registry being away; `protected`: an empty push was refused;
+   * `expired-protection`: the empty list was believed in the end.
+   */
+  readonly source: "registry" | "cache" | "protected" | "expired-protection";
+}
+
+/** A rule document took effect on this node, or was refused and the last good one kept. */
+export interface RuleChange {
+  readonly type: "rule";
+  readonly atUs: number;
+  readonly key: string;
+  readonly version: number;
+  readonly outcome: "applied" | "removed" | "rejected";
+  /** For `rejected`: what is wrong, with the line. */
+  readonly reason?: string;
+}
+
+export interface RegistryStateChange {
+  readonly type: "registry";
+  readonly atUs: number;
+  /** `expired`: the session was lost and a new one is being made. */
+  readonly state: "connected" | "suspended" | "expired" | "closed";
+}
+
+export interface NodePhaseChange {
+  readonly type: "node";
+  readonly atUs: number;
+  /** In this order; a killed node just stops reporting. */
+  readonly phase: "listening" | "ready" | "deregistered" | "draining" | "stopped";
+}
+
+/** How late this node's timers ran since the last such record: the yardstick for timing checks in real time. */
+export interface SchedulingLag {
+  readonly type: "lag";
+  readonly atUs: number;
+  readonly maxUs: number;
+}

@@ -1,0 +1,66 @@
+import type { RuntimeEvent } from "../runtime/telemetry/events.ts";
+
+/**
+ * The control protocol, version 1: how a harness runs one node of a fleet. `sim` hands the messages over as values, `local`
+ * sends them as IPC messages, `docker` as lines of JSON over a token-protected socket.
+ *
+ *     harness ─ start ─▶ node        the program, its configuration, its seed, whom to dial through what
+ *     harness ◀ listening ─ node     the address is known, nothing is registered: links can be laid now
+ *     harness ─ go ─▶ node           register, warm up
+ *     harness ◀ ready ─ node
+ *     harness ─ drive ─▶ node        (consumers) the calls to make, as due times
+ *     harness ◀ records ─ node       every 100 ms at most
+ *     harness ─ drain ─▶ node        deregister, finish what is in flight, stop serving
+ *     harness ─ collect ─▶ node      send every record now
+ *     harness ─ stop ─▶ node         end at once, in order
+ */
+export const controlVersion = 1;
+
+export type ToNode =
+  | {
+      readonly type: "start";
+      readonly version: typeof controlVersion;
+      /** "orders/0" */
+      readonly node: string;
+      /** A program's name: "provider". */
+      readonly program: string;
+      /** The program's own configuration; it checks it. */
+      readonly config: unknown;
+      /** The node's random streams are forks of this. */
+      readonly seed: number;
+      /** "host:port" to listen at; port 0 takes a free one. */
+      readonly listen: string;
+      readonly dial: DialMap;
+    }
+  | { readonly type: "go" }
+  | { readonly type: "dial"; readonly dial: DialMap }
+  | { readonly type: "drive"; readonly drive: Drive }
+  | { readonly type: "slow"; readonly factor: number }
+  | { readonly type: "drain" }
+  | { readonly type: "collect" }
+  | { readonly type: "stop" };
+
+export type FromNode =
+  | { readonly type: "listening"; readonly address: string | undefined }
+  | { readonly type: "ready" }
+  | { readonly type: "records"; readonly events: readonly RuntimeEvent[] }
+  /** Every planned call of the last `drive` has ended. */
+  | { readonly type: "driven" }
+  | { readonly type: "drained" }
+  | { readonly type: "collected" }
+  | { readonly type: "stopped" }
+  /** The node can't go on. It ends after this. */
+  | { readonly type: "failed"; readonly message: string; readonly hint?: string };
+
+/** Addresses that a node reaches by another way: from the address that it knows to the one to connect to. */
+export type DialMap = Readonly<Record<string, string>>;
+
+/** Calls to make, open loop: each starts when it is due, whatever became of the ones before. */
+export interface Drive {
+  /** On the machine's monotonic clock (virtual time in `sim`). */
+  readonly startUs: number;
+  /** Microseconds after `startUs`, ascending. */
+  readonly dueUs: readonly number[];
+  /** Marks calls whose results don't count. */
+  readonly isWarmUp: boolean;
+}

@@ -1,0 +1,59 @@
+import type { PolicyTables } from "../runtime/call/client.ts";
+import type { Clock } from "../runtime/ports/clock.ts";
+import type { Disk } from "../runtime/ports/disk.ts";
+import type { Random } from "../runtime/ports/random.ts";
+import type { Transport } from "../runtime/ports/transport.ts";
+import type { CallLog } from "../runtime/telemetry/call-log.ts";
+import type { Telemetry } from "../runtime/ports/telemetry.ts";
+import type { Drive } from "./control.ts";
+
+/** Everything that a service may touch: its ports, and who it is. */
+export interface NodeContext {
+  /** "orders/0": the instance's id. */
+  readonly node: string;
+  /** Where to listen: "host:port"; port 0 takes a free one. */
+  readonly listen: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly transport: Transport;
+  readonly disk: Disk;
+  readonly telemetry: Telemetry;
+  readonly calls: CallLog;
+  readonly policies: PolicyTables;
+  /** Resolves after as much time as `us` of work takes on this node: longer while the node is slow. */
+  work(us: number): Promise<void>;
+}
+
+/** A program of the fleet. */
+export interface ServiceProgram<Config = unknown> {
+  readonly name: string;
+  /** Checks a configuration from outside and fills in defaults; throws a `ConfigError` that names the key. */
+  parse(config: unknown): Config;
+  /** Starts listening; registers nothing and calls nobody yet. */
+  start(context: NodeContext, config: Config): Promise<RunningService>;
+}
+
+/** A service that listens. */
+export interface RunningService {
+  /** Where it listens; undefined for a pure client. */
+  readonly address: string | undefined;
+  /** Registers, looks up what it calls, and resolves when it can do its work. */
+  go(): Promise<void>;
+  /** Makes calls, open loop; resolves when every one has ended. */
+  drive?(drive: Drive): Promise<void>;
+  /** Graceful end of service: deregister, wait for the news to spread, finish what is in flight. */
+  drain(): Promise<void>;
+  /** Lets go of everything. */
+  stop(): Promise<void>;
+}
+
+/** A configuration that a program can't run with. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+  readonly code = "INVALID_CONFIG";
+  readonly hint: string | undefined;
+  constructor(message: string, hint?: string) {
+    super(message);
+    this.hint = hint;
+  }
+}
