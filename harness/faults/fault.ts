@@ -1,0 +1,37 @@
+import type { History } from "../history/history.ts";
+import type { StepPlan } from "../scenario/plan.ts";
+import type { FaultSpec } from "../scenario/schema.ts";
+import type { Primitive, RunningFleet } from "../worlds/world.ts";
+import type { LinkShapes } from "./links.ts";
+
+/** A step of a plan that is a fault. */
+export type FaultStep<Spec extends FaultSpec = FaultSpec> = StepPlan["what"] & { readonly kind: "fault"; readonly fault: Spec };
+
+/** Takes a fault away again. */
+export type Lift = () => Promise<void>;
+
+/** A kind of fault: one file each, all alike. */
+export interface FaultKind<Spec extends FaultSpec = FaultSpec> {
+  /** What a world must offer. */
+  readonly primitives: readonly Primitive[];
+  /** Composes the world's primitives; resolves when they all took hold. */
+  apply(step: FaultStep<Spec>, fleet: RunningFleet, links: LinkShapes): Promise<Lift>;
+  /** Whether the calls show it. */
+  effect(step: FaultStep<Spec>, seen: Observation): Effect;
+}
+
+/** What an effect is computed from: call records, and when the fault was there. Never the injector's own word. */
+export interface Observation {
+  readonly history: History;
+  /** From the moment it was applied until it was lifted, or the load ended. */
+  readonly fromUs: number;
+  readonly toUs: number;
+  /** The same seed without any fault (`sim` only). */
+  readonly control: History | undefined;
+}
+
+export interface Effect {
+  readonly effect: "confirmed" | "none" | "inconclusive";
+  /** The numbers behind it, in a sentence. */
+  readonly evidence: string;
+}
