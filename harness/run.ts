@@ -1,0 +1,450 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import { systemClock } from "../runtime/node/clock.ts";
+import type { RuntimeEvent } from "../runtime/telemetry/events.ts";
+import type { Observation } from "./faults/fault.ts";
+import { HistoryCollector } from "./history/collector.ts";
+import type { History } from "./history/history.ts";
+import { historyVersion, type HistoryRecord } from "./history/record.ts";
+import { openHistoryWriter, type HistoryWriter } from "./history/writer.ts";
+import { judgeRun } from "./judge/judge.ts";
+import { summarise } from "./judge/summary.ts";
+import type { FaultResult, RunResult, Verdict } from "./report/verdict.ts";
+import type { Plan } from "./scenario/plan.ts";
+import { planScenario } from "./scenario/planner.ts";
+import type { Scenario } from "./scenario/schema.ts";
+import { faultKind, playTimeline } from "./timeline.ts";
+import type { RunningFleet, Sabotage, World } from "./worlds/world.ts";
+import { flyballVersion } from "./version.ts";
+
+/** How far a run has come, for people who watch. */
+export interface Progress {
+  readonly phase: "starting" | "warming up" | "running" | "draining" | "judging";
+  /** Of the load, 0 to 1. */
+  readonly fraction?: number;
+  readonly message: string;
+  readonly calls?: number;
+  readonly failed?: number;
+  /** The fault that is there now. */
+  readonly fault?: string;
+}
+
+export interface RunOptions {
+  readonly world: World;
+  readonly seed: number;
+  /** The run directory; undefined writes nothing. */
+  readonly out?: string | undefined;
+  /** Ends the run early: faults are healed, the fleet is stopped, and what was recorded is judged and reported. */
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: Progress) => void) | undefined;
+  /** The `--set` options that made this scenario: for the command that replays the run. */
+  readonly sets?: readonly string[] | undefined;
+  /** How the scenario is named on a command line: its name, or a file. Default: its name. */
+  readonly reference?: string | undefined;
+  /** A planted defect (`sim`): tests show with it that a check can fail. */
+  readonly sabotage?: Sabotage | undefined;
+}
+
+/**
+ * The one way in which a scenario is run: plan, fleet, warm-up, load and timeline, history, judge. Rejects with a
+ * `ScenarioError` for what can't be planned and with a `WorldError` when the fleet doesn't come up.
+ */
+export async function runScenario(
+  scenario: Scenario,
+  options: RunOptions,
+): Promise<{ readonly result: RunResult; readonly history: History; readonly plan: Plan }> {
+  const wall = systemClock();
+  const startedUs = wall.nowUs();
+  const plan = planScenario(scenario, { world: options.world.name, seed: options.seed });
+  const recorded = await record(plan, options);
+  const { history } = recorded;
+
+  const progress = options.onProgress ?? (() => undefined);
+  progress({ phase: "judging", message: "judging" });
+  const judged = judgeRun(plan, history);
+  const faults = await effects(plan, history, options);
+  const idle = faults.find(({ effect }) => effect === "none");
+  const verdict = worse(judged.verdict, idle === undefined ? "pass" : "inconclusive");
+  const reason =
+    recorded.problem ??
+    judged.reason ??
+    (idle && `the fault ${idle.kind} on ${idle.target} shows no effect, so nothing was tested`);
+  const result: RunResult = {
+    scenario: scenario.name,
+    world: plan.world,
+    seed: plan.seed,
+    verdict: recorded.problem === undefined ? verdict : "error",
+    ...(history.end?.digest !== undefined && { digest: history.end.digest }),
+    durationMs: Math.round((history.end?.atUs ?? 0) / 1000),
+    wallMs: Math.round((wall.nowUs() - startedUs) / 1000),
+    ...summarise(history),
+    faults,
+    checks: judged.checks,
+    ...(reason !== undefined && { reason }),
+    out: options.out ?? "",
+    replay: replayCommand(plan, options),
+  };
+  if (options.out !== undefined) await writeFile(join(options.out, "verdict.json"), `${JSON.stringify(result, null, 2)}\n`);
+  return { result, history, plan };
+}
+
+/** The shell command that does the same run again. */
+function replayCommand(plan: Plan, options: RunOptions): string {
+  const sets = (options.sets ?? []).map((set) => ` --set ${/^[\w./=%-]+$/.test(set) ? set : `'${set.replaceAll("'", `'\\''`)}'`}`);
+  return `npm run scenario -- ${options.reference ?? plan.scenario.name} --world ${plan.world} --seed ${plan.seed}${sets.join("")}`;
+}
+
+const order: readonly Verdict[] = ["pass", "unsupported", "inconclusive", "fail", "error"];
+
+/** The worse of two verdicts: error > fail > inconclusive > pass. */
+export function worse(a: Verdict, b: Verdict): Verdict {
+  return order.indexOf(a) >= order.indexOf(b) ? a : b;
+}
+
+interface Recorded {
+  readonly history: History;
+  /** Something that makes the run an error: a node that died by itself, a step that failed, a full disk. */
+  readonly problem: string | undefined;
+}
+
+/** Runs the plan and writes its history. */
+async function record(plan: Plan, options: RunOptions): Promise<Recorded> {
+  const { world, out } = options;
+  const progress = options.onProgress ?? (() => undefined);
+  const collector = new HistoryCollector();
+  if (out !== undefined) await mkdir(out, { recursive: true });
+  const writer = out === undefined ? undefined : openHistoryWriter(join(out, "history.ndjson"));
+  const log = new RunLog(collector, writer);
+  log.write(runRecord(plan));
+
+  const abort = new AbortController();
+  const interrupt = (): void => abort.abort(new Interrupted());
+  if (options.signal?.aborted === true) interrupt();
+  options.signal?.addEventListener("abort", interrupt, { once: true });
+
+  let problem: string | undefined;
+  let outcome: "complete" | "interrupted" | "error" = "complete";
+  let digest: string | undefined;
+  let endUs = 0;
+  try {
+    await world.run(
+      plan,
+      {
+        onEvents: (node, events) => log.events(node, events),
+        onGap: (node, fromUs, toUs) => log.gap(node, fromUs, toUs),
+        onExit: (node, message) => {
+          problem ??= `node ${node} died by itself: ${message}`;
+          log.exited(node);
+        },
+        onProgress: (message) => progress({ phase: "starting", message }),
+        signal: abort.signal,
+        sabotage: options.sabotage,
+      },
+      async (fleet) => {
+        try {
+          await drive(plan, fleet, { log, collector, progress, signal: abort.signal });
+        } finally {
+          digest = fleet.digest?.();
+          endUs = log.relative(fleet.clock.nowUs());
+        }
+      },
+    );
+  } catch (error) {
+    if (error instanceof Interrupted || abort.signal.aborted) {
+      outcome = "interrupted";
+    } else if (log.hasOrigin) {
+      // The fleet ran: what it did is worth a report beside the error.
+      outcome = "error";
+      problem ??= error instanceof Error ? error.message : String(error);
+    } else {
+      await writer?.close();
+      throw error;
+    }
+  } finally {
+    options.signal?.removeEventListener("abort", interrupt);
+  }
+  log.write({ type: "end", atUs: endUs, outcome, ...(digest && { digest }), ...(problem && { error: problem }) });
+  const unwritten = await log.close();
+  return { history: collector.history(), problem: problem ?? unwritten };
+}
+
+/** The run was asked to end early. */
+class Interrupted extends Error {
+  override readonly name = "Interrupted";
+}
+
+/** Calls before the load: connections get made, and in real processes the code gets compiled. */
+const warmUpUs = { sim: 200_000, local: 1_500_000 };
+/** Between the last order to a real node and the first due time. */
+const leadUs = { sim: 1_000, local: 150_000 };
+
+/** The load and the timeline on a fleet that is ready. */
+async function drive(
+  plan: Plan,
+  fleet: RunningFleet,
+  run: {
+    readonly log: RunLog;
+    readonly collector: HistoryCollector;
+    readonly progress: (progress: Progress) => void;
+    readonly signal: AbortSignal;
+  },
+): Promise<void> {
+  const { log, progress, signal } = run;
+  const { clock } = fleet;
+  signal.throwIfAborted();
+
+  const lag = plan.world === "sim" ? undefined : watchLag(fleet, log);
+  progress({ phase: "warming up", message: "warming up" });
+  const warmUp = plan.drives.map(({ node, dueUs }) =>
+    nodeOf(fleet, node).drive({
+      startUs: clock.nowUs() + leadUs[plan.world],
+      dueUs: warmUpOf(dueUs, plan.durationUs, warmUpUs[plan.world]),
+      isWarmUp: true,
+    }),
+  );
+  await untilAborted(Promise.all(warmUp), signal);
+
+  const originUs = clock.nowUs() + leadUs[plan.world];
+  log.begin(originUs);
+  for (const { node, dueUs } of plan.drives) log.write({ type: "load", node, planned: dueUs.length });
+  const timeline = playTimeline(plan, fleet, { originUs, write: (record) => log.write(record) });
+  const driven = plan.drives.map(({ node, dueUs }) =>
+    nodeOf(fleet, node).drive({ startUs: originUs, dueUs, isWarmUp: false }),
+  );
+  const ticker = report(plan, fleet, originUs, run);
+  try {
+    const loaded = clock.sleep(originUs + plan.durationUs - clock.nowUs());
+    await untilAborted(Promise.all([loaded, timeline.done]), signal);
+    progress({ phase: "draining", message: "waiting for the last calls" });
+    // Calls have deadlines, so this ends; the bound is for a node that hangs.
+    await untilAborted(Promise.race([Promise.all(driven), clock.sleep(plan.drainUs)]), signal);
+  } finally {
+    ticker();
+    await timeline.heal();
+    lag?.();
+    await Promise.all([...fleet.nodes.values()].map((node) => node.collect()));
+  }
+}
+
+function nodeOf(fleet: RunningFleet, id: string): import("./worlds/world.ts").FleetNode {
+  const node = fleet.nodes.get(id);
+  if (node === undefined) throw new Error(`the fleet has no node ${id}`);
+  return node;
+}
+
+/** The plan's mean rate, evenly, for the length of the warm-up. */
+function warmUpOf(dueUs: readonly number[], durationUs: number, lengthUs: number): readonly number[] {
+  const calls = Math.ceil((dueUs.length * lengthUs) / durationUs);
+  return Array.from({ length: calls }, (_, index) => Math.round((index * lengthUs) / calls));
+}
+
+function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(signal.reason as Error);
+    if (signal.aborted) abort();
+    signal.addEventListener("abort", abort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });
+}
+
+/** Tells twice a second of the run's clock how it goes; the answer stops it. */
+function report(
+  plan: Plan,
+  fleet: RunningFleet,
+  originUs: number,
+  run: { readonly collector: HistoryCollector; readonly progress: (progress: Progress) => void },
+): () => void {
+  const { clock } = fleet;
+  let cancel = (): void => undefined;
+  const tick = (): void => {
+    const nowUs = clock.nowUs() - originUs;
+    const active = plan.timeline.filter(
+      ({ atUs, what }) => what.kind === "fault" && atUs <= nowUs && nowUs < atUs + (what.forUs ?? Infinity),
+    );
+    run.progress({
+      phase: "running",
+      fraction: Math.min(1, Math.max(0, nowUs / plan.durationUs)),
+      message: `${(Math.max(0, nowUs) / 1e6).toFixed(1)} of ${(plan.durationUs / 1e6).toFixed(0)} s`,
+      calls: run.collector.counts.ended,
+      failed: run.collector.counts.failed,
+      ...(active.length > 0 && { fault: active.map(describeStep).join(", ") }),
+    });
+    cancel = clock.after(500_000, tick);
+  };
+  tick();
+  return () => cancel();
+}
+
+function describeStep({ what }: Plan["timeline"][number]): string {
+  if (what.kind !== "fault") return what.kind;
+  const links = what.links.map(({ from, to }) => `${from} → ${to}`);
+  return `${what.fault.kind} ${[...what.nodes, ...links].join(" ")}`;
+}
+
+/** Measures how late the harness's own timers run; the answer stops it. */
+function watchLag(fleet: RunningFleet, log: RunLog): () => void {
+  const { clock } = fleet;
+  const periodUs = 20_000;
+  let cancel = (): void => undefined;
+  let maxUs = 0;
+  let reportedUs = clock.nowUs();
+  const next = (): void => {
+    const dueUs = clock.nowUs() + periodUs;
+    cancel = clock.after(periodUs, () => {
+      const nowUs = clock.nowUs();
+      maxUs = Math.max(maxUs, nowUs - dueUs);
+      if (nowUs - reportedUs >= 500_000) {
+        log.lag(nowUs, maxUs);
+        maxUs = 0;
+        reportedUs = nowUs;
+      }
+      next();
+    });
+  };
+  next();
+  return () => cancel();
+}
+
+/**
+ * Brings every record onto the run's own time, whose zero is the start of the load. What comes in before that moment is known
+ * waits for it.
+ */
+class RunLog {
+  readonly #collector: HistoryCollector;
+  readonly #writer: HistoryWriter | undefined;
+  #originUs: number | undefined;
+  #early: ((originUs: number) => void)[] = [];
+
+  constructor(collector: HistoryCollector, writer: HistoryWriter | undefined) {
+    this.#collector = collector;
+    this.#writer = writer;
+  }
+
+  get hasOrigin(): boolean {
+    return this.#originUs !== undefined;
+  }
+
+  relative(atUs: number): number {
+    return atUs - (this.#originUs ?? atUs);
+  }
+
+  begin(originUs: number): void {
+    this.#originUs = originUs;
+    const early = this.#early;
+    this.#early = [];
+    for (const write of early) write(originUs);
+  }
+
+  events(node: string, events: readonly RuntimeEvent[]): void {
+    this.#timed((originUs) => {
+      for (const event of events) this.write({ type: "event", node, event: rebased(event, originUs) });
+    });
+  }
+
+  gap(node: string, fromUs: number, toUs: number): void {
+    this.#timed((originUs) => this.write({ type: "gap", node, fromUs: fromUs - originUs, toUs: toUs - originUs }));
+  }
+
+  exited(node: string): void {
+    const atUs = systemClock().nowUs();
+    this.#timed((originUs) => this.write({ type: "process", atUs: atUs - originUs, node, state: "exited" }));
+  }
+
+  lag(atUs: number, maxUs: number): void {
+    this.#timed((originUs) => this.write({ type: "harness.lag", atUs: atUs - originUs, maxUs }));
+  }
+
+  /** A record that is on the run's time already. */
+  write(record: HistoryRecord): void {
+    this.#collector.add(record);
+    this.#writer?.write(record);
+  }
+
+  /** Answers what went wrong with the file, if anything did. */
+  async close(): Promise<string | undefined> {
+    // A run that never got to its load keeps what it has, on the clock that it had.
+    if (this.#originUs === undefined) this.begin(0);
+    try {
+      await this.#writer?.close();
+      return undefined;
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error);
+    }
+  }
+
+  #timed(write: (originUs: number) => void): void {
+    if (this.#originUs === undefined) this.#early.push(write);
+    else write(this.#originUs);
+  }
+}
+
+/** The event on the run's time. Nodes hand their events over for good, so they are changed in place. */
+function rebased(event: RuntimeEvent, originUs: number): RuntimeEvent {
+  const own = event as { -readonly [Key in keyof RuntimeEvent]: RuntimeEvent[Key] } & { dueUs?: number };
+  own.atUs -= originUs;
+  if (own.dueUs !== undefined) own.dueUs -= originUs;
+  if (event.type === "call.end") {
+    for (const attempt of event.attempts as { beginUs: number; endUs: number }[]) {
+      attempt.beginUs -= originUs;
+      if (attempt.endUs >= 0) attempt.endUs -= originUs;
+    }
+  }
+  return event;
+}
+
+function runRecord(plan: Plan): HistoryRecord {
+  return {
+    type: "run",
+    version: historyVersion,
+    scenario: plan.scenario.name,
+    scenarioHash: plan.scenarioHash,
+    world: plan.world,
+    seed: plan.seed,
+    flyball: flyballVersion(),
+    node: process.version,
+    nodes: plan.nodes.map(({ id, service, program, tag, weight }) => ({ id, service, program, tag, weight })),
+    durationUs: plan.durationUs,
+  };
+}
+
+/** Whether each fault shows in the calls; `sim` plays the same seed without faults when the run itself can't tell. */
+async function effects(plan: Plan, history: History, options: RunOptions): Promise<FaultResult[]> {
+  const seen = observations(plan, history);
+  const needsControl = seen.some(({ step, observation }) => faultKind(step.what).effect(step.what, observation).effect !== "confirmed");
+  const isComplete = history.end?.outcome === "complete";
+  const control =
+    needsControl && isComplete && options.world.name === "sim"
+      ? (await record({ ...plan, timeline: plan.timeline.filter(({ what }) => what.kind !== "fault") }, { ...options, out: undefined, onProgress: undefined })).history
+      : undefined;
+  return seen.map(({ step, observation }) => {
+    const { what } = step;
+    const { effect, evidence } = faultKind(what).effect(what, { ...observation, control });
+    const links = what.links.map(({ from, to }) => `${from} → ${to}`);
+    return {
+      kind: what.fault.kind,
+      target: [...what.nodes, ...links].join(", "),
+      atMs: step.atUs / 1000,
+      forMs: what.forUs === undefined ? null : what.forUs / 1000,
+      effect,
+      evidence,
+    };
+  });
+}
+
+/** Each fault that was applied, with the window in which it was there. */
+function observations(
+  plan: Plan,
+  history: History,
+): { step: Plan["timeline"][number] & { what: { kind: "fault" } }; observation: Observation }[] {
+  return plan.timeline.flatMap((step) => {
+    const { what } = step;
+    if (what.kind !== "fault") return [];
+    const at = (phase: string): number | undefined =>
+      history.steps.find((record) => record.index === step.index && record.phase === phase)?.atUs;
+    const fromUs = at("applied");
+    if (fromUs === undefined) return [];
+    const toUs = Math.min(at("lift") ?? plan.durationUs, plan.durationUs);
+    return [{ step: { ...step, what }, observation: { history, fromUs, toUs, control: undefined } }];
+  });
+}

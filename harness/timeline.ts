@@ -1,0 +1,101 @@
+import type { HistoryRecord } from "./history/record.ts";
+import type { FaultKind, FaultStep, Lift } from "./faults/fault.ts";
+import { LinkShapes } from "./faults/links.ts";
+import { each } from "./faults/nodes.ts";
+import { faults } from "./faults/table.ts";
+import type { Plan, StepPlan } from "./scenario/plan.ts";
+import type { RunningFleet } from "./worlds/world.ts";
+
+/** A timeline that is being played. */
+export interface PlayedTimeline {
+  /** Every step was applied, and every fault whose time was over was lifted; rejects when one could not be. */
+  readonly done: Promise<void>;
+  /** Lifts whatever is still there, and applies nothing more. */
+  heal(): Promise<void>;
+}
+
+/** Applies each step of the plan when it is due and lifts each fault when its time is over, writing down both. */
+export function playTimeline(
+  plan: Plan,
+  fleet: RunningFleet,
+  ports: { readonly originUs: number; readonly write: (record: HistoryRecord) => void },
+): PlayedTimeline {
+  const { originUs, write } = ports;
+  const { clock } = fleet;
+  const links = new LinkShapes(fleet);
+  const lifts = new Map<number, Lift>();
+  const timers: (() => void)[] = [];
+  const now = (): number => clock.nowUs() - originUs;
+  let isOver = false;
+
+  const noted = async (step: StepPlan, before: "apply" | "lift", act: () => Promise<void>): Promise<void> => {
+    write({ type: "step", atUs: now(), index: step.index, what: step.what, phase: before });
+    try {
+      await act();
+      write({ type: "step", atUs: now(), index: step.index, what: step.what, phase: before === "apply" ? "applied" : "lifted" });
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      write({ type: "step", atUs: now(), index: step.index, what: step.what, phase: "failed", error: message });
+      throw error;
+    }
+  };
+
+  const lift = async (step: StepPlan): Promise<void> => {
+    const undo = lifts.get(step.index);
+    lifts.delete(step.index);
+    if (undo !== undefined) await noted(step, "lift", undo);
+  };
+
+  const apply = async (step: StepPlan): Promise<void> => {
+    const { what } = step;
+    if (what.kind === "fault") {
+      await noted(step, "apply", async () => {
+        lifts.set(step.index, await faultKind(what).apply(what, fleet, links));
+      });
+    } else {
+      await noted(step, "apply", () => act(what, fleet));
+    }
+  };
+
+  /** Runs `what` when the moment has come; a step that is being applied is waited for before it is lifted. */
+  const due = (atUs: number, what: () => Promise<void>): Promise<void> =>
+    new Promise((resolve, reject) => {
+      timers.push(
+        clock.after(Math.max(0, originUs + atUs - clock.nowUs()), () => {
+          if (isOver) resolve();
+          else what().then(resolve, reject);
+        }),
+      );
+    });
+
+  const played = plan.timeline.map(async (step) => {
+    await due(step.atUs, () => apply(step));
+    const forUs = step.what.kind === "fault" ? step.what.forUs : undefined;
+    if (forUs !== undefined) await due(step.atUs + forUs, () => lift(step));
+  });
+  const done = Promise.all(played).then(() => undefined);
+  // The run hears of a failure when it awaits `done`; until then it must not count as unhandled.
+  done.catch(() => undefined);
+
+  return {
+    done,
+    heal: async () => {
+      isOver = true;
+      for (const cancel of timers) cancel();
+      for (const step of plan.timeline) if (lifts.has(step.index)) await lift(step);
+    },
+  };
+}
+
+/** The kind of a step's fault; the schema has matched the two. */
+export function faultKind(step: FaultStep): FaultKind {
+  return faults[step.fault.kind] as unknown as FaultKind;
+}
+
+async function act(what: Exclude<StepPlan["what"], { kind: "fault" }>, fleet: RunningFleet): Promise<void> {
+  if (what.kind === "publish") return fleet.publish(what.key, what.content);
+  await each(fleet, what.nodes, async (node) => {
+    if (node.state === "running" || node.state === "paused") await node.stop();
+    if (what.kind === "restart") await node.restart();
+  });
+}
