@@ -15,7 +15,7 @@ import type { Plan } from "./scenario/plan.ts";
 import { planScenario } from "./scenario/planner.ts";
 import type { Scenario } from "./scenario/schema.ts";
 import { faultKind, playTimeline } from "./timeline.ts";
-import type { RunningFleet, Sabotage, World } from "./worlds/world.ts";
+import type { FleetNode, RunningFleet, Sabotage, World } from "./worlds/world.ts";
 import { flyballVersion } from "./version.ts";
 
 /** How far a run has come, for people who watch. */
@@ -85,13 +85,16 @@ export async function runScenario(
     out: options.out ?? "",
     replay: replayCommand(plan, options),
   };
-  if (options.out !== undefined) await writeFile(join(options.out, "verdict.json"), `${JSON.stringify(result, null, 2)}\n`);
+  if (options.out !== undefined)
+    await writeFile(join(options.out, "verdict.json"), `${JSON.stringify(result, null, 2)}\n`);
   return { result, history, plan };
 }
 
 /** The shell command that does the same run again. */
 function replayCommand(plan: Plan, options: RunOptions): string {
-  const sets = (options.sets ?? []).map((set) => ` --set ${/^[\w./=%-]+$/.test(set) ? set : `'${set.replaceAll("'", `'\\''`)}'`}`);
+  const sets = (options.sets ?? []).map(
+    (set) => ` --set ${/^[\w./=%-]+$/.test(set) ? set : `'${set.replaceAll("'", `'\\''`)}'`}`,
+  );
   return `npm run scenario -- ${options.reference ?? plan.scenario.name} --world ${plan.world} --seed ${plan.seed}${sets.join("")}`;
 }
 
@@ -143,7 +146,7 @@ async function record(plan: Plan, options: RunOptions): Promise<Recorded> {
       },
       async (fleet) => {
         try {
-          await drive(plan, fleet, { log, collector, progress, signal: abort.signal });
+          await drive(plan, fleet, { log, collector, progress, signal: abort.signal, sabotage: options.sabotage });
         } finally {
           digest = fleet.digest?.();
           endUs = log.relative(fleet.clock.nowUs());
@@ -188,6 +191,7 @@ async function drive(
     readonly collector: HistoryCollector;
     readonly progress: (progress: Progress) => void;
     readonly signal: AbortSignal;
+    readonly sabotage: Sabotage | undefined;
   },
 ): Promise<void> {
   const { log, progress, signal } = run;
@@ -207,6 +211,7 @@ async function drive(
 
   const originUs = clock.nowUs() + leadUs[plan.world];
   log.begin(originUs);
+  run.sabotage?.onLoad?.(originUs);
   for (const { node, dueUs } of plan.drives) log.write({ type: "load", node, planned: dueUs.length });
   const timeline = playTimeline(plan, fleet, { originUs, write: (record) => log.write(record) });
   const driven = plan.drives.map(({ node, dueUs }) =>
@@ -227,7 +232,7 @@ async function drive(
   }
 }
 
-function nodeOf(fleet: RunningFleet, id: string): import("./worlds/world.ts").FleetNode {
+function nodeOf(fleet: RunningFleet, id: string): FleetNode {
   const node = fleet.nodes.get(id);
   if (node === undefined) throw new Error(`the fleet has no node ${id}`);
   return node;
@@ -411,11 +416,18 @@ function runRecord(plan: Plan): HistoryRecord {
 /** Whether each fault shows in the calls; `sim` plays the same seed without faults when the run itself can't tell. */
 async function effects(plan: Plan, history: History, options: RunOptions): Promise<FaultResult[]> {
   const seen = observations(plan, history);
-  const needsControl = seen.some(({ step, observation }) => faultKind(step.what).effect(step.what, observation).effect !== "confirmed");
+  const needsControl = seen.some(
+    ({ step, observation }) => faultKind(step.what).effect(step.what, observation).effect !== "confirmed",
+  );
   const isComplete = history.end?.outcome === "complete";
   const control =
     needsControl && isComplete && options.world.name === "sim"
-      ? (await record({ ...plan, timeline: plan.timeline.filter(({ what }) => what.kind !== "fault") }, { ...options, out: undefined, onProgress: undefined })).history
+      ? (
+          await record(
+            { ...plan, timeline: plan.timeline.filter(({ what }) => what.kind !== "fault") },
+            { ...options, out: undefined, onProgress: undefined },
+          )
+        ).history
       : undefined;
   return seen.map(({ step, observation }) => {
     const { what } = step;

@@ -32,7 +32,13 @@ export function playTimeline(
     write({ type: "step", atUs: now(), index: step.index, what: step.what, phase: before });
     try {
       await act();
-      write({ type: "step", atUs: now(), index: step.index, what: step.what, phase: before === "apply" ? "applied" : "lifted" });
+      write({
+        type: "step",
+        atUs: now(),
+        index: step.index,
+        what: step.what,
+        phase: before === "apply" ? "applied" : "lifted",
+      });
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
       write({ type: "step", atUs: now(), index: step.index, what: step.what, phase: "failed", error: message });

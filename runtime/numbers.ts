@@ -9,7 +9,7 @@ const words = new Uint32Array(bits.buffer);
 bits[0] = 1;
 const upper = words[1] === 0x3ff00000 ? 1 : 0;
 
-const ln2High = 6.93147180369123816490e-1;
+const ln2High = 6.9314718036912381649e-1;
 const ln2Low = 1.90821492927058770002e-10;
 
 /** The natural logarithm; -Infinity for 0, NaN below. After FreeBSD's e_log.c (error < 1 ulp). */
@@ -36,7 +36,7 @@ export function ln(x: number): number {
   const w = z * z;
   const t1 = w * (0.3999999999940941908 + w * (0.2222219843214978396 + w * 0.1531383769920937332));
   const t2 =
-    z * (0.6666666666666735130 + w * (0.2857142874366239149 + w * (0.1818357216161805012 + w * 0.1479819860511658591)));
+    z * (0.666666666666673513 + w * (0.2857142874366239149 + w * (0.1818357216161805012 + w * 0.1479819860511658591)));
   const half = 0.5 * f * f;
   const r = t1 + t2;
   return exponent * ln2High - (half - (s * (half + r) + exponent * ln2Low) - f);
@@ -46,8 +46,8 @@ export function ln(x: number): number {
 export function exp(x: number): number {
   if (x !== x) return NaN;
   if (x > 709.782712893383973096) return Infinity;
-  if (x < -745.133219101941108420) return 0;
-  const k = Math.round(x * 1.44269504088896338700);
+  if (x < -745.13321910194110842) return 0;
+  const k = Math.round(x * 1.442695040888963387);
   const high = x - k * ln2High;
   const low = k * ln2Low;
   const r = high - low;
@@ -58,7 +58,7 @@ export function exp(x: number): number {
       (1.66666666666666019037e-1 +
         t *
           (-2.77777777770155933842e-3 +
-            t * (6.61375632143793436117e-5 + t * (-1.65339022054652515390e-6 + t * 4.13813679705723846039e-8))));
+            t * (6.61375632143793436117e-5 + t * (-1.6533902205465251539e-6 + t * 4.13813679705723846039e-8))));
   const y = 1 - (low - (r * c) / (2 - c) - high);
   return scale(y, k);
 }

@@ -162,7 +162,12 @@ function strongest(verdicts: readonly Effect[]): Effect {
   );
 }
 
-function successes(history: History, touched: Touched, fromUs: number, toUs: number): { touched: number; others: number } {
+function successes(
+  history: History,
+  touched: Touched,
+  fromUs: number,
+  toUs: number,
+): { touched: number; others: number } {
   const counts = { touched: 0, others: 0 };
   for (const { call, attempt } of attemptsOf(history, touched)) {
     if (attempt.code !== "OK" || attempt.beginUs < fromUs || attempt.beginUs >= toUs) continue;

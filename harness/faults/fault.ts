@@ -5,7 +5,10 @@ import type { Primitive, RunningFleet } from "../worlds/world.ts";
 import type { LinkShapes } from "./links.ts";
 
 /** A step of a plan that is a fault. */
-export type FaultStep<Spec extends FaultSpec = FaultSpec> = StepPlan["what"] & { readonly kind: "fault"; readonly fault: Spec };
+export type FaultStep<Spec extends FaultSpec = FaultSpec> = StepPlan["what"] & {
+  readonly kind: "fault";
+  readonly fault: Spec;
+};
 
 /** Takes a fault away again. */
 export type Lift = () => Promise<void>;

@@ -10,5 +10,6 @@ export const slow: FaultKind<Extract<FaultSpec, { kind: "slow" }>> = {
     await each(fleet, step.nodes, (node) => node.slow(step.fault.factor));
     return () => each(fleet, step.nodes, (node) => node.slow(1));
   },
-  effect: (step, seen) => slowedAttempts(seen, towards(step.nodes), (usualUs) => (usualUs * (1 + step.fault.factor)) / 2),
+  effect: (step, seen) =>
+    slowedAttempts(seen, towards(step.nodes), (usualUs) => (usualUs * (1 + step.fault.factor)) / 2),
 };

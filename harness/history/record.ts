@@ -9,14 +9,7 @@ export const historyVersion = 1;
  * others) are microseconds since the start of the load; what came before is negative.
  */
 export type HistoryRecord =
-  | RunRecord
-  | NodeRecord
-  | StepRecord
-  | ProcessRecord
-  | GapRecord
-  | LoadRecord
-  | HarnessLagRecord
-  | EndRecord;
+  RunRecord | NodeRecord | StepRecord | ProcessRecord | GapRecord | LoadRecord | HarnessLagRecord | EndRecord;
 
 /** The first line. */
 export interface RunRecord {

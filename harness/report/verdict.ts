@@ -25,7 +25,9 @@ export interface RunResult {
   readonly calls: { readonly total: number; readonly ok: number; readonly failed: number; readonly attempts: number };
   readonly offeredPerSecond: number;
   readonly latencyMs: { readonly p50: number; readonly p90: number; readonly p99: number; readonly max: number };
-  readonly instances: Readonly<Record<string, { readonly calls: number; readonly ok: number; readonly failed: number }>>;
+  readonly instances: Readonly<
+    Record<string, { readonly calls: number; readonly ok: number; readonly failed: number }>
+  >;
   readonly faults: readonly FaultResult[];
   readonly checks: readonly CheckResult[];
   /** Why the run is an error or inconclusive, for people. */

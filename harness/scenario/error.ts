@@ -5,7 +5,10 @@ export class ScenarioError extends Error {
   /** What to do next: the nearest name, the number of calls that would do. */
   readonly hint: string | undefined;
 
-  constructor(message: string, options: { readonly code: ScenarioError["code"]; readonly hint?: string | undefined; readonly cause?: unknown }) {
+  constructor(
+    message: string,
+    options: { readonly code: ScenarioError["code"]; readonly hint?: string | undefined; readonly cause?: unknown },
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = options.code;
     this.hint = options.hint;

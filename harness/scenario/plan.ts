@@ -45,7 +45,13 @@ export interface StepPlan {
   /** Numbers the steps: "2" names this one in records and checks. */
   readonly index: number;
   readonly what:
-    | { readonly kind: "fault"; readonly fault: FaultSpec; readonly forUs: number | undefined; readonly nodes: readonly string[]; readonly links: readonly LinkPlan[] }
+    | {
+        readonly kind: "fault";
+        readonly fault: FaultSpec;
+        readonly forUs: number | undefined;
+        readonly nodes: readonly string[];
+        readonly links: readonly LinkPlan[];
+      }
     | { readonly kind: "stop" | "restart"; readonly nodes: readonly string[] }
     | { readonly kind: "publish"; readonly key: string; readonly content: string | undefined };
 }

@@ -56,9 +56,7 @@ const provider = z.strictObject({
   program: z.literal("provider"),
   instances: z.int().min(1).optional(),
   /** Instances that differ, in this order: "orders/0", … run on through the groups. */
-  groups: z
-    .array(z.strictObject({ instances: z.int().min(1), tag: z.string().optional(), ...work }))
-    .optional(),
+  groups: z.array(z.strictObject({ instances: z.int().min(1), tag: z.string().optional(), ...work })).optional(),
   tag: z.string().optional(),
   ...work,
   /** A service that each call calls in turn before it is answered. */
@@ -92,7 +90,9 @@ const load = z.strictObject({
 });
 
 /** Nodes: "orders/1", "orders" (every instance), "registry". */
-const target = z.string().regex(/^[a-z][a-z0-9-]*(\/\d+)?$/, { error: 'a node such as "orders/1", or all of "orders"' });
+const target = z
+  .string()
+  .regex(/^[a-z][a-z0-9-]*(\/\d+)?$/, { error: 'a node such as "orders/1", or all of "orders"' });
 const link = z.strictObject({ from: target, to: target });
 const forHowLong = { for: duration.optional() };
 
@@ -133,10 +133,7 @@ const action = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("publish"), key: z.string().min(1), content: z.string().optional() }),
 ]);
 
-const step = z.union([
-  z.strictObject({ at: duration, fault }),
-  z.strictObject({ at: duration, action }),
-]);
+const step = z.union([z.strictObject({ at: duration, fault }), z.strictObject({ at: duration, action })]);
 
 const phase = z.enum(["safety", "recovery"]);
 const when = { during: window.optional(), outside: window.optional(), phase: phase.optional() };

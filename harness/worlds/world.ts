@@ -53,6 +53,8 @@ export interface WorldOptions {
 export interface Sabotage {
   readonly policies?: (node: string, policies: PolicyTables) => PolicyTables;
   readonly ports?: (node: string, context: NodeContext) => NodeContext;
+  /** Hears when the load begins, on the fleet's clock: a defect may last for a part of the run only. */
+  readonly onLoad?: (originUs: number) => void;
 }
 
 /** A fleet whose nodes are all ready. */
@@ -83,7 +85,11 @@ export interface FleetNode {
   /** Makes its work take `factor` times as long; 1 is normal. */
   slow(factor: number): Promise<void>;
   /** Makes the calls (consumers). Resolves when every call has ended or the node is dead. */
-  drive(drive: { readonly startUs: number; readonly dueUs: readonly number[]; readonly isWarmUp: boolean }): Promise<void>;
+  drive(drive: {
+    readonly startUs: number;
+    readonly dueUs: readonly number[];
+    readonly isWarmUp: boolean;
+  }): Promise<void>;
   /** Resolves when everything that the node has recorded so far was delivered; at once for a dead or paused one. */
   collect(): Promise<void>;
 }

@@ -10,16 +10,19 @@ const make = (clock: ManualClock, options: { timeoutUs?: number; parent?: Call }
 
 test("a deadline only shrinks along a chain, whatever each link asks for", () => {
   fc.assert(
-    fc.property(fc.array(fc.option(fc.integer({ min: 1, max: 10_000 }), { nil: undefined }), { minLength: 1 }), (timeouts) => {
-      const clock = new ManualClock();
-      let parent: Call | undefined;
-      for (const timeoutUs of timeouts) {
-        const call: Call = make(clock, { ...(timeoutUs !== undefined && { timeoutUs }), ...(parent && { parent }) });
-        expect(call.deadlineUs).toBeLessThanOrEqual(parent?.deadlineUs ?? Infinity);
-        if (timeoutUs !== undefined) expect(call.deadlineUs).toBeLessThanOrEqual(timeoutUs);
-        parent = call;
-      }
-    }),
+    fc.property(
+      fc.array(fc.option(fc.integer({ min: 1, max: 10_000 }), { nil: undefined }), { minLength: 1 }),
+      (timeouts) => {
+        const clock = new ManualClock();
+        let parent: Call | undefined;
+        for (const timeoutUs of timeouts) {
+          const call: Call = make(clock, { ...(timeoutUs !== undefined && { timeoutUs }), ...(parent && { parent }) });
+          expect(call.deadlineUs).toBeLessThanOrEqual(parent?.deadlineUs ?? Infinity);
+          if (timeoutUs !== undefined) expect(call.deadlineUs).toBeLessThanOrEqual(timeoutUs);
+          parent = call;
+        }
+      },
+    ),
   );
 });
 

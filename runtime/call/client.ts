@@ -163,13 +163,18 @@ class ServiceChannel implements Channel {
     this.#calls = options.calls ?? new CallLog({ clock, telemetry });
 
     const own = random.fork(`call ${service}`);
-    this.#balancer = entry(policies.balancers, "balancer", settings.balancer ?? "weighted-random")({
+    this.#balancer = entry(
+      policies.balancers,
+      "balancer",
+      settings.balancer ?? "weighted-random",
+    )({
       random: own.fork("balancer"),
     });
-    const cluster: Cluster = entry(policies.clusters, "cluster", settings.cluster ?? "failover")(
-      { retries: settings.retries ?? 2, retryOn: settings.retryOn ?? [] },
-      { clock, random: own.fork("cluster") },
-    );
+    const cluster: Cluster = entry(
+      policies.clusters,
+      "cluster",
+      settings.cluster ?? "failover",
+    )({ retries: settings.retries ?? 2, retryOn: settings.retryOn ?? [] }, { clock, random: own.fork("cluster") });
     this.#invoke = chain(policies.clientFilters, (call, request) => cluster((call as LogicalCall).attempts(request)));
 
     const outdated = (): void => {
@@ -345,7 +350,10 @@ class LogicalCall extends Call {
           settle(undefined);
           resolve({ kind: "response", response });
         } else {
-          resolve({ kind: "response", response: { kind: "stream", messages: observedStream(response.messages, settle) } });
+          resolve({
+            kind: "response",
+            response: { kind: "stream", messages: observedStream(response.messages, settle) },
+          });
         }
       }, fail);
     });

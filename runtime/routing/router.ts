@@ -3,9 +3,18 @@ import type { Endpoint } from "../discovery/endpoint.ts";
 
 /**
  * A call's candidates. For one compiled route the answers come from a finite set of arrays, the same object for the same
- * subset: pickers and later routers are kept by it. The compiled-in array itself means "no restriction".
+ * subset: pickers and later routers are kept by it. The compiled-in array itself means "no restriction". Asked again for the
+ * same call (a retry), a route answers the same.
  */
 export type Route = (call: Call) => readonly Endpoint[];
+
+/** What a router may know beside its own rules and candidates. */
+export interface RouteContext {
+  /** The snapshot before any router narrowed it. */
+  readonly all: readonly Endpoint[];
+  /** A 32-bit integer of this client's own: choices that are made per call, not per key, differ between clients by it. */
+  readonly seed: number;
+}
 
 /** A kind of routing rule: where its documents live, how they are read, and what they do to a list of endpoints. */
 export interface RouterPolicy<Rule = unknown> {
@@ -14,7 +23,7 @@ export interface RouterPolicy<Rule = unknown> {
   /** Reads a document; throws a `RuleError` that names line and reason. */
   parse(content: string): Rule;
   /** The route over one snapshot. `rules` are in the order of `keys`, without those that don't exist. */
-  compile(rules: readonly Rule[], endpoints: readonly Endpoint[]): Route;
+  compile(rules: readonly Rule[], endpoints: readonly Endpoint[], context: RouteContext): Route;
   /** The metadata key that this rule makes calls stick to, if any: telemetry records its value. */
   stickyKey?(rule: Rule): string | undefined;
 }
