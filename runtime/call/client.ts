@@ -146,6 +146,8 @@ class ServiceChannel implements Channel {
   readonly #overrides: WatchedRule<OverrideRule> | undefined;
   readonly #routers: { readonly policy: RouterPolicy; readonly rules: readonly WatchedRule<unknown>[] }[] = [];
   readonly #balancer: Balancer;
+  /** This client's own: see `RouteContext`. */
+  readonly #seed: number;
   readonly #invoke: Next;
   /** Rebuilt on demand after the instances or a rule changed. */
   #snapshot: Snapshot | undefined;
@@ -170,6 +172,7 @@ class ServiceChannel implements Channel {
     )({
       random: own.fork("balancer"),
     });
+    this.#seed = own.fork("routers").uint32();
     const cluster: Cluster = entry(
       policies.clusters,
       "cluster",
@@ -233,7 +236,7 @@ class ServiceChannel implements Channel {
     this.#stickyKey = compiled
       .flatMap(({ policy, rules }) => rules.map((rule) => policy.stickyKey?.(rule)))
       .find((key) => key !== undefined);
-    this.#snapshot = { endpoints, route: chainRoutes(compiled, endpoints), pickers: new Map() };
+    this.#snapshot = { endpoints, route: chainRoutes(compiled, endpoints, this.#seed), pickers: new Map() };
     return this.#snapshot;
   }
 
@@ -242,7 +245,9 @@ class ServiceChannel implements Channel {
     const candidates = snapshot.route(call);
     if (tried.length > 0) {
       const untried = candidates.filter((endpoint) => !tried.some(({ key }) => key === endpoint.key));
-      if (untried.length > 0) return this.#balancer(untried).pick(call);
+      const another = untried.length > 0 ? this.#balancer(untried).pick(call) : undefined;
+      // Those that are left may all have weight 0: then one of the tried ones it is.
+      if (another !== undefined) return another;
     }
     let picker = snapshot.pickers.get(candidates);
     if (picker === undefined) snapshot.pickers.set(candidates, (picker = this.#balancer(candidates)));

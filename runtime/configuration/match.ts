@@ -1,0 +1,97 @@
+import type { Field } from "./document.ts";
+
+/** Decides about a text; undefined stands for "there is none". */
+export type TextMatch = (value: string | undefined) => boolean;
+
+/**
+ * Dubbo's StringMatch: exactly one of `exact`, `prefix`, `regex` (matches the whole value), `wildcard` (`*` stands for any
+ * characters), `empty: true`, `noempty: true`.
+ */
+export function textMatch(field: Field): TextMatch {
+  const kinds = field.fields("exact", "prefix", "regex", "wildcard", "empty", "noempty");
+  const given = Object.values(kinds);
+  if (given.length !== 1) {
+    throw field.error(
+      "WRONG_VALUE",
+      "a match has one condition",
+      "one of: exact, prefix, regex, wildcard, empty, noempty",
+    );
+  }
+  const { exact, prefix, regex, wildcard, empty, noempty } = kinds;
+  if (exact !== undefined) {
+    const text = exact.label();
+    return (value) => value === text;
+  }
+  if (prefix !== undefined) {
+    const text = prefix.label();
+    return (value) => value?.startsWith(text) ?? false;
+  }
+  if (wildcard !== undefined) {
+    const matches = glob(wildcard.label());
+    return (value) => value !== undefined && matches(value);
+  }
+  if (regex !== undefined) {
+    const pattern = wholeRegex(regex);
+    return (value) => value !== undefined && pattern.test(value);
+  }
+  const isEmptyWanted = empty !== undefined ? empty.boolean() : !noempty!.boolean();
+  return (value) => (value === undefined || value === "") === isEmptyWanted;
+}
+
+function wholeRegex(field: Field): RegExp {
+  const source = field.text();
+  try {
+    return new RegExp(`^(?:${source})$`, "u");
+  } catch (error) {
+    throw field.error("WRONG_VALUE", `"${source}" is no regular expression: ${(error as Error).message}`);
+  }
+}
+
+/** Whether a text is `pattern`, in which each `*` stands for any characters, none included. Linear in the text, unlike a regex. */
+export function glob(pattern: string): (text: string) => boolean {
+  const parts = pattern.split("*");
+  if (parts.length === 1) return (text) => text === pattern;
+  const first = parts[0]!;
+  const last = parts.at(-1)!;
+  const middle = parts.slice(1, -1);
+  return (text) => {
+    if (text.length < first.length + last.length || !text.startsWith(first) || !text.endsWith(last)) return false;
+    let from = first.length;
+    const to = text.length - last.length;
+    for (const part of middle) {
+      const at = text.indexOf(part, from);
+      if (at < 0 || at + part.length > to) return false;
+      from = at + part.length;
+    }
+    return true;
+  };
+}
+
+/**
+ * An address as Dubbo's rules write it: "10.0.0.3:20880", with `*` for any characters ("10.0.1.*:*"); without a port, or with
+ * port 0, any port; with the host 0.0.0.0 any host.
+ */
+export function addressMatch(field: Field): (address: string) => boolean {
+  const pattern = field.text();
+  if (pattern.includes("/")) {
+    throw field.error(
+      "WRONG_VALUE",
+      `"${pattern}" is no address`,
+      'host:port, with * for any characters: "10.0.1.*:*"',
+    );
+  }
+  const { host, port } = split(pattern);
+  const isHost = host === "0.0.0.0" ? () => true : glob(host);
+  const isPort = port === "" || port === "0" ? () => true : glob(port);
+  return (address) => {
+    const parts = split(address);
+    return isHost(parts.host) && isPort(parts.port);
+  };
+}
+
+/** Host and port at the last colon; "[::1]:80" keeps its brackets. */
+function split(address: string): { readonly host: string; readonly port: string } {
+  const colon = address.lastIndexOf(":");
+  if (colon < 0 || address.endsWith("]")) return { host: address, port: "" };
+  return { host: address.slice(0, colon), port: address.slice(colon + 1) };
+}

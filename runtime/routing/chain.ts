@@ -1,0 +1,30 @@
+import type { Endpoint } from "../discovery/endpoint.ts";
+import type { Route, RouterPolicy } from "./router.ts";
+
+/** A router with the rules that hold for it now. */
+export interface RouterRules {
+  readonly policy: RouterPolicy;
+  readonly rules: readonly unknown[];
+}
+
+/**
+ * The routers one after the other over one snapshot: each narrows what the one before left. A router is compiled when it first
+ * meets a subset, and kept by that subset's array. Without routers every call gets `endpoints` itself. `seed` is the client's
+ * own, see `RouteContext`.
+ */
+export function chainRoutes(routers: readonly RouterRules[], endpoints: readonly Endpoint[], seed: number): Route {
+  const context = { all: endpoints, seed };
+  const stages = routers.map(({ policy, rules }) => {
+    const routes = new Map<readonly Endpoint[], Route>();
+    return (candidates: readonly Endpoint[]): Route => {
+      let route = routes.get(candidates);
+      if (route === undefined) routes.set(candidates, (route = policy.compile(rules, candidates, context)));
+      return route;
+    };
+  });
+  return (call) => {
+    let candidates = endpoints;
+    for (const stage of stages) candidates = stage(candidates)(call);
+    return candidates;
+  };
+}
