@@ -93,7 +93,8 @@ const load = z.strictObject({
 const target = z
   .string()
   .regex(/^[a-z][a-z0-9-]*(\/\d+)?$/, { error: 'a node such as "orders/1", or all of "orders"' });
-const link = z.strictObject({ from: target, to: target });
+/** Connections from one to the other; without `from`, those of everybody who calls `to`. */
+const link = z.strictObject({ from: target.optional(), to: target });
 const forHowLong = { for: duration.optional() };
 
 /** Without `for` a fault lasts until the end of the run. */

@@ -1,0 +1,15 @@
+/** Everything that a scenario file imports. */
+export {
+  attemptsPerCall,
+  gracefulStop,
+  latency,
+  noDeadCalls,
+  recovery,
+  share,
+  sticky,
+  successRate,
+} from "./builders/checks.ts";
+export { consumer, provider } from "./builders/fleet.ts";
+export { constant, poisson } from "./builders/load.ts";
+export { scenario, type ScenarioInput } from "./builders/scenario.ts";
+export { at } from "./builders/timeline.ts";

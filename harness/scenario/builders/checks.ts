@@ -1,0 +1,187 @@
+import type { CheckSpec } from "../schema.ts";
+
+type Kind = CheckSpec["check"];
+type Spec<K extends Kind> = Extract<CheckSpec, { check: K }>;
+/** "equal" is spelled out by `scenario`, which knows the instances. */
+type Unfinished<K extends Kind> = Pick<Spec<K>, "check" | "service"> &
+  Partial<Omit<Spec<K>, "expected"> & { readonly expected: Readonly<Record<string, number>> | "equal" }>;
+type Share = string | number;
+
+/** Calls that end OK, of all: `successRate("orders").atLeast("99%").detects("95%")`. */
+export const successRate = (service: string) => new SuccessRate({ check: "success-rate", service });
+
+/** Where first attempts go: `share("orders").byInstance("equal").detects(1.5)`. */
+export const share = (service: string) => new ShareOf({ check: "share", service });
+
+/** How long calls take, failed ones counted as slow: `latency("orders").p99("300ms").detects("5%")`. */
+export const latency = (service: string) => new Latency({ check: "latency", service });
+
+/** How much retries add: `attemptsPerCall("orders").atMost(1.2).detects(1.5)`. */
+export const attemptsPerCall = (service: string) => new AttemptsPerCall({ check: "attempts-per-call", service });
+
+/** Nobody tries a node that has been dead for a while: `noDeadCalls("orders").within("3s").detects("1s")`. */
+export const noDeadCalls = (service: string) => new NoDeadCalls({ check: "no-dead-calls", service });
+
+/** All is well again soon after a moment: `recovery("orders").after("4s").within("1s").p99Below("300ms").detects("1s")`. */
+export const recovery = (service: string) => new Recovery({ check: "recovery", service });
+
+/** Calls with one key reach instances of one tag only: `sticky("orders").detects("1%")`. */
+export const sticky = (service: string) => new Sticky({ check: "stickiness", service });
+
+/** No call fails because a node is stopped in order: `gracefulStop("orders", "orders/1").detects("2%")`. */
+export const gracefulStop = (service: string, target: string) =>
+  new GracefulStop({ check: "graceful-stop", service, target });
+
+/** A check that is being described, in any order; `scenario` takes its `spec`. Every step answers a new one. */
+export abstract class CheckBuilder<K extends Kind = Kind> {
+  readonly spec: Unfinished<K>;
+
+  constructor(spec: Unfinished<K>) {
+    this.spec = spec;
+  }
+
+  protected with(more: Partial<Unfinished<K>>): this {
+    return new (this.constructor as new (spec: Unfinished<K>) => this)({ ...this.spec, ...more });
+  }
+}
+
+type WindowedKind = Extract<CheckSpec, { during?: unknown }>["check"];
+
+/** A check of the calls that begin in some stretch of the run; by default in all of it. */
+abstract class Windowed<K extends WindowedKind> extends CheckBuilder<K> {
+  /** "3s..5s" */
+  during(window: string): this {
+    return this.with({ during: window } as Partial<Unfinished<K>>);
+  }
+
+  /** Leaves a window out: "3s..5s". */
+  outside(window: string): this {
+    return this.with({ outside: window } as Partial<Unfinished<K>>);
+  }
+
+  /** Judged as part of the recovery, not of the safety (the default). */
+  inRecovery(): this {
+    return this.with({ phase: "recovery" } as Partial<Unfinished<K>>);
+  }
+}
+
+class SuccessRate extends Windowed<"success-rate"> {
+  atLeast(atLeast: Share): this {
+    return this.with({ atLeast });
+  }
+
+  /** A success rate that is certainly found: lower than the bound by as much as the number of calls demands. */
+  detects(detects: Share): this {
+    return this.with({ detects });
+  }
+}
+
+class ShareOf extends Windowed<"share"> {
+  byInstance(expected: Readonly<Record<string, number>> | "equal"): this {
+    return this.with({ by: "instance", expected });
+  }
+
+  byTag(expected: Readonly<Record<string, number>>): this {
+    return this.with({ by: "tag", expected });
+  }
+
+  /** Counts each distinct sticky key, not each call: calls with one key aren't independent. */
+  perKey(): this {
+    return this.with({ trial: "key" });
+  }
+
+  /** One share times, or divided by, this factor is certainly found. */
+  detects(detects: number): this {
+    return this.with({ detects });
+  }
+}
+
+class Latency extends Windowed<"latency"> {
+  percentile(percentile: number, atMost: string): this {
+    return this.with({ percentile, atMost });
+  }
+
+  p50(atMost: string): this {
+    return this.percentile(50, atMost);
+  }
+
+  p90(atMost: string): this {
+    return this.percentile(90, atMost);
+  }
+
+  p95(atMost: string): this {
+    return this.percentile(95, atMost);
+  }
+
+  p99(atMost: string): this {
+    return this.percentile(99, atMost);
+  }
+
+  /** This fraction of calls over the bound is certainly found. */
+  detects(detects: Share): this {
+    return this.with({ detects });
+  }
+}
+
+class AttemptsPerCall extends Windowed<"attempts-per-call"> {
+  atMost(atMost: number): this {
+    return this.with({ atMost });
+  }
+
+  /** This many attempts per call are certainly found. */
+  detects(detects: number): this {
+    return this.with({ detects });
+  }
+}
+
+class NoDeadCalls extends CheckBuilder<"no-dead-calls"> {
+  within(within: string): this {
+    return this.with({ within });
+  }
+
+  /** Noticing this much later than `within` is certainly found. */
+  detects(detects: string): this {
+    return this.with({ detects });
+  }
+}
+
+class Recovery extends CheckBuilder<"recovery"> {
+  after(after: string): this {
+    return this.with({ after });
+  }
+
+  within(within: string): this {
+    return this.with({ within });
+  }
+
+  atLeast(atLeast: Share): this {
+    return this.with({ atLeast });
+  }
+
+  percentileBelow(percentile: number, atMost: string): this {
+    return this.with({ percentile, atMost });
+  }
+
+  p99Below(atMost: string): this {
+    return this.percentileBelow(99, atMost);
+  }
+
+  /** A recovery that takes this much longer than `within` is certainly found. */
+  detects(detects: string): this {
+    return this.with({ detects });
+  }
+}
+
+class Sticky extends Windowed<"stickiness"> {
+  /** This fraction of calls that stray is certainly found. */
+  detects(detects: Share): this {
+    return this.with({ detects });
+  }
+}
+
+class GracefulStop extends CheckBuilder<"graceful-stop"> {
+  /** This fraction of failed calls is certainly found. */
+  detects(detects: Share): this {
+    return this.with({ detects });
+  }
+}

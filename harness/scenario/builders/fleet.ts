@@ -1,0 +1,32 @@
+import type { CallsSpec, ConsumerSpec, ProviderSpec } from "../schema.ts";
+
+/** A callee by name, its settings beside it; or both in one object. */
+type CallsInput = Omit<CallsSpec, "service"> & { readonly calls: string | CallsSpec };
+
+type ProviderInput = Omit<ProviderSpec, "program" | "calls"> &
+  (CallsInput | { readonly [Key in keyof CallsInput]?: undefined });
+
+type ConsumerInput = Omit<ConsumerSpec, "program" | "calls"> & CallsInput;
+
+/** Instances that answer calls, and may call another service for each. Default: one instance. */
+export function provider(input: ProviderInput = {}): ProviderSpec {
+  const { calls, rest } = splitCalls(input);
+  return { program: "provider", ...rest, ...(calls && { calls }) };
+}
+
+/** Instances that make the calls of the load. */
+export function consumer(input: ConsumerInput): ConsumerSpec {
+  const { calls, rest } = splitCalls(input);
+  return { program: "consumer", ...rest, calls: calls! };
+}
+
+/** `{ calls: "orders", retries: 2 }` says the same as `{ calls: { service: "orders", retries: 2 } }`. */
+function splitCalls<
+  Input extends { readonly calls?: string | CallsSpec | undefined } & Omit<Partial<CallsSpec>, "service">,
+>(input: Input) {
+  const { calls, timeout, attemptTimeout, retries, retryOn, cluster, balancer, ...rest } = input;
+  if (calls === undefined) return { calls, rest };
+  const settings = Object.entries({ timeout, attemptTimeout, retries, retryOn, cluster, balancer });
+  const given = Object.fromEntries(settings.filter(([, value]) => value !== undefined)) as Partial<CallsSpec>;
+  return { calls: { ...(typeof calls === "string" ? { service: calls } : calls), ...given }, rest };
+}

@@ -1,0 +1,102 @@
+import type { z } from "zod";
+
+import { didYouMean } from "../../services/nearest.ts";
+import { ScenarioError } from "./error.ts";
+import { scenarioSchema, type Scenario } from "./schema.ts";
+import { placeAt, valueAt } from "./shape.ts";
+
+/**
+ * Makes a scenario of a value from outside: a builder's, a file's, one that `--set` has changed. Throws a `ScenarioError`
+ * INVALID_SCENARIO that names every key that is wrong, and what is allowed there.
+ */
+export function parseScenario(value: unknown): Scenario {
+  const parsed = scenarioSchema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.flatMap((issue) => problemsOf(issue, [], value));
+  const name = valueAt(value, ["name"]);
+  throw new ScenarioError(
+    [
+      `${typeof name === "string" ? `scenario ${name}` : "the scenario"} is invalid`,
+      ...problems.map(({ text }) => `  ${text}`),
+    ].join("\n"),
+    { code: "INVALID_SCENARIO", hint: problems.find(({ hint }) => hint !== undefined)?.hint, cause: parsed.error },
+  );
+}
+
+/** A path as `--set` takes it: "expect.1.detects". */
+export function formatPath(path: readonly PropertyKey[]): string {
+  return path.length === 0 ? "the scenario" : path.map(String).join(".");
+}
+
+interface Problem {
+  readonly text: string;
+  readonly hint?: string | undefined;
+}
+
+type Issue = z.core.$ZodIssue;
+
+function problemsOf(issue: Issue, base: readonly PropertyKey[], value: unknown): readonly Problem[] {
+  const path = [...base, ...issue.path];
+  const at = formatPath(path);
+  const found = valueAt(value, path);
+  switch (issue.code) {
+    case "unrecognized_keys": {
+      const allowed = placeAt(scenarioSchema, value, path)?.keys ?? [];
+      return issue.keys.map((key) => ({
+        text: `${formatPath([...path, key])}: there is no such key; allowed: ${allowed.join(", ")}`,
+        hint: didYouMean(key, allowed),
+      }));
+    }
+    case "invalid_value":
+      return [oneOf(at, found, issue.values.map(String))];
+    case "invalid_union": {
+      if (found === undefined && !isDiscriminator(issue)) return [{ text: `${at}: is missing` }];
+      if (isDiscriminator(issue)) return [oneOf(at, found, issue.options.map(String))];
+      // The alternative that came closest is the one that was meant.
+      const meant = issue.errors.toSorted((a, b) => distance(a) - distance(b))[0] ?? [];
+      return meant.flatMap((inner) => problemsOf(inner, path, value));
+    }
+    case "invalid_type":
+      return [{ text: found === undefined ? `${at}: is missing` : `${at}: expected ${article(issue.expected)}` }];
+    case "invalid_format":
+    case "too_small":
+    case "too_big":
+    case "not_multiple_of":
+    case "invalid_key":
+    case "invalid_element":
+    case "custom":
+      return [{ text: `${at}: ${expectation(issue.message)}` }];
+  }
+}
+
+function oneOf(at: string, found: unknown, allowed: readonly string[]): Problem {
+  const list = allowed.map((name) => `"${name}"`).join(", ");
+  return {
+    text:
+      found === undefined
+        ? `${at}: is missing; one of ${list}`
+        : `${at}: ${JSON.stringify(found)} is not one of ${list}`,
+    hint: typeof found === "string" ? didYouMean(found, allowed) : undefined,
+  };
+}
+
+/** A union that is told apart by one key, whose value is none of those known. */
+function isDiscriminator(issue: Issue): issue is Issue & { readonly options: readonly unknown[] } {
+  return "options" in issue && Array.isArray(issue.options);
+}
+
+/** Our own messages say what is allowed; "expected" makes a sentence of them. */
+function expectation(message: string): string {
+  const [, bound] = /: expected (.*)$/.exec(message) ?? [];
+  return `expected ${bound ?? message}`;
+}
+
+const article = (type: string): string => (/^[aeiou]/.test(type) ? `an ${type}` : `a ${type}`);
+
+/** How far a value is from an alternative of a union: the kind that it names decides, then the number of problems. */
+function distance(issues: readonly Issue[]): number {
+  const isOtherKind = issues.some(
+    ({ code, path }) => path.length === 0 && (code === "invalid_type" || code === "unrecognized_keys"),
+  );
+  return (isOtherKind ? 100 : 0) + issues.length;
+}
