@@ -1,4 +1,4 @@
-import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Node, type Scalar } from "yaml";
+import { Composer, isAlias, isMap, isScalar, isSeq, LineCounter, Parser, type CST, type Node, type Scalar } from "yaml";
 
 /** What is wrong with a rule document. `message` begins with the line. */
 export class RuleError extends Error {
@@ -37,8 +37,8 @@ const lengthMax = 256 * 1024;
 const depthMax = 32;
 
 /**
- * Reads a rule document strictly: YAML 1.2 with unique keys, no tags, anchors or aliases, one mapping at the top. Every
- * mistake is a `RuleError` with its line, found here or by the `Field`s that the rule is then taken from.
+ * Reads a rule document strictly: YAML 1.2 with unique keys, no tags, anchors, aliases or directives, one mapping at the top.
+ * Every mistake is a `RuleError` with its line, found here or by the `Field`s that the rule is then taken from.
  */
 export function readDocument(content: string): Field {
   if (content.length > lengthMax) {
@@ -48,68 +48,56 @@ export function readDocument(content: string): Field {
       hint: `at most ${lengthMax}`,
     });
   }
-  refuseDeepNesting(content);
   const lines = new LineCounter();
-  const document = parseDocument(content, {
-    lineCounter: lines,
-    prettyErrors: false,
-    stringKeys: true,
-    version: "1.2",
-    // Line breaks inside quotes and long keys are legal; what looks like a number is one.
-    schema: "core",
-    merge: false,
-  });
-  const problem = document.errors[0] ?? document.warnings[0];
+  const lineAt = (offset: number): number => Math.max(1, lines.linePos(offset).line);
+  const tokens = [...new Parser(lines.addNewLine).parse(content)];
+  refuseUnusual(tokens, lineAt);
+  // `Field` finds duplicate keys itself: the composer takes seconds for a document of nothing else.
+  const [document] = new Composer({ schema: "core", stringKeys: true, uniqueKeys: false, prettyErrors: false }).compose(
+    tokens,
+    true,
+    content.length,
+  );
+  const problem = document?.errors[0] ?? document?.warnings[0];
   if (problem !== undefined) {
-    throw new RuleError(problem.message, {
-      code: problem.code === "DUPLICATE_KEY" ? "DUPLICATE_KEY" : "SYNTAX",
-      line: lines.linePos(problem.pos[0]).line,
-      ...(problem.code === "TAB_AS_INDENT" && { hint: "indent with spaces" }),
-    });
+    const hint = problem.code === "TAB_AS_INDENT" ? { hint: "indent with spaces" } : {};
+    throw new RuleError(problem.message, { code: "SYNTAX", line: lineAt(problem.pos[0]), ...hint });
   }
-  if (document.contents === null || (isScalar(document.contents) && document.contents.value === null)) {
+  const root: Node | null | undefined = document?.contents;
+  if (root === undefined || root === null || (isScalar(root) && root.value === null)) {
     throw new RuleError("the document is empty", {
       code: "WRONG_TYPE",
       line: 1,
-      hint: "delete the document to remove the rule, or set enabled: false",
+      hint: "to end a rule, delete its document or set enabled: false",
     });
   }
-  return new Field(document.contents, "the document", lines, 1);
+  return new Field(root, "the document", lineAt, 1);
 }
 
-/** The parser recurses, so nesting is bounded before it runs: by flow brackets, and by "- - -" and indentation. */
-function refuseDeepNesting(content: string): void {
-  let line = 1;
-  let flow = 0;
-  let dashes = 0;
-  let isStart = true;
-  const limit = (depth: number): void => {
-    if (depth > depthMax) throw new RuleError(`nested more than ${depthMax} levels deep`, { code: "SYNTAX", line });
-  };
-  const indents: number[] = [];
-  let indent = 0;
-  for (const character of content) {
-    if (character === "\n") {
-      line++;
-      isStart = true;
-      dashes = 0;
-      indent = 0;
-      continue;
-    }
-    if (isStart && (character === " " || character === "-" || character === "?")) {
-      indent++;
-      if (character !== " ") limit(++dashes);
-      continue;
-    }
-    if (isStart && character !== "\r") {
-      isStart = false;
-      while (indents.length > 0 && indents.at(-1)! >= indent) indents.pop();
-      indents.push(indent);
-      limit(indents.length);
-    }
-    if (character === "[" || character === "{") limit(++flow);
-    else if ((character === "]" || character === "}") && flow > 0) flow--;
+/** What YAML allows and a rule never needs. Nesting is bounded before the composer, which recurses, sees it. */
+function refuseUnusual(tokens: readonly CST.Token[], lineAt: (offset: number) => number): void {
+  const documents = tokens.filter(({ type }) => type === "document");
+  const surplus = documents[1] ?? tokens.find(({ type }) => type === "directive");
+  if (surplus !== undefined) {
+    const what = surplus.type === "directive" ? "a directive" : "a second document";
+    throw new RuleError(`${what} in a rule document`, { code: "SYNTAX", line: lineAt(offsetOf(surplus)) });
   }
+  let level: CST.Token[] = [...tokens];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > depthMax) {
+      throw new RuleError(`more than ${depthMax} levels deep`, { code: "SYNTAX", line: lineAt(offsetOf(level[0]!)) });
+    }
+    level = level.flatMap(children);
+  }
+}
+
+function offsetOf(token: CST.Token): number {
+  return "offset" in token && typeof token.offset === "number" ? token.offset : 0;
+}
+
+function children(token: CST.Token): CST.Token[] {
+  if ("items" in token) return token.items.flatMap(({ key, value }) => [key, value]).filter((child) => child !== null && child !== undefined);
+  return token.type === "document" && token.value !== undefined ? [token.value] : [];
 }
 
 /** A value of a document that knows its line and its name, so that what is wrong with it can be said precisely. */
@@ -117,13 +105,13 @@ export class Field {
   readonly line: number;
   readonly #node: Node;
   readonly #path: string;
-  readonly #lines: LineCounter;
+  readonly #lineAt: (offset: number) => number;
 
-  constructor(node: Node, path: string, lines: LineCounter, fallbackLine: number) {
+  constructor(node: Node, path: string, lineAt: (offset: number) => number, fallbackLine: number) {
     this.#node = node;
     this.#path = path;
-    this.#lines = lines;
-    this.line = node.range === undefined || node.range === null ? fallbackLine : lines.linePos(node.range[0]).line;
+    this.#lineAt = lineAt;
+    this.line = node.range === undefined || node.range === null ? fallbackLine : lineAt(node.range[0]);
     const { anchor, tag } = node as { anchor?: string; tag?: string };
     if (isAlias(node) || anchor !== undefined) {
       throw this.error("SYNTAX", `${path} uses an anchor or an alias`, "write the value out");
@@ -138,15 +126,18 @@ export class Field {
     const node = this.#node;
     if (!isMap(node)) throw this.#wrongType("a mapping");
     const fields: { [N in Name]?: Field } = {};
+    const seen = new Set<string>();
     for (const { key, value } of node.items) {
-      const keyField = new Field(key as Node, "a key", this.#lines, this.line);
+      const keyField = new Field(key as Node, "a key", this.#lineAt, this.line);
       const name = String((key as Scalar).value);
       if (!names.includes(name as Name)) {
         throw keyField.error("UNKNOWN_KEY", `unknown key "${name}" in ${this.#path}`, didYouMean(name, names));
       }
+      if (seen.has(name)) throw keyField.error("DUPLICATE_KEY", `the key "${name}" is there twice in ${this.#path}`);
+      seen.add(name);
       // "key:" without a value is as good as no key.
       if (value === null || (isScalar(value) && value.value === null)) continue;
-      fields[name as Name] = new Field(value as Node, `"${name}"`, this.#lines, keyField.line);
+      fields[name as Name] = new Field(value as Node, `"${name}"`, this.#lineAt, keyField.line);
     }
     return fields;
   }
@@ -161,7 +152,7 @@ export class Field {
   list(): readonly Field[] {
     const node = this.#node;
     if (!isSeq(node)) throw this.#wrongType("a list");
-    return node.items.map((item) => new Field(item as Node, `an entry of ${this.#path}`, this.#lines, this.line));
+    return node.items.map((item) => new Field(item as Node, `an entry of ${this.#path}`, this.#lineAt, this.line));
   }
 
   /** Text; a number or a word such as `true` must be quoted, so that it can't be meant otherwise. */

@@ -1,0 +1,66 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+
+import { call, endpoint, isImplausible, pool } from "../fixtures.ts";
+import { createRandom } from "../random.ts";
+import { leastActive } from "./least-active.ts";
+
+const busy = fc.record({ weight: fc.integer({ min: 0, max: 3 }), inFlight: fc.integer({ min: 0, max: 3 }) });
+
+describe("least active", () => {
+  test("picks one with the fewest calls in flight of those that have a weight", () => {
+    fc.assert(
+      fc.property(fc.array(busy, { maxLength: 12 }), fc.integer(), (inits, seed) => {
+        const endpoints = inits.map((init, index) => endpoint({ id: `orders/${index}`, ...init }));
+        const picked = leastActive({ random: createRandom(seed) })(endpoints).pick(call());
+        const usable = endpoints.filter(({ weight }) => weight > 0);
+        if (usable.length === 0) expect(picked).toBeUndefined();
+        else {
+          expect(usable).toContain(picked);
+          expect(picked!.stats.inFlight).toBe(Math.min(...usable.map(({ stats }) => stats.inFlight)));
+        }
+      }),
+    );
+  });
+
+  test("is uniform for a caller that sends one call after the other, however slow an instance is", () => {
+    const endpoints = pool(100, 100, 100);
+    const picker = leastActive({ random: createRandom(21) })(endpoints);
+    const counts = [0, 0, 0];
+    for (let trial = 0; trial < 9000; trial++) {
+      const picked = picker.pick(call())!;
+      // The call is over before the next begins: nothing is ever in flight when it is picked.
+      picked.stats.inFlight++;
+      picked.stats.inFlight--;
+      counts[endpoints.indexOf(picked)]!++;
+    }
+    for (const count of counts) expect(isImplausible(count, 9000, 1 / 3)).toBe(false);
+  });
+
+  test("breaks ties by weight, wherever the tied ones stand", () => {
+    const endpoints = [
+      endpoint({ id: "orders/0", weight: 300, inFlight: 1 }),
+      endpoint({ id: "orders/1", weight: 100 }),
+      endpoint({ id: "orders/2", weight: 500, inFlight: 2 }),
+      endpoint({ id: "orders/3", weight: 300 }),
+    ];
+    const picker = leastActive({ random: createRandom(3) })(endpoints);
+    let heavier = 0;
+    for (let trial = 0; trial < 9000; trial++) {
+      const picked = picker.pick(call())!;
+      expect(picked.stats.inFlight).toBe(0);
+      if (picked.id === "orders/3") heavier++;
+    }
+    expect(isImplausible(heavier, 9000, 0.75)).toBe(false);
+    expect(isImplausible(heavier, 9000, 0.5)).toBe(true);
+  });
+
+  test("sees calls that begin and end after the picker was made", () => {
+    const endpoints = pool(1, 1);
+    const picker = leastActive({ random: createRandom(1) })(endpoints);
+    endpoints[0]!.stats.inFlight = 1;
+    expect(picker.pick(call())).toBe(endpoints[1]);
+    endpoints[1]!.stats.inFlight = 2;
+    expect(picker.pick(call())).toBe(endpoints[0]);
+  });
+});

@@ -1,0 +1,110 @@
+import { Call } from "./call/call.ts";
+import { metadata } from "./call/metadata.ts";
+import { endpointOf, type Endpoint } from "./discovery/endpoint.ts";
+import { ln } from "./numbers.ts";
+import type { Clock } from "./ports/clock.ts";
+
+/** The smallest worlds in which a policy can be tested. */
+
+export interface EndpointInit {
+  readonly id?: string;
+  readonly address?: string;
+  readonly weight?: number;
+  readonly inFlight?: number;
+  readonly metadata?: Readonly<Record<string, string>>;
+  readonly tag?: string | undefined;
+}
+
+export function endpoint(init: EndpointInit = {}): Endpoint {
+  const { id = "orders/0", weight = 100, inFlight = 0, tag } = init;
+  return endpointOf(
+    {
+      id,
+      service: "orders",
+      address: init.address ?? `10.0.0.${id.split("/").at(-1)}:20880`,
+      weight,
+      metadata: { ...init.metadata, ...(tag !== undefined && { "dubbo.tag": tag }) },
+    },
+    { inFlight, succeeded: 0, failed: 0 },
+  );
+}
+
+/** "orders/0", "orders/1", … with these weights. */
+export function pool(...weights: readonly number[]): readonly Endpoint[] {
+  return weights.map((weight, index) => endpoint({ id: `orders/${index}`, weight }));
+}
+
+/** A clock that a test moves by hand; `nowUs` jumps, and timers that are due by then run in order. */
+export class ManualClock implements Clock {
+  #nowUs = 0;
+  #timers: { readonly atUs: number; readonly fn: () => void }[] = [];
+
+  nowUs(): number {
+    return this.#nowUs;
+  }
+
+  wallMs(): number {
+    return Math.floor(this.#nowUs / 1000);
+  }
+
+  after(delayUs: number, fn: () => void): () => void {
+    const timer = { atUs: this.#nowUs + delayUs, fn };
+    this.#timers.push(timer);
+    return () => {
+      this.#timers = this.#timers.filter((other) => other !== timer);
+    };
+  }
+
+  sleep(delayUs: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.after(delayUs, resolve);
+    });
+  }
+
+  advance(us: number): void {
+    const untilUs = this.#nowUs + us;
+    for (;;) {
+      const next = this.#timers.filter(({ atUs }) => atUs <= untilUs).sort((a, b) => a.atUs - b.atUs)[0];
+      if (next === undefined) break;
+      this.#timers = this.#timers.filter((other) => other !== next);
+      this.#nowUs = Math.max(this.#nowUs, next.atUs);
+      next.fn();
+    }
+    this.#nowUs = untilUs;
+  }
+}
+
+let lastCall = 0;
+
+export interface CallInit {
+  readonly id?: number;
+  readonly metadata?: Readonly<Record<string, string>>;
+  readonly clock?: Clock;
+  readonly timeoutUs?: number | undefined;
+}
+
+/** A call to "orders"; every one has its own id. */
+export function call(init: CallInit = {}): Call {
+  return new Call({
+    clock: init.clock ?? new ManualClock(),
+    service: "orders",
+    method: "/flyball.worker.v1.Worker/Do",
+    metadata: metadata(init.metadata ?? {}),
+    timeoutUs: init.timeoutUs,
+    id: init.id ?? ++lastCall,
+  });
+}
+
+/**
+ * Whether `hits` of `trials` are so unlikely at `probability` that a correct policy would show them less than once in 10^9
+ * times: n·KL(hits/n ‖ p) > ln(2/1e-9), the Chernoff bound in its Kullback-Leibler form, which holds for every n and p.
+ */
+export function isImplausible(hits: number, trials: number, probability: number): boolean {
+  const share = hits / trials;
+  const divergence = term(share, probability) + term(1 - share, 1 - probability);
+  return trials * divergence > ln(2e9);
+}
+
+function term(a: number, b: number): number {
+  return a === 0 ? 0 : b === 0 ? Infinity : a * ln(a / b);
+}
