@@ -85,12 +85,13 @@ function wildcardTargets(root: unknown, steps: readonly string[], cursor: Cursor
   throw new ScenarioError(`--set ${cursor.set}: nothing there to set`, { code: "UNKNOWN_NAME" });
 }
 
-/** Names of a record may contain dots ("orders.tag-router"): the longest that is there wins. */
+/** Names of a record may contain dots ("orders.tag-router"): the longest that is there wins; a new one takes all that is left. */
 function longestKey(here: unknown, place: Place, steps: readonly string[]): readonly [string, readonly string[]] {
   if (place.isRecord) {
     for (let length = steps.length; length > 1; length--) {
       const key = steps.slice(0, length).join(".");
-      if (valueAt(here, [key]) !== undefined) return [key, steps.slice(length)];
+      const isNewValue = length === steps.length && place.child(key, undefined)?.hasKeys === false;
+      if (isNewValue || valueAt(here, [key]) !== undefined) return [key, steps.slice(length)];
     }
   }
   return [steps[0]!, steps.slice(1)];

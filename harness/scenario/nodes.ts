@@ -1,0 +1,155 @@
+import { balancers } from "../../runtime/balancing/table.ts";
+import { rpcCodes } from "../../runtime/call/status.ts";
+import { clusters } from "../../runtime/cluster/table.ts";
+import type { Distribution as WorkDistribution } from "../../services/distribution.ts";
+import { didYouMean } from "../../services/nearest.ts";
+import { durationUs, fractionOf } from "./durations.ts";
+import { ScenarioError } from "./error.ts";
+import type { NodePlan } from "./plan.ts";
+import type { CallsSpec, ConsumerSpec, Distribution, ProviderSpec, Scenario } from "./schema.ts";
+
+/** The weight of an instance that states none: Dubbo's. */
+const defaultWeight = 100;
+
+/** Every node of a scenario: the infrastructure first, then the fleet as it is written. */
+export function planNodes(scenario: Scenario): readonly NodePlan[] {
+  checkCalls(scenario);
+  const sessionTimeout = scenario.registry?.sessionTimeout;
+  const sessionTimeoutMs = sessionTimeout === undefined ? undefined : durationUs(sessionTimeout) / 1000;
+  const registry = infrastructure("registry", defined({ sessionTimeoutMs }));
+  const fleet = Object.entries(scenario.fleet).flatMap(([service, spec]) =>
+    spec.program === "provider"
+      ? providers(service, spec, sessionTimeoutMs)
+      : consumers(service, spec, sessionTimeoutMs),
+  );
+  return [registry, ...(needsConfigCenter(scenario) ? [infrastructure("config-center", {})] : []), ...fleet];
+}
+
+/** The service that the nodes of a service call, if any. */
+export function calleeOf(spec: ProviderSpec | ConsumerSpec): string | undefined {
+  return spec.calls?.service;
+}
+
+function infrastructure(program: "registry" | "config-center", config: NodePlan["config"]): NodePlan {
+  return { id: `${program}/0`, service: program, program, config, tag: undefined, weight: defaultWeight };
+}
+
+/** There is a config centre where there are rules, or where something happens to it. */
+function needsConfigCenter({ rules, timeline }: Scenario): boolean {
+  const isInfrastructure = (target: string | undefined): boolean => target?.split("/")[0] === "config-center";
+  return (
+    Object.keys(rules ?? {}).length > 0 ||
+    timeline.some((step) => {
+      if ("action" in step) return step.action.kind === "publish" || isInfrastructure(step.action.target);
+      const { fault } = step;
+      return "link" in fault ? isInfrastructure(fault.link.to) : isInfrastructure(fault.target);
+    })
+  );
+}
+
+function providers(service: string, spec: ProviderSpec, sessionTimeoutMs: number | undefined): readonly NodePlan[] {
+  const { instances, groups = [{ instances: instances ?? 1 }], ...common } = spec;
+  const each = groups.flatMap(({ instances: count, ...own }) => Array.from({ length: count }, () => own));
+  if (instances !== undefined && instances !== each.length) {
+    throw new ScenarioError(`fleet.${service}: ${instances} instances, but its groups have ${each.length}`, {
+      code: "INVALID_SCENARIO",
+      hint: "leave out `instances` where there are groups",
+    });
+  }
+  return each.map((own, index) => {
+    const { tag, weight = defaultWeight, serviceTime, errorRate, capacity, queueMax, calls } = { ...common, ...own };
+    const config = defined({
+      service,
+      application: service,
+      weight,
+      metadata: tag === undefined ? {} : { "dubbo.tag": tag },
+      serviceTime: serviceTime === undefined ? undefined : workDistribution(serviceTime),
+      errorRate: errorRate === undefined ? undefined : fractionOf(errorRate),
+      capacity,
+      queueMax,
+      calls: calls === undefined ? undefined : callSettings(calls),
+      sessionTimeoutMs,
+    });
+    return { id: `${service}/${index}`, service, program: "provider", config, tag, weight };
+  });
+}
+
+function consumers(service: string, spec: ConsumerSpec, sessionTimeoutMs: number | undefined): readonly NodePlan[] {
+  const { instances, calls, key, tag } = spec;
+  const config = defined({ application: service, calls: callSettings(calls), key, tag, sessionTimeoutMs });
+  return Array.from({ length: instances }, (_, index) => ({
+    id: `${service}/${index}`,
+    service,
+    program: "consumer",
+    config,
+    tag: undefined,
+    weight: defaultWeight,
+  }));
+}
+
+function callSettings(calls: CallsSpec): Readonly<Record<string, unknown>> {
+  const { timeout, attemptTimeout, ...rest } = calls;
+  return defined({
+    ...rest,
+    timeoutMs: timeout === undefined ? undefined : durationUs(timeout) / 1000,
+    attemptTimeoutMs: attemptTimeout === undefined ? undefined : durationUs(attemptTimeout) / 1000,
+  });
+}
+
+/** A distribution as programs take it. */
+export function workDistribution(spec: Distribution): WorkDistribution {
+  if (typeof spec === "string") return { kind: "constant", us: durationUs(spec) };
+  if ("constant" in spec) return { kind: "constant", us: durationUs(spec.constant) };
+  if ("uniform" in spec) {
+    return { kind: "uniform", fromUs: durationUs(spec.uniform.from), toUs: durationUs(spec.uniform.to) };
+  }
+  if ("normal" in spec) {
+    return { kind: "normal", meanUs: durationUs(spec.normal.mean), sdUs: durationUs(spec.normal.sd) };
+  }
+  if ("exponential" in spec) return { kind: "exponential", meanUs: durationUs(spec.exponential.mean) };
+  return { kind: "pareto", minUs: durationUs(spec.pareto.min), shape: spec.pareto.shape };
+}
+
+/** Whom the fleet calls, and how, must exist; and calls must come to an end. */
+function checkCalls({ fleet }: Scenario): void {
+  const providerNames = Object.keys(fleet).filter((name) => fleet[name]!.program === "provider");
+  for (const [name, { calls }] of Object.entries(fleet)) {
+    if (name === "registry" || name === "config-center") {
+      throw new ScenarioError(`fleet.${name}: the infrastructure has this name`, { code: "INVALID_SCENARIO" });
+    }
+    if (calls === undefined) continue;
+    known(`fleet.${name}.calls.service`, calls.service, providerNames, "provider of the fleet");
+    if (calls.balancer !== undefined)
+      known(`fleet.${name}.calls.balancer`, calls.balancer, Object.keys(balancers), "balancer");
+    if (calls.cluster !== undefined)
+      known(`fleet.${name}.calls.cluster`, calls.cluster, Object.keys(clusters), "cluster strategy");
+    for (const code of calls.retryOn ?? []) known(`fleet.${name}.calls.retryOn`, code, rpcCodes, "status code");
+  }
+  for (const name of Object.keys(fleet)) checkChain(name, fleet);
+}
+
+function checkChain(from: string, fleet: Scenario["fleet"]): void {
+  const chain = [from];
+  for (let next = calleeOf(fleet[from]!); next !== undefined; next = calleeOf(fleet[next]!)) {
+    if (chain.includes(next)) {
+      throw new ScenarioError(`calls go round in circles: ${[...chain, next].join(" → ")}`, {
+        code: "INVALID_SCENARIO",
+      });
+    }
+    chain.push(next);
+  }
+}
+
+/** Throws UNKNOWN_NAME with the nearest name when `name` is none of `names`. */
+export function known(where: string, name: string, names: readonly string[], what: string): void {
+  if (names.includes(name)) return;
+  throw new ScenarioError(`${where}: "${name}" is no ${what}; there is ${names.join(", ") || "none"}`, {
+    code: "UNKNOWN_NAME",
+    hint: didYouMean(name, names),
+  });
+}
+
+/** Without the keys that have no value: a configuration is sent as JSON. */
+function defined(config: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(Object.entries(config).filter(([, value]) => value !== undefined));
+}

@@ -1,0 +1,174 @@
+import { createRandom } from "../../runtime/random.ts";
+import { faults } from "../faults/table.ts";
+import { planCheck } from "../judge/judge.ts";
+import { constantArrivals, lengthUs, poissonArrivals, type Leg } from "../load/arrivals.ts";
+import type { Primitive } from "../worlds/world.ts";
+import { durationUs, formatDuration, ratePerSecond, windowUs } from "./durations.ts";
+import { ScenarioError } from "./error.ts";
+import { hashOf } from "./hash.ts";
+import { known, planNodes } from "./nodes.ts";
+import type { CheckPlan, DrivePlan, NodePlan, Plan, StepPlan, WorldName } from "./plan.ts";
+import type { CheckSpec, LoadSpec, Scenario } from "./schema.ts";
+import { checkService, planTimeline } from "./timeline.ts";
+
+export interface PlanOptions {
+  readonly world: WorldName;
+  readonly seed: number;
+  /** What the world can do; a scenario that needs more is refused. Absent: everything. */
+  readonly primitives?: ReadonlySet<Primitive> | undefined;
+}
+
+/**
+ * Resolves a scenario for one world and one seed: a pure function. Throws a `ScenarioError` for everything that can't work
+ * (names that don't exist, steps that contradict each other, checks without enough trials), before anything starts.
+ */
+export function planScenario(scenario: Scenario, { world, seed, primitives }: PlanOptions): Plan {
+  const nodes = planNodes(scenario);
+  const { drives, durationUs: loadUs } = planLoad(scenario, seed);
+  const timeline = planTimeline(scenario, { nodes, durationUs: loadUs });
+  if (primitives !== undefined) checkPrimitives(timeline, { world, primitives });
+  checkWindows(scenario, loadUs);
+  const context = { scenario, world, nodes, drives, timeline, durationUs: loadUs };
+  return {
+    scenario,
+    world,
+    seed,
+    scenarioHash: hashOf(scenario),
+    nodes,
+    rules: Object.entries(scenario.rules ?? {}).map(([key, content]) => ({ key, content })),
+    drives,
+    timeline,
+    checks: distinctlyNamed(scenario.expect.map((spec) => planCheck(spec, context))),
+    durationUs: loadUs,
+    drainUs: longestCallUs(nodes) + drainMarginUs,
+  };
+}
+
+/** A call's own time when the scenario states none: Dubbo's. */
+const defaultTimeoutMs = 1_000;
+/** What a busy machine may add to a deadline. */
+const drainMarginUs = 1_000_000;
+
+function longestCallUs(nodes: readonly NodePlan[]): number {
+  const timeouts = nodes.map(({ config }) => {
+    const calls = config["calls"] as { readonly timeoutMs?: number } | undefined;
+    return calls === undefined ? 0 : (calls.timeoutMs ?? defaultTimeoutMs);
+  });
+  return Math.max(...timeouts) * 1000;
+}
+
+/** Every consumer's calls. Each instance and each load draws from a stream of its own. */
+function planLoad(
+  scenario: Scenario,
+  seed: number,
+): { readonly drives: readonly DrivePlan[]; readonly durationUs: number } {
+  const consumers = Object.entries(scenario.fleet).flatMap(([name, spec]) =>
+    spec.program === "consumer" ? [name] : [],
+  );
+  const random = createRandom(seed).fork("load");
+  const due = new Map<string, readonly number[]>();
+  let longestUs = 0;
+  for (const [index, load] of scenario.load.entries()) {
+    known(`load.${index}.on`, load.on, consumers, "consumer of the fleet");
+    const spec = scenario.fleet[load.on]!;
+    const count = spec.instances ?? 1;
+    const legs = legsOf(load);
+    longestUs = Math.max(longestUs, lengthUs(legs));
+    const dealt = load.arrivals === "constant" ? constantArrivals(legs, count) : undefined;
+    for (let instance = 0; instance < count; instance++) {
+      const node = `${load.on}/${instance}`;
+      const own = dealt?.[instance] ?? poissonArrivals(legs, 1 / count, random.fork(`${index} ${node}`));
+      due.set(node, merged(due.get(node), own));
+    }
+  }
+  const idle = consumers.find((name) => !scenario.load.some(({ on }) => on === name));
+  if (idle !== undefined) {
+    throw new ScenarioError(`fleet.${idle} is a consumer without a load`, {
+      code: "INVALID_SCENARIO",
+      hint: `for example constant("20/s").on("${idle}").for("8s")`,
+    });
+  }
+  const drives = [...due].map(([node, dueUs]) => ({ node, dueUs }));
+  if (drives.every(({ dueUs }) => dueUs.length === 0)) {
+    throw new ScenarioError("the load makes no call at all", {
+      code: "INVALID_SCENARIO",
+      hint: "raise load.0.legs.0.rate",
+    });
+  }
+  return { drives, durationUs: longestUs };
+}
+
+function legsOf(load: LoadSpec): readonly Leg[] {
+  return load.legs.map(({ rate, to, for: length }) => ({
+    fromPerSecond: ratePerSecond(rate),
+    toPerSecond: ratePerSecond(to ?? rate),
+    lengthUs: durationUs(length),
+  }));
+}
+
+/** Two loads of one consumer at the same time. */
+function merged(some: readonly number[] | undefined, more: readonly number[]): readonly number[] {
+  return some === undefined ? more : [...some, ...more].sort((a, b) => a - b);
+}
+
+function checkPrimitives(
+  timeline: readonly StepPlan[],
+  { world, primitives }: { readonly world: WorldName; readonly primitives: ReadonlySet<Primitive> },
+): void {
+  for (const { what } of timeline) {
+    const lacking = primitivesOf(what).filter((primitive) => !primitives.has(primitive));
+    if (lacking.length === 0) continue;
+    const kind = what.kind === "fault" ? what.fault.kind : what.kind;
+    throw new ScenarioError(`world ${world} can't do "${kind}": it has no ${lacking.join(", ")}`, {
+      code: "UNSUPPORTED",
+      hint: "choose another world with --world",
+    });
+  }
+}
+
+function primitivesOf(what: StepPlan["what"]): readonly Primitive[] {
+  switch (what.kind) {
+    case "fault":
+      return faults[what.fault.kind].primitives;
+    case "stop":
+      return ["node.stop"];
+    case "restart":
+      return ["node.stop", "node.restart"];
+    case "publish":
+      return [];
+  }
+}
+
+/** Checks must look at something that happens. */
+function checkWindows(scenario: Scenario, loadUs: number): void {
+  for (const [index, check] of scenario.expect.entries()) {
+    checkService(`expect.${index}.service`, check.service, scenario);
+    for (const [key, fromUs] of beginnings(check)) {
+      if (fromUs < loadUs) continue;
+      throw new ScenarioError(
+        `expect.${index}.${key} begins at ${formatDuration(fromUs)}, but the load ends after ${formatDuration(loadUs)}`,
+        { code: "INVALID_SCENARIO" },
+      );
+    }
+  }
+}
+
+function beginnings(check: CheckSpec): readonly (readonly [string, number])[] {
+  if (check.check === "recovery") return [["after", durationUs(check.after) + durationUs(check.within)]];
+  if (!("during" in check || "outside" in check)) return [];
+  const { during, outside } = check;
+  return [
+    ...(during === undefined ? [] : [["during", windowUs(during).fromUs] as const]),
+    ...(outside === undefined ? [] : [["outside", windowUs(outside).fromUs] as const]),
+  ];
+}
+
+/** Two checks that differ only in what their names leave out get numbers. */
+function distinctlyNamed(checks: readonly CheckPlan[]): readonly CheckPlan[] {
+  const seen = new Map<string, number>();
+  return checks.map((check) => {
+    const count = (seen.get(check.name) ?? 0) + 1;
+    seen.set(check.name, count);
+    return count === 1 ? check : { ...check, name: `${check.name} (${count})` };
+  });
+}
