@@ -86,7 +86,7 @@ class ShareOf extends Windowed<"share"> {
   }
 
   /** Counts each distinct sticky key, not each call: calls with one key aren't independent. */
-  perKey(): this {
+  ofKeys(): this {
     return this.with({ trial: "key" });
   }
 
