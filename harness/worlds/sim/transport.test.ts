@@ -63,7 +63,7 @@ type World = ReturnType<typeof twoMachines>;
 
 const echo: Handlers<typeof Worker> = {
   do: async (request) => ({ instance: "server", payload: request.payload }),
-  async *stream (request, call) {
+  async *stream(request, call) {
     for (let index = 0; index < request.count; index++) {
       if (index > 0) await call.clock.sleep(request.intervalMs * 1000);
       yield { payload: String(index) };
@@ -492,7 +492,7 @@ test("leaving a stream early ends the handler; a broken connection breaks the st
     const ended: string[] = [];
     await serve(world.server, {
       ...echo,
-      async *stream (request, own) {
+      async *stream(request, own) {
         own.onCancel(() => ended.push(`cancelled at ${world.engine.now}`));
         for (let index = 0; index < request.count; index++) {
           yield {};
