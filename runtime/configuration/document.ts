@@ -13,7 +13,8 @@ export class RuleError extends Error {
     message: string,
     options: { readonly code: RuleErrorCode; readonly line: number; readonly hint?: string },
   ) {
-    super(`line ${options.line}: ${message}`);
+    // Words of the document are part of it, and may be long.
+    super(`line ${options.line}: ${message.length > messageMax ? `${message.slice(0, messageMax)}…` : message}`);
     this.code = options.code;
     this.line = options.line;
     this.hint = options.hint;
@@ -35,6 +36,8 @@ export type RuleErrorCode =
 const lengthMax = 256 * 1024;
 /** Levels of nesting: far more than a rule needs, far fewer than a parser's stack. */
 const depthMax = 32;
+/** Characters of a message. */
+const messageMax = 160;
 
 /**
  * Reads a rule document strictly: YAML 1.2 with unique keys, no tags, anchors, aliases or directives, one mapping at the top.
@@ -96,7 +99,10 @@ function offsetOf(token: CST.Token): number {
 }
 
 function children(token: CST.Token): CST.Token[] {
-  if ("items" in token) return token.items.flatMap(({ key, value }) => [key, value]).filter((child) => child !== null && child !== undefined);
+  if ("items" in token)
+    return token.items
+      .flatMap(({ key, value }) => [key, value])
+      .filter((child) => child !== null && child !== undefined);
   return token.type === "document" && token.value !== undefined ? [token.value] : [];
 }
 
