@@ -14,3 +14,15 @@ export interface Disk {
   /** Removes the file; absent is fine. */
   remove(name: string): Promise<void>;
 }
+
+/** A disk that can't do what it was asked. */
+export class DiskError extends Error {
+  override readonly name = "DiskError";
+  /** `FULL`: no space is left; what was written before is intact. */
+  readonly code: "FULL" | "IO";
+
+  constructor(message: string, options: { readonly code: DiskError["code"]; readonly cause?: unknown }) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = options.code;
+  }
+}
