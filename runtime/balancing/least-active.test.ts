@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
 import { call, endpoint, isImplausible, pool } from "../fixtures.ts";
+import type { Random } from "../ports/random.ts";
 import { createRandom } from "../random.ts";
 import { leastActive } from "./least-active.ts";
 
@@ -53,6 +54,15 @@ describe("least active", () => {
     }
     expect(isImplausible(heavier, 9000, 0.75)).toBe(false);
     expect(isImplausible(heavier, 9000, 0.5)).toBe(true);
+  });
+
+  test("gives each tied one exactly weight / sum of all equally likely draws", () => {
+    const endpoints = pool(1, 2, 3);
+    const picked = [0, 1, 2, 3, 4, 5].map((draw) => {
+      const random = { below: () => draw } as unknown as Random;
+      return leastActive({ random })(endpoints).pick(call())!.weight;
+    });
+    expect(picked).toEqual([1, 2, 2, 3, 3, 3]);
   });
 
   test("sees calls that begin and end after the picker was made", () => {

@@ -5,6 +5,7 @@ import { noMetadata } from "../call/metadata.ts";
 import { RpcError, rpcCodes, type RpcCode } from "../call/status.ts";
 import type { Endpoint } from "../discovery/endpoint.ts";
 import { call, ManualClock, pool } from "../fixtures.ts";
+import type { Clock } from "../ports/clock.ts";
 import type { UnaryResponse } from "../ports/transport.ts";
 import { createRandom } from "../random.ts";
 import type { Attempts, ClusterPolicy, ClusterSettings } from "./cluster.ts";
@@ -108,6 +109,22 @@ describe("failover", () => {
     };
     expect((await run(failover, cancelling)).error).toBe(unwanted.errors[0]);
     expect(unwanted.tried).toHaveLength(1);
+  });
+
+  test("never starts an attempt at the deadline itself, however late the timer that tells of it", async () => {
+    const { attempts, tried } = world(5, ["UNAVAILABLE"]);
+    const clock = new ManualClock();
+    const lateClock: Clock = {
+      nowUs: () => clock.nowUs(),
+      wallMs: () => clock.wallMs(),
+      sleep: (delayUs) => clock.sleep(delayUs),
+      after: () => () => undefined,
+    };
+    const late = call({ clock: lateClock, timeoutUs: 1000 });
+    clock.advance(1000);
+    await run(failover, { ...attempts, call: late });
+    expect(late.isCancelled).toBe(false);
+    expect(tried).toHaveLength(1);
   });
 
   test("says why the list is empty, or what the last instance said before it became so", async () => {

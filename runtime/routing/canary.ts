@@ -68,11 +68,11 @@ export const canary: RouterPolicy<CanaryRule> = {
 
 function bucketer({ hashKey, salt }: CanaryRule, seed: number): (call: Call) => number {
   const prefix = `${salt}:`;
-  const drawn = murmur3(prefix, seed);
+  const client = murmur3(prefix, seed);
   return (call) => {
     const value = hashKey === undefined ? undefined : call.metadata.get(hashKey);
     // A hash of client and call is as good as a die, and a retry finds the same number again.
-    const hash = value === undefined ? mix(drawn ^ mix(call.id ^ seed)) >>> 0 : murmur3(prefix + value);
+    const hash = value === undefined ? mix(client ^ mix(call.id)) >>> 0 : murmur3(prefix + value);
     return hash % canaryBuckets;
   };
 }
