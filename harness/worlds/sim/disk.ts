@@ -42,7 +42,7 @@ export class SimDisk {
         try {
           resolve(act());
         } catch (error) {
-          reject(error as DiskError);
+          reject(error instanceof Error ? error : new DiskError(String(error), { code: "IO" }));
         }
       });
     return {

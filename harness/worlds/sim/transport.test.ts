@@ -287,6 +287,33 @@ test("a one-way cut holds back only its direction; after the heal everything arr
   }
 });
 
+test("what was on its way before a cut stays behind what the cut held back", async () => {
+  const world = twoMachines();
+  await world.engine.run(async () => {
+    const arrived: string[] = [];
+    await serve(world.server, {
+      ...echo,
+      do: async (request) => {
+        arrived.push(request.payload);
+        return {};
+      },
+    });
+    await call(world);
+    const latency = { addUs: 400_000, jitterUs: 0, distribution: "uniform" } as const;
+    world.link.setShape({ latency });
+    const calls = [call(world, { payload: "held" })];
+    await world.client.clock.sleep(100_000);
+    calls.push(call(world, { payload: "in flight" }));
+    await world.client.clock.sleep(250_000);
+    world.link.setShape({ cut: "forward" });
+    await world.client.clock.sleep(100_000);
+    world.link.setShape({});
+    calls.push(call(world, { payload: "sent after the heal" }));
+    await Promise.all(calls);
+    expect(arrived).toEqual(["hello", "held", "in flight", "sent after the heal"]);
+  });
+});
+
 test("a connection that gets nothing through is given up by its sender after the last retransmission", async () => {
   const world = twoMachines();
   await world.engine.run(async () => {
