@@ -91,7 +91,7 @@ export async function runScenario(
 }
 
 /** The shell command that does the same run again. */
-function replayCommand(plan: Plan, options: RunOptions): string {
+export function replayCommand(plan: Plan, options: RunOptions): string {
   const sets = (options.sets ?? []).map(
     (set) => ` --set ${/^[\w./=%-]+$/.test(set) ? set : `'${set.replaceAll("'", `'\\''`)}'`}`,
   );

@@ -1,0 +1,93 @@
+import { readdir, readFile } from "node:fs/promises";
+import { basename, extname, join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+
+import { didYouMean } from "../../services/nearest.ts";
+import { parseScenario } from "../scenario/parse.ts";
+import type { Scenario } from "../scenario/schema.ts";
+import { usageError } from "./errors.ts";
+
+/** A scenario and how it was named, so that a command line can name it again. */
+export interface Listed {
+  readonly scenario: Scenario;
+  /** Its name, or the file as it was given. */
+  readonly reference: string;
+}
+
+const directory = join(import.meta.dirname, "../../scenarios");
+/** The scenarios that run when none is named. */
+const defaultTag = "tour";
+
+/** Every scenario that comes with Flyball, by name. */
+export async function listScenarios(): Promise<readonly Listed[]> {
+  return Promise.all((await names()).map(load));
+}
+
+/** The scenarios asked for, in that order; the tour when none is. */
+export async function selectScenarios(asked: readonly string[]): Promise<readonly Listed[]> {
+  if (asked.length > 0) {
+    const selected: Listed[] = [];
+    for (const reference of asked) selected.push(await load(reference));
+    return selected;
+  }
+  return (await listScenarios()).filter(({ scenario }) => scenario.tags.includes(defaultTag));
+}
+
+async function names(): Promise<readonly string[]> {
+  const files = await readdir(directory);
+  return files
+    .filter((file) => /^[a-z0-9-]+\.ts$/.test(file))
+    .map((file) => basename(file, ".ts"))
+    .sort();
+}
+
+async function load(reference: string): Promise<Listed> {
+  const isFile = /[\\/]/.test(reference) || extname(reference) !== "";
+  if (isFile) return { scenario: parseScenario(await readScenario(resolve(reference), reference)), reference };
+  const known = await names();
+  if (!known.includes(reference)) {
+    throw usageError(
+      `there is no scenario "${reference}"; there is ${known.join(", ")}`,
+      didYouMean(reference, known) ?? "a file is named with its extension: ./my-scenario.ts",
+    );
+  }
+  return { scenario: parseScenario(await readScenario(join(directory, `${reference}.ts`), reference)), reference };
+}
+
+/** The value that a file holds: a module's default export, or the document itself. */
+async function readScenario(file: string, reference: string): Promise<unknown> {
+  try {
+    switch (extname(file)) {
+      case ".ts":
+      case ".mts":
+      case ".js":
+      case ".mjs":
+        return defaultExport(await import(pathToFileURL(file).href), reference);
+      case ".json":
+        return JSON.parse(await readFile(file, "utf8")) as unknown;
+      case ".yaml":
+      case ".yml":
+        return (await import("yaml")).parse(await readFile(file, "utf8")) as unknown;
+      default:
+        throw usageError(`${reference}: a scenario is a .ts, .js, .json or .yaml file`);
+    }
+  } catch (error) {
+    // What the scenario itself says about its mistakes needs no more words.
+    if (!(error instanceof Error) || error.name === "ScenarioError" || error.name === "CliError") throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    const isMissing = code === "ENOENT" || (code === "ERR_MODULE_NOT_FOUND" && error.message.includes(`'${file}'`));
+    if (isMissing) throw usageError(`there is no file ${reference}`, undefined, error);
+    throw usageError(`${reference} can't be read: ${error.message}`, importHint(code), error);
+  }
+}
+
+function importHint(code: string | undefined): string | undefined {
+  if (code === "ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX") return "only TypeScript that can be erased runs without a build";
+  if (code === "ERR_MODULE_NOT_FOUND") return "an import needs its extension: ./harness/scenario/builders.ts";
+  return undefined;
+}
+
+function defaultExport(module: unknown, reference: string): unknown {
+  if (typeof module === "object" && module !== null && "default" in module) return module.default;
+  throw usageError(`${reference} exports no scenario`, "write `export default scenario({ … })`");
+}

@@ -1,0 +1,88 @@
+import { Command, CommanderError, InvalidArgumentError } from "commander";
+
+import { flyballVersion } from "../version.ts";
+import { CliError, exitCodes, type ExitCode } from "./errors.ts";
+import type { RunCommandOptions } from "./run.ts";
+
+/**
+ * The command line. Parsing and help load nothing but the parser; what a command needs is imported when it runs, so that
+ * `--help` answers at once.
+ */
+const program = new Command("flyball")
+  .description("Finds out whether your service governance holds: a scenario, its worlds, one judge.")
+  .version(flyballVersion())
+  .showHelpAfterError("(--help shows what there is)")
+  .exitOverride()
+  .configureOutput({ writeErr: (text) => process.stderr.write(text) });
+
+program
+  .command("run")
+  .description("run scenarios and say whether what they expect holds")
+  .argument("[scenario...]", "names, or files such as ./my-scenario.ts", undefined)
+  .option("--world <names>", "where to run: sim, local, or both in turn (default: sim,local)", list)
+  .option("--seed <n>", "what the run's chances are drawn from (default: 1)", naturalNumber)
+  .option("--seeds <n>", "run the seeds 1 to n", positiveNumber)
+  .option("--set <path=value>", "change a value of the scenario, e.g. fleet.orders.retries=0; again for more", collect)
+  .option("--out <dir>", "where reports and histories are written (default: .flyball/<time>-<id>)")
+  .option("--json", "print one JSON document to stdout, and people's text to stderr")
+  .option("--reporter <names>", "terminal, json, or both (default: terminal)", list)
+  .option("--list", "show the scenarios and run nothing")
+  .option("--dry-run", "show the plan and run nothing")
+  .option("--check-determinism", "run each seed twice in sim and name the first event that differs")
+  .addHelpText(
+    "after",
+    `
+Without a scenario the tour runs: a few short ones that show what Flyball does.
+
+Exit codes: 0 passed · 1 an expectation failed · 2 usage or an invalid scenario · 3 the environment lacks something
+            4 a replay diverged · 5 inconclusive · 70 a bug of ours · 130 interrupted`,
+  )
+  .action(async (scenarios: readonly string[], options: RunCommandOptions) => {
+    const { runCommand } = await import("./run.ts");
+    await end(await runCommand(scenarios, options));
+  });
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  await end(report(error));
+}
+
+/** Says what went wrong; the answer is the exit code. */
+function report(error: unknown): ExitCode {
+  // The parser has said it already: an unknown option with the nearest one, or the help that was asked for.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.passed : exitCodes.usage;
+  if (!(error instanceof CliError)) throw error;
+  process.stderr.write(`error: ${error.message}\n`);
+  if (error.hint !== undefined) process.stderr.write(`hint: ${error.hint}\n`);
+  return error.exitCode;
+}
+
+/** Ends the process when everything is written: nothing that a run has left behind may keep it alive. */
+async function end(code: ExitCode): Promise<void> {
+  await Promise.all(
+    [process.stdout, process.stderr].map((stream) => new Promise((resolve) => stream.write("", resolve))),
+  );
+  process.exit(code);
+}
+
+function list(text: string): readonly string[] {
+  const names = text.split(",").map((name) => name.trim());
+  if (names.includes("")) throw new InvalidArgumentError("a name is missing.");
+  return names;
+}
+
+function collect(text: string, before: readonly string[] = []): readonly string[] {
+  return [...before, text];
+}
+
+function naturalNumber(text: string): number {
+  if (!/^\d{1,10}$/.test(text) || Number(text) >= 2 ** 32)
+    throw new InvalidArgumentError("a seed is a whole number from 0 to 4294967295.");
+  return Number(text);
+}
+
+function positiveNumber(text: string): number {
+  if (!/^[1-9]\d{0,6}$/.test(text)) throw new InvalidArgumentError("it is a whole number from 1 on.");
+  return Number(text);
+}

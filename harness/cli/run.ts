@@ -1,0 +1,377 @@
+import { randomBytes } from "node:crypto";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import { didYouMean } from "../../services/nearest.ts";
+import { agree } from "../judge/agreement.ts";
+import { jsonReporter } from "../report/json.ts";
+import { planText } from "../report/plan-text.ts";
+import type { FinishedRun, Reporter, RunId } from "../report/reporter.ts";
+import { terminalReporter } from "../report/terminal.ts";
+import { paintFor } from "../report/text.ts";
+import type { AgreementResult, InvocationResult, RunResult, Verdict } from "../report/verdict.ts";
+import { replayCommand, runScenario, worse } from "../run.ts";
+import { ScenarioError } from "../scenario/error.ts";
+import type { Plan, WorldName } from "../scenario/plan.ts";
+import { planScenario } from "../scenario/planner.ts";
+import { applySets } from "../scenario/set.ts";
+import type { World } from "../worlds/world.ts";
+import { listScenarios, selectScenarios, type Listed } from "./catalog.ts";
+import { runTwice } from "./determinism.ts";
+import { CliError, exitCodeOf, exitCodes, explain, usageError, type ExitCode } from "./errors.ts";
+import { listJson, listText } from "./list.ts";
+import { interruptible } from "./signals.ts";
+import { openWorld, parseWorlds, worldNames } from "./worlds.ts";
+
+/** The options of `run`, as the parser gives them. */
+export interface RunCommandOptions {
+  readonly world?: readonly string[];
+  readonly seed?: number;
+  readonly seeds?: number;
+  readonly set?: readonly string[];
+  readonly out?: string;
+  readonly json?: boolean;
+  readonly reporter?: readonly string[];
+  readonly list?: boolean;
+  readonly dryRun?: boolean;
+  readonly checkDeterminism?: boolean;
+}
+
+/** `flyball run`: answers the exit code. Everything that can be wrong with what was asked is found before anything starts. */
+export async function runCommand(asked: readonly string[], options: RunCommandOptions): Promise<ExitCode> {
+  try {
+    if (options.list === true) return await list(asked, options);
+    const selection = await select(asked, options);
+    if (options.dryRun === true) return dryRun(selection, options);
+    return await new Run(selection, options).execute();
+  } catch (error) {
+    throw explain(error);
+  }
+}
+
+/** What is going to run. */
+interface Selection {
+  readonly scenarios: readonly Listed[];
+  readonly worlds: ReadonlyMap<WorldName, World>;
+  readonly seeds: readonly number[];
+  /** Plans of the first seed: a scenario in a world, or why it can't be there. */
+  readonly plans: ReadonlyMap<Listed, ReadonlyMap<WorldName, Plan | ScenarioError>>;
+}
+
+async function select(asked: readonly string[], options: RunCommandOptions): Promise<Selection> {
+  const names = worldsOf(options);
+  const seeds = seedsOf(options);
+  reportersOf(options);
+  const listed = await selectScenarios(asked);
+  const scenarios = listed.map(({ scenario, reference }) => ({
+    scenario: applySets(scenario, options.set ?? []),
+    reference,
+  }));
+  const worlds = new Map<WorldName, World>();
+  for (const name of names) worlds.set(name, await openWorld(name));
+  const plans = new Map(
+    scenarios.map((one) => [one, plansOf(one, { worlds, seed: seeds[0]!, isAsked: options.world !== undefined })]),
+  );
+  return { scenarios, worlds, seeds, plans };
+}
+
+/** A world that was asked for must be able to do it; one that comes by default may be left out, loudly. */
+function plansOf(
+  { scenario }: Listed,
+  {
+    worlds,
+    seed,
+    isAsked,
+  }: { readonly worlds: ReadonlyMap<WorldName, World>; readonly seed: number; readonly isAsked: boolean },
+): ReadonlyMap<WorldName, Plan | ScenarioError> {
+  const plans = new Map<WorldName, Plan | ScenarioError>();
+  for (const [world, { primitives }] of worlds) {
+    try {
+      plans.set(world, planScenario(scenario, { world, seed, primitives }));
+    } catch (error) {
+      if (!(error instanceof ScenarioError)) throw error;
+      if (error.code !== "UNSUPPORTED" || isAsked) {
+        throw new ScenarioError(`${scenario.name} in ${world}: ${error.message}`, {
+          code: error.code,
+          hint: error.hint,
+          cause: error,
+        });
+      }
+      plans.set(world, error);
+    }
+  }
+  return plans;
+}
+
+function worldsOf({ world, checkDeterminism }: RunCommandOptions): readonly WorldName[] {
+  if (checkDeterminism !== true) return world === undefined ? worldNames : parseWorlds(world);
+  const names = world === undefined ? (["sim"] as const) : parseWorlds(world);
+  if (names.some((name) => name !== "sim")) {
+    throw usageError("--check-determinism is about sim: no other world repeats itself", "--world sim");
+  }
+  return names;
+}
+
+function seedsOf({ seed, seeds }: RunCommandOptions): readonly number[] {
+  if (seed !== undefined && seeds !== undefined)
+    throw usageError("--seed names one seed and --seeds many: take one of them");
+  return seeds === undefined ? [seed ?? 1] : Array.from({ length: seeds }, (_, index) => index + 1);
+}
+
+const reporterNames = ["terminal", "json"] as const;
+type ReporterName = (typeof reporterNames)[number];
+
+function reportersOf({ reporter, json }: RunCommandOptions): ReadonlySet<ReporterName> {
+  for (const name of reporter ?? []) {
+    if (!reporterNames.includes(name as ReporterName)) {
+      throw usageError(
+        `there is no reporter "${name}"; there is ${reporterNames.join(", ")}`,
+        didYouMean(name, reporterNames),
+      );
+    }
+  }
+  return new Set([
+    ...((reporter as ReporterName[] | undefined) ?? ["terminal"]),
+    ...(json === true ? ["json" as const] : []),
+  ]);
+}
+
+async function list(asked: readonly string[], options: RunCommandOptions): Promise<ExitCode> {
+  const names = worldsOf(options);
+  const listed = asked.length > 0 ? await selectScenarios(asked) : await listScenarios();
+  const worlds = new Map<WorldName, World>();
+  for (const name of names) worlds.set(name, await openWorld(name));
+  const entries = listed.map((one) => {
+    const plans = plansOf(one, { worlds, seed: 1, isAsked: false });
+    const able = [...plans].filter(([, plan]) => !(plan instanceof ScenarioError)).map(([world]) => world);
+    return { scenario: one.scenario, worlds: able };
+  });
+  process.stdout.write(options.json === true ? listJson(entries) : listText(entries, paintFor(process.stdout)));
+  return exitCodes.passed;
+}
+
+function dryRun({ plans }: Selection, options: RunCommandOptions): ExitCode {
+  const all = [...plans.values()].flatMap((byWorld) => [...byWorld]);
+  if (options.json === true) {
+    const documents = all.flatMap(([, plan]) => (plan instanceof ScenarioError ? [] : [plan]));
+    process.stdout.write(`${JSON.stringify({ version: 1, plans: documents }, null, 2)}\n`);
+    return exitCodes.passed;
+  }
+  const stream = process.stdout;
+  const layout = { paint: paintFor(stream), width: Math.max(60, Math.min(110, stream.isTTY ? stream.columns : 100)) };
+  for (const [world, plan] of all) {
+    const lines = plan instanceof ScenarioError ? [`${world}: ${plan.message}`, ""] : planText(plan, layout);
+    stream.write(lines.map((line) => `${line}\n`).join(""));
+  }
+  return exitCodes.passed;
+}
+
+/** One invocation: every scenario with every seed in every world. */
+class Run {
+  readonly #selection: Selection;
+  readonly #options: RunCommandOptions;
+  readonly #out: string;
+  readonly #reporters: readonly Reporter[];
+  readonly #terminal: (Reporter & { close(): void }) | undefined;
+  readonly #interruption;
+  /** The exit code of the first thing that went wrong beside the verdicts. */
+  #trouble: ExitCode | undefined;
+
+  constructor(selection: Selection, options: RunCommandOptions) {
+    this.#selection = selection;
+    this.#options = options;
+    this.#out =
+      options.out ??
+      join(
+        ".flyball",
+        `${new Date().toISOString().slice(0, 19).replaceAll(":", "-")}-${randomBytes(2).toString("hex")}`,
+      );
+    const names = reportersOf(options);
+    const stream = names.has("json") ? process.stderr : process.stdout;
+    this.#terminal = names.has("terminal") ? terminalReporter({ stream }) : undefined;
+    this.#reporters = [
+      ...(this.#terminal === undefined ? [] : [this.#terminal]),
+      ...(names.has("json") ? [jsonReporter({ write: (text) => process.stdout.write(text) })] : []),
+    ];
+    this.#interruption = interruptible(
+      () => this.#notice("stopping: faults are healed and the fleet is stopped (once more to end at once)"),
+      () => this.#terminal?.close(),
+    );
+  }
+
+  async execute(): Promise<ExitCode> {
+    try {
+      await this.#checkWorlds();
+      await mkdir(this.#out, { recursive: true });
+      const result = await this.#runAll();
+      await writeFile(join(this.#out, "verdict.json"), `${JSON.stringify(result, null, 2)}\n`);
+      this.#tell((reporter) => reporter.onEnd?.(result));
+      return this.#interruption.exitCode ?? this.#trouble ?? exitCodeOf(result.verdict);
+    } finally {
+      this.#terminal?.close();
+      this.#interruption.stop();
+    }
+  }
+
+  async #checkWorlds(): Promise<void> {
+    for (const world of this.#selection.worlds.values()) {
+      const missing = await world.missing();
+      if (missing === undefined) continue;
+      throw new CliError(`world ${world.name}: ${missing.message}`, {
+        exitCode: exitCodes.environment,
+        hint: missing.hint,
+      });
+    }
+  }
+
+  async #runAll(): Promise<InvocationResult> {
+    const { scenarios, worlds, seeds } = this.#selection;
+    const ids = seeds.flatMap((seed) =>
+      scenarios.flatMap(({ scenario }) => [...worlds.keys()].map((world): RunId => ({ scenario, world, seed }))),
+    );
+    this.#tell((reporter) => reporter.onStart?.({ runs: ids, out: this.#out }));
+    const results: RunResult[] = [];
+    const agreements: AgreementResult[] = [];
+    for (const seed of seeds) {
+      for (const listed of scenarios) {
+        if (this.#interruption.signal.aborted) continue;
+        const runs = await this.#runInWorlds(listed, seed);
+        results.push(...runs.map(({ result }) => result));
+        const agreement = this.#agreement(listed, runs);
+        if (agreement !== undefined) agreements.push(agreement);
+        this.#tell((reporter) => reporter.onScenario?.(runs, agreement));
+      }
+    }
+    const verdicts = [...results, ...agreements].map(({ verdict }) => verdict);
+    return {
+      version: 1,
+      verdict: verdicts.length === 0 ? "inconclusive" : verdicts.reduce<Verdict>(worse, "pass"),
+      runs: results,
+      agreements,
+      falseAlarm: results.flatMap(({ checks }) => checks).reduce((sum, { falseAlarm }) => sum + (falseAlarm ?? 0), 0),
+    };
+  }
+
+  async #runInWorlds(listed: Listed, seed: number): Promise<readonly FinishedRun[]> {
+    const runs: FinishedRun[] = [];
+    for (const world of this.#selection.worlds.values()) {
+      if (this.#interruption.signal.aborted) break;
+      const run = await this.#runOnce(listed, { world, seed });
+      runs.push(run);
+      this.#tell((reporter) => reporter.onRun?.(run));
+    }
+    return runs;
+  }
+
+  /** One run; an inconclusive one in real time is repeated once, for its machine may have been busy. */
+  async #runOnce(listed: Listed, where: { readonly world: World; readonly seed: number }): Promise<FinishedRun> {
+    const { scenario } = listed;
+    const { world, seed } = where;
+    const planned = this.#selection.plans.get(listed)!.get(world.name)!;
+    if (planned instanceof ScenarioError) return this.#unsupported(listed, where, planned);
+    const directory = join(this.#out, `${scenario.name}-${world.name}-${seed}`);
+    const first = await this.#run(listed, where, directory);
+    if (first.result.verdict !== "inconclusive" || world.name === "sim" || this.#interruption.signal.aborted)
+      return first;
+    this.#notice(`${scenario.name} in ${world.name}, seed ${seed}, is inconclusive${because(first.result)}: once more`);
+    return this.#run(listed, where, `${directory}-again`);
+  }
+
+  async #run(
+    listed: Listed,
+    where: { readonly world: World; readonly seed: number },
+    out: string,
+  ): Promise<FinishedRun> {
+    const { scenario, reference } = listed;
+    const { seed } = where;
+    const id: RunId = { scenario, world: where.world.name, seed };
+    const runIn = async (world: World, directory: string | undefined): Promise<FinishedRun> =>
+      runScenario(scenario, {
+        world,
+        seed,
+        out: directory,
+        signal: this.#interruption.signal,
+        onProgress: (progress) => this.#tell((reporter) => reporter.onProgress?.(id, progress)),
+        sets: this.#options.set,
+        reference,
+      });
+    try {
+      if (this.#options.checkDeterminism !== true) return await runIn(where.world, out);
+      const { outcome, repetition } = await runTwice((world, isFirst) => runIn(world, isFirst ? out : undefined));
+      if (repetition.difference === undefined) {
+        this.#notice(`${scenario.name} seed ${seed}: two runs are the same in all ${repetition.events} events`);
+      } else {
+        this.#trouble ??= exitCodes.diverged;
+        this.#notice(`${scenario.name} seed ${seed} diverged: ${repetition.difference}`);
+      }
+      return outcome;
+    } catch (error) {
+      const problem = explain(error);
+      // The same mistake would meet every other run.
+      if (problem.exitCode === exitCodes.usage) throw error;
+      this.#trouble ??= problem.exitCode;
+      return this.#withoutRun(listed, where, {
+        verdict: "error",
+        reason: problem.hint === undefined ? problem.message : `${problem.message} (${problem.hint})`,
+        out,
+      });
+    }
+  }
+
+  #unsupported(
+    listed: Listed,
+    where: { readonly world: World; readonly seed: number },
+    error: ScenarioError,
+  ): FinishedRun {
+    return this.#withoutRun(listed, where, { verdict: "unsupported", reason: error.message, out: "" });
+  }
+
+  /** What is said of a run that never had a fleet. */
+  #withoutRun(
+    { scenario, reference }: Listed,
+    { world, seed }: { readonly world: World; readonly seed: number },
+    { verdict, reason, out }: { readonly verdict: Verdict; readonly reason: string; readonly out: string },
+  ): FinishedRun {
+    const plan = planScenario(scenario, { world: world.name, seed });
+    return {
+      plan,
+      history: undefined,
+      result: {
+        scenario: scenario.name,
+        world: world.name,
+        seed,
+        verdict,
+        durationMs: 0,
+        wallMs: 0,
+        calls: { total: 0, ok: 0, failed: 0, attempts: 0 },
+        offeredPerSecond: 0,
+        latencyMs: { p50: 0, p90: 0, p99: 0, max: 0 },
+        instances: {},
+        faults: [],
+        checks: [],
+        reason,
+        out,
+        replay: replayCommand(plan, { world, seed, sets: this.#options.set, reference }),
+      },
+    };
+  }
+
+  /** Prediction beside measurement, where both ran to their ends. */
+  #agreement({ scenario }: Listed, runs: readonly FinishedRun[]): AgreementResult | undefined {
+    const sim = runs.find(({ result }) => result.world === "sim");
+    const local = runs.find(({ result }) => result.world === "local");
+    const isComplete = (run: FinishedRun | undefined): boolean => run?.history?.end?.outcome === "complete";
+    if (scenario.agreement === undefined || !isComplete(sim) || !isComplete(local)) return undefined;
+    return agree(scenario, { sim: sim!, local: local! });
+  }
+
+  #notice(text: string): void {
+    this.#tell((reporter) => reporter.onNotice?.(text));
+  }
+
+  #tell(what: (reporter: Reporter) => void): void {
+    for (const reporter of this.#reporters) what(reporter);
+  }
+}
+
+const because = ({ reason }: RunResult): string => (reason === undefined ? "" : ` (${reason})`);

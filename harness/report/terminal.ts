@@ -1,0 +1,216 @@
+import type { Progress } from "../run.ts";
+import { badge, blockOf, mark } from "./block.ts";
+import { LiveRegion } from "./live.ts";
+import type { FinishedRun, Invocation, Reporter, RunId } from "./reporter.ts";
+import { cut, pad, paintFor, type Paint } from "./text.ts";
+import type { AgreementResult, InvocationResult, RunResult, Verdict } from "./verdict.ts";
+
+/** Where it is written, and for how wide a window. */
+export interface TerminalOptions {
+  readonly stream: NodeJS.WriteStream;
+}
+
+/** For people: a live region and colours on a terminal, lines that are only ever added in a pipe. */
+export function terminalReporter({ stream }: TerminalOptions): Reporter & { close(): void } {
+  return stream.isTTY ? new LiveReporter(stream) : new LineReporter(stream);
+}
+
+const widthMax = 110;
+const widthInPipes = 100;
+
+/** In a pipe: a line as each run begins and ends, then the scenario's report. */
+class LineReporter implements Reporter {
+  protected readonly stream: NodeJS.WriteStream;
+  protected readonly paint: Paint;
+  #isBrief = false;
+  #startedMs = 0;
+
+  constructor(stream: NodeJS.WriteStream) {
+    this.stream = stream;
+    this.paint = paintFor(stream);
+  }
+
+  onStart(invocation: Invocation): void {
+    this.#startedMs = performance.now();
+    // Many seeds of one scenario are a list, not a report each: only what didn't pass is told in full.
+    this.#isBrief = new Set(invocation.runs.map(({ seed }) => seed)).size > 1;
+    this.print([...greeting(invocation, this.paint), ""]);
+  }
+
+  onProgress(_run: RunId, _progress: Progress): void {
+    // A pipe is read afterwards: what is past by then isn't worth a line.
+  }
+
+  onNotice(text: string): void {
+    this.print([`${this.paint("yellow", "!")} ${text}`]);
+  }
+
+  onRun({ result }: FinishedRun): void {
+    this.print([runLine(result, this.paint)]);
+  }
+
+  onScenario(runs: readonly FinishedRun[], agreement: AgreementResult | undefined): void {
+    const verdicts = [
+      ...runs.map(({ result }) => result.verdict),
+      ...(agreement === undefined ? [] : [agreement.verdict]),
+    ];
+    if (this.#isBrief && verdicts.every((verdict) => verdict === "pass")) return;
+    this.print(["", ...blockOf(runs, agreement, { paint: this.paint, width: this.width })]);
+  }
+
+  onEnd(result: InvocationResult): void {
+    this.print(summaryOf(result, { paint: this.paint, wallMs: performance.now() - this.#startedMs }));
+  }
+
+  close(): void {
+    // Nothing is held.
+  }
+
+  protected get width(): number {
+    const columns = this.stream.isTTY ? this.stream.columns : widthInPipes;
+    return Math.max(60, Math.min(widthMax, columns));
+  }
+
+  protected print(lines: readonly string[]): void {
+    this.stream.write(lines.map((line) => `${line}\n`).join(""));
+  }
+}
+
+const spinner = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
+const frameMs = 100;
+
+/** On a terminal: the same lines, and below them what is going on now. */
+class LiveReporter extends LineReporter {
+  readonly #region: LiveRegion;
+  #current: { readonly run: RunId; progress: Progress } | undefined;
+  #done = 0;
+  #troubled = 0;
+  #total = 0;
+  #frame = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(stream: NodeJS.WriteStream) {
+    super(stream);
+    this.#region = new LiveRegion(stream);
+  }
+
+  override onStart(invocation: Invocation): void {
+    super.onStart(invocation);
+    this.#total = invocation.runs.length;
+    this.#timer = setInterval(() => {
+      this.#frame++;
+      this.#draw();
+    }, frameMs);
+    this.#timer.unref();
+  }
+
+  override onProgress(run: RunId, progress: Progress): void {
+    this.#current = { run, progress };
+    this.#draw();
+  }
+
+  override onRun(run: FinishedRun): void {
+    this.#current = undefined;
+    this.#done++;
+    if (run.result.verdict !== "pass") this.#troubled++;
+    super.onRun(run);
+  }
+
+  override onEnd(result: InvocationResult): void {
+    this.close();
+    super.onEnd(result);
+  }
+
+  override close(): void {
+    clearInterval(this.#timer);
+    this.#current = undefined;
+    this.#region.clear();
+  }
+
+  protected override print(lines: readonly string[]): void {
+    this.#region.print(lines);
+  }
+
+  #draw(): void {
+    if (this.#current === undefined) return;
+    const { run, progress } = this.#current;
+    this.#region.show(
+      liveLines(run, progress, {
+        paint: this.paint,
+        width: Math.min(this.width, this.stream.columns) - 1,
+        spinner: spinner[this.#frame % spinner.length]!,
+        counter: `${this.#done} of ${this.#total} runs done${this.#troubled > 0 ? `, ${this.#troubled} not passed` : ""}`,
+      }),
+    );
+  }
+}
+
+/** The live region of one moment. */
+export function liveLines(
+  { scenario, world, seed }: RunId,
+  { phase, fraction, message, calls, failed, fault }: Progress,
+  options: { readonly paint: Paint; readonly width: number; readonly spinner: string; readonly counter: string },
+): readonly string[] {
+  const { paint, width } = options;
+  const length = Math.max(10, Math.min(40, width - 50));
+  const filled = Math.round((fraction ?? 0) * length);
+  const progressBar =
+    fraction === undefined ? "" : `${paint("cyan", "━".repeat(filled))}${paint("dim", "━".repeat(length - filled))}  `;
+  const counts = [
+    ...(calls === undefined ? [] : [`${calls} calls`]),
+    ...(failed === undefined || failed === 0 ? [] : [paint("red", `${failed} failed`)]),
+  ];
+  return [
+    "",
+    `${paint("cyan", options.spinner)} ${paint("bold", scenario.name)}  ${world}  ${paint("dim", `seed ${seed}`)}`,
+    `  ${progressBar}${paint("dim", cut(message === phase ? phase : `${phase}: ${message}`, Math.max(20, width - length - 30)))}${counts.length > 0 ? `  ${counts.join("  ")}` : ""}`,
+    `  ${fault === undefined ? paint("dim", options.counter) : `${paint(["magenta", "bold"], "▲")} ${cut(fault, width - 6)}`}`,
+  ];
+}
+
+function greeting({ runs, out }: Invocation, paint: Paint): readonly string[] {
+  const unique = <T>(values: readonly T[]): readonly T[] => [...new Set(values)];
+  const names = unique(runs.map(({ scenario }) => scenario.name));
+  const worlds = unique(runs.map(({ world }) => world));
+  const seeds = unique(runs.map(({ seed }) => seed));
+  const many = seeds.length === 1 ? `seed ${seeds[0]}` : `seeds ${seeds[0]} to ${seeds.at(-1)}`;
+  return [
+    `${paint("bold", "flyball")}  ${names.length === 1 ? names[0]! : `${names.length} scenarios`} in ${worlds.join(" and ")}, ${many}${out === "" ? "" : paint("dim", `  → ${out}`)}`,
+  ];
+}
+
+function runLine(result: RunResult, paint: Paint): string {
+  const { calls, latencyMs } = result;
+  const numbers =
+    calls.total === 0
+      ? ""
+      : `${calls.total} calls, ${calls.failed} failed, p99 ${latencyMs.p99.toFixed(latencyMs.p99 < 10 ? 1 : 0)} ms`;
+  return `${mark(result.verdict, paint)} ${pad(result.scenario, 20)} ${pad(result.world, 6)} ${paint("dim", `seed ${pad(String(result.seed), 4)}`)} ${pad(result.verdict, 12)} ${paint("dim", numbers)}`.trimEnd();
+}
+
+/** How the whole invocation ended. */
+function summaryOf(
+  { verdict, runs, agreements, falseAlarm }: InvocationResult,
+  { paint, wallMs }: { readonly paint: Paint; readonly wallMs: number },
+): readonly string[] {
+  const count = (wanted: Verdict): number => runs.filter((run) => run.verdict === wanted).length;
+  const counts = (["pass", "fail", "error", "inconclusive", "unsupported"] as const)
+    .filter((wanted) => count(wanted) > 0)
+    .map((wanted) => `${count(wanted)} ${wanted === "pass" ? "passed" : wanted === "fail" ? "failed" : wanted}`);
+  const drifted = agreements.filter((agreement) => agreement.verdict === "fail");
+  const trouble = runs.filter((run) => run.verdict !== "pass");
+  const lines = [
+    `${badge(verdict, paint)} ${counts.join(", ") || "nothing ran"}${agreements.length > 0 ? `; sim predicts local in ${agreements.length - drifted.length} of ${agreements.length}` : ""}${paint("dim", `  ${(wallMs / 1000).toFixed(1)} s`)}`,
+  ];
+  if (trouble.length > 0 && runs.length > 1) {
+    for (const run of trouble) lines.push(`  ${mark(run.verdict, paint)} ${run.replay}`);
+  }
+  for (const { scenario, seed } of drifted)
+    lines.push(`  ${mark("fail", paint)} ${scenario} seed ${seed}: sim and local differ by more than the tolerance`);
+  if (falseAlarm > 0) {
+    lines.push(
+      paint("dim", `  a healthy system fails any of this with a probability of at most ${falseAlarm.toExponential(1)}`),
+    );
+  }
+  return lines;
+}
