@@ -82,7 +82,7 @@ async function play(steps: readonly { afterUs: number; fault: Fault }[], seed: n
           await call.clock.sleep(20_000);
           return { payload: request.payload };
         },
-        async *stream () {},
+        async *stream() {},
       })
       .listen("server:80");
   };

@@ -203,7 +203,9 @@ export class Frame extends SimEvent {
   /** How a call ended, in an `end`. */
   readonly status: RpcError | undefined;
   readonly trailers: Metadata;
-  /** It waits in the receiver's socket. */
+  /** Its place in the order of its lane. */
+  sequence = -1;
+  /** It is in the receiver's socket. */
   hasArrived = false;
 
   constructor(
@@ -243,10 +245,14 @@ export class Frame extends SimEvent {
 
 /** One direction of a connection: what was sent first arrives first. */
 class Lane {
-  /** When the last frame arrives. */
+  sent = 0;
+  received = 0;
+  /** When the last frame arrives, if nothing is lost. */
   arrivalUs = 0;
-  /** What didn't get through, and everything behind it. */
+  /** What didn't get through. */
   held: Retransmission | undefined;
+  /** What got through before something that was sent earlier, by its place in the order. */
+  early: Map<number, Frame> | undefined;
   /** What got through without the sender hearing of it. */
   unacknowledged: Retransmission | undefined;
   /** Bytes are missing for ever. */
@@ -277,10 +283,8 @@ export class Connection {
     const { engine, parameters } = link.network;
     const lane = frame.isForward ? this.#forward : this.#backward;
     if (lane.isBroken) return;
-    if (lane.held !== undefined) {
-      lane.held.frames.push(frame);
-      return;
-    }
+    const isAgain = frame.sequence >= 0;
+    if (!isAgain && frame.kind !== frameKinds.reset) frame.sequence = lane.sent++;
     let delay = link.draw(parameters.link);
     if (before !== undefined) delay += link.draw(before);
     if (after !== undefined) delay += link.draw(after);
@@ -294,8 +298,11 @@ export class Connection {
       if (frame.kind === frameKinds.close) delay += link.shape.slowCloseUs ?? 0;
     }
     let at = engine.now + Math.round(delay);
-    if (at < lane.arrivalUs) at = lane.arrivalUs;
-    else lane.arrivalUs = at;
+    // What is sent again comes when it comes: the others wait for it.
+    if (!isAgain) {
+      if (at < lane.arrivalUs) at = lane.arrivalUs;
+      else lane.arrivalUs = at;
+    }
     engine.at(frame, at);
   }
 
@@ -323,16 +330,24 @@ export class Connection {
     const host = isForward ? link.to : link.from;
     const lane = isForward ? this.#forward : this.#backward;
     if (!frame.hasArrived && kind !== frameKinds.reset) {
-      if (lane.held !== undefined || link.isCut(isForward)) {
+      if (link.isCut(isForward)) {
         this.#hold(frame);
         return;
       }
       if (link.isCut(!isForward)) this.#awaitAcknowledgement(isForward);
-    }
-    if (host.process.holds(frame)) {
+      if (frame.sequence !== lane.received) {
+        (lane.early ??= new Map()).set(frame.sequence, frame);
+        return;
+      }
+      lane.received++;
       frame.hasArrived = true;
-      return;
+      const next = lane.early?.get(lane.received);
+      if (next !== undefined) {
+        lane.early!.delete(lane.received);
+        link.network.engine.after(next, 0);
+      }
     }
+    if (host.process.holds(frame)) return;
     if (kind === frameKinds.connect) {
       this.#connected(host);
       return;
