@@ -1,0 +1,131 @@
+import type { RuntimeEvent } from "../../runtime/telemetry/events.ts";
+import type { CallRecord, History } from "./history.ts";
+import type { HistoryRecord } from "./record.ts";
+
+/** Puts a history together from its records, in the order in which they were written. */
+export class HistoryCollector {
+  /** So far: calls that ended, and how many of them failed. Calls to the infrastructure and of the warm-up don't count. */
+  readonly counts = { ended: 0, failed: 0 };
+
+  readonly #calls: CallRecord[] = [];
+  /** Calls without an end, by node and id. */
+  readonly #open = new Map<string, Map<number, CallRecord>>();
+  readonly #history: { -readonly [Key in keyof History]: History[Key] } & {
+    steps: History["steps"][number][];
+    processes: History["processes"][number][];
+    memberships: History["memberships"][number][];
+    rules: History["rules"][number][];
+    registryStates: History["registryStates"][number][];
+    gaps: History["gaps"][number][];
+    lags: History["lags"][number][];
+  } = {
+    // The first record replaces it; a history without one is refused.
+    run: undefined as never,
+    calls: this.#calls,
+    steps: [],
+    processes: [],
+    memberships: [],
+    rules: [],
+    registryStates: [],
+    gaps: [],
+    planned: new Map(),
+    lags: [],
+    end: undefined,
+  };
+
+  add(record: HistoryRecord): void {
+    const history = this.#history;
+    switch (record.type) {
+      case "event":
+        this.#event(record.node, record.event);
+        return;
+      case "run":
+        history.run = record;
+        return;
+      case "step":
+        history.steps.push(record);
+        return;
+      case "process":
+        history.processes.push(record);
+        return;
+      case "gap":
+        history.gaps.push(record);
+        return;
+      case "load":
+        (history.planned as Map<string, number>).set(record.node, record.planned);
+        return;
+      case "harness.lag":
+        history.lags.push({ node: "harness", atUs: record.atUs, maxUs: record.maxUs });
+        return;
+      case "end":
+        history.end = record;
+    }
+  }
+
+  /** The history so far. Records that are added later go on into the same one. */
+  history(): History {
+    return this.#history;
+  }
+
+  #event(node: string, event: RuntimeEvent): void {
+    const history = this.#history;
+    switch (event.type) {
+      case "call.begin": {
+        const call: CallRecord = {
+          node,
+          call: event.call,
+          service: event.service,
+          method: event.method,
+          dueUs: event.dueUs,
+          beginUs: event.atUs,
+          endUs: -1,
+          code: undefined,
+          message: undefined,
+          attempts: [],
+          key: event.key,
+          tag: event.tag,
+        };
+        this.#calls.push(call);
+        let open = this.#open.get(node);
+        if (open === undefined) this.#open.set(node, (open = new Map()));
+        open.set(event.call, call);
+        return;
+      }
+      case "call.end": {
+        const open = this.#open.get(node);
+        const call = open?.get(event.call);
+        if (call === undefined) return;
+        open!.delete(event.call);
+        call.endUs = event.atUs;
+        call.code = event.code;
+        call.message = event.message;
+        call.attempts = event.attempts;
+        if (call.dueUs >= 0 && !isInfrastructure(call.service)) {
+          this.counts.ended++;
+          if (event.code !== "OK") this.counts.failed++;
+        }
+        return;
+      }
+      case "membership":
+        history.memberships.push({ ...event, node });
+        return;
+      case "rule":
+        history.rules.push({ ...event, node });
+        return;
+      case "registry":
+        history.registryStates.push({ ...event, node });
+        return;
+      case "lag":
+        history.lags.push({ node, atUs: event.atUs, maxUs: event.maxUs });
+        return;
+      case "node":
+        // A restarted node numbers its calls from the beginning: what its earlier life left open stays without an end.
+        if (event.phase === "listening") this.#open.delete(node);
+    }
+  }
+}
+
+/** The registry's and the config centre's own calls: not what a scenario is about. */
+export function isInfrastructure(service: string): boolean {
+  return service === "registry" || service === "config-center";
+}

@@ -1,0 +1,66 @@
+import { closeSync, openSync, writeSync } from "node:fs";
+
+import { HistoryError } from "./error.ts";
+import type { HistoryRecord } from "./record.ts";
+
+/** Writes a history while the run goes on. */
+export interface HistoryWriter {
+  /** Never throws: after a failure nothing more is written, and `close` tells why. */
+  write(record: HistoryRecord): void;
+  /** Writes out what is left. Rejects with a `HistoryError` when something could not be written. */
+  close(): Promise<void>;
+}
+
+/** Written out when so much text has come together: a crash of the harness loses less than this. */
+const chunkLength = 64 * 1024;
+
+/**
+ * A new NDJSON file. Writing is synchronous, in chunks: memory stays bounded whatever the disk does, and the records of a run
+ * are in the file when the process dies. Throws a `HistoryError` when the file can't be made.
+ */
+export function openHistoryWriter(path: string): HistoryWriter {
+  let file: number;
+  try {
+    file = openSync(path, "w");
+  } catch (cause) {
+    throw failure(path, cause);
+  }
+  let chunk = "";
+  let problem: HistoryError | undefined;
+  const flush = (): void => {
+    if (problem !== undefined || chunk === "") return;
+    try {
+      const bytes = Buffer.from(chunk);
+      for (let at = 0; at < bytes.length;) at += writeSync(file, bytes, at);
+    } catch (cause) {
+      problem = failure(path, cause);
+    }
+    chunk = "";
+  };
+  return {
+    write: (record) => {
+      if (problem !== undefined) return;
+      chunk += `${JSON.stringify(record)}\n`;
+      // The first line says what this file is: it is there from the start.
+      if (chunk.length >= chunkLength || record.type === "run") flush();
+    },
+    close: () => {
+      flush();
+      try {
+        closeSync(file);
+      } catch (cause) {
+        problem ??= failure(path, cause);
+      }
+      return problem === undefined ? Promise.resolve() : Promise.reject(problem);
+    },
+  };
+}
+
+function failure(path: string, cause: unknown): HistoryError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new HistoryError(`the history can't be written to ${path}: ${reason}`, {
+    code: "CANNOT_WRITE",
+    hint: "make room, or write elsewhere with --out DIR",
+    cause,
+  });
+}

@@ -1,0 +1,152 @@
+/**
+ * The bounds that verdicts rest on. They hold for every sample size: no normal approximation, no table. Formulas:
+ * reference texts are Hoeffding 1963 (theorem 1, which covers bounded variables that aren't identically distributed) and
+ * Clopper, Pearson 1934.
+ */
+
+/** KL(a ‖ p) of two Bernoulli distributions, in nats; Infinity where p excludes what a allows. */
+export function kl(a: number, p: number): number {
+  return part(a, p) + part(1 - a, 1 - p);
+}
+
+function part(a: number, p: number): number {
+  if (a === 0) return 0;
+  return p === 0 ? Infinity : a * Math.log(a / p);
+}
+
+/**
+ * Whether `sum` of `n` independent variables in [0, 1] is more than a mean of `p` explains: P(false alarm) ≤ alpha, because
+ * P(mean ≥ a) ≤ e^(-n·KL(a ‖ p)) for a > p (Hoeffding 1963).
+ */
+export function isTooMany(sum: number, n: number, p: number, alpha: number): boolean {
+  return n > 0 && sum / n > p && n * kl(Math.min(1, sum / n), p) > Math.log(1 / alpha);
+}
+
+/** The same for too few. */
+export function isTooFew(sum: number, n: number, p: number, alpha: number): boolean {
+  return n > 0 && sum / n < p && n * kl(Math.max(0, sum / n), p) > Math.log(1 / alpha);
+}
+
+/** The smallest count of n that is too many; n + 1 when none is. */
+export function criticalCount(n: number, p: number, alpha: number): number {
+  let low = Math.floor(n * p);
+  let high = n + 1;
+  while (low + 1 < high) {
+    const middle = Math.floor((low + high) / 2);
+    if (isTooMany(middle, n, p, alpha)) high = middle;
+    else low = middle;
+  }
+  return high;
+}
+
+/** P(a count of n is found too many for `p`) when each trial really counts with probability `p1` > p. Exact. */
+export function power(n: number, p: number, p1: number, alpha: number): number {
+  return upperTail(criticalCount(n, p, alpha), n, p1);
+}
+
+/** The smallest number of trials with which a mean of `p1` is found too many for `p` with probability ≥ 1 - miss. */
+export function trialsFor(p: number, p1: number, alpha: number, miss: number): number {
+  const suffices = (n: number): boolean => power(n, p, p1, alpha) >= 1 - miss;
+  let high = 8;
+  while (!suffices(high)) {
+    high *= 2;
+    if (high > 1e8) return Infinity;
+  }
+  let low = high / 2;
+  while (low + 1 < high) {
+    const middle = Math.floor((low + high) / 2);
+    if (suffices(middle)) high = middle;
+    else low = middle;
+  }
+  // Power dips a little from one n to the next, where the critical count steps up.
+  while (!suffices(high) || !suffices(high + 1)) high++;
+  return high;
+}
+
+/** P(X ≥ count) for X ~ Binomial(n, p), exact up to rounding. */
+export function upperTail(count: number, n: number, p: number): number {
+  if (count <= 0) return 1;
+  if (count > n || p <= 0) return 0;
+  if (p >= 1) return 1;
+  // The smaller tail is summed, so that nothing is lost by cancellation.
+  return count > n * p ? tailSum(count, n, p, 1) : 1 - tailSum(count - 1, n, p, -1);
+}
+
+function tailSum(from: number, n: number, p: number, step: 1 | -1): number {
+  let term = Math.exp(
+    lnFactorial(n) - lnFactorial(from) - lnFactorial(n - from) + from * Math.log(p) + (n - from) * Math.log1p(-p),
+  );
+  let sum = 0;
+  for (let k = from; k >= 0 && k <= n; k += step) {
+    sum += term;
+    if (term < sum * 1e-17) break;
+    const ratio = p / (1 - p);
+    term *= step === 1 ? ((n - k) / (k + 1)) * ratio : k / (n - k + 1) / ratio;
+  }
+  return Math.min(1, sum);
+}
+
+/** ln n!: exact sums for small n, Stirling's series above (error < 1e-15 relative). */
+function lnFactorial(n: number): number {
+  if (n < smallFactorials.length) return smallFactorials[n]!;
+  const x = n + 1;
+  return (
+    (x - 0.5) * Math.log(x) - x + 0.5 * Math.log(2 * Math.PI) + 1 / (12 * x) - 1 / (360 * x ** 3) + 1 / (1260 * x ** 5)
+  );
+}
+
+const smallFactorials = Array.from({ length: 32 }, () => 0);
+for (let n = 2; n < smallFactorials.length; n++) smallFactorials[n] = smallFactorials[n - 1]! + Math.log(n);
+
+/** The interval that contains a proportion with confidence ≥ 1 - alpha, whatever it is (Clopper, Pearson 1934). */
+export function clopperPearson(
+  count: number,
+  n: number,
+  alpha: number,
+): { readonly low: number; readonly high: number } {
+  if (n === 0) return { low: 0, high: 1 };
+  const low = count === 0 ? 0 : bisect((p) => upperTail(count, n, p) > alpha / 2);
+  const high = count === n ? 1 : bisect((p) => 1 - upperTail(count + 1, n, p) < alpha / 2);
+  return { low, high };
+}
+
+/** The smallest p in [0, 1] for which `holds`, which is false below some p and true above. */
+function bisect(holds: (p: number) => boolean): number {
+  let low = 0;
+  let high = 1;
+  for (let step = 0; step < 60; step++) {
+    const middle = (low + high) / 2;
+    if (holds(middle)) high = middle;
+    else low = middle;
+  }
+  return (low + high) / 2;
+}
+
+/** The value below which `share` of the sorted values lie: the smallest with at least so many at or below it. */
+export function quantile(sorted: readonly number[], share: number): number {
+  if (sorted.length === 0) return 0;
+  return sorted[Math.min(sorted.length - 1, Math.max(0, Math.ceil(share * sorted.length) - 1))]!;
+}
+
+/**
+ * A mean with its confidence interval from batches of consecutive values, whose means are nearly independent even where the
+ * values aren't (Law, Kelton: batch means). 32 batches; `confidence` 0.999 (t = 3.633 at 31 degrees of freedom).
+ */
+export function batchMeans(values: readonly number[]): {
+  readonly mean: number;
+  readonly low: number;
+  readonly high: number;
+} {
+  const batches = 32;
+  const size = Math.floor(values.length / batches);
+  if (size === 0) throw new RangeError(`${values.length} values are too few for ${batches} batches`);
+  const means = Array.from({ length: batches }, (_, batch) => {
+    let sum = 0;
+    for (let index = batch * size; index < (batch + 1) * size; index++) sum += values[index]!;
+    return sum / size;
+  });
+  const mean = means.reduce((sum, one) => sum + one, 0) / batches;
+  const variance = means.reduce((sum, one) => sum + (one - mean) ** 2, 0) / (batches - 1);
+  const half = 3.633 * Math.sqrt(variance / batches);
+  return { mean, low: mean - half, high: mean + half };
+}
