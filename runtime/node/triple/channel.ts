@@ -1,0 +1,242 @@
+import {
+  Channel,
+  connectivityState,
+  credentials,
+  status as grpcStatus,
+  type ChannelOptions,
+  type Metadata as GrpcMetadata,
+} from "@grpc/grpc-js";
+
+import type { Call } from "../../call/call.ts";
+import type { Method } from "../../call/service.ts";
+import { RpcError } from "../../call/status.ts";
+import type { Response } from "../../ports/transport.ts";
+import { fromGrpc, fromStatus, timeoutHeader, toGrpc } from "./wire.ts";
+
+export interface TripleChannelOptions {
+  readonly messageBytesMax: number;
+  readonly reconnect: { readonly initialMs: number; readonly maxMs: number };
+}
+
+type GrpcCall = ReturnType<Channel["createCall"]>;
+type GrpcStatus = Parameters<Parameters<GrpcCall["start"]>[1]["onReceiveStatus"]>[0];
+
+/** `propagate.DEFAULTS`; nothing is propagated, because there is no parent call of @grpc/grpc-js's. */
+const noPropagation = null;
+
+/**
+ * The way to one address: one connection, made when the first call wants it and again when a call finds it gone; while the
+ * peer refuses, calls fail at once and attempts back off. Below @grpc/grpc-js's `Client`, whose per-call surface (an event
+ * emitter, two stack traces, a timer) costs more than the call.
+ */
+export class TripleChannel {
+  /** The address that callers know. */
+  readonly address: string;
+  /** The address that is dialled. */
+  readonly target: string;
+  readonly #channel: Channel;
+  readonly #inFlight = new Set<(reason: string) => void>();
+
+  constructor(address: string, target: string, options: TripleChannelOptions) {
+    this.address = address;
+    this.target = target;
+    this.#channel = new Channel(uriOf(target), credentials.createInsecure(), channelOptions(options));
+  }
+
+  invoke(method: Method<unknown, unknown>, call: Call, request: unknown): Promise<Response> {
+    return method.kind === "unary" ? this.#unary(method, call, request) : this.#stream(method, call, request);
+  }
+
+  /** Takes no new calls; those in flight finish. */
+  retire(): void {
+    this.#channel.close();
+  }
+
+  /** Ends every call with UNAVAILABLE, and the connection. */
+  close(): void {
+    for (const end of [...this.#inFlight]) end("the transport was closed");
+    this.#channel.close();
+  }
+
+  #unary(method: Method<unknown, unknown>, call: Call, request: unknown): Promise<Response> {
+    return new Promise((resolve, reject) => {
+      let bytes: Uint8Array | undefined;
+      const active = this.#start(method, call, request, {
+        onHeaders: () => undefined,
+        onMessage: (message) => {
+          if (bytes === undefined) bytes = message;
+          else active.end("the server sent more than one message for a unary call");
+          active.grpc.startRead();
+        },
+        onEnd: (error, trailers) => {
+          if (error !== undefined) return reject(error);
+          if (bytes === undefined) return reject(new RpcError("the server sent no message", { code: "UNIMPLEMENTED" }));
+          try {
+            resolve({ kind: "unary", message: method.output.decode(bytes), trailers: fromGrpc(trailers) });
+          } catch (cause) {
+            reject(malformed(method, cause));
+          }
+        },
+      });
+      active.grpc.startRead();
+    });
+  }
+
+  #stream(method: Method<unknown, unknown>, call: Call, request: unknown): Promise<Response> {
+    return new Promise((resolve, reject) => {
+      const reader = new StreamReader(
+        method,
+        () => active.grpc.startRead(),
+        () => active.cancel(),
+      );
+      const active = this.#start(method, call, request, {
+        onHeaders: () => resolve({ kind: "stream", messages: reader }),
+        onMessage: (message) => reader.onMessage(message),
+        onEnd: (error) => {
+          reader.onEnd(error);
+          // A stream that ended OK without any message has no headers of its own: it is an empty stream.
+          if (error === undefined) resolve({ kind: "stream", messages: reader });
+          else reject(error);
+        },
+      });
+    });
+  }
+
+  #start(method: Method<unknown, unknown>, call: Call, request: unknown, events: CallEvents): ActiveCall {
+    const metadata = toGrpc(call.metadata);
+    const message = method.input.encode(request);
+    const grpc = this.#channel.createCall(method.path, this.#deadline(call, metadata), null, null, noPropagation);
+    const end = (reason: string): void => grpc.cancelWithStatus(grpcStatus.UNAVAILABLE, reason);
+    const leave = call.onCancel(() => grpc.cancelWithStatus(grpcStatus.CANCELLED, "the caller cancelled"));
+    this.#inFlight.add(end);
+    grpc.start(metadata, {
+      onReceiveMetadata: () => events.onHeaders(),
+      onReceiveMessage: (received: Uint8Array) => events.onMessage(received),
+      onReceiveStatus: (status: GrpcStatus) => {
+        this.#inFlight.delete(end);
+        leave();
+        const error = status.code === grpcStatus.OK ? undefined : (call.reason ?? fromStatus(status, this.address));
+        events.onEnd(error, status.metadata);
+      },
+    });
+    grpc.sendMessageWithContext({}, Buffer.from(message.buffer, message.byteOffset, message.byteLength));
+    grpc.halfClose();
+    return { grpc, end, cancel: () => grpc.cancelWithStatus(grpcStatus.CANCELLED, "the reader left the stream") };
+  }
+
+  /**
+   * On a live connection the header is written here, in microseconds, and the call's own timer is the only one. Else
+   * @grpc/grpc-js has to write it when the connection is there (in milliseconds), to count the time that connecting took.
+   */
+  #deadline(call: Call, metadata: GrpcMetadata): number {
+    const leftUs = call.remainingUs();
+    if (leftUs === Infinity) return Infinity;
+    if (this.#channel.getConnectivityState(false) !== connectivityState.READY) return Date.now() + leftUs / 1000;
+    metadata.set("grpc-timeout", timeoutHeader(leftUs));
+    return Infinity;
+  }
+}
+
+interface CallEvents {
+  readonly onHeaders: () => void;
+  readonly onMessage: (bytes: Uint8Array) => void;
+  readonly onEnd: (error: RpcError | undefined, trailers: GrpcMetadata) => void;
+}
+
+interface ActiveCall {
+  readonly grpc: GrpcCall;
+  readonly end: (reason: string) => void;
+  readonly cancel: () => void;
+}
+
+/** A stream's messages, read from the network only as fast as somebody asks for them: HTTP/2's flow control does the rest. */
+class StreamReader implements AsyncIterableIterator<unknown> {
+  readonly #method: Method<unknown, unknown>;
+  readonly #read: () => void;
+  readonly #cancel: () => void;
+  #waiting: { resolve: (result: IteratorResult<unknown>) => void; reject: (error: RpcError) => void } | undefined;
+  #isOver = false;
+  #error: RpcError | undefined;
+
+  constructor(method: Method<unknown, unknown>, read: () => void, cancel: () => void) {
+    this.#method = method;
+    this.#read = read;
+    this.#cancel = cancel;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  /** One at a time, as `for await` asks. */
+  next(): Promise<IteratorResult<unknown>> {
+    if (this.#error !== undefined) {
+      const error = this.#error;
+      this.#error = undefined;
+      return Promise.reject(error);
+    }
+    if (this.#isOver) return Promise.resolve({ done: true, value: undefined });
+    return new Promise((resolve, reject) => {
+      this.#waiting = { resolve, reject };
+      this.#read();
+    });
+  }
+
+  return(): Promise<IteratorResult<unknown>> {
+    this.#error = undefined;
+    if (!this.#isOver) this.#cancel();
+    this.#isOver = true;
+    return Promise.resolve({ done: true, value: undefined });
+  }
+
+  onMessage(bytes: Uint8Array): void {
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    try {
+      waiting?.resolve({ done: false, value: this.#method.output.decode(bytes) });
+    } catch (cause) {
+      this.#isOver = true;
+      this.#cancel();
+      waiting?.reject(malformed(this.#method, cause));
+    }
+  }
+
+  onEnd(error: RpcError | undefined): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    if (waiting === undefined) this.#error = error;
+    else if (error === undefined) waiting.resolve({ done: true, value: undefined });
+    else waiting.reject(error);
+  }
+}
+
+const malformed = (method: Method<unknown, unknown>, cause: unknown): RpcError =>
+  new RpcError(`the reply to ${method.path} is malformed`, {
+    code: "INTERNAL",
+    hint: "do both sides use the same interface description and codec?",
+    cause,
+  });
+
+function channelOptions({ messageBytesMax, reconnect }: TripleChannelOptions): ChannelOptions {
+  return {
+    "grpc.max_receive_message_length": messageBytesMax,
+    "grpc.max_send_message_length": messageBytesMax,
+    "grpc.initial_reconnect_backoff_ms": reconnect.initialMs,
+    "grpc.max_reconnect_backoff_ms": reconnect.maxMs,
+    // Retries, balancing and addresses are the runtime's business.
+    "grpc.enable_retries": 0,
+    "grpc.service_config_disable_resolution": 1,
+    "grpc.use_local_subchannel_pool": 1,
+    "grpc.enable_http_proxy": 0,
+    "grpc.enable_channelz": 0,
+  };
+}
+
+/** A target that @grpc/grpc-js resolves without asking a name server wherever the host is an address. */
+function uriOf(target: string): string {
+  if (/^\d+\.\d+\.\d+\.\d+:\d+$/.test(target)) return `ipv4:${target}`;
+  if (target.startsWith("[")) return `ipv6:${target}`;
+  return `dns:${target}`;
+}

@@ -1,0 +1,197 @@
+import {
+  Server,
+  ServerCredentials,
+  type handleServerStreamingCall,
+  type handleUnaryCall,
+  type sendUnaryData,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+} from "@grpc/grpc-js";
+
+import { Call, whileWaiting } from "../../call/call.ts";
+import { RpcError, toRpcError } from "../../call/status.ts";
+import type { Clock } from "../../ports/clock.ts";
+import type { Listener, ListenOptions, ServedMethod, StreamResponse } from "../../ports/transport.ts";
+import { fromGrpc, toGrpc, toStatus } from "./wire.ts";
+
+export interface TripleListenerOptions {
+  readonly clock: Clock;
+  readonly messageBytesMax: number;
+  readonly isLoopbackOnly: boolean;
+}
+
+/** Calls in flight on one connection; a client that has more waits. */
+const concurrentStreamsMax = 1000;
+/** Megabytes of frames and replies that one connection may hold unsent; above it new streams are refused. */
+const sessionMegabytesMax = 64;
+
+/** Starts serving. Rejects with UNAVAILABLE when the address is taken, and with INVALID_ARGUMENT when it isn't a loopback one. */
+export async function listenTriple(
+  { address, methods }: ListenOptions,
+  { clock, messageBytesMax, isLoopbackOnly }: TripleListenerOptions,
+): Promise<Listener> {
+  const { host } = splitAddress(address);
+  if (isLoopbackOnly && !isLoopback(host)) {
+    throw new RpcError(`${address} can be reached from other machines`, {
+      code: "INVALID_ARGUMENT",
+      hint: "listen at 127.0.0.1 or [::1]",
+    });
+  }
+  const server = new Server({
+    "grpc.max_receive_message_length": messageBytesMax,
+    "grpc.max_send_message_length": messageBytesMax,
+    "grpc.max_concurrent_streams": concurrentStreamsMax,
+    "grpc-node.max_session_memory": sessionMegabytesMax,
+    "grpc.enable_channelz": 0,
+  });
+  for (const [path, served] of methods) register(server, path, served, clock);
+  const port = await bind(server, address);
+
+  let closed: Promise<void> | undefined;
+  const close = (): Promise<void> => {
+    // Closes connections and the socket; `tryShutdown` then answers when all of it is done.
+    closed ??= new Promise((resolve) => {
+      server.forceShutdown();
+      server.tryShutdown(() => resolve());
+    });
+    return closed;
+  };
+  return {
+    address: `${host}:${port}`,
+    drain: (graceUs) =>
+      new Promise((resolve) => {
+        if (closed !== undefined) return resolve(closed);
+        const stopWaiting = clock.after(graceUs, () => void close().then(resolve));
+        server.tryShutdown(() => {
+          stopWaiting();
+          resolve();
+        });
+      }),
+    close,
+  };
+}
+
+function register(server: Server, path: string, served: ServedMethod, clock: Clock): void {
+  const { input, output, kind } = served.method;
+  const decode = (bytes: Buffer): unknown => input.decode(bytes);
+  const encode = (message: unknown): Buffer => {
+    const bytes = output.encode(message);
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  };
+  if (kind === "unary") {
+    const handle: handleUnaryCall<unknown, unknown> = (grpc, answer) => serveUnary(grpc, answer, served, clock);
+    server.register(path, handle, encode, decode, "unary");
+  } else {
+    const handle: handleServerStreamingCall<unknown, unknown> = (grpc) => void serveStream(grpc, served, clock);
+    server.register(path, handle, encode, decode, "serverStream");
+  }
+}
+
+function serveUnary(
+  grpc: ServerUnaryCall<unknown, unknown>,
+  answer: sendUnaryData<unknown>,
+  served: ServedMethod,
+  clock: Clock,
+): void {
+  const call = serverCall(grpc, clock);
+  served
+    .serve(call, grpc.request)
+    .then((response) => {
+      if (response.kind !== "unary") throw new RpcError("a stream answered a unary call", { code: "INTERNAL" });
+      const trailers = response.trailers.size === 0 ? undefined : toGrpc(response.trailers);
+      call.end();
+      answer(null, response.message, trailers);
+    })
+    .catch((thrown: unknown) => {
+      call.end();
+      answer(toStatus(toRpcError(thrown)));
+    });
+}
+
+async function serveStream(
+  grpc: ServerWritableStream<unknown, unknown>,
+  served: ServedMethod,
+  clock: Clock,
+): Promise<void> {
+  const call = serverCall(grpc, clock);
+  try {
+    const response = await served.serve(call, grpc.request);
+    if (response.kind !== "stream") throw new RpcError("one message answered a streaming call", { code: "INTERNAL" });
+    grpc.sendMetadata(toGrpc(new Map()));
+    await send(response, grpc, call);
+    grpc.end();
+  } catch (thrown) {
+    grpc.emit("error", toStatus(toRpcError(thrown)));
+  } finally {
+    call.end();
+  }
+}
+
+/** Takes the next message only when the connection has room for it. */
+async function send(response: StreamResponse, grpc: ServerWritableStream<unknown, unknown>, call: Call): Promise<void> {
+  const messages = response.messages[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const next = await whileWaiting(call, messages.next());
+      if (next.done === true) return;
+      if (!grpc.write(next.value)) await whileWaiting(call, drained(grpc));
+    }
+  } catch (error) {
+    // Not awaited: a generator that is stuck in a wait of its own would hold the stream open.
+    messages.return?.().catch(() => undefined);
+    throw error;
+  }
+}
+
+const drained = (grpc: ServerWritableStream<unknown, unknown>): Promise<void> =>
+  new Promise((resolve) => grpc.once("drain", resolve));
+
+function serverCall(
+  grpc: ServerUnaryCall<unknown, unknown> | ServerWritableStream<unknown, unknown>,
+  clock: Clock,
+): Call {
+  const deadline = grpc.getDeadline();
+  const call = new Call({
+    clock,
+    // The name in discovery stays with the client; the path says it all.
+    service: "",
+    method: grpc.getPath(),
+    metadata: fromGrpc(grpc.metadata),
+    timeoutUs: deadline === Infinity ? undefined : Math.max(0, Number(deadline) - Date.now()) * 1000,
+    peer: grpc.getPeer(),
+  });
+  grpc.once("cancelled", () => {
+    // @grpc/grpc-js says the same for a deadline of its own, which is this call's within a millisecond.
+    if (call.remainingUs() > 1500) call.cancel(new RpcError("the caller has gone", { code: "CANCELLED" }));
+    else call.cancel(new RpcError(`deadline exceeded while serving ${call.method}`, { code: "DEADLINE_EXCEEDED" }));
+  });
+  return call;
+}
+
+function bind(server: Server, address: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.bindAsync(address, ServerCredentials.createInsecure(), (cause, port) => {
+      if (cause === null) return resolve(port);
+      server.forceShutdown();
+      const isTaken = cause.message.includes("EADDRINUSE");
+      reject(
+        new RpcError(isTaken ? `${address} is in use` : `can't listen at ${address}`, {
+          code: "UNAVAILABLE",
+          hint: isTaken ? "stop what listens there, or listen at port 0 for a free one" : cause.message,
+          cause,
+        }),
+      );
+    });
+  });
+}
+
+function splitAddress(address: string): { readonly host: string } {
+  const match = /^(\[[0-9a-fA-F:.]+\]|[^:]+):(\d{1,5})$/.exec(address);
+  if (match === null || Number(match[2]) > 65535) {
+    throw new RpcError(`"${address}" is no address`, { code: "INVALID_ARGUMENT", hint: 'write "127.0.0.1:20880"' });
+  }
+  return { host: match[1]! };
+}
+
+const isLoopback = (host: string): boolean =>
+  /^127\.\d+\.\d+\.\d+$/.test(host) || host === "[::1]" || host === "localhost";
