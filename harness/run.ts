@@ -10,7 +10,7 @@ import { historyVersion, type HistoryRecord } from "./history/record.ts";
 import { openHistoryWriter, type HistoryWriter } from "./history/writer.ts";
 import { judgeRun } from "./judge/judge.ts";
 import { summarise } from "./judge/summary.ts";
-import type { FaultResult, RunResult, Verdict } from "./report/verdict.ts";
+import { worse, type FaultResult, type RunResult } from "./report/verdict.ts";
 import type { Plan } from "./scenario/plan.ts";
 import { planScenario } from "./scenario/planner.ts";
 import type { Scenario } from "./scenario/schema.ts";
@@ -96,13 +96,6 @@ export function replayCommand(plan: Plan, options: RunOptions): string {
     (set) => ` --set ${/^[\w./=%-]+$/.test(set) ? set : `'${set.replaceAll("'", `'\\''`)}'`}`,
   );
   return `npm run scenario -- ${options.reference ?? plan.scenario.name} --world ${plan.world} --seed ${plan.seed}${sets.join("")}`;
-}
-
-const order: readonly Verdict[] = ["pass", "unsupported", "inconclusive", "fail", "error"];
-
-/** The worse of two verdicts: error > fail > inconclusive > pass. */
-export function worse(a: Verdict, b: Verdict): Verdict {
-  return order.indexOf(a) >= order.indexOf(b) ? a : b;
 }
 
 interface Recorded {
@@ -390,7 +383,7 @@ function rebased(event: RuntimeEvent, originUs: number): RuntimeEvent {
   own.atUs -= originUs;
   if (own.dueUs !== undefined) own.dueUs -= originUs;
   if (event.type === "call.end") {
-    for (const attempt of event.attempts as { beginUs: number; endUs: number }[]) {
+    for (const attempt of event.attempts as unknown as { beginUs: number; endUs: number }[]) {
       attempt.beginUs -= originUs;
       if (attempt.endUs >= 0) attempt.endUs -= originUs;
     }

@@ -1,6 +1,13 @@
 /** How a check, a run or an invocation ended. Order: error > fail > inconclusive > pass; `unsupported` never counts as pass. */
 export type Verdict = "pass" | "fail" | "inconclusive" | "unsupported" | "error";
 
+const order: readonly Verdict[] = ["pass", "unsupported", "inconclusive", "fail", "error"];
+
+/** The worse of two verdicts. */
+export function worse(a: Verdict, b: Verdict): Verdict {
+  return order.indexOf(a) >= order.indexOf(b) ? a : b;
+}
+
 /** What `--json` prints. */
 export interface InvocationResult {
   readonly version: 1;

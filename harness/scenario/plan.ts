@@ -73,4 +73,6 @@ export interface CheckPlan {
   readonly falseAlarm: number | null;
   /** "95%": for people. */
   readonly detects: string;
+  /** `attempts-per-call`: how many attempts beyond the first the callers' settings allow. */
+  readonly extraAttemptsMax?: number;
 }

@@ -205,12 +205,19 @@ class ServiceChannel implements Channel {
 
   async ready(timeoutMs: number): Promise<void> {
     await this.#directory.ready(timeoutMs * 1000);
-    await Promise.all(this.#rules.map((rule) => rule.known));
+    // A config centre that is away must not keep a consumer from its work: it goes on without rules.
+    let cancel = (): void => undefined;
+    const patience = new Promise<void>((resolve) => {
+      cancel = this.clock.after(timeoutMs * 1000, resolve);
+    });
+    await Promise.race([Promise.all(this.#rules.map((rule) => rule.known)), patience]);
+    cancel();
   }
 
   async start(method: Method<unknown, unknown>, request: unknown, options: StubOptions): Promise<Response> {
     const call = new LogicalCall(this, method, options, this.#calls.next(), this.#timeoutUs);
-    const snapshot = this.snapshot();
+    // Also finds the sticky key that the rules name now.
+    this.snapshot();
     const key = this.#stickyKey === undefined ? undefined : call.metadata.get(this.#stickyKey);
     this.#calls.begin(call, { dueUs: options.dueUs, key });
     try {

@@ -1,0 +1,122 @@
+import { isInfrastructure } from "../history/collector.ts";
+import type { History } from "../history/history.ts";
+import type { AgreementResult, RunResult } from "../report/verdict.ts";
+import { formatDuration } from "../scenario/durations.ts";
+import type { Scenario } from "../scenario/schema.ts";
+import { percent } from "./outcome.ts";
+import { recoveryTimeUs } from "./recovery.ts";
+import { callsOf } from "./select.ts";
+import { p99Us } from "./summary.ts";
+
+/** The tightest and the default tolerances, and the absolute differences below which nothing is compared. */
+const defaults = { share: 0.03, success: 0.03, p99: 0.25, recovery: 0.2 };
+const floorUs = { p99: 20_000, recovery: 250_000 };
+
+/** A run, as a report has it. */
+export interface ComparedRun {
+  readonly result: RunResult;
+  readonly history?: History | undefined;
+}
+
+/** Prediction beside measurement: what the simulator said of a scenario, and what real processes did with it. */
+export function agree(
+  scenario: Scenario,
+  { sim, local }: { readonly sim: ComparedRun; readonly local: ComparedRun },
+): AgreementResult {
+  const stated = scenario.agreement ?? {};
+  const tolerance = {
+    share: stated.share ?? defaults.share,
+    success: stated.success ?? defaults.success,
+    p99: stated.p99 ?? defaults.p99,
+    recovery: stated.recovery ?? defaults.recovery,
+  };
+  const rows: AgreementResult["rows"][number][] = [];
+  if (sim.history !== undefined && local.history !== undefined) {
+    const [predicted, measured] = [sim.history, local.history];
+    for (const service of servicesIn(predicted)) {
+      rows.push(
+        shareRow(`${service} success`, successOf(predicted, service), successOf(measured, service), tolerance.success),
+      );
+      rows.push(...shareRows(service, predicted, measured, tolerance.share));
+    }
+    rows.push(timeRow("p99", p99Us(predicted), p99Us(measured), tolerance.p99, floorUs.p99));
+    for (const spec of scenario.expect) {
+      if (spec.check !== "recovery") continue;
+      const quantity = `${spec.service} recovery after ${spec.after}`;
+      const times = [recoveryTimeUs(predicted, spec), recoveryTimeUs(measured, spec)] as const;
+      rows.push(timeRow(quantity, times[0], times[1], tolerance.recovery, floorUs.recovery));
+    }
+  }
+  return {
+    scenario: scenario.name,
+    seed: sim.result.seed,
+    verdict: verdictOf(rows, sim.result, local.result),
+    rows,
+  };
+}
+
+/** A measurement that says nothing can't contradict a prediction; neither can one that failed by itself. */
+function verdictOf(rows: AgreementResult["rows"], sim: RunResult, local: RunResult): AgreementResult["verdict"] {
+  if (rows.length === 0 || sim.verdict === "error" || local.verdict === "error") return "inconclusive";
+  if (rows.every(({ agrees }) => agrees)) return "pass";
+  return local.verdict === "inconclusive" ? "inconclusive" : "fail";
+}
+
+function servicesIn(history: History): string[] {
+  const services = new Set(history.calls.filter(({ dueUs }) => dueUs >= 0).map(({ service }) => service));
+  return [...services].filter((service) => !isInfrastructure(service)).sort();
+}
+
+function successOf(history: History, service: string): number {
+  const known = callsOf(history, service).filter(({ code }) => code !== undefined);
+  return known.length === 0 ? 0 : known.filter(({ code }) => code === "OK").length / known.length;
+}
+
+/** First attempts by instance, and by tag where the fleet has tags. */
+function shareRows(service: string, sim: History, local: History, tolerance: number): AgreementResult["rows"] {
+  const tags = new Map(sim.run.nodes.flatMap(({ id, tag }) => (tag === undefined ? [] : [[id, tag] as const])));
+  const cellOf = tags.size > 0 ? (id: string): string => tags.get(id) ?? "-" : (id: string): string => id;
+  const [predicted, measured] = [sharesOf(sim, service, cellOf), sharesOf(local, service, cellOf)];
+  const cells = [...new Set([...predicted.keys(), ...measured.keys()])].sort();
+  return cells.map((cell) => shareRow(`${cell} share`, predicted.get(cell) ?? 0, measured.get(cell) ?? 0, tolerance));
+}
+
+function sharesOf(history: History, service: string, cellOf: (id: string) => string): Map<string, number> {
+  const counts = new Map<string, number>();
+  let total = 0;
+  for (const { attempts } of callsOf(history, service)) {
+    const first = attempts[0];
+    if (first === undefined) continue;
+    const cell = cellOf(first.instance);
+    counts.set(cell, (counts.get(cell) ?? 0) + 1);
+    total++;
+  }
+  return new Map([...counts].map(([cell, count]) => [cell, count / total]));
+}
+
+function shareRow(quantity: string, sim: number, local: number, tolerance: number): AgreementResult["rows"][number] {
+  return {
+    quantity,
+    sim: percent(sim),
+    local: percent(local),
+    tolerance: `± ${percent(tolerance)}`,
+    agrees: Math.abs(sim - local) <= tolerance,
+  };
+}
+
+function timeRow(
+  quantity: string,
+  sim: number,
+  local: number,
+  tolerance: number,
+  floor: number,
+): AgreementResult["rows"][number] {
+  const show = (us: number): string => (us === Infinity ? "never" : formatDuration(Math.round(us / 1000) * 1000));
+  return {
+    quantity,
+    sim: show(sim),
+    local: show(local),
+    tolerance: `± ${percent(tolerance)}, ${formatDuration(floor)}`,
+    agrees: sim === local || Math.abs(sim - local) <= Math.max(floor, tolerance * sim),
+  };
+}

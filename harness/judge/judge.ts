@@ -1,0 +1,74 @@
+import type { History } from "../history/history.ts";
+import type { CheckResult, Verdict } from "../report/verdict.ts";
+import { worse } from "../report/verdict.ts";
+import { formatShare } from "../scenario/durations.ts";
+import type { CheckPlan, Plan } from "../scenario/plan.ts";
+import type { CheckSpec } from "../scenario/schema.ts";
+import type { CheckContext, CheckKind } from "./check.ts";
+import { checks } from "./table.ts";
+
+/** Below this share of the planned calls, or above that share of late ones, a load was not what the plan says. */
+const offeredMin = 0.98;
+const lateMax = 0.01;
+const lateUs = 50_000;
+
+/** Name, trials and error probabilities of a check; throws a `ScenarioError` when the load can't feed it. */
+export function planCheck(spec: CheckSpec, context: CheckContext): CheckPlan {
+  return kindOf(spec).plan(spec, context);
+}
+
+/** Every check's verdict, and the run's: the worst of them. */
+export function judgeRun(
+  plan: Plan,
+  history: History,
+): { readonly checks: readonly CheckResult[]; readonly verdict: Verdict; readonly reason?: string } {
+  const doubt = doubtIn(plan, history);
+  const results = plan.checks.map((check) => {
+    const result = kindOf(check.check).judge(check, history);
+    // What a run that was not as planned shows to be broken is broken; what it shows to be well may not be.
+    const isDoubtful = doubt !== undefined && (result.verdict === "pass" || result.falseAlarm === null);
+    return isDoubtful ? { ...result, verdict: "inconclusive" as const } : result;
+  });
+  const verdict = results.reduce<Verdict>((worst, result) => worse(worst, result.verdict), doubt?.verdict ?? "pass");
+  return { checks: results, verdict, ...(doubt && { reason: doubt.reason }) };
+}
+
+/** The schema has matched spec and kind. */
+function kindOf(spec: CheckSpec): CheckKind {
+  return checks[spec.check] as unknown as CheckKind;
+}
+
+/** Why a run as a whole can't be trusted, if so. */
+function doubtIn(plan: Plan, history: History): { readonly verdict: Verdict; readonly reason: string } | undefined {
+  const { end } = history;
+  if (end === undefined) return { verdict: "inconclusive", reason: "the history was cut off" };
+  if (end.outcome === "interrupted") return { verdict: "inconclusive", reason: "the run was interrupted" };
+  if (end.outcome === "error") return { verdict: "error", reason: end.error ?? "the run ended with an error" };
+  return loadDoubt(plan, history);
+}
+
+/** Whether the consumers made the calls that were planned, and when they were due. A simulated one always does. */
+function loadDoubt(plan: Plan, history: History): { readonly verdict: Verdict; readonly reason: string } | undefined {
+  if (plan.world === "sim") return undefined;
+  // A consumer that a fault stops can't keep up, and need not.
+  const hurt = new Set(plan.timeline.flatMap(({ what }) => (what.kind === "publish" ? [] : what.nodes)));
+  const drivers = new Set([...history.planned.keys()].filter((node) => !hurt.has(node)));
+  let planned = 0;
+  for (const node of drivers) planned += history.planned.get(node) ?? 0;
+  let made = 0;
+  let late = 0;
+  for (const call of history.calls) {
+    if (!drivers.has(call.node) || call.dueUs < 0 || call.dueUs >= plan.durationUs) continue;
+    made++;
+    if (call.beginUs - call.dueUs > lateUs) late++;
+  }
+  if (made < offeredMin * planned) {
+    const reason = `the load generator fell behind: ${formatShare(made / planned)} of the planned calls were made`;
+    return { verdict: "inconclusive", reason };
+  }
+  if (late > lateMax * made) {
+    const reason = `the load generator fell behind: ${formatShare(late / made)} of the calls were sent over 50 ms late`;
+    return { verdict: "inconclusive", reason };
+  }
+  return undefined;
+}

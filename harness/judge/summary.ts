@@ -1,0 +1,61 @@
+import { isInfrastructure } from "../history/collector.ts";
+import type { CallRecord, History } from "../history/history.ts";
+import type { RunResult } from "../report/verdict.ts";
+import { quantile } from "./statistics.ts";
+
+/** A run in numbers. Calls are those that the load made; `instances` counts attempts. */
+export function summarise(history: History): Pick<RunResult, "calls" | "offeredPerSecond" | "latencyMs" | "instances"> {
+  const calls = loadCalls(history);
+  let ok = 0;
+  let failed = 0;
+  let attempts = 0;
+  const times: number[] = [];
+  for (const call of calls) {
+    attempts += call.attempts.length;
+    if (call.code === undefined) continue;
+    if (call.code === "OK") ok++;
+    else failed++;
+    times.push(call.endUs - call.dueUs);
+  }
+  times.sort((a, b) => a - b);
+  const ms = (share: number): number => Math.round(quantile(times, share) / 10) / 100;
+  return {
+    calls: { total: calls.length, ok, failed, attempts },
+    offeredPerSecond: Math.round((calls.length / history.run.durationUs) * 1e8) / 100,
+    latencyMs: { p50: ms(0.5), p90: ms(0.9), p99: ms(0.99), max: ms(1) },
+    instances: instancesOf(history),
+  };
+}
+
+/** The calls that consumers made because the load wanted them. */
+export function loadCalls(history: History): CallRecord[] {
+  return history.calls.filter(
+    ({ node, service, dueUs }) => dueUs >= 0 && history.planned.has(node) && !isInfrastructure(service),
+  );
+}
+
+/** The p99 of the load's calls, from when they were due. */
+export function p99Us(history: History): number {
+  const times = loadCalls(history).flatMap(({ code, endUs, dueUs }) => (code === undefined ? [] : [endUs - dueUs]));
+  return quantile(
+    times.sort((a, b) => a - b),
+    0.99,
+  );
+}
+
+function instancesOf(history: History): RunResult["instances"] {
+  const instances: Record<string, { calls: number; ok: number; failed: number }> = {};
+  for (const { id, program } of history.run.nodes) {
+    if (program === "provider") instances[id] = { calls: 0, ok: 0, failed: 0 };
+  }
+  for (const call of history.calls) {
+    if (call.dueUs < 0 || isInfrastructure(call.service)) continue;
+    for (const { instance, code } of call.attempts) {
+      const counts = (instances[instance] ??= { calls: 0, ok: 0, failed: 0 });
+      counts.calls++;
+      if (code === "OK") counts.ok++;
+      else counts.failed++;
+    }
+  }
+  return instances;
+}

@@ -1,0 +1,22 @@
+import type { CheckSpec } from "../scenario/schema.ts";
+import { attemptsPerCall } from "./attempts-per-call.ts";
+import type { CheckKind } from "./check.ts";
+import { gracefulStop } from "./graceful-stop.ts";
+import { latency } from "./latency.ts";
+import { noDeadCalls } from "./no-dead-calls.ts";
+import { recovery } from "./recovery.ts";
+import { share } from "./share.ts";
+import { stickiness } from "./stickiness.ts";
+import { successRate } from "./success-rate.ts";
+
+/** Every check, by the name that a scenario gives it. */
+export const checks: Readonly<Record<CheckSpec["check"], CheckKind<never>>> = {
+  "success-rate": successRate,
+  share,
+  latency,
+  "attempts-per-call": attemptsPerCall,
+  "no-dead-calls": noDeadCalls,
+  recovery,
+  stickiness,
+  "graceful-stop": gracefulStop,
+};
