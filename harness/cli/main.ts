@@ -1,7 +1,7 @@
 import { Command, CommanderError, InvalidArgumentError } from "commander";
 
 import { flyballVersion } from "../version.ts";
-import { CliError, exitCodes, type ExitCode } from "./errors.ts";
+import { exitCodes, explain, type ExitCode } from "./errors.ts";
 import type { RunCommandOptions } from "./run.ts";
 
 /**
@@ -52,10 +52,10 @@ try {
 function report(error: unknown): ExitCode {
   // The parser has said it already: an unknown option with the nearest one, or the help that was asked for.
   if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.passed : exitCodes.usage;
-  if (!(error instanceof CliError)) throw error;
-  process.stderr.write(`error: ${error.message}\n`);
-  if (error.hint !== undefined) process.stderr.write(`hint: ${error.hint}\n`);
-  return error.exitCode;
+  const { message, hint, exitCode } = explain(error);
+  process.stderr.write(`error: ${message}\n`);
+  if (hint !== undefined) process.stderr.write(`hint: ${hint}\n`);
+  return exitCode;
 }
 
 /** Ends the process when everything is written: nothing that a run has left behind may keep it alive. */
