@@ -32,7 +32,8 @@ export class CallLog {
       dueUs: details.dueUs ?? atUs,
       ...(details.key !== undefined && { key: details.key }),
       ...(tag !== undefined && { tag }),
-      ...(call.parent !== undefined && { parent: call.parent.id }),
+      // A call from another node, and what only bundles calls, has no number here.
+      ...(call.parent !== undefined && call.parent.id > 0 && { parent: call.parent.id }),
     };
     this.#telemetry.emit(event);
   }

@@ -1,0 +1,328 @@
+import { RpcError } from "../call/status.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { Disk } from "../ports/disk.ts";
+import type { Instance, Registry, RemovalReason, ServiceSnapshot, Subscription } from "../ports/registry.ts";
+import type { Telemetry } from "../ports/telemetry.ts";
+import type { MembershipChange } from "../telemetry/events.ts";
+import { InstanceCache } from "./cache.ts";
+import { endpointKey, endpointOf, type Endpoint, type EndpointStats } from "./endpoint.ts";
+
+/** How much a directory believes the registry. */
+export interface DirectoryOptions {
+  /**
+   * Refuses an empty list that can't be explained: see `Directory`. Default: asked again after 5,000 ms, believed after
+   * 60,000 ms. `false` believes everything at once, as Dubbo's `enable-empty-protection: false` does.
+   */
+  readonly emptyProtection?: { readonly confirmAfterMs: number; readonly expireAfterMs: number } | false | undefined;
+  /**
+   * Changes that come within so many milliseconds after one that took effect take effect together, as the latest of them.
+   * Default 0: each at once (the registry merges already).
+   */
+  readonly mergeMs?: number | undefined;
+  /** Without an answer from the registry for so long, a cold start takes the list of the disk. Default 1000 ms. */
+  readonly cacheAfterMs?: number | undefined;
+}
+
+export interface DirectoryPorts {
+  readonly clock: Clock;
+  readonly registry: Registry;
+  /** Keeps the last known instances across restarts. */
+  readonly disk?: Disk | undefined;
+  readonly telemetry: Telemetry;
+  readonly service: string;
+  readonly options: DirectoryOptions;
+  /** `endpoints` is another array from now on. */
+  readonly onChange: () => void;
+}
+
+/** When more than this share vanishes without a reason, it is the registry that is doubted. */
+const massDropShare = 0.5;
+/** Statistics of instances that left, kept for their return. */
+const departedMax = 1024;
+
+/**
+ * A consumer's live list of one service's instances.
+ *
+ * It fails static: while the registry is away the list stays, first in memory, then from the disk; an error is never an empty
+ * list. It also protects itself against a registry that forgot (a restart) or that lost sight of every instance at once (a
+ * partition): an empty list is believed at once only when every instance said goodbye. Otherwise, and also when most instances
+ * vanish without a reason, those that are missing stay *in doubt*. Every `confirmAfterMs` the registry is asked again, and a
+ * doubted instance goes unless it answered calls in the meantime, or unless nobody can say why the list should be empty. After
+ * `expireAfterMs` the registry is believed whatever it says.
+ */
+export class Directory {
+  /** Replaced, never changed; the same array as long as nothing changed. An identity keeps its object and its statistics. */
+  endpoints: readonly Endpoint[] = [];
+
+  readonly #ports: DirectoryPorts;
+  readonly #cache: InstanceCache | undefined;
+  readonly #subscription: Subscription;
+  readonly #byKey = new Map<string, Endpoint>();
+  /** In the order in which they left. */
+  readonly #departed = new Map<string, EndpointStats>();
+  readonly #waiting = new Set<() => void>();
+  /** Why instances left, since they were last seen: pushes that are merged or doubted must not lose it. */
+  readonly #reasons = new Map<string, RemovalReason>();
+  #version = -1;
+  #doubt: Doubt | undefined;
+  #merged: ServiceSnapshot | undefined;
+  #disarmMerge: (() => void) | undefined;
+  #disarmCache: (() => void) | undefined;
+  #isClosed = false;
+
+  constructor(ports: DirectoryPorts) {
+    const { clock, registry, disk, service, options } = ports;
+    this.#ports = ports;
+    if (disk !== undefined) {
+      this.#cache = new InstanceCache({ clock, disk, service });
+      this.#disarmCache = clock.after((options.cacheAfterMs ?? 1000) * 1000, () => void this.#startFromCache());
+    }
+    this.#subscription = registry.watch(service, (snapshot) => this.#receive(snapshot));
+  }
+
+  /** Resolves when at least one instance is known; rejects with an `RpcError` UNAVAILABLE after `timeoutUs`. */
+  ready(timeoutUs: number): Promise<void> {
+    if (this.endpoints.length > 0) return Promise.resolve();
+    const { clock, service, registry } = this.#ports;
+    return new Promise((resolve, reject) => {
+      const known = (): void => {
+        this.#waiting.delete(known);
+        disarm();
+        resolve();
+      };
+      const disarm = clock.after(timeoutUs, () => {
+        this.#waiting.delete(known);
+        const why = registry.state === "connected" ? "the registry knows none" : `the registry is ${registry.state}`;
+        reject(
+          new RpcError(`no instance of ${service} within ${timeoutUs / 1000} ms: ${why}`, {
+            code: "UNAVAILABLE",
+            hint: "is a provider running, and registered at the same registry?",
+          }),
+        );
+      });
+      this.#waiting.add(known);
+    });
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#subscription.close();
+    this.#disarmMerge?.();
+    this.#disarmCache?.();
+    this.#cache?.close();
+    this.#endDoubt();
+  }
+
+  #receive(snapshot: ServiceSnapshot): void {
+    if (this.#isClosed || snapshot.version < this.#version) return;
+    if (snapshot.version === this.#version) {
+      this.#hearReasons(snapshot);
+      return;
+    }
+    this.#version = snapshot.version;
+    this.#disarmCache?.();
+    for (const { id, reason } of snapshot.removed) this.#reasons.set(id, reason);
+    if (this.#disarmMerge !== undefined) {
+      this.#merged = snapshot;
+      return;
+    }
+    this.#apply(snapshot);
+    this.#mergeWhatFollows();
+  }
+
+  /** A second read may be faster than the push of the same version, but only the push says why. */
+  #hearReasons({ removed }: ServiceSnapshot): void {
+    const doubt = this.#doubt;
+    if (doubt === undefined || removed.length === 0) return;
+    for (const { id, reason } of removed) this.#reasons.set(id, reason);
+    this.#apply(doubt);
+  }
+
+  #mergeWhatFollows(): void {
+    const mergeMs = this.#ports.options.mergeMs ?? 0;
+    if (mergeMs <= 0) return;
+    this.#disarmMerge = this.#ports.clock.after(mergeMs * 1000, () => {
+      this.#disarmMerge = undefined;
+      const latest = this.#merged;
+      if (latest === undefined) return;
+      this.#merged = undefined;
+      this.#apply(latest);
+      this.#mergeWhatFollows();
+    });
+  }
+
+  #apply({ instances }: Pick<ServiceSnapshot, "instances">): void {
+    const listed = new Set<string>();
+    for (const instance of instances) {
+      listed.add(instance.id);
+      this.#reasons.delete(instance.id);
+    }
+    const missing = this.endpoints.filter(({ id }) => !listed.has(id));
+    const doubted = this.#doubted(missing, instances.length === 0);
+    if (doubted.length === 0) {
+      this.#endDoubt();
+      this.#replace(instances, [], "registry");
+      return;
+    }
+    const isNew = this.#doubt === undefined;
+    this.#doubt ??= this.#beginDoubt();
+    this.#doubt.instances = instances;
+    for (const { key, stats } of doubted) {
+      if (!this.#doubt.succeeded.has(key)) this.#doubt.succeeded.set(key, stats.succeeded);
+    }
+    const hasChanged = this.#replace(instances, doubted, "protected");
+    if (isNew && !hasChanged) this.#report("protected", []);
+  }
+
+  /** Those of the `missing` that stay for now. */
+  #doubted(missing: readonly Endpoint[], isEmpty: boolean): readonly Endpoint[] {
+    if (missing.length === 0 || this.#ports.options.emptyProtection === false) return [];
+    if (isEmpty || this.#doubt !== undefined) {
+      return missing.filter(({ id }) => this.#reasons.get(id) !== "deregistered");
+    }
+    const unexplained = missing.filter(({ id }) => !this.#reasons.has(id));
+    return unexplained.length > massDropShare * this.endpoints.length ? unexplained : [];
+  }
+
+  #beginDoubt(): Doubt {
+    const { clock } = this.#ports;
+    const { confirmAfterMs, expireAfterMs } = this.#protection();
+    const doubt: Doubt = {
+      instances: [],
+      succeeded: new Map(),
+      disarmConfirm: clock.after(confirmAfterMs * 1000, () => void this.#confirm(doubt)),
+      disarmExpiry: clock.after(expireAfterMs * 1000, () => {
+        this.#endDoubt();
+        this.#replace(doubt.instances, [], "expired-protection");
+      }),
+    };
+    return doubt;
+  }
+
+  /** The second read: the registry says who is listed, the calls say who is alive. */
+  async #confirm(doubt: Doubt): Promise<void> {
+    const { clock, registry, service } = this.#ports;
+    // Away altogether: that confirms nothing.
+    const seen = await registry.lookup(service).catch(() => undefined);
+    if (this.#doubt !== doubt) return;
+    if (seen !== undefined && seen.version > this.#version) this.#receive({ ...seen, removed: [] });
+    if (this.#doubt !== doubt) return;
+    if (seen !== undefined && seen.version >= this.#version) this.#dismissTheSilent(doubt);
+    if (this.#doubt !== doubt) return;
+    doubt.disarmConfirm = clock.after(this.#protection().confirmAfterMs * 1000, () => void this.#confirm(doubt));
+  }
+
+  #dismissTheSilent(doubt: Doubt): void {
+    const doubted = this.#doubtedNow(doubt);
+    const alive = doubted.filter(({ key, stats }) => stats.succeeded > (doubt.succeeded.get(key) ?? 0));
+    const wouldBeEmpty = doubt.instances.length === 0 && alive.length === 0;
+    if (wouldBeEmpty && !doubted.every(({ id }) => this.#reasons.has(id))) return;
+    doubt.succeeded.clear();
+    for (const { key, stats } of alive) doubt.succeeded.set(key, stats.succeeded);
+    if (alive.length === 0) this.#endDoubt();
+    this.#replace(doubt.instances, alive, "expired-protection");
+  }
+
+  #doubtedNow(doubt: Doubt): readonly Endpoint[] {
+    const listed = new Set(doubt.instances.map(({ id }) => id));
+    return this.endpoints.filter(({ id }) => !listed.has(id));
+  }
+
+  #endDoubt(): void {
+    this.#doubt?.disarmConfirm();
+    this.#doubt?.disarmExpiry();
+    this.#doubt = undefined;
+  }
+
+  #protection(): { readonly confirmAfterMs: number; readonly expireAfterMs: number } {
+    const chosen = this.#ports.options.emptyProtection;
+    return chosen === undefined || chosen === false ? { confirmAfterMs: 5000, expireAfterMs: 60_000 } : chosen;
+  }
+
+  /** Makes `instances`, and behind them those `kept` in doubt, the list. O(n). */
+  #replace(instances: readonly Instance[], kept: readonly Endpoint[], source: MembershipChange["source"]): boolean {
+    const before = this.endpoints;
+    const next: Endpoint[] = [];
+    const keys = new Set<string>();
+    const add = (endpoint: Endpoint): void => {
+      if (keys.has(endpoint.key)) return;
+      keys.add(endpoint.key);
+      next.push(endpoint);
+    };
+    for (const instance of instances) add(this.#endpoint(instance));
+    kept.forEach(add);
+    if (next.length === before.length && next.every((endpoint, index) => endpoint === before[index])) return false;
+
+    const removed: { readonly id: string; readonly reason: RemovalReason | "unknown" }[] = [];
+    const ids = new Set(next.map(({ id }) => id));
+    for (const { key, id, stats } of before) {
+      if (keys.has(key)) continue;
+      this.#byKey.delete(key);
+      this.#remember(key, stats);
+      if (!ids.has(id)) removed.push({ id, reason: this.#reasons.get(id) ?? "unknown" });
+      this.#reasons.delete(id);
+    }
+    for (const endpoint of next) this.#byKey.set(endpoint.key, endpoint);
+    this.endpoints = next;
+    this.#report(source, removed);
+    if (source !== "cache" && next.length > 0) this.#cache?.save(next);
+    this.#ports.onChange();
+    if (next.length > 0) for (const known of [...this.#waiting]) known();
+    return true;
+  }
+
+  /** The endpoint of this identity: the same object while nothing about it changed, the same statistics in any case. */
+  #endpoint(instance: Instance): Endpoint {
+    const key = endpointKey(instance);
+    const known = this.#byKey.get(key);
+    if (known === undefined) return endpointOf(instance, this.#departed.get(key));
+    const isSame = known.weight === instance.weight && haveSameEntries(known.metadata, instance.metadata);
+    return isSame ? known : endpointOf(instance, known.stats);
+  }
+
+  #remember(key: string, stats: EndpointStats): void {
+    this.#departed.delete(key);
+    this.#departed.set(key, stats);
+    if (this.#departed.size <= departedMax) return;
+    for (const oldest of this.#departed.keys()) {
+      this.#departed.delete(oldest);
+      return;
+    }
+  }
+
+  #report(source: MembershipChange["source"], removed: MembershipChange["removed"]): void {
+    const { clock, telemetry, service } = this.#ports;
+    telemetry.emit({
+      type: "membership",
+      atUs: clock.nowUs(),
+      service,
+      version: Math.max(0, this.#version),
+      instances: this.endpoints.map(({ id }) => id),
+      removed,
+      source,
+    });
+  }
+
+  /** The registry didn't answer a cold start. Whatever it says later is newer. */
+  async #startFromCache(): Promise<void> {
+    const instances = await this.#cache?.load();
+    if (instances === undefined || this.#version >= 0 || this.#isClosed) return;
+    this.#replace(instances, [], "cache");
+  }
+}
+
+/** A list of the registry's that isn't believed yet. */
+interface Doubt {
+  /** What the registry says. */
+  instances: readonly Instance[];
+  /** For each endpoint in doubt, how many calls it had answered when it was last looked at. */
+  readonly succeeded: Map<string, number>;
+  disarmConfirm: () => void;
+  readonly disarmExpiry: () => void;
+}
+
+function haveSameEntries(a: Readonly<Record<string, string>>, b: Readonly<Record<string, string>>): boolean {
+  if (a === b) return true;
+  const keys = Object.keys(a);
+  return keys.length === Object.keys(b).length && keys.every((key) => a[key] === b[key]);
+}

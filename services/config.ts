@@ -1,0 +1,166 @@
+import type { Distribution } from "./distribution.ts";
+import { didYouMean } from "./nearest.ts";
+import { ConfigError } from "./service.ts";
+
+/** A program's configuration as it came from outside, read key by key; a `ConfigError` names the key that is wrong. */
+export class ConfigReader {
+  readonly #entries: Readonly<Record<string, unknown>>;
+  readonly #path: string;
+  readonly #known = new Set<string>();
+
+  constructor(value: unknown, path = "") {
+    if (typeof value !== "object" || value === null || Array.isArray(value)) {
+      throw new ConfigError(`${path === "" ? "the configuration" : path} is not an object`);
+    }
+    this.#entries = value as Readonly<Record<string, unknown>>;
+    this.#path = path;
+  }
+
+  /** A value as it is; undefined when absent. */
+  raw(key: string): unknown {
+    this.#known.add(key);
+    return this.#entries[key];
+  }
+
+  text(key: string): string | undefined;
+  text(key: string, fallback: string): string;
+  text(key: string, fallback?: string): string | undefined {
+    const value = this.raw(key) ?? fallback;
+    if (value === undefined) return undefined;
+    if (typeof value !== "string" || value === "") throw this.wrong(key, "a text that isn't empty");
+    return value;
+  }
+
+  requiredText(key: string): string {
+    const value = this.text(key);
+    if (value === undefined) throw this.#missing(key);
+    return value;
+  }
+
+  /** A number between `min` and `max`, both allowed. */
+  number(key: string, range: Range): number | undefined;
+  number(key: string, range: Range, fallback: number): number;
+  number(key: string, { min, max = Infinity, isInteger = false }: Range, fallback?: number): number | undefined {
+    const value = this.raw(key) ?? fallback;
+    if (value === undefined) return undefined;
+    const isRight =
+      typeof value === "number" && value >= min && value <= max && (!isInteger || Number.isSafeInteger(value));
+    if (!isRight) {
+      const kind = isInteger ? "an integer" : "a number";
+      throw this.wrong(key, max === Infinity ? `${kind} ≥ ${min}` : `${kind} from ${min} to ${max}`);
+    }
+    return value;
+  }
+
+  /** "host:port" */
+  address(key: string): string | undefined {
+    const value = this.text(key);
+    if (value !== undefined && !isAddress(value)) throw this.wrong(key, 'an address such as "127.0.0.1:20880"');
+    return value;
+  }
+
+  requiredAddress(key: string): string {
+    const value = this.address(key);
+    if (value === undefined) throw this.#missing(key);
+    return value;
+  }
+
+  texts(key: string): readonly string[] | undefined {
+    const value = this.raw(key);
+    if (value === undefined) return undefined;
+    if (!Array.isArray(value) || !value.every((item) => typeof item === "string")) {
+      throw this.wrong(key, "a list of texts");
+    }
+    return value;
+  }
+
+  /** Texts by name. */
+  labels(key: string): Readonly<Record<string, string>> {
+    const value = this.raw(key) ?? {};
+    const isRight =
+      typeof value === "object" &&
+      !Array.isArray(value) &&
+      Object.values(value).every((text) => typeof text === "string");
+    if (!isRight) throw this.wrong(key, "an object of texts");
+    return value as Readonly<Record<string, string>>;
+  }
+
+  distribution(key: string, fallback: Distribution): Distribution {
+    const reader = this.object(key);
+    if (reader === undefined) return fallback;
+    const distribution = reader.#distribution();
+    reader.end();
+    return distribution;
+  }
+
+  /** A nested object; undefined when absent. */
+  object(key: string): ConfigReader | undefined {
+    const value = this.raw(key);
+    return value === undefined ? undefined : new ConfigReader(value, this.#name(key));
+  }
+
+  /** Refuses keys that nobody has asked for. */
+  end(): void {
+    for (const key of Object.keys(this.#entries)) {
+      if (this.#entries[key] === undefined || this.#known.has(key)) continue;
+      const known = [...this.#known];
+      throw new ConfigError(
+        `there is no key ${this.#name(key)}`,
+        didYouMean(key, known) ?? `the keys are ${known.join(", ")}`,
+      );
+    }
+  }
+
+  #name(key: string): string {
+    return this.#path === "" ? key : `${this.#path}.${key}`;
+  }
+
+  #missing(key: string): ConfigError {
+    return new ConfigError(`${this.#name(key)} is missing`);
+  }
+
+  #distribution(): Distribution {
+    const time = (name: string): number => this.#requiredNumber(name, { min: 0, max: 3_600_000_000 });
+    const kind = this.requiredText("kind");
+    switch (kind) {
+      case "constant":
+        return { kind, us: time("us") };
+      case "uniform":
+        return { kind, fromUs: time("fromUs"), toUs: time("toUs") };
+      case "normal":
+        return { kind, meanUs: time("meanUs"), sdUs: time("sdUs") };
+      case "exponential":
+        return { kind, meanUs: time("meanUs") };
+      case "pareto":
+        return { kind, minUs: time("minUs"), shape: this.#requiredNumber("shape", { min: 0.001 }) };
+      default:
+        throw this.wrong("kind", "constant, uniform, normal, exponential or pareto");
+    }
+  }
+
+  #requiredNumber(key: string, range: Range): number {
+    const value = this.number(key, range);
+    if (value === undefined) throw this.#missing(key);
+    return value;
+  }
+
+  /** The error of a value that isn't `wanted`. */
+  wrong(key: string, wanted: string): ConfigError {
+    const value = this.#entries[key];
+    const shown = typeof value === "string" || typeof value === "number" ? ` and not ${JSON.stringify(value)}` : "";
+    return new ConfigError(`${this.#name(key)} must be ${wanted}${shown}`);
+  }
+}
+
+interface Range {
+  readonly min: number;
+  readonly max?: number;
+  readonly isInteger?: boolean;
+}
+
+/** "host:port", the port from 0 to 65535. */
+export function isAddress(text: string): boolean {
+  const colon = text.lastIndexOf(":");
+  const port = text.slice(colon + 1);
+  return colon > 0 && text.length <= 256 && /^\d{1,5}$/.test(port) && Number(port) <= 65_535 && !/\s/.test(text);
+}

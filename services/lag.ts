@@ -1,0 +1,44 @@
+import type { Clock } from "../runtime/ports/clock.ts";
+import type { Telemetry } from "../runtime/ports/telemetry.ts";
+
+/** Lateness that any machine has. */
+const ordinaryUs = 1_000;
+const reportEveryUs = 1_000_000;
+
+/** Measures how late timers fire, and reports the worst of each second: the yardstick for timing checks in real time. */
+export class LagMeter {
+  readonly #clock: Clock;
+  readonly #telemetry: Telemetry;
+  readonly #tickUs: number;
+  #maxUs = 0;
+  #reportedUs: number;
+  #disarm: () => void;
+
+  constructor(clock: Clock, telemetry: Telemetry, tickMs: number) {
+    this.#clock = clock;
+    this.#telemetry = telemetry;
+    this.#tickUs = tickMs * 1000;
+    this.#reportedUs = clock.nowUs();
+    this.#disarm = this.#arm();
+  }
+
+  stop(): void {
+    this.#disarm();
+  }
+
+  #arm(): () => void {
+    const dueUs = this.#clock.nowUs() + this.#tickUs;
+    return this.#clock.after(this.#tickUs, () => {
+      const nowUs = this.#clock.nowUs();
+      this.#maxUs = Math.max(this.#maxUs, nowUs - dueUs);
+      if (nowUs - this.#reportedUs >= reportEveryUs) this.#report(nowUs);
+      this.#disarm = this.#arm();
+    });
+  }
+
+  #report(nowUs: number): void {
+    if (this.#maxUs > ordinaryUs) this.#telemetry.emit({ type: "lag", atUs: nowUs, maxUs: this.#maxUs });
+    this.#maxUs = 0;
+    this.#reportedUs = nowUs;
+  }
+}

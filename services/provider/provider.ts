@@ -1,0 +1,195 @@
+import type { Call } from "../../runtime/call/call.ts";
+import { createLifecycle, type Lifecycle } from "../../runtime/call/lifecycle.ts";
+import { createServer } from "../../runtime/call/server.ts";
+import type { Handlers, Stub } from "../../runtime/call/service.ts";
+import { RpcError } from "../../runtime/call/status.ts";
+import type { Registration } from "../../runtime/ports/registry.ts";
+import type { Listener } from "../../runtime/ports/transport.ts";
+import { ConfigReader } from "../config.ts";
+import {
+  connect,
+  parseCalls,
+  parseInfrastructure,
+  type CallsConfig,
+  type Connections,
+  type InfrastructureConfig,
+} from "../connections.ts";
+import { sample, type Distribution } from "../distribution.ts";
+import { Worker, type DoReply } from "../proto/worker_pb.ts";
+import type { NodeContext, RunningService, ServiceProgram } from "../service.ts";
+import { WorkQueue } from "./queue.ts";
+
+export interface ProviderConfig extends InfrastructureConfig {
+  /** The service that it provides: "orders". */
+  readonly service: string;
+  /** Default 100. */
+  readonly weight: number;
+  /** Its labels in the registry. Default none. */
+  readonly metadata: Readonly<Record<string, string>>;
+  /** How long one call's work takes. Default: no time. */
+  readonly serviceTime: Distribution;
+  /** Share of the calls that fail UNAVAILABLE once their work is done. Default 0. */
+  readonly errorRate: number;
+  /** Calls worked on at a time. Default: no limit. */
+  readonly capacity: number | undefined;
+  /** Calls that may wait. Default 1000. */
+  readonly queueMax: number | undefined;
+  /** A service that each call calls before it is answered. Default none. */
+  readonly calls: CallsConfig | undefined;
+  /** Default 500. */
+  readonly propagationMs: number;
+  /** Default 2000. */
+  readonly graceMs: number;
+}
+
+/** A program that does work: the fleet's workhorse. */
+export const provider: ServiceProgram<ProviderConfig> = {
+  name: "provider",
+
+  parse: (value) => {
+    const reader = new ConfigReader(value);
+    const service = reader.requiredText("service");
+    const calls = reader.object("calls");
+    const time = { min: 0, max: 3_600_000 };
+    const config: ProviderConfig = {
+      service,
+      weight: reader.number("weight", { min: 0, max: 1_000_000, isInteger: true }, 100),
+      metadata: reader.labels("metadata"),
+      serviceTime: reader.distribution("serviceTime", { kind: "constant", us: 0 }),
+      errorRate: reader.number("errorRate", { min: 0, max: 1 }, 0),
+      capacity: reader.number("capacity", { min: 1, isInteger: true }),
+      queueMax: reader.number("queueMax", { min: 0, isInteger: true }),
+      calls: calls === undefined ? undefined : parseCalls(calls),
+      propagationMs: reader.number("propagationMs", time, 500),
+      graceMs: reader.number("graceMs", time, 2000),
+      ...parseInfrastructure(reader, service),
+    };
+    reader.end();
+    return config;
+  },
+
+  start: async (context, config) => {
+    const running = new RunningProvider(context, config);
+    await running.listen();
+    return running;
+  },
+};
+
+/** Time that the service which it calls has to appear. */
+const downstreamWithinMs = 5_000;
+/** Time that the registry has to confirm before the provider is ready without: it serves, and goes on trying to register. */
+const registerWithinUs = 5_000_000;
+
+class RunningProvider implements RunningService {
+  readonly #context: NodeContext;
+  readonly #config: ProviderConfig;
+  #listener: Listener | undefined;
+  #connections: Connections | undefined;
+  #registration: Registration | undefined;
+  #lifecycle: Lifecycle | undefined;
+  #downstream: Stub<typeof Worker> | undefined;
+  #isLeaving = false;
+
+  constructor(context: NodeContext, config: ProviderConfig) {
+    this.#context = context;
+    this.#config = config;
+  }
+
+  get address(): string | undefined {
+    return this.#listener?.address;
+  }
+
+  async listen(): Promise<void> {
+    const { transport, policies, listen } = this.#context;
+    const server = createServer({ transport, filters: policies.serverFilters }).add(Worker, this.#handlers());
+    this.#listener = await server.listen(listen);
+  }
+
+  async go(): Promise<void> {
+    const { node, clock, telemetry } = this.#context;
+    const { service, weight, metadata, calls, propagationMs, graceMs } = this.#config;
+    const listener = this.#listener!;
+    const connections = connect(this.#context, this.#config);
+    this.#connections = connections;
+    this.#lifecycle = createLifecycle({
+      clock,
+      telemetry,
+      listener,
+      registry: connections.registry,
+      registrations: () => (this.#registration === undefined ? [] : [this.#registration]),
+      propagationMs,
+      graceMs,
+    });
+    if (calls !== undefined) {
+      this.#downstream = connections.client.service(calls.service, Worker, calls);
+      // Better that whom it calls is known before it can be called, but that is no reason never to serve.
+      await connections.client.ready(calls.service, downstreamWithinMs).catch(() => undefined);
+    }
+    const registered = connections.registry
+      .register({ id: node, service, address: listener.address, weight, metadata })
+      .then(async (registration) => {
+        this.#registration = registration;
+        // Too late: it is leaving already.
+        if (this.#isLeaving) await registration.deregister();
+      });
+    await new Promise<void>((resolve, reject) => {
+      const disarm = clock.after(registerWithinUs, resolve);
+      registered.then(resolve, reject).finally(disarm);
+    });
+  }
+
+  async drain(): Promise<void> {
+    this.#isLeaving = true;
+    if (this.#lifecycle === undefined) await this.#listener?.close();
+    await this.#lifecycle?.drain();
+    await this.#connections?.closeClient();
+  }
+
+  async stop(): Promise<void> {
+    this.#isLeaving = true;
+    await this.#connections?.closeClient();
+    if (this.#lifecycle === undefined) await this.#listener?.close();
+    await this.#lifecycle?.stop();
+  }
+
+  #handlers(): Handlers<typeof Worker> {
+    const context = this.#context;
+    const { node, random, clock } = context;
+    const { serviceTime, errorRate, capacity, queueMax } = this.#config;
+    const queue = new WorkQueue({ capacity, queueMax });
+    const times = random.fork("service time");
+    const errors = random.fork("errors");
+    const isInstant = serviceTime.kind === "constant" && serviceTime.us === 0;
+
+    /** Everything that chance decides about a call is drawn when it arrives: the order of draws is that of arrivals. */
+    const serve = async (key: string, call: Call): Promise<void> => {
+      const us = isInstant ? 0 : sample(serviceTime, times);
+      const fails = errorRate > 0 && errors.float() < errorRate;
+      const downstream = this.#downstream;
+      if (downstream !== undefined) {
+        await queue.run(call, async () => {
+          await context.work(us);
+          if (call.isCancelled) return;
+          await downstream.do({ key }, { parent: call, metadata: call.metadata });
+        });
+      } else if (capacity !== undefined || us > 0) {
+        await queue.run(call, () => context.work(us));
+      }
+      if (fails) throw new RpcError(`${node} fails by its error rate`, { code: "UNAVAILABLE" });
+    };
+    return {
+      do: async ({ key, payload }, call) => {
+        await serve(key, call);
+        return { instance: node, payload };
+      },
+      async *stream({ key, count, intervalMs }, call): AsyncGenerator<Pick<DoReply, "instance" | "payload">> {
+        if (count > 100_000) throw new RpcError(`${count} replies, at most 100000`, { code: "INVALID_ARGUMENT" });
+        await serve(key, call);
+        for (let index = 0; index < count && !call.isCancelled; index++) {
+          if (index > 0 && intervalMs > 0) await clock.sleep(intervalMs * 1000, call.signal);
+          yield { instance: node, payload: String(index) };
+        }
+      },
+    };
+  }
+}
