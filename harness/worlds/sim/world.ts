@@ -1,0 +1,209 @@
+import { directStub } from "../../../runtime/call/direct.ts";
+import { toRpcError } from "../../../runtime/call/status.ts";
+import { ConfigCenter } from "../../../runtime/configuration/proto/config_pb.ts";
+import { silent } from "../../../runtime/ports/telemetry.ts";
+import { CallLog } from "../../../runtime/telemetry/call-log.ts";
+import type { NodePlan, Plan } from "../../scenario/plan.ts";
+import { WorldError } from "../error.ts";
+import type { Primitive, RunningFleet, World, WorldOptions } from "../world.ts";
+import { Engine, outside } from "./engine.ts";
+import type { Host } from "./host.ts";
+import { Network } from "./network.ts";
+import { SimNode } from "./node.ts";
+import { defaultParameters, type SimParameters } from "./parameters.ts";
+import { SimClock, SimProcess } from "./process.ts";
+import type { Recording } from "./recording.ts";
+import { SimTransport } from "./transport.ts";
+
+export interface SimWorldOptions {
+  /** Default: none; `harness/cli/host.ts` makes one for Node.js. */
+  readonly host: Host;
+  /** What network and machines cost. Default: `defaultParameters`; what is left out is taken from there. */
+  readonly parameters?: Partial<SimParameters> | undefined;
+  /** Asked for a recording at the start of each run; see `firstDifference`. Default: nothing is recorded. */
+  readonly record?: (() => Recording) | undefined;
+}
+
+const primitives: ReadonlySet<Primitive> = new Set([
+  "node.kill",
+  "node.pause",
+  "node.stop",
+  "node.restart",
+  "node.slow",
+  "link.latency",
+  "link.bandwidth",
+  "link.loss",
+  "link.cut",
+  "link.reset",
+  "link.refuse",
+  "link.slow-close",
+]);
+
+/** Virtual time that a fleet has to get ready. */
+const readyWithinUs = 60_000_000;
+/** Virtual time between two handings-over of events. */
+const flushEveryUs = 100_000;
+/** Virtual time that a document has to reach the config centre. */
+const publishWithinUs = 30_000_000;
+
+/** The simulator: thousands of nodes in one thread, in virtual time. A run is a function of (scenario, seed, code). */
+export function simWorld({ host, parameters, record }: SimWorldOptions): World {
+  return {
+    name: "sim",
+    primitives,
+    missing: async () => undefined,
+    run: (plan, options, main) => {
+      const recorder = record?.();
+      const engine = new Engine({ host, seed: plan.seed, recorder });
+      const fleet = new SimFleet(engine, { ...defaultParameters, ...parameters }, plan, options);
+      if (recorder !== undefined) recorder.nodes = plan.nodes.map(({ id }) => id);
+      return engine.run(async () => {
+        await fleet.start();
+        return main(fleet);
+      }, options.signal);
+    },
+  };
+}
+
+/** The port that every simulated program listens at. */
+const port = 20_880;
+
+class SimFleet implements RunningFleet {
+  readonly clock: SimClock;
+  readonly nodes: ReadonlyMap<string, SimNode>;
+  readonly #engine: Engine;
+  readonly #network: Network;
+  readonly #plan: Plan;
+  readonly #options: WorldOptions;
+  /** The harness itself: it is never broken, and no fault names its links. */
+  readonly #harness: SimProcess;
+  #publisher: ((key: string, content: string | undefined) => Promise<void>) | undefined;
+
+  constructor(engine: Engine, parameters: SimParameters, plan: Plan, options: WorldOptions) {
+    this.#engine = engine;
+    this.#plan = plan;
+    this.#options = options;
+    this.#network = new Network(engine, parameters);
+    this.#harness = new SimProcess(engine, outside);
+    this.clock = new SimClock(this.#harness);
+    const addresses = new Map(plan.nodes.map(({ id }, number) => [id, `${hostName(number)}:${port}`]));
+    const infrastructure = {
+      registry: addresses.get("registry/0"),
+      configCenter: addresses.get("config-center/0"),
+    };
+    this.nodes = new Map(
+      plan.nodes.map((node, number) => [
+        node.id,
+        new SimNode({
+          plan: node,
+          config: configOf(node, infrastructure),
+          number,
+          network: this.#network,
+          hostName: hostName(number),
+          port,
+          world: options,
+        }),
+      ]),
+    );
+  }
+
+  /** Starts everything: the infrastructure first, then the rules, then the fleet. */
+  async start(): Promise<void> {
+    const all = [...this.nodes.values()];
+    await new Promise<void>((resolve, reject) => {
+      const giveUp = this.clock.after(readyWithinUs, () => {
+        const late = all.filter((node) => !node.isReady).map(({ id }) => id);
+        reject(
+          new WorldError(`${late.length} of ${all.length} nodes don't get ready: ${late.slice(0, 5).join(", ")}`, {
+            code: "NOT_READY",
+            hint: "what they wait for isn't there: is every service that they call in the fleet?",
+          }),
+        );
+      });
+      this.#startAll(all).then(resolve, reject).finally(giveUp);
+    });
+    const flush = (): void => {
+      for (const node of all) node.flush();
+      this.clock.after(flushEveryUs, flush);
+    };
+    flush();
+  }
+
+  link(from: string, to: string): ReturnType<RunningFleet["link"]> {
+    const link = this.#network.link(this.#node(from).host, this.#node(to).host);
+    return {
+      shape: async (shape) => link.setShape(shape),
+      reset: async () => link.reset(),
+    };
+  }
+
+  async publish(key: string, content: string | undefined): Promise<void> {
+    this.#publisher ??= this.#connectPublisher();
+    await this.#publisher(key, content);
+  }
+
+  digest(): string {
+    return this.#engine.digest();
+  }
+
+  async #startAll(all: readonly SimNode[]): Promise<void> {
+    const isInfrastructure = ({ id }: SimNode): boolean => id === "registry/0" || id === "config-center/0";
+    let ready = 0;
+    const go = async (node: SimNode): Promise<void> => {
+      await node.go();
+      ready++;
+      this.#options.onProgress(`${ready} of ${all.length} nodes ready`);
+    };
+    await Promise.all(all.map((node) => node.start()));
+    await Promise.all(all.filter(isInfrastructure).map(go));
+    for (const { key, content } of this.#plan.rules) await this.publish(key, content);
+    await Promise.all(all.filter((node) => !isInfrastructure(node)).map(go));
+  }
+
+  #node(id: string): SimNode {
+    const node = this.nodes.get(id);
+    if (node === undefined) throw new WorldError(`the fleet has no node ${id}`, { code: "UNAVAILABLE" });
+    return node;
+  }
+
+  #connectPublisher(): (key: string, content: string | undefined) => Promise<void> {
+    const { clock } = this;
+    const host = this.#network.addHost("10.255.255.254", "harness", this.#harness);
+    const random = this.#engine.random.fork("harness");
+    const transport = new SimTransport({ network: this.#network, host, process: this.#harness, clock, random });
+    const calls = new CallLog({ clock, telemetry: silent });
+    const center = this.#node("config-center/0");
+    const { address } = center;
+    const stub = directStub(ConfigCenter, { clock, transport, calls, service: "config-center", address });
+    return async (key, content) => {
+      const untilUs = clock.nowUs() + publishWithinUs;
+      for (;;) {
+        try {
+          if (content === undefined) await stub.delete({ key, group: "dubbo" });
+          else await stub.publish({ key, group: "dubbo", content });
+          return;
+        } catch (thrown) {
+          const error = toRpcError(thrown);
+          const isAway = error.code === "UNAVAILABLE" || error.code === "DEADLINE_EXCEEDED";
+          if (!isAway || clock.nowUs() >= untilUs) throw error;
+          await clock.sleep(50_000);
+        }
+      }
+    };
+  }
+}
+
+/** "10.0.0.1" for the first node. */
+function hostName(number: number): string {
+  const address = number + 1;
+  return `10.${(address >>> 16) & 0xff}.${(address >>> 8) & 0xff}.${address & 0xff}`;
+}
+
+function configOf(
+  { program, config }: NodePlan,
+  infrastructure: { readonly registry: string | undefined; readonly configCenter: string | undefined },
+): Readonly<Record<string, unknown>> {
+  if (program === "registry" || program === "config-center") return config;
+  const { registry, configCenter } = infrastructure;
+  return { ...config, registry, ...(configCenter !== undefined && { configCenter }) };
+}
