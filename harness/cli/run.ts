@@ -312,7 +312,7 @@ class Run {
       this.#trouble ??= problem.exitCode;
       return this.#withoutRun(listed, where, {
         verdict: "error",
-        reason: problem.hint === undefined ? problem.message : `${problem.message} (${problem.hint})`,
+        reason: problem.hint === undefined ? problem.message : `${problem.message}\n${problem.hint}`,
         out,
       });
     }

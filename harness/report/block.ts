@@ -3,7 +3,14 @@ import type { Plan, StepPlan } from "../scenario/plan.ts";
 import type { FinishedRun } from "./reporter.ts";
 import { seriesOf, type Series } from "./series.ts";
 import { bar, cut, pad, sparkline, table, widthOf, wrap, type Paint } from "./text.ts";
-import type { AgreementResult, CheckResult, FaultResult, RunResult, Verdict } from "./verdict.ts";
+import {
+  worse,
+  type AgreementResult,
+  type CheckResult,
+  type FaultResult,
+  type RunResult,
+  type Verdict,
+} from "./verdict.ts";
 
 export interface BlockOptions {
   readonly paint: Paint;
@@ -81,9 +88,7 @@ function headOf(
   ];
 }
 
-const order: readonly Verdict[] = ["pass", "unsupported", "inconclusive", "fail", "error"];
-const worst = (verdicts: readonly Verdict[]): Verdict =>
-  verdicts.reduce((a, b) => (order.indexOf(a) >= order.indexOf(b) ? a : b));
+const worst = (verdicts: readonly Verdict[]): Verdict => verdicts.reduce<Verdict>(worse, "pass");
 
 /** Why runs have no clear verdict. */
 function reasonsOf(runs: readonly FinishedRun[], { paint, width }: BlockOptions): readonly string[] {

@@ -1,0 +1,293 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+
+import { configCenter } from "../../services/config-center/config-center.ts";
+import { consumer as consumerProgram } from "../../services/consumer/consumer.ts";
+import { provider as providerProgram } from "../../services/provider/provider.ts";
+import { registry } from "../../services/registry/registry.ts";
+import { faults } from "../faults/table.ts";
+import type { Primitive } from "../worlds/world.ts";
+import { at, constant, consumer, poisson, provider, scenario, successRate, type ScenarioInput } from "./builders.ts";
+import { hashOf } from "./hash.ts";
+import type { Plan } from "./plan.ts";
+import { planScenario, type PlanOptions } from "./planner.ts";
+import type { FaultSpec } from "./schema.ts";
+
+const base: ScenarioInput = {
+  name: "shop",
+  title: { en: "Shop", zh: "商店" },
+  explanation: { en: "A shop.", zh: "一家商店。" },
+  fleet: {
+    storefront: consumer({ instances: 2, calls: "orders", timeout: "400ms" }),
+    orders: provider({ instances: 3, calls: "payments", retries: 2 }),
+    payments: provider({
+      groups: [
+        { instances: 1, tag: "v1" },
+        { instances: 1, tag: "v2", weight: 50 },
+      ],
+    }),
+  },
+  load: constant("200/s").on("storefront").for("8s"),
+  expect: [successRate("orders").atLeast("99%").detects("90%")],
+};
+
+const plan = (more: Partial<ScenarioInput> = {}, options: Partial<PlanOptions> = {}): Plan =>
+  planScenario(scenario({ ...base, ...more }), { world: "sim", seed: 1, ...options });
+
+const nodeOf = ({ nodes }: Plan, id: string) => nodes.find((node) => node.id === id)!;
+
+describe("nodes", () => {
+  test("are the infrastructure, then the fleet as it is written", () => {
+    expect(plan().nodes.map(({ id }) => id)).toEqual([
+      ...["registry/0", "storefront/0", "storefront/1"],
+      ...["orders/0", "orders/1", "orders/2", "payments/0", "payments/1"],
+    ]);
+  });
+
+  test("have a config centre where rules are, or where something happens to it", () => {
+    const has = (more: Partial<ScenarioInput>): boolean => plan(more).nodes.some(({ id }) => id === "config-center/0");
+    expect(has({})).toBe(false);
+    expect(has({ rules: { "orders.tag-router": "enabled: true" } })).toBe(true);
+    expect(has({ timeline: [at("1s").remove("orders.tag-router")] })).toBe(true);
+    expect(has({ timeline: [at("1s").kill("config-center")] })).toBe(true);
+    expect(has({ timeline: [at("1s").blackhole("config-center")] })).toBe(true);
+    expect(has({ timeline: [at("1s").blackhole("registry")] })).toBe(false);
+  });
+
+  test("of groups differ, and take from the service what they don't say themselves", () => {
+    const planned = plan();
+    expect(nodeOf(planned, "payments/0")).toMatchObject({ tag: "v1", weight: 100 });
+    expect(nodeOf(planned, "payments/1")).toMatchObject({ tag: "v2", weight: 50 });
+    expect(nodeOf(planned, "payments/1").config).toMatchObject({ metadata: { "dubbo.tag": "v2" }, weight: 50 });
+  });
+
+  test("have configurations that their programs accept", () => {
+    const programs = { provider: providerProgram, consumer: consumerProgram, registry, "config-center": configCenter };
+    const planned = plan({
+      registry: { sessionTimeout: "1500ms" },
+      rules: { "orders.tag-router": "enabled: true" },
+      fleet: {
+        storefront: consumer({
+          instances: 1,
+          key: { name: "user", count: 5 },
+          tag: "gray",
+          calls: {
+            ...{ service: "orders", timeout: "1s", attemptTimeout: "300ms", retries: 1, retryOn: ["INTERNAL"] },
+            ...{ cluster: "failfast", balancer: "p2c" },
+          },
+        }),
+        orders: provider({
+          ...{ instances: 1, errorRate: "5%", capacity: 4, queueMax: 10, weight: 20, tag: "v1" },
+          serviceTime: { pareto: { min: "1ms", shape: 2.5 } },
+          calls: "payments",
+        }),
+        payments: provider({ serviceTime: { normal: { mean: "5ms", sd: "1ms" } } }),
+      },
+    });
+    for (const { id, program, config } of planned.nodes) {
+      // What the worlds add when they know the addresses.
+      const isFleet = program === "provider" || program === "consumer";
+      const addresses = isFleet ? { registry: "127.0.0.1:1", configCenter: "127.0.0.1:2" } : {};
+      expect(() => programs[program].parse({ ...config, ...addresses }), id).not.toThrow();
+      expect(JSON.parse(JSON.stringify(config)), id).toEqual(config);
+    }
+  });
+});
+
+describe("drives", () => {
+  test("are ascending due times within the load, whatever the seed, at the rate of the load", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 2 ** 32 - 1 }), fc.boolean(), (seed, isPoisson) => {
+        const load = (isPoisson ? poisson : constant)("200/s").on("storefront").for("5s");
+        const { drives, durationUs } = plan({ load }, { seed });
+        expect(durationUs).toBe(5_000_000);
+        expect(drives.map(({ node }) => node)).toEqual(["storefront/0", "storefront/1"]);
+        for (const { dueUs } of drives) {
+          expect(dueUs.every((due, i) => Number.isInteger(due) && due >= (dueUs[i - 1] ?? 0) && due < durationUs)).toBe(
+            true,
+          );
+        }
+        const total = drives.reduce((sum, { dueUs }) => sum + dueUs.length, 0);
+        // 1,000 expected; a Poisson count strays by more than 7 of its standard deviations once in 10^11.
+        expect(Math.abs(total - 1000)).toBeLessThanOrEqual(isPoisson ? 222 : 1);
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  test("of a seed are the same each time, those of another seed differ", () => {
+    const load = poisson("100/s").on("storefront").for("8s");
+    expect(plan({ load }).drives).toEqual(plan({ load }).drives);
+    expect(plan({ load }).drives).not.toEqual(plan({ load }, { seed: 2 }).drives);
+  });
+
+  test("of an instance don't change when the fleet's other parts do", () => {
+    const load = poisson("100/s").on("storefront").for("8s");
+    const timeline = [at("1s").kill("orders/1")];
+    expect(plan({ load, timeline }).drives).toEqual(plan({ load }).drives);
+  });
+
+  test("of two loads on one consumer are merged, and the longest counts", () => {
+    const load = [constant("100/s").on("storefront").for("8s"), constant("50/s").on("storefront").for("9s")];
+    const { drives, durationUs } = plan({ load });
+    expect(durationUs).toBe(9_000_000);
+    expect(drives.reduce((sum, { dueUs }) => sum + dueUs.length, 0)).toBe(800 + 450);
+    for (const { dueUs } of drives) expect(dueUs).toEqual(dueUs.toSorted((a, b) => a - b));
+  });
+});
+
+describe("the timeline", () => {
+  test("is in the order of time, steps of one moment in that of the file, and numbered", () => {
+    const { timeline } = plan({
+      timeline: [at("3s").reset("orders/0"), at("1s").kill("orders/1"), at("3s").slow("orders/2", { factor: 2 })],
+    });
+    expect(timeline.map(({ index, atUs, what }) => [index, atUs, what.kind === "fault" && what.fault.kind])).toEqual([
+      [0, 1_000_000, "kill"],
+      [1, 3_000_000, "reset"],
+      [2, 3_000_000, "slow"],
+    ]);
+  });
+
+  const links = (link: Parameters<ReturnType<typeof at>["blackhole"]>[0]): readonly string[] => {
+    const { what } = plan({ timeline: [at("1s").blackhole(link)] }).timeline[0]!;
+    return what.kind === "fault" ? what.links.map(({ from, to }) => `${from} ${to}`) : [];
+  };
+
+  test("means by a link every connection between its two ends", () => {
+    expect(links({ from: "storefront", to: "orders/1" })).toEqual(["storefront/0 orders/1", "storefront/1 orders/1"]);
+    expect(links({ from: "orders/0", to: "payments" })).toEqual(["orders/0 payments/0", "orders/0 payments/1"]);
+  });
+
+  test("means by a callee alone the connections of all its callers", () => {
+    expect(links("orders/1")).toEqual(["storefront/0 orders/1", "storefront/1 orders/1"]);
+    expect(links("registry")).toHaveLength(7);
+    // Only who calls others reads rules about calls.
+    expect(links("config-center")).toHaveLength(5);
+  });
+});
+
+describe("what can't work is refused with a way out", () => {
+  const refused: readonly [string, Partial<ScenarioInput>, string, string?][] = [
+    ["a node that isn't there", { timeline: [at("1s").kill("ordrs")] }, "there is no node ordrs", 'mean "orders"?'],
+    ["an instance too many", { timeline: [at("1s").kill("orders/3")] }, "orders has orders/0, orders/1, orders/2"],
+    [
+      "a link against the direction of the calls",
+      { timeline: [at("1s").blackhole({ from: "orders", to: "storefront" })] },
+      "orders never calls storefront",
+      'from "storefront" to "orders"',
+    ],
+    ["a link that nobody uses", { timeline: [at("1s").blackhole("storefront")] }, "nobody calls storefront"],
+    ["a fault after the load", { timeline: [at("8s").kill("orders/1")] }, "the load ends after 8 s"],
+    ["a fault that outlasts it", { timeline: [at("5s").kill("orders/1", { for: "4s" })] }, "lasts until 9 s"],
+    ["a fault of no length", { timeline: [at("5s").kill("orders/1", { for: "0s" })] }, "lasts for no time"],
+    [
+      "a pause of a dead node",
+      { timeline: [at("1s").kill("orders/1", { for: "3s" }), at("2s").pause("orders/1", { for: "1s" })] },
+      "pause orders/1 at 2 s: it is killed then, from 1 s until 4 s",
+    ],
+    [
+      "a restart of what starts again by itself",
+      { timeline: [at("1s").kill("orders", { for: "3s" }), at("2s").restart("orders/1")] },
+      "restart orders/1 at 2 s: it is killed then",
+    ],
+    [
+      "slow and slow again",
+      { timeline: [at("1s").slow("orders/1", { factor: 2 }), at("2s").slow("orders/1", { factor: 3 })] },
+      "it is slow then already",
+    ],
+    [
+      "an unknown callee",
+      { fleet: { ...base.fleet, orders: provider({ calls: "payment" }) } },
+      "is no provider",
+      'mean "payments"?',
+    ],
+    [
+      "an unknown balancer",
+      { fleet: { ...base.fleet, orders: provider({ calls: "payments", balancer: "p3c" }) } },
+      '"p3c" is no balancer',
+      'did you mean "p2c"?',
+    ],
+    [
+      "calls in a circle",
+      { fleet: { ...base.fleet, payments: provider({ calls: "orders" }) } },
+      "calls go round in circles",
+    ],
+    [
+      "groups that don't add up",
+      { fleet: { ...base.fleet, payments: provider({ instances: 3, groups: [{ instances: 1 }] }) } },
+      "3 instances, but its groups have 1",
+    ],
+    ["a load on a provider", { load: constant("1/s").on("orders").for("1s") }, "is no consumer of the fleet"],
+    [
+      "a consumer without a load",
+      { fleet: { ...base.fleet, idle: consumer({ instances: 1, calls: "orders" }) } },
+      "without a load",
+    ],
+    ["a load without calls", { load: constant("0/s").on("storefront").for("8s") }, "makes no call at all"],
+    [
+      "a check of a service that nobody calls",
+      { expect: [successRate("storefront").atLeast("99%").detects("90%")] },
+      "is no service that is called",
+    ],
+    [
+      "a check of a time after the load",
+      { expect: [successRate("orders").atLeast("99%").detects("90%").during("9s..10s")] },
+      "begins at 9 s, but the load ends after 8 s",
+    ],
+  ];
+
+  test.each(refused)("%s", (_name, more, message, hint) => {
+    let thrown: unknown;
+    try {
+      plan(more);
+    } catch (error) {
+      thrown = error;
+    }
+    expect(thrown).toMatchObject({ name: "ScenarioError", message: expect.stringContaining(message) as string });
+    if (hint !== undefined) expect((thrown as { hint?: string }).hint).toContain(hint);
+  });
+
+  test("a fault that the world can't do, at plan time and never later", () => {
+    const timeline = [at("1s").loss("orders", { probability: "5%" })];
+    const primitives = new Set<Primitive>(["node.kill", "link.cut"]);
+    expect(() => plan({ timeline }, { primitives })).toThrow(
+      expect.objectContaining({ code: "UNSUPPORTED", message: `world sim can't do "loss": it has no link.loss` }),
+    );
+    expect(() => plan({ timeline }, { primitives: new Set(["link.loss"]) })).not.toThrow();
+  });
+});
+
+test("steps that follow each other on one node are no contradiction", () => {
+  const timeline = [
+    at("1s").kill("orders/1", { for: "1s" }),
+    at("2s").pause("orders/1", { for: "1s" }),
+    at("3s").stop("orders/1"),
+    at("4s").restart("orders/1"),
+    at("5s").kill("orders/1"),
+    at("6s").restart("orders/1"),
+    at("7s").restart("orders/1"),
+  ];
+  expect(plan({ timeline }).timeline).toHaveLength(7);
+});
+
+test("a world that offers a fault's primitives can do it, whatever the fault", () => {
+  for (const kind of Object.keys(faults) as FaultSpec["kind"][]) expect(faults[kind].primitives).not.toHaveLength(0);
+});
+
+test("calls may go on for as long as the longest of them, and a margin", () => {
+  // orders calls payments with the default of a second.
+  expect(plan().drainUs).toBe(2_000_000);
+});
+
+test("a plan is data: it survives JSON", () => {
+  const planned = plan({ timeline: [at("1s").latency("orders", { add: "50ms", for: "1s" })] });
+  expect(JSON.parse(JSON.stringify(planned))).toEqual(planned);
+});
+
+test("a scenario's hash names its value: not the order of its keys, and every change of it", () => {
+  expect(hashOf({ a: 1, b: [1, { c: "x", d: null }] })).toBe(hashOf({ b: [1, { d: null, c: "x" }], a: 1 }));
+  expect(hashOf({ a: [1, 2] })).not.toBe(hashOf({ a: [2, 1] }));
+  expect(plan().scenarioHash).toBe(plan({}, { seed: 9, world: "local" }).scenarioHash);
+  expect(plan().scenarioHash).not.toBe(plan({ timeline: [at("1s").kill("orders/1")] }).scenarioHash);
+  expect(plan().scenarioHash).toMatch(/^[0-9a-f]{32}$/);
+});
