@@ -194,7 +194,7 @@ class ServiceChannel implements Channel {
     if (configCenter !== undefined) {
       const ports = { configCenter, telemetry, clock };
       this.#overrides = watchRule(overrideRules, overrideRules.keys(target)[0]!, ports, outdated);
-      this.#rules.push(this.#overrides as WatchedRule<unknown>);
+      this.#rules.push(this.#overrides);
       for (const policy of Object.values(policies.routers)) {
         const rules = policy.keys(target).map((key) => watchRule(policy, key, ports, outdated));
         this.#rules.push(...rules);

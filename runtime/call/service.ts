@@ -61,8 +61,8 @@ export function methodsOf(
       path: `/${service.typeName}/${method.name}`,
       kind: method.methodKind === "unary" ? "unary" : "server-streaming",
       codecName: codecs.name,
-      input: codecs.codec(method.input) as Codec<unknown>,
-      output: codecs.codec(method.output) as Codec<unknown>,
+      input: codecs.codec(method.input),
+      output: codecs.codec(method.output),
     });
   }
   return methods;
