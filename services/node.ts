@@ -108,8 +108,9 @@ class Node implements ControlledNode {
   }
 
   async #start(start: StartMessage): Promise<void> {
-    if (start.version !== controlVersion) {
-      throw new ConfigError(`control protocol ${start.version as number}`, `this node speaks ${controlVersion}`);
+    const { version }: { readonly version: number } = start;
+    if (version !== controlVersion) {
+      throw new ConfigError(`control protocol ${version}`, `this node speaks ${controlVersion}`);
     }
     if (this.#context !== undefined) throw new ConfigError(`${start.node} has been started already`);
     const given = this.#makeContext(start, { emit: (event) => this.#emit(event) });

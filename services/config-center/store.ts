@@ -183,7 +183,6 @@ function checkName({ key, group }: Name): void {
     ["key", key],
     ["group", group],
   ] as const) {
-     
     if (name === "" || name.length > limits.nameCharacters || /[\u0000-\u001f\u007f]/.test(name)) {
       throw new RpcError(`a ${what} has 1 to ${limits.nameCharacters} characters, none of them a control character`, {
         code: "INVALID_ARGUMENT",

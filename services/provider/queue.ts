@@ -1,5 +1,5 @@
 import type { Call } from "../../runtime/call/call.ts";
-import { RpcError } from "../../runtime/call/status.ts";
+import { RpcError, toRpcError } from "../../runtime/call/status.ts";
 
 export interface WorkQueueOptions {
   /** Calls worked on at a time. Default: no limit. */
@@ -59,7 +59,7 @@ export class WorkQueue {
             if (leave()) resolve(value);
           },
           (error: unknown) => {
-            if (leave()) reject(error);
+            if (leave()) reject(toRpcError(error));
           },
         );
       };

@@ -41,7 +41,7 @@ export function checkInstance(instance: Instance | undefined): asserts instance 
 export function checkName(what: string, name: string): void {
   if (name === "") throw invalid(`the ${what} is empty`);
   if (name.length > limits.nameCharacters) throw invalid(`the ${what} has over ${limits.nameCharacters} characters`);
-   
+
   if (/[\u0000-\u001f\u007f]/.test(name)) throw invalid(`the ${what} has control characters`);
 }
 
