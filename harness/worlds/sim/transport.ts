@@ -205,7 +205,7 @@ class Channel {
 class ClientEnd implements End {
   readonly #channel: Channel;
   readonly #connection: Connection;
-  readonly #streams = new Set<ClientStream>();
+  readonly #streams: ClientStream[] = [];
   #last = 0;
   /** No new calls; the connection goes when the last one has ended. */
   #isLeaving = false;
@@ -217,7 +217,7 @@ class ClientEnd implements End {
 
   send(stream: ClientStream): void {
     stream.sent(this, ++this.#last);
-    this.#streams.add(stream);
+    enter(this.#streams, stream);
     const connection = this.#connection;
     const { clientOverheadUs, serverOverheadUs } = connection.link.network.parameters;
     const frame = new Frame(connection, true, frameKinds.request, stream, stream.request, stream.method.input);
@@ -249,7 +249,7 @@ class ClientEnd implements End {
   }
 
   over(stream: ClientStream): void {
-    this.#streams.delete(stream);
+    leave(this.#streams, stream);
     this.#closeWhenIdle();
   }
 
@@ -260,11 +260,11 @@ class ClientEnd implements End {
 
   #fail(why: string): void {
     this.#isLeaving = false;
-    for (const stream of [...this.#streams]) stream.fail(unavailable(why));
+    for (const stream of inOrder(this.#streams)) stream.fail(unavailable(why));
   }
 
   #closeWhenIdle(): void {
-    if (this.#isLeaving && this.#streams.size === 0) this.#connection.close(true);
+    if (this.#isLeaving && this.#streams.length === 0) this.#connection.close(true);
   }
 }
 
@@ -275,12 +275,13 @@ const lossTexts: Readonly<Record<Loss, string>> = {
 };
 
 /** One call as its client sees it. The object itself stands for the stream's number on the wire. */
-class ClientStream {
+class ClientStream implements InFlight {
   readonly method: Method<unknown, unknown>;
   readonly call: Call;
   readonly request: unknown;
   readonly response: Promise<Response>;
   id = 0;
+  place = -1;
   /** What was left of the deadline when the request was sent. */
   remainingUs = Infinity;
   isOver = false;
@@ -484,7 +485,7 @@ class SimListener implements Listener, Acceptor {
 class ServerEnd implements End {
   readonly #listener: SimListener;
   readonly #connection: Connection;
-  readonly #calls = new Set<ServerCall>();
+  readonly #calls: ServerCall[] = [];
 
   constructor(listener: SimListener, connection: Connection) {
     this.#listener = listener;
@@ -499,7 +500,7 @@ class ServerEnd implements End {
 
   lost(): void {
     this.#listener.gone(this);
-    for (const call of [...this.#calls]) call.cancel("the caller's connection is gone");
+    for (const call of inOrder(this.#calls)) call.cancel("the caller's connection is gone");
   }
 
   goAway(): void {
@@ -518,7 +519,7 @@ class ServerEnd implements End {
   }
 
   ended(call: ServerCall): void {
-    if (this.#calls.delete(call)) this.#listener.ended();
+    if (leave(this.#calls, call)) this.#listener.ended();
   }
 
   #begin(stream: ClientStream, request: unknown): void {
@@ -534,14 +535,16 @@ class ServerEnd implements End {
     }
     const call = new ServerCall(this, this.#connection, stream, served);
     stream.served = call;
-    this.#calls.add(call);
+    enter(this.#calls, call);
     this.#listener.began();
     call.run(request, options.clock);
   }
 }
 
 /** One call as its server sees it. */
-class ServerCall {
+class ServerCall implements InFlight {
+  readonly id: number;
+  place = -1;
   readonly #end: ServerEnd;
   readonly #connection: Connection;
   readonly #stream: ClientStream;
@@ -551,6 +554,7 @@ class ServerCall {
   constructor(end: ServerEnd, connection: Connection, stream: ClientStream, served: ServedMethod) {
     this.#end = end;
     this.#connection = connection;
+    this.id = stream.id;
     this.#stream = stream;
     this.#served = served;
   }
@@ -630,6 +634,36 @@ class ServerCall {
     this.#call = undefined;
     this.#end.ended(this);
   }
+}
+
+/** A call in flight on a connection, and its place in the list there: a list costs a fraction of a set. */
+interface InFlight {
+  /** Grows with each call of the connection. */
+  readonly id: number;
+  place: number;
+}
+
+function enter<T extends InFlight>(list: T[], entry: T): void {
+  entry.place = list.length;
+  list.push(entry);
+}
+
+/** Takes an entry out; the last one takes its place. False when it isn't there. */
+function leave<T extends InFlight>(list: T[], entry: T): boolean {
+  const { place } = entry;
+  if (place < 0) return false;
+  entry.place = -1;
+  const last = list.pop()!;
+  if (last !== entry) {
+    list[place] = last;
+    last.place = place;
+  }
+  return true;
+}
+
+/** A copy of the list, as the calls began. */
+function inOrder<T extends InFlight>(list: readonly T[]): readonly T[] {
+  return [...list].sort((a, b) => a.id - b.id);
 }
 
 function unavailable(message: string): RpcError {
