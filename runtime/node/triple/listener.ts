@@ -1,3 +1,5 @@
+import { createServer, type AddressInfo, type Server as NetServer, type Socket } from "node:net";
+
 import {
   Server,
   ServerCredentials,
@@ -20,17 +22,22 @@ export interface TripleListenerOptions {
   readonly isLoopbackOnly: boolean;
 }
 
+/** Connections that one listener holds; more are closed as they come. */
+const connectionsMax = 4096;
 /** Calls in flight on one connection; a client that has more waits. */
 const concurrentStreamsMax = 1000;
 /** Megabytes of frames and replies that one connection may hold unsent; above it new streams are refused. */
 const sessionMegabytesMax = 64;
 
-/** Starts serving. Rejects with UNAVAILABLE when the address is taken, and with INVALID_ARGUMENT when it isn't a loopback one. */
+/**
+ * Starts serving. Rejects with UNAVAILABLE when the address is taken, and with INVALID_ARGUMENT when it isn't a loopback one.
+ * The sockets are ours and @grpc/grpc-js is handed connections: its own force close leaves them open.
+ */
 export async function listenTriple(
   { address, methods }: ListenOptions,
   { clock, messageBytesMax, isLoopbackOnly }: TripleListenerOptions,
 ): Promise<Listener> {
-  const { host } = splitAddress(address);
+  const { host, port } = splitAddress(address);
   if (isLoopbackOnly && !isLoopback(host)) {
     throw new RpcError(`${address} can be reached from other machines`, {
       code: "INVALID_ARGUMENT",
@@ -45,31 +52,49 @@ export async function listenTriple(
     "grpc.enable_channelz": 0,
   });
   for (const [path, served] of methods) register(server, path, served, clock);
-  const port = await bind(server, address);
+  const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+
+  const sockets = new Set<Socket>();
+  const acceptor = createServer({ noDelay: true }, (socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+    injector.injectConnection(socket);
+  });
+  acceptor.maxConnections = connectionsMax;
+  await bind(acceptor, host, port, address);
 
   let closed: Promise<void> | undefined;
   const close = (): Promise<void> => {
-    // Closes connections and the socket; `tryShutdown` then answers when all of it is done.
     closed ??= new Promise((resolve) => {
       server.forceShutdown();
-      server.tryShutdown(() => resolve());
+      acceptor.close(() => resolve());
+      for (const socket of sockets) socket.resetAndDestroy();
     });
     return closed;
   };
   return {
-    address: `${host}:${port}`,
+    address: `${host}:${(acceptor.address() as AddressInfo).port}`,
     drain: (graceUs) =>
       new Promise((resolve) => {
         if (closed !== undefined) return resolve(closed);
+        acceptor.close();
         const stopWaiting = clock.after(graceUs, () => void close().then(resolve));
-        server.tryShutdown(() => {
+        // The library answers before calls in flight have ended. A connection whose last call has ended is ended by this side.
+        void Promise.all([...sockets].map(ended)).then(() => {
           stopWaiting();
           resolve();
         });
+        server.tryShutdown(() => undefined);
       }),
     close,
   };
 }
+
+const ended = (socket: Socket): Promise<void> =>
+  new Promise((resolve) => {
+    socket.once("finish", resolve);
+    socket.once("close", () => resolve());
+  });
 
 function register(server: Server, path: string, served: ServedMethod, clock: Clock): void {
   const { input, output, kind } = served.method;
@@ -168,12 +193,10 @@ function serverCall(
   return call;
 }
 
-function bind(server: Server, address: string): Promise<number> {
+function bind(acceptor: NetServer, host: string, port: number, address: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.bindAsync(address, ServerCredentials.createInsecure(), (cause, port) => {
-      if (cause === null) return resolve(port);
-      server.forceShutdown();
-      const isTaken = cause.message.includes("EADDRINUSE");
+    acceptor.once("error", (cause: NodeJS.ErrnoException) => {
+      const isTaken = cause.code === "EADDRINUSE";
       reject(
         new RpcError(isTaken ? `${address} is in use` : `can't listen at ${address}`, {
           code: "UNAVAILABLE",
@@ -182,15 +205,22 @@ function bind(server: Server, address: string): Promise<number> {
         }),
       );
     });
+    acceptor.listen({ host: host.replace(/^\[|\]$/g, ""), port }, () => {
+      acceptor.removeAllListeners("error");
+      // Such as a lack of file descriptors: this connection fails at its client, the next may not.
+      acceptor.on("error", () => undefined);
+      resolve();
+    });
   });
 }
 
-function splitAddress(address: string): { readonly host: string } {
+function splitAddress(address: string): { readonly host: string; readonly port: number } {
   const match = /^(\[[0-9a-fA-F:.]+\]|[^:]+):(\d{1,5})$/.exec(address);
-  if (match === null || Number(match[2]) > 65535) {
+  const port = Number(match?.[2]);
+  if (match === null || port > 65535) {
     throw new RpcError(`"${address}" is no address`, { code: "INVALID_ARGUMENT", hint: 'write "127.0.0.1:20880"' });
   }
-  return { host: match[1]! };
+  return { host: match[1]!, port };
 }
 
 const isLoopback = (host: string): boolean =>

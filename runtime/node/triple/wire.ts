@@ -60,44 +60,35 @@ export function toStatus(error: RpcError): { code: number; details: string; meta
   return { code: rpcCodes.indexOf(error.code), details, metadata };
 }
 
-/** What @grpc/grpc-js says of a call's end beyond its types: the RST_STREAM code, and whether a stream was opened at all. */
-type EndOfCall = StatusObject & { readonly rstCode?: number; readonly progress?: string };
-
 /** The error that a caller sees for a status that isn't OK. */
-export function fromStatus(status: EndOfCall, address: string): RpcError {
-  const wire = rpcCodeOf(status.code);
-  const code = isBrokenConnection(status) ? "UNAVAILABLE" : wire === "OK" ? "UNKNOWN" : wire;
+export function fromStatus(status: StatusObject, address: string): RpcError {
   const trailers = fromGrpc(status.metadata);
-  const isOurs = code === "UNAVAILABLE" && trailers === noMetadata && isTransportMessage(status.details);
-  if (!isOurs) return new RpcError(status.details, { code, trailers });
-  return new RpcError(`${address}: ${lowerFirst(status.details)}`, {
-    code,
-    hint: "is a node listening there, and is the network between healthy?",
-  });
+  if (trailers === noMetadata && isConnectionLost(status.details)) {
+    return new RpcError(`${address}: ${status.details}`, {
+      code: "UNAVAILABLE",
+      hint: "is a node listening there, and is the network between healthy?",
+    });
+  }
+  const code = rpcCodeOf(status.code);
+  return new RpcError(status.details, { code: code === "OK" ? "UNKNOWN" : code, trailers });
 }
 
 /**
- * A stream that ended without a status because its connection went. @grpc/grpc-js usually says UNAVAILABLE then, but which of
- * the connection's and the stream's events it sees first is a race, so it may say CANCELLED or INTERNAL as well.
+ * Whether @grpc/grpc-js says that no connection could be made, or that it went with the call on it. Its code is usually
+ * UNAVAILABLE then, but which of the connection's and the stream's events it sees first is a race, so it may be CANCELLED or
+ * INTERNAL as well; the text is all that tells these from a server's own status.
  */
-function isBrokenConnection(status: EndOfCall): boolean {
-  if (status.progress === "NOT_STARTED") return true;
-  if (status.rstCode === undefined) return false;
-  return (
-    status.rstCode === noError ||
-    (status.rstCode === cancel && status.details === "Call cancelled") ||
-    (status.rstCode === internalError && status.details.includes("triggered by internal client error"))
-  );
-}
+const isConnectionLost = (details: string): boolean => connectionLost.test(details);
 
-// RFC 9113, section 7.
-const noError: number = 0;
-const internalError: number = 2;
-const cancel: number = 8;
-
-const isTransportMessage = (details: string): boolean =>
-  /^(No connection established|Connection dropped|Call cancelled|Received RST_STREAM|Stream refused|Failed to start|read E|write E|connect E)/.test(
-    details,
-  );
-
-const lowerFirst = (text: string): string => text.charAt(0).toLowerCase() + text.slice(1);
+const connectionLost = new RegExp(
+  [
+    "^No connection established",
+    "^Connection dropped",
+    "^Call cancelled$",
+    "^Stream refused by server",
+    "^Failed to start HTTP/2 stream",
+    "^Received RST_STREAM with code 0 \\(Call ended without gRPC status\\)",
+    "^Received RST_STREAM with code \\d+ triggered by internal client error",
+    "^(read|write|connect) E[A-Z]+",
+  ].join("|"),
+);
