@@ -156,7 +156,7 @@ function checksOf(runs: readonly FinishedRun[], { paint, width }: BlockOptions):
 
 /** The bound has a column of its own. */
 const nameOf = ({ name, bound }: CheckResult): string =>
-  name.includes(bound) ? name.replace(bound, "").replaceAll(/\s+/g, " ").trim() : name;
+  name.endsWith(` ${bound}`) ? name.slice(0, -bound.length - 1) : name;
 
 function observed(check: CheckResult, paint: Paint): string {
   if (check.verdict === "pass") return paint("bold", check.observed);
@@ -175,8 +175,10 @@ function each(texts: readonly string[]): string {
   return distinct.length === 1 ? distinct[0]! : texts.join(" · ");
 }
 
-function falseAlarm(probability: number | null): string {
-  return probability === null ? "timing" : `≤ ${probability.toExponential(0).replace("e-", "e-")}`;
+/** A probability, or that there is none to state. */
+export function falseAlarm(probability: number | null): string {
+  if (probability === null) return "timing";
+  return probability === 0 ? "0" : `≤ ${probability.toExponential(0)}`;
 }
 
 /** Each fault with what proves it. */
@@ -215,10 +217,13 @@ function span({ atMs, forMs }: FaultResult): string {
   return forMs === null ? `from ${seconds(atMs)} on` : `${seconds(atMs)} to ${seconds(atMs + forMs)}`;
 }
 
+/** Columns behind the sparklines. */
+const noteWidth = 18;
+
 /** How the run went over time: what was done to it above, what came of it below. */
 function timesOf(runs: readonly FinishedRun[], { paint, width }: BlockOptions): readonly string[] {
   const label = 16;
-  const buckets = Math.max(20, Math.min(64, width - label - 18));
+  const buckets = Math.max(20, Math.min(64, width - label - noteWidth));
   const seen = runs.flatMap((run) =>
     run.history === undefined || run.history.calls.length === 0
       ? []
@@ -273,13 +278,15 @@ function axisOf(plan: Plan, { label, buckets, paint }: Axis): string[] {
       return `${" ".repeat(label + from)}${paint("magenta", "▼")} ${paint("dim", name)}`;
     }
     const to = what.forUs === undefined ? buckets : Math.max(from + 1, column(atUs + what.forUs));
+    const space = " ".repeat(label + from);
     const length = to - from;
-    const isInside = widthOf(name) + 4 <= length;
-    const left = isInside ? Math.floor((length - widthOf(name) - 2) / 2) : length;
-    const band = isInside
-      ? `${paint("magenta", "━".repeat(left))} ${name} ${paint("magenta", "━".repeat(length - left - widthOf(name) - 2))}`
-      : `${paint("magenta", "━".repeat(length))} ${paint("dim", name)}`;
-    return `${" ".repeat(label + from)}${band}`;
+    const band = (columns: number): string => paint("magenta", "━".repeat(columns));
+    const around = length - widthOf(name) - 2;
+    // Inside the band, else behind it, else before it.
+    if (around >= 2) return `${space}${band(Math.floor(around / 2))} ${name} ${band(Math.ceil(around / 2))}`;
+    const isRoomBehind = to + 1 + widthOf(name) <= buckets + noteWidth;
+    if (isRoomBehind || widthOf(name) >= from) return `${space}${band(length)} ${paint("dim", name)}`;
+    return `${pad(paint("dim", name), label + from - 1, "right")} ${band(length)}`;
   });
 }
 

@@ -1,6 +1,6 @@
 import { formatDuration } from "../scenario/durations.ts";
 import type { Plan, StepPlan } from "../scenario/plan.ts";
-import { stepName } from "./block.ts";
+import { falseAlarm as falseAlarmText, stepName } from "./block.ts";
 import { sparkline, table, wrap, type Paint } from "./text.ts";
 
 const indent = "  ";
@@ -127,7 +127,7 @@ function checkLines({ checks }: Plan, paint: Paint): readonly string[] {
         `${name}${phase === "recovery" ? paint("dim", " (recovery)") : ""}`,
         detects,
         String(Math.round(expectedTrials)),
-        falseAlarm === null ? "timing" : `≤ ${falseAlarm.toExponential(0)}`,
+        falseAlarmText(falseAlarm),
       ]),
     ],
   );
