@@ -3,6 +3,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { didYouMean } from "../../services/nearest.ts";
+import { faults } from "../faults/table.ts";
 import { agree } from "../judge/agreement.ts";
 import { jsonReporter } from "../report/json.ts";
 import { planText } from "../report/plan-text.ts";
@@ -14,6 +15,7 @@ import { replayCommand, runScenario } from "../run.ts";
 import { ScenarioError } from "../scenario/error.ts";
 import type { Plan, WorldName } from "../scenario/plan.ts";
 import { planScenario } from "../scenario/planner.ts";
+import type { FaultSpec } from "../scenario/schema.ts";
 import { applySets } from "../scenario/set.ts";
 import type { World } from "../worlds/world.ts";
 import { listScenarios, selectScenarios, type Listed } from "./catalog.ts";
@@ -150,7 +152,7 @@ async function list(asked: readonly string[], options: RunCommandOptions): Promi
   return exitCodes.passed;
 }
 
-function dryRun({ plans }: Selection, options: RunCommandOptions): ExitCode {
+function dryRun({ plans, worlds }: Selection, options: RunCommandOptions): ExitCode {
   const all = [...plans.values()].flatMap((byWorld) => [...byWorld]);
   if (options.json === true) {
     const documents = all.flatMap(([, plan]) => (plan instanceof ScenarioError ? [] : [plan]));
@@ -160,10 +162,18 @@ function dryRun({ plans }: Selection, options: RunCommandOptions): ExitCode {
   const stream = process.stdout;
   const layout = { paint: paintFor(stream), width: Math.max(60, Math.min(110, stream.isTTY ? stream.columns : 100)) };
   for (const [world, plan] of all) {
-    const lines = plan instanceof ScenarioError ? [`${world}: ${plan.message}`, ""] : planText(plan, layout);
+    const limits = limitsOf(worlds.get(world)!);
+    const lines =
+      plan instanceof ScenarioError ? [`${world}: ${plan.message}`, ""] : planText(plan, { ...layout, limits });
     stream.write(lines.map((line) => `${line}\n`).join(""));
   }
   return exitCodes.passed;
+}
+
+/** The faults that a world can't do. */
+function limitsOf({ primitives }: World): readonly string[] {
+  const kinds = Object.keys(faults) as FaultSpec["kind"][];
+  return kinds.filter((kind) => !faults[kind].primitives.every((primitive) => primitives.has(primitive)));
 }
 
 /** One invocation: every scenario with every seed in every world. */

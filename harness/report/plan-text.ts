@@ -5,11 +5,15 @@ import { sparkline, table, wrap, type Paint } from "./text.ts";
 
 const indent = "  ";
 
+export interface PlanLayout {
+  readonly paint: Paint;
+  readonly width: number;
+  /** The faults that the plan's world can't do. */
+  readonly limits: readonly string[];
+}
+
 /** What a plan is going to do, and what its checks can tell: nothing of it runs. */
-export function planText(
-  plan: Plan,
-  { paint, width }: { readonly paint: Paint; readonly width: number },
-): readonly string[] {
+export function planText(plan: Plan, { paint, width, limits }: PlanLayout): readonly string[] {
   const { scenario, world, seed, scenarioHash } = plan;
   const section = (title: string, lines: readonly string[]): readonly string[] =>
     lines.length === 0 ? [] : ["", paint("bold", title), ...lines.map((line) => indent + line)];
@@ -27,6 +31,9 @@ export function planText(
     ...section("load", loadLines(plan, { paint, width })),
     ...section("timeline", timelineLines(plan, paint)),
     ...section("checks", checkLines(plan, paint)),
+    ...section("limits", [
+      limits.length === 0 ? `${world} can do every fault` : `${world} can't do ${limits.join(", ")}`,
+    ]),
     "",
   ];
 }

@@ -105,7 +105,7 @@ test("a plan is told with its fleet, load, timeline and what its checks can tell
         },
       ],
     },
-    layout,
+    { ...layout, limits: ["loss"] },
   );
   expect(lines.join("\n")).toMatchInlineSnapshot(`
     " PLAN  node-loss in local, seed 1  0
@@ -128,6 +128,9 @@ test("a plan is told with its fleet, load, timeline and what its checks can tell
     checks
                                  detects  trials  false alarm
       orders success rate ≥ 99%  93%         960  ≤ 1e-9
+
+    limits
+      local can't do loss
     "
   `);
 });

@@ -59,6 +59,7 @@ class LineReporter implements Reporter {
   }
 
   onEnd(result: InvocationResult): void {
+    if (this.#isBrief) this.print([""]);
     this.print(summaryOf(result, { paint: this.paint, wallMs: performance.now() - this.#startedMs }));
   }
 

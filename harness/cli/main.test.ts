@@ -1,0 +1,163 @@
+import { spawn } from "node:child_process";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+import type { InvocationResult } from "../report/verdict.ts";
+
+const main = join(import.meta.dirname, "main.ts");
+let directory: string;
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), "flyball-cli-"));
+});
+afterAll(() => rm(directory, { recursive: true, force: true }));
+
+interface Ended {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** The command line as a shell starts it, in a directory of its own. */
+function start(...args: readonly string[]) {
+  const child = spawn(process.execPath, [main, ...args], {
+    cwd: directory,
+    env: { ...process.env, NO_COLOR: "1", FORCE_COLOR: undefined },
+  });
+  let stdout = "";
+  let stderr = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
+  const ended = new Promise<Ended>((resolve, reject) => {
+    child.on("error", reject).on("close", (code) => resolve({ code, stdout, stderr }));
+  });
+  return { child, ended };
+}
+
+const flyball = (...args: readonly string[]): Promise<Ended> => start(...args).ended;
+
+const scenarioText = `
+import { constant, consumer, provider, scenario, successRate } from "${join(import.meta.dirname, "../scenario/builders.ts")}";
+export default scenario({
+  name: "mine",
+  title: { en: "Mine", zh: "我的" },
+  explanation: { en: "A provider that fails now and then.", zh: "时而失败的提供者。" },
+  fleet: {
+    shop: consumer({ instances: 1, calls: "orders", retries: 0 }),
+    orders: provider({ errorRate: "50%" }),
+  },
+  load: constant("200/s").on("shop").for("2s"),
+  expect: [successRate("orders").atLeast("99%").detects("80%")],
+});
+`;
+
+describe("wrong usage ends with 2, and names what is near", () => {
+  test.concurrent.each<[string, readonly string[], string]>([
+    ["an option", ["run", "--sed", "3"], "Did you mean one of --seed, --set?"],
+    ["a command", ["rnu"], "Did you mean run?"],
+    ["a scenario", ["run", "node-los"], 'hint: did you mean "node-loss"?'],
+    ["a file", ["run", "./none.ts"], "there is no file ./none.ts"],
+    ["a world", ["run", "--world", "smi"], 'hint: did you mean "sim"?'],
+    ["a reporter", ["run", "--reporter", "jsn"], 'hint: did you mean "json"?'],
+    ["a key", ["run", "node-loss", "--set", "fleet.ordrs.weight=3"], 'hint: did you mean "orders"?'],
+    ["a seed", ["run", "--seed", "-1"], "whole number"],
+    ["two ways to say seeds", ["run", "--seed", "1", "--seeds", "2"], "take one of them"],
+    ["determinism of the real world", ["run", "--check-determinism", "--world", "local"], "hint: --world sim"],
+  ])("%s", async (_name, args, text) => {
+    const { code, stdout, stderr } = await flyball(...args);
+    expect(stderr).toContain(text);
+    expect(stdout).toBe("");
+    expect(code).toBe(2);
+  });
+});
+
+test("--help shows the command and its options", async () => {
+  const { code, stdout } = await flyball("run", "--help");
+  expect(code).toBe(0);
+  for (const option of [
+    "--world",
+    "--seed",
+    "--seeds",
+    "--set",
+    "--out",
+    "--json",
+    "--reporter",
+    "--list",
+    "--dry-run",
+  ]) {
+    expect(stdout).toContain(option);
+  }
+});
+
+test("--list shows every scenario in both languages, with its worlds", async () => {
+  const { code, stdout } = await flyball("run", "--list", "--json");
+  expect(code).toBe(0);
+  const { scenarios } = JSON.parse(stdout) as { scenarios: { name: string; title: object; worlds: string[] }[] };
+  expect(scenarios.find(({ name }) => name === "node-loss")).toMatchObject({
+    title: { en: expect.any(String) as string, zh: expect.any(String) as string },
+    worlds: ["sim", "local"],
+  });
+});
+
+test("--dry-run prints the plan and leaves nothing behind", async () => {
+  const { code, stdout } = await flyball("run", "node-loss", "--dry-run", "--world", "sim", "--out", "dry");
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/fleet[^]*registry\/0[^]*load[^]*calls in[^]*timeline[^]*kill orders\/1[^]*checks[^]*trials/);
+  await expect(readFile(join(directory, "dry/verdict.json"))).rejects.toThrow("ENOENT");
+});
+
+test("a scenario of one's own runs from its file; what it expects fails with 1, one document on stdout and a replay", async () => {
+  await writeFile(join(directory, "mine.ts"), scenarioText);
+  const args = [
+    "run",
+    "./mine.ts",
+    "--world",
+    "sim",
+    "--seed",
+    "7",
+    "--set",
+    "fleet.orders.errorRate=60%",
+    "--out",
+    "out",
+  ];
+  const { code, stdout, stderr } = await flyball(...args, "--json");
+  const result = JSON.parse(stdout) as InvocationResult;
+  expect(result).toMatchObject({ version: 1, verdict: "fail", runs: [{ scenario: "mine", world: "sim", seed: 7 }] });
+  expect(stderr).toContain("FAIL");
+  expect(result.runs[0]!.replay).toBe(
+    "npm run scenario -- ./mine.ts --world sim --seed 7 --set fleet.orders.errorRate=60%",
+  );
+  expect(JSON.parse(await readFile(join(directory, "out/verdict.json"), "utf8"))).toEqual(result);
+  expect(await readFile(join(directory, "out/mine-sim-7/history.ndjson"), "utf8")).toContain('"type":"end"');
+  expect(code).toBe(1);
+});
+
+test("with --set it can be made to pass, with 0", async () => {
+  await writeFile(join(directory, "mine.ts"), scenarioText);
+  const { code, stdout } = await flyball("run", "./mine.ts", "--world", "sim", "--set", "fleet.orders.errorRate=0");
+  expect(stdout).toContain("PASS");
+  expect(code).toBe(0);
+});
+
+test("--check-determinism runs twice and says that nothing differs", async () => {
+  const { code, stdout } = await flyball("run", "node-loss", "--check-determinism", "--out", "twice");
+  expect(stdout).toMatch(/two runs are the same in all \d+ events/);
+  expect(code).toBe(0);
+});
+
+test("Ctrl-C stops, reports what there is, and ends with 130", async () => {
+  const { child, ended } = start(
+    ...["run", "node-loss", "--world", "sim", "--seeds", "10000", "--json", "--out", "interrupted"],
+  );
+  let text = "";
+  child.stderr.on("data", (more: string) => (text += more));
+  while (!text.includes("seed 3 ")) await sleep(20);
+  child.kill("SIGINT");
+  const { code, stdout, stderr } = await ended;
+  expect(stderr).toContain("stopping");
+  expect((JSON.parse(stdout) as InvocationResult).runs.length).toBeGreaterThan(2);
+  expect(code).toBe(130);
+});
