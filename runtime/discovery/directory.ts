@@ -35,8 +35,6 @@ export interface DirectoryPorts {
   readonly onChange: () => void;
 }
 
-/** When more than this share vanishes without a reason, it is the registry that is doubted. */
-const massDropShare = 0.5;
 /** Statistics of instances that left, kept for their return. */
 const departedMax = 1024;
 
@@ -44,11 +42,15 @@ const departedMax = 1024;
  * A consumer's live list of one service's instances.
  *
  * It fails static: while the registry is away the list stays, first in memory, then from the disk; an error is never an empty
- * list. It also protects itself against a registry that forgot (a restart) or that lost sight of every instance at once (a
- * partition): an empty list is believed at once only when every instance said goodbye. Otherwise, and also when most instances
- * vanish without a reason, those that are missing stay *in doubt*. Every `confirmAfterMs` the registry is asked again, and a
- * doubted instance goes unless it answered calls in the meantime, or unless nobody can say why the list should be empty. After
- * `expireAfterMs` the registry is believed whatever it says.
+ * list. And it doubts a registry that forgot (a restart) or that lost sight of everybody at once (a partition): a departure is
+ * believed at once when the registry says why, and an empty list only when every instance said goodbye. Otherwise those that
+ * are missing stay, *in doubt*. Every `confirmAfterMs` the registry is asked again, and the calls made meanwhile are witnesses:
+ *
+ * - Who answered calls stays.
+ * - Who was explained, and didn't answer any, goes.
+ * - Who vanished without a reason goes when calls failed and others are left to call.
+ *
+ * After `expireAfterMs` the registry is believed whatever it says.
  */
 export class Directory {
   /** Replaced, never changed; the same array as long as nothing changed. An identity keeps its object and its statistics. */
@@ -168,7 +170,7 @@ export class Directory {
     this.#doubt ??= this.#beginDoubt();
     this.#doubt.instances = instances;
     for (const { key, stats } of doubted) {
-      if (!this.#doubt.succeeded.has(key)) this.#doubt.succeeded.set(key, stats.succeeded);
+      if (!this.#doubt.before.has(key)) this.#doubt.before.set(key, { ...stats });
     }
     const hasChanged = this.#replace(instances, doubted, "protected");
     if (isNew && !hasChanged) this.#report("protected", []);
@@ -177,11 +179,12 @@ export class Directory {
   /** Those of the `missing` that stay for now. */
   #doubted(missing: readonly Endpoint[], isEmpty: boolean): readonly Endpoint[] {
     if (missing.length === 0 || this.#ports.options.emptyProtection === false) return [];
-    if (isEmpty || this.#doubt !== undefined) {
-      return missing.filter(({ id }) => this.#reasons.get(id) !== "deregistered");
-    }
-    const unexplained = missing.filter(({ id }) => !this.#reasons.has(id));
-    return unexplained.length > massDropShare * this.endpoints.length ? unexplained : [];
+    return missing.filter(({ id }) => {
+      const reason = this.#reasons.get(id);
+      // Sessions that all run out at once, or run out when the registry forgot others, are more likely cut off than dead.
+      const isDubious = isEmpty || this.#doubt !== undefined;
+      return reason === undefined || (reason === "expired" && isDubious);
+    });
   }
 
   #beginDoubt(): Doubt {
@@ -189,7 +192,7 @@ export class Directory {
     const { confirmAfterMs, expireAfterMs } = this.#protection();
     const doubt: Doubt = {
       instances: [],
-      succeeded: new Map(),
+      before: new Map(),
       disarmConfirm: clock.after(confirmAfterMs * 1000, () => void this.#confirm(doubt)),
       disarmExpiry: clock.after(expireAfterMs * 1000, () => {
         this.#endDoubt();
@@ -207,20 +210,25 @@ export class Directory {
     if (this.#doubt !== doubt) return;
     if (seen !== undefined && seen.version > this.#version) this.#receive({ ...seen, removed: [] });
     if (this.#doubt !== doubt) return;
-    if (seen !== undefined && seen.version >= this.#version) this.#dismissTheSilent(doubt);
+    if (seen !== undefined && seen.version >= this.#version) this.#hearWitnesses(doubt);
     if (this.#doubt !== doubt) return;
     doubt.disarmConfirm = clock.after(this.#protection().confirmAfterMs * 1000, () => void this.#confirm(doubt));
   }
 
-  #dismissTheSilent(doubt: Doubt): void {
+  #hearWitnesses(doubt: Doubt): void {
     const doubted = this.#doubtedNow(doubt);
-    const alive = doubted.filter(({ key, stats }) => stats.succeeded > (doubt.succeeded.get(key) ?? 0));
-    const wouldBeEmpty = doubt.instances.length === 0 && alive.length === 0;
-    if (wouldBeEmpty && !doubted.every(({ id }) => this.#reasons.has(id))) return;
-    doubt.succeeded.clear();
-    for (const { key, stats } of alive) doubt.succeeded.set(key, stats.succeeded);
-    if (alive.length === 0) this.#endDoubt();
-    this.#replace(doubt.instances, alive, "expired-protection");
+    const hasSucceeded = ({ key, stats }: Endpoint): boolean =>
+      stats.succeeded > (doubt.before.get(key)?.succeeded ?? 0);
+    const hasFailed = ({ key, stats }: Endpoint): boolean => stats.failed > (doubt.before.get(key)?.failed ?? 0);
+    let kept = doubted.filter(
+      (endpoint) => hasSucceeded(endpoint) || (!this.#reasons.has(endpoint.id) && !hasFailed(endpoint)),
+    );
+    const unexplained = doubted.filter(({ id }) => !this.#reasons.has(id));
+    if (kept.length + doubt.instances.length === 0) kept = unexplained;
+    doubt.before.clear();
+    for (const { key, stats } of kept) doubt.before.set(key, { ...stats });
+    if (kept.length === 0) this.#endDoubt();
+    this.#replace(doubt.instances, kept, "expired-protection");
   }
 
   #doubtedNow(doubt: Doubt): readonly Endpoint[] {
@@ -315,8 +323,8 @@ export class Directory {
 interface Doubt {
   /** What the registry says. */
   instances: readonly Instance[];
-  /** For each endpoint in doubt, how many calls it had answered when it was last looked at. */
-  readonly succeeded: Map<string, number>;
+  /** For each endpoint in doubt, its statistics when it was last looked at. */
+  readonly before: Map<string, EndpointStats>;
   disarmConfirm: () => void;
   readonly disarmExpiry: () => void;
 }
