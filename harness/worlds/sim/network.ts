@@ -36,6 +36,8 @@ export class SimHost {
   process: SimProcess;
   /** By port. */
   readonly acceptors = new Map<number, Acceptor>();
+  /** The last port that was given to somebody who asked for any. */
+  lastFreePort = 32_767;
   /** Open on this side; in the order in which they were made. */
   readonly connections = new Set<Connection>();
   /** By the number of the node at the other end. */

@@ -5,6 +5,7 @@ import { metadata } from "../../../runtime/call/metadata.ts";
 import { createServer } from "../../../runtime/call/server.ts";
 import { methodsOf, type Handlers } from "../../../runtime/call/service.ts";
 import { RpcError } from "../../../runtime/call/status.ts";
+import { transportContract } from "../../../runtime/ports/transport.contract.ts";
 import type { Listener, Response } from "../../../runtime/ports/transport.ts";
 import { Worker, type DoReply, type DoRequest } from "../../../services/proto/worker_pb.ts";
 import { nodeHost } from "../../cli/host.ts";
@@ -101,6 +102,21 @@ const invoke = (client: Machine, made: Call, request: unknown, to = address): Pr
 function kill(world: World, machine: Machine): void {
   machine.process.kill();
   world.network.crash(machine.host);
+}
+
+for (const [fact, holds] of Object.entries(transportContract)) {
+  test(`as every transport: ${fact}`, async () => {
+    const { engine, client, server, link } = twoMachines();
+    await engine.run(() =>
+      holds({
+        clock: client.clock,
+        client: client.transport,
+        server: server.transport,
+        listenAt: "server:0",
+        breakConnections: () => link.reset(),
+      }),
+    );
+  });
 }
 
 test("the first call waits for the handshake, the next one takes one round trip", async () => {

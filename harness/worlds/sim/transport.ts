@@ -461,7 +461,10 @@ class SimListener implements Listener, Acceptor {
     for (const end of this.#ends) end.goAway();
     if (this.#inFlight === 0) return Promise.resolve();
     return new Promise((resolve) => {
-      const timer = this.options.process.after(graceUs, resolve);
+      const timer = this.options.process.after(graceUs, () => {
+        void this.close();
+        resolve();
+      });
       this.#onIdle = () => {
         timer.cancel();
         resolve();
@@ -679,8 +682,10 @@ function portOf(address: string): number {
   return Number(address.slice(address.lastIndexOf(":") + 1));
 }
 
+/** A port that nobody listens at, and a new one each time, as kernels choose them. */
 function freePort(host: SimHost): number {
-  let port = 32_768;
-  while (host.acceptors.has(port)) port++;
-  return port;
+  do {
+    host.lastFreePort = host.lastFreePort === 60_999 ? 32_768 : host.lastFreePort + 1;
+  } while (host.acceptors.has(host.lastFreePort));
+  return host.lastFreePort;
 }
