@@ -253,6 +253,8 @@ class Run {
       }
     }
     const verdicts = [...results, ...agreements].map(({ verdict }) => verdict);
+    // What was not run can't have passed.
+    if (this.#interruption.signal.aborted) verdicts.push("inconclusive");
     return {
       version: 1,
       verdict: verdicts.length === 0 ? "inconclusive" : verdicts.reduce<Verdict>(worse, "pass"),

@@ -2,7 +2,7 @@ import { formatDuration } from "../scenario/durations.ts";
 import type { Plan, StepPlan } from "../scenario/plan.ts";
 import type { FinishedRun } from "./reporter.ts";
 import { seriesOf, type Series } from "./series.ts";
-import { bar, cut, pad, sparkline, table, widthOf, wrap, type Paint } from "./text.ts";
+import { bar, cut, pad, sparkline, table, widthOf, wrap, type Column, type Paint } from "./text.ts";
 import {
   worse,
   type AgreementResult,
@@ -142,10 +142,14 @@ function checksOf(runs: readonly FinishedRun[], { paint, width }: BlockOptions):
       });
     }
   }
-  const columns = [{}, {}, {}, ...judged.map(() => ({})), {}, { align: "right" } as const, {}];
+  const columns = [
+    ...[{}, {}, { spare: 1 }, ...judged.map(() => ({}))],
+    ...[{ spare: 2 }, { align: "right", spare: 3 } as const, { spare: 4 }],
+  ];
   const laidOut = table(
     columns,
     rows.map(({ cells }) => cells),
+    width - 2,
   );
   for (const [index, { notes }] of rows.entries()) {
     lines.push(indent + laidOut[index]!);
@@ -324,8 +328,11 @@ function sharesOf(runs: readonly FinishedRun[], { paint, width }: BlockOptions):
     }),
   ]);
   const titles = ["", ...seen.flatMap(({ result }) => [paint("dim", `attempts in ${result.world}`), "", "", ""])];
-  const columns = [{}, ...seen.flatMap(() => [{}, { align: "right" }, { align: "right" }, {}] as const)];
-  const lines = table(columns, [titles, ...rows]).map((line) => indent + line);
+  const columns = [
+    {},
+    ...seen.flatMap(() => [{}, { align: "right" }, { align: "right", spare: 2 }, { spare: 1 }] as const),
+  ];
+  const lines = table(columns, [titles, ...rows], width - 2).map((line) => indent + line);
   if (ids.length > shown.length)
     lines.push(`${indent}${paint("dim", `and ${ids.length - shown.length} more instances`)}`);
   return lines;
@@ -339,7 +346,7 @@ function shareOf({ instances }: RunResult, id: string): number {
 }
 
 /** The worlds side by side in numbers. */
-function worldsOf(runs: readonly FinishedRun[], { paint }: BlockOptions): readonly string[] {
+function worldsOf(runs: readonly FinishedRun[], { paint, width }: BlockOptions): readonly string[] {
   const seen = runs.filter(({ result }) => result.calls.total > 0);
   if (seen.length === 0) return [];
   const titles = ["", "calls", "ok", "failed", "attempts", "offered", "p50", "p90", "p99", "max", "digest"];
@@ -356,8 +363,12 @@ function worldsOf(runs: readonly FinishedRun[], { paint }: BlockOptions): readon
       paint("dim", digest ?? ""),
     ];
   });
-  const columns = titles.map((_, index) => ({ align: index === 0 || index === 10 ? "left" : "right" }) as const);
-  return table(columns, [titles.map((title) => paint("dim", title)), ...rows]).map((line) => indent + line);
+  const spares: Readonly<Record<string, number>> = { digest: 4, p90: 3, offered: 2, ok: 1 };
+  const columns = titles.map((title): Column => {
+    const align = title === "" || title === "digest" ? "left" : "right";
+    return title in spares ? { align, spare: spares[title]! } : { align };
+  });
+  return table(columns, [titles.map((title) => paint("dim", title)), ...rows], width - 2).map((line) => indent + line);
 }
 
 /** Prediction beside measurement. */

@@ -1,8 +1,10 @@
+import { stripVTControlCharacters } from "node:util";
+
 import type { Progress } from "../run.ts";
 import { badge, blockOf, mark } from "./block.ts";
 import { LiveRegion } from "./live.ts";
 import type { FinishedRun, Invocation, Reporter, RunId } from "./reporter.ts";
-import { cut, pad, paintFor, type Paint } from "./text.ts";
+import { cut, pad, paintFor, widthOf, type Paint } from "./text.ts";
 import type { AgreementResult, InvocationResult, RunResult, Verdict } from "./verdict.ts";
 
 /** Where it is written, and for how wide a window. */
@@ -15,7 +17,7 @@ export function terminalReporter({ stream }: TerminalOptions): Reporter & { clos
   return stream.isTTY ? new LiveReporter(stream) : new LineReporter(stream);
 }
 
-const widthMax = 110;
+const widthMax = 120;
 const widthInPipes = 100;
 
 /** In a pipe: a line as each run begins and ends, then the scenario's report. */
@@ -161,12 +163,14 @@ export function liveLines(
     ...(calls === undefined ? [] : [`${calls} calls`]),
     ...(failed === undefined || failed === 0 ? [] : [paint("red", `${failed} failed`)]),
   ];
-  return [
+  const lines = [
     "",
     `${paint("cyan", options.spinner)} ${paint("bold", scenario.name)}  ${world}  ${paint("dim", `seed ${seed}`)}`,
     `  ${progressBar}${paint("dim", cut(message === phase ? phase : `${phase}: ${message}`, Math.max(20, width - length - 30)))}${counts.length > 0 ? `  ${counts.join("  ")}` : ""}`,
     `  ${fault === undefined ? paint("dim", options.counter) : `${paint(["magenta", "bold"], "▲")} ${cut(fault, width - 6)}`}`,
   ];
+  // A line that the terminal breaks in two couldn't be taken back.
+  return lines.map((line) => (widthOf(line) > width ? cut(stripVTControlCharacters(line), width) : line));
 }
 
 function greeting({ runs, out }: Invocation, paint: Paint): readonly string[] {

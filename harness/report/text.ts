@@ -64,15 +64,27 @@ export function wrap(text: string, width: number): readonly string[] {
 
 export interface Column {
   readonly align?: "left" | "right";
+  /** Where there is no room for all, the column with the highest of these is left out first. Default: never. */
+  readonly spare?: number;
 }
 
-/** Rows of painted cells in columns; a column without any text is left out. */
-export function table(columns: readonly Column[], rows: readonly (readonly string[])[]): readonly string[] {
-  const widths = columns.map((_, index) => Math.max(0, ...rows.map((row) => widthOf(row[index] ?? ""))));
-  const shown = columns.map((column, index) => ({ column, index })).filter(({ index }) => widths[index]! > 0);
+/** Rows of painted cells in columns; a column without any text is left out, and those that can be spared if need be. */
+export function table(
+  columns: readonly Column[],
+  rows: readonly (readonly string[])[],
+  widthMax = Infinity,
+): readonly string[] {
+  let shown = columns
+    .map((column, index) => ({ ...column, index, width: Math.max(0, ...rows.map((row) => widthOf(row[index] ?? ""))) }))
+    .filter(({ width }) => width > 0);
+  const total = (): number => shown.reduce((sum, { width }) => sum + width + 2, -2);
+  while (total() > widthMax && shown.some(({ spare }) => spare !== undefined)) {
+    const most = Math.max(...shown.map(({ spare = -Infinity }) => spare));
+    shown = shown.filter(({ spare }) => spare !== most);
+  }
   return rows.map((row) =>
     shown
-      .map(({ column, index }) => pad(row[index] ?? "", widths[index]!, column.align))
+      .map(({ index, width, align }) => pad(row[index] ?? "", width, align))
       .join("  ")
       .trimEnd(),
   );
