@@ -154,7 +154,7 @@ test("Ctrl-C stops, reports what there is, and ends with 130", async () => {
   );
   let text = "";
   child.stderr.on("data", (more: string) => (text += more));
-  while (!text.includes("seed 3 ")) await sleep(20);
+  while (!text.includes("seed 3 ") && child.exitCode === null) await sleep(20);
   child.kill("SIGINT");
   const { code, stdout, stderr } = await ended;
   expect(stderr).toContain("stopping");

@@ -200,7 +200,7 @@ function faultsOf(runs: readonly FinishedRun[], { paint, width }: BlockOptions):
       `${indent}${paint("magenta", "▲")} ${paint("bold", first.fault.kind)} ${cut(first.fault.target, width - 40)}  ${paint("dim", span(first.fault))}`,
     );
     for (const { world, fault } of found) {
-      lines.push(...hanging(`${indent}  ${effect(fault, paint)} ${world}  `, fault.evidence, width));
+      lines.push(...hanging(`${indent}  ${effect(fault, paint)} ${pad(world, 5)}  `, fault.evidence, width));
     }
   }
   return lines;

@@ -29,7 +29,7 @@ describe("a scenario's report", () => {
         ✓  orders recovers within 500 ms  ≤ 500 ms  120 ms  120 ms  1 s         240  ≤ 1e-9 · timing
 
         ▲ kill orders/1  2.0 s to 6.0 s
-          took effect in sim  0 of 480 successes while it lasted, 80 of 240 before
+          took effect in sim    0 of 480 successes while it lasted, 80 of 240 before
           took effect in local  0 of 480 successes while it lasted, 80 of 240 before
 
                                       ━━━━━━━━ kill orders/1 ━━━━━━━━━
