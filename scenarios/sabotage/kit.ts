@@ -1,10 +1,13 @@
+import { create } from "@bufbuild/protobuf";
+
 import type { PolicyTables } from "../../runtime/call/client.ts";
 import type { Filter } from "../../runtime/call/filter.ts";
 import { RpcError } from "../../runtime/call/status.ts";
 import type { Balancer } from "../../runtime/balancing/balancer.ts";
 import type { Cluster } from "../../runtime/cluster/cluster.ts";
 import type { Random } from "../../runtime/ports/random.ts";
-import type { ServiceSnapshot } from "../../runtime/ports/registry.ts";
+import type { Clock } from "../../runtime/ports/clock.ts";
+import { RemovalSchema, type ServiceSnapshot as WireSnapshot } from "../../runtime/discovery/proto/registry_pb.ts";
 import type { Transport } from "../../runtime/ports/transport.ts";
 import { createRandom } from "../../runtime/random.ts";
 import type { Sabotage } from "../../harness/worlds/world.ts";
@@ -32,6 +35,12 @@ class LoadTime {
   readonly onLoad = (originUs: number): void => {
     this.#originUs = originUs;
   };
+
+  /** Microseconds until the part begins, 0 when it has. */
+  untilUs(nowUs: number): number {
+    if (this.#originUs === undefined) return 0;
+    return Math.max(0, this.#originUs + (this.#when.fromUs ?? 0) - nowUs);
+  }
 
   isNow(nowUs: number): boolean {
     if (this.#originUs === undefined) return false;
@@ -154,40 +163,76 @@ export const replacedRouter = (name: string, replace: (router: Router) => Router
 
 type Router = PolicyTables["routers"][string];
 
-/** Consumers hear of an instance that left only `lateUs` after the registry told. */
-export function lateRemovals(lateUs: number): Sabotage {
+/** Consumers hear of an instance that left only from this moment of the load on. */
+export function lateRemovals(notBeforeUs: number): Sabotage {
+  const time = new LoadTime({ fromUs: notBeforeUs });
   return {
-    ports: (node, context) =>
-      node.startsWith("registry/") ? context : { ...context, transport: holdingRemovals(context.transport, lateUs) },
+    onLoad: time.onLoad,
+    ports: (_node, context) => ({
+      ...context,
+      transport: watching(context.transport, (snapshots) => held(snapshots, context.clock, time)),
+    }),
   };
 }
 
-function holdingRemovals(transport: Transport, lateUs: number): Transport {
+async function* held(
+  snapshots: AsyncIterable<WireSnapshot>,
+  clock: Clock,
+  time: LoadTime,
+): AsyncIterable<WireSnapshot> {
+  let delivered: WireSnapshot | undefined;
+  let waiting: WireSnapshot | undefined;
+  for await (const snapshot of snapshots) {
+    const isHeartbeat = delivered !== undefined && snapshot.version <= (waiting ?? delivered).version;
+    if (!isHeartbeat) waiting = snapshot;
+    const ids = new Set(waiting?.instances.map(({ id }) => id));
+    const hasLost = waiting !== undefined && delivered?.instances.some(({ id }) => !ids.has(id)) === true;
+    if (waiting !== undefined && !(hasLost && time.untilUs(clock.nowUs()) > 0)) {
+      delivered = waiting;
+      waiting = undefined;
+      yield delivered;
+    } else if (delivered !== undefined) {
+      // Nothing new, but the watch lives.
+      yield { ...delivered, instances: [], removed: [] };
+    }
+  }
+}
+
+/** Consumers believe that a registry which can't be reached has no instances: the opposite of fail static. */
+export function forgettingDirectories(): Sabotage {
+  return {
+    ports: (_node, context) => ({ ...context, transport: watching(context.transport, emptied) }),
+  };
+}
+
+async function* emptied(snapshots: AsyncIterable<WireSnapshot>): AsyncIterable<WireSnapshot> {
+  let last: WireSnapshot | undefined;
+  try {
+    for await (const snapshot of snapshots) {
+      // Heartbeats repeat the version and list nobody.
+      if (last === undefined || snapshot.version > last.version) last = snapshot;
+      yield snapshot;
+    }
+  } finally {
+    if (last !== undefined) {
+      const removed = last.instances.map(({ id }) => create(RemovalSchema, { id, reason: "deregistered" }));
+      yield { ...last, version: last.version + 1, instances: [], removed };
+    }
+  }
+}
+
+/** A transport whose watches of the registry pass through `change`. */
+function watching(
+  transport: Transport,
+  change: (snapshots: AsyncIterable<WireSnapshot>) => AsyncIterable<WireSnapshot>,
+): Transport {
   return {
     listen: (options) => transport.listen(options),
     close: () => transport.close(),
     invoke: async (address, method, call, request) => {
       const response = await transport.invoke(address, method, call, request);
       if (response.kind !== "stream" || !method.path.endsWith("Registry/Watch")) return response;
-      return {
-        kind: "stream",
-        messages: held(response.messages as AsyncIterable<ServiceSnapshot>, call.clock.sleep.bind(call.clock), lateUs),
-      };
+      return { kind: "stream", messages: change(response.messages as AsyncIterable<WireSnapshot>) };
     },
   };
-}
-
-async function* held(
-  snapshots: AsyncIterable<ServiceSnapshot>,
-  sleep: (us: number) => Promise<void>,
-  lateUs: number,
-): AsyncIterable<ServiceSnapshot> {
-  let known = new Set<string>();
-  for await (const snapshot of snapshots) {
-    const ids = new Set(snapshot.instances.map(({ id }) => id));
-    const lost = [...known].some((id) => !ids.has(id));
-    known = ids;
-    if (lost) await sleep(lateUs);
-    yield snapshot;
-  }
 }

@@ -1,0 +1,80 @@
+import { readdirSync } from "node:fs";
+
+import { describe, expect, test } from "vitest";
+
+import { openWorld } from "../../harness/cli/worlds.ts";
+import type { RunResult } from "../../harness/report/verdict.ts";
+import { runScenario } from "../../harness/run.ts";
+import type { CheckSpec, Scenario } from "../../harness/scenario/schema.ts";
+import type { Sabotage } from "../../harness/worlds/world.ts";
+import { sabotages } from "./table.ts";
+
+/**
+ * Every check of every scenario can fail, and fails alone: over many seeds healthy fleets pass always, grossly sabotaged ones
+ * fail always, and mildly sabotaged ones (at exactly what the check says it detects) nearly always.
+ */
+const seeds = Number(process.env["FLYBALL_SEEDS"] ?? 5);
+
+const scenarios = new Map<string, Scenario>();
+for (const file of readdirSync(new URL("..", import.meta.url)).sort()) {
+  if (!file.endsWith(".ts") || file.endsWith(".test.ts")) continue;
+  const value = ((await import(new URL(`../${file}`, import.meta.url).href)) as { default: Scenario }).default;
+  scenarios.set(value.name, value);
+}
+
+async function play(scenario: Scenario, seed: number, sabotage?: Sabotage): Promise<RunResult> {
+  const world = await openWorld("sim");
+  return (await runScenario(scenario, { world, seed, sabotage })).result;
+}
+
+const labelOf = (spec: CheckSpec, all: readonly CheckSpec[]): string =>
+  all.filter(({ check }) => check === spec.check).length > 1 && "during" in spec
+    ? `${spec.check} ${String(spec.during)}`
+    : spec.check;
+
+describe.each([...scenarios.values()])("$name", (scenario) => {
+  const labels = scenario.expect.map((spec) => labelOf(spec, scenario.expect));
+
+  test("has a gross and a mild sabotage for every check", () => {
+    expect(sabotages.filter((entry) => entry.scenario === scenario.name).map(({ check }) => check)).toEqual(labels);
+  });
+
+  test(`passes when healthy, ${seeds} seeds of ${seeds}`, { timeout: 600_000 }, async () => {
+    for (let seed = 1; seed <= seeds; seed++) {
+      const { verdict, checks, reason } = await play(scenario, seed);
+      expect({ seed, verdict, reason, broken: broken(checks) }).toEqual({
+        seed,
+        verdict: "pass",
+        reason: undefined,
+        broken: [],
+      });
+    }
+  });
+
+  for (const entry of sabotages.filter(({ scenario: name }) => name === scenario.name)) {
+    const target = labels.indexOf(entry.check);
+
+    test(`${entry.check}: gross sabotage fails it alone, always`, { timeout: 600_000 }, async () => {
+      for (let seed = 1; seed <= seeds; seed++) {
+        const { checks } = await play(scenario, seed, entry.gross(seed));
+        expect({ seed, broken: broken(checks) }).toEqual({ seed, broken: [checks[target]!.name] });
+      }
+    });
+
+    test(`${entry.check}: mild sabotage, at what it detects, fails it alone`, { timeout: 600_000 }, async () => {
+      let found = 0;
+      for (let seed = 1; seed <= seeds; seed++) {
+        const { checks } = await play(scenario, seed, entry.mild(seed));
+        const names = broken(checks);
+        if (names.length > 0) found++;
+        expect({ seed, others: names.filter((name) => name !== checks[target]!.name) }).toEqual({ seed, others: [] });
+      }
+      // What a check promises is 999 of 1000; here 99 of 100, and with few seeds all.
+      expect(found).toBeGreaterThanOrEqual(Math.floor(seeds * 0.99));
+    });
+  }
+});
+
+function broken(checks: RunResult["checks"]): string[] {
+  return checks.filter(({ verdict }) => verdict !== "pass").map(({ name }) => name);
+}
