@@ -313,12 +313,13 @@ function sharesOf(runs: readonly FinishedRun[], { paint, width }: BlockOptions):
   const ids = [...new Set(seen.flatMap(({ result }) => Object.keys(result.instances)))];
   const barWidth = Math.max(6, Math.min(24, Math.floor((width - 20) / seen.length) - 22));
   const shown = ids.slice(0, instancesMax);
-  const largest = Math.max(...seen.flatMap(({ result }) => ids.map((id) => shareOf(result, id))));
+  const shares = new Map(seen.map(({ result }) => [result, sharesIn(result)]));
+  const largest = [...shares.values()].flatMap((byId) => [...byId.values()]).reduce((a, b) => Math.max(a, b), 0);
   const rows = shown.map((id) => [
     id,
     ...seen.flatMap(({ result }) => {
       const { calls = 0, failed = 0 } = result.instances[id] ?? {};
-      const share = shareOf(result, id);
+      const share = shares.get(result)!.get(id) ?? 0;
       return [
         pad(paint("cyan", bar(share / largest, barWidth)), barWidth),
         `${(share * 100).toFixed(1)}%`,
@@ -338,11 +339,16 @@ function sharesOf(runs: readonly FinishedRun[], { paint, width }: BlockOptions):
   return lines;
 }
 
-/** An instance's part of the attempts at its service. */
-function shareOf({ instances }: RunResult, id: string): number {
-  const service = id.slice(0, id.indexOf("/") + 1);
-  const total = sum(Object.keys(instances).map((other) => (other.startsWith(service) ? instances[other]!.calls : 0)));
-  return total === 0 ? 0 : (instances[id]?.calls ?? 0) / total;
+/** Each instance's part of the attempts at its service. */
+function sharesIn({ instances }: RunResult): ReadonlyMap<string, number> {
+  const serviceOf = (id: string): string => id.slice(0, id.indexOf("/"));
+  const totals = new Map<string, number>();
+  for (const [id, { calls }] of Object.entries(instances)) {
+    totals.set(serviceOf(id), (totals.get(serviceOf(id)) ?? 0) + calls);
+  }
+  return new Map(
+    Object.entries(instances).map(([id, { calls }]) => [id, calls / Math.max(1, totals.get(serviceOf(id))!)]),
+  );
 }
 
 /** The worlds side by side in numbers. */

@@ -63,13 +63,23 @@ function fleetLines({ nodes }: Plan, paint: Paint): readonly string[] {
 /** {"calls":{"service":"orders"}} as "calls.service=orders" */
 function settingsText(config: Readonly<Record<string, unknown>>, prefix = ""): string {
   return Object.entries(config)
-    .flatMap(([key, value]) => {
-      if (typeof value === "object" && value !== null && !Array.isArray(value)) {
-        return settingsText(value as Record<string, unknown>, `${prefix}${key}.`) || [];
-      }
-      return `${prefix}${key}=${Array.isArray(value) ? value.join(",") : String(value)}`;
+    .map(([key, value]) => {
+      if (typeof value !== "object" || value === null) return `${prefix}${key}=${String(value)}`;
+      if (Array.isArray(value)) return `${prefix}${key}=${value.join(",")}`;
+      if ("kind" in value) return `${prefix}${key}=${distributionText(value)}`;
+      return settingsText(value as Record<string, unknown>, `${prefix}${key}.`);
     })
+    .filter((text) => text !== "")
     .join(" ");
+}
+
+/** {"kind":"exponential","meanUs":5000} as "exponential(mean 5 ms)" */
+function distributionText({ kind, ...parameters }: object & { readonly kind?: unknown }): string {
+  const texts = Object.entries(parameters).map(([name, value]) => {
+    if (!name.toLowerCase().endsWith("us")) return `${name} ${String(value)}`;
+    return `${name.slice(0, -2)} ${formatDuration(Number(value))}`.trimStart();
+  });
+  return `${String(kind)}(${texts.join(", ")})`;
 }
 
 function loadLines(plan: Plan, { paint, width }: { readonly paint: Paint; readonly width: number }): readonly string[] {
