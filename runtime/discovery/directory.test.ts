@@ -2,55 +2,11 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
 import { RpcError } from "../call/status.ts";
-import type { Clock } from "../ports/clock.ts";
 import type { Disk } from "../ports/disk.ts";
 import type { Instance, Registry, RemovalReason, ServiceSnapshot } from "../ports/registry.ts";
 import type { MembershipChange, RuntimeEvent } from "../telemetry/events.ts";
+import { ManualClock } from "../testing/clock.ts";
 import { Directory, type DirectoryOptions } from "./directory.ts";
-
-/** Time that moves when the test says so. */
-class ManualClock implements Clock {
-  #now = 0;
-  #timers: { readonly atUs: number; readonly fn: () => void }[] = [];
-
-  nowUs(): number {
-    return this.#now;
-  }
-  wallMs(): number {
-    return 0;
-  }
-  after(delayUs: number, fn: () => void): () => void {
-    const timer = { atUs: this.#now + delayUs, fn };
-    this.#timers.push(timer);
-    return () => {
-      this.#timers = this.#timers.filter((other) => other !== timer);
-    };
-  }
-  sleep(delayUs: number): Promise<void> {
-    return new Promise((resolve) => this.after(delayUs, resolve));
-  }
-  get pending(): number {
-    return this.#timers.length;
-  }
-  async advance(ms: number): Promise<void> {
-    const untilUs = this.#now + ms * 1000;
-    for (;;) {
-      const next = this.#timers.filter(({ atUs }) => atUs <= untilUs).sort((a, b) => a.atUs - b.atUs)[0];
-      if (next === undefined) break;
-      this.#timers = this.#timers.filter((timer) => timer !== next);
-      this.#now = next.atUs;
-      next.fn();
-      await settled();
-    }
-    this.#now = untilUs;
-    await settled();
-  }
-}
-
-/** Lets promises go on, as far as they get without time. */
-async function settled(): Promise<void> {
-  for (let turn = 0; turn < 20; turn++) await Promise.resolve();
-}
 
 class MemoryDisk implements Disk {
   readonly files = new Map<string, Uint8Array>();
@@ -101,6 +57,8 @@ class ScriptedRegistry implements Registry {
     return undefined;
   }
 }
+
+const ms = 1000;
 
 const instance = (id: string, changes: Partial<Instance> = {}): Instance => ({
   id,
@@ -190,9 +148,9 @@ describe("an empty list", () => {
     expect(ids()).toEqual(["a", "b"]);
     expect(events.at(-1)).toMatchObject({ source: "protected", instances: ["a", "b"] });
     call("b", "succeeded");
-    await clock.advance(5000);
+    await clock.advance(5000 * ms);
     expect(ids()).toEqual(["b"]);
-    await clock.advance(5000);
+    await clock.advance(5000 * ms);
     expect(ids()).toEqual([]);
     expect(events.at(-1)).toMatchObject({ source: "expired-protection" });
     expect(clock.pending).toBe(0);
@@ -203,9 +161,9 @@ describe("an empty list", () => {
     registry.push(["a"]);
     registry.push([]);
     call("a", "failed");
-    await clock.advance(9999);
+    await clock.advance(9999 * ms);
     expect(ids()).toEqual(["a"]);
-    await clock.advance(1);
+    await clock.advance(1 * ms);
     expect(ids()).toEqual([]);
     expect(clock.pending).toBe(0);
   });
@@ -215,10 +173,10 @@ describe("an empty list", () => {
     registry.push(["a"]);
     registry.push([], { a: "expired" });
     registry.isAway = true;
-    await clock.advance(30_000);
+    await clock.advance(30_000 * ms);
     expect(ids()).toEqual(["a"]);
     registry.isAway = false;
-    await clock.advance(5000);
+    await clock.advance(5000 * ms);
     expect(ids()).toEqual([]);
   });
 
@@ -229,7 +187,7 @@ describe("an empty list", () => {
     registry.push(["b", "a"]);
     expect(ids()).toEqual(["b", "a"]);
     expect(events.at(-1)).toMatchObject({ source: "registry", removed: [] });
-    await clock.advance(100_000);
+    await clock.advance(100_000 * ms);
     expect(ids()).toEqual(["b", "a"]);
     expect(clock.pending).toBe(0);
   });
@@ -250,7 +208,7 @@ describe("a partial list after a registry forgot", () => {
     expect(ids()).toEqual(["a", "b", "c"]);
     registry.push(["a", "c"]);
     call("b", "failed");
-    await clock.advance(5000);
+    await clock.advance(5000 * ms);
     expect(ids()).toEqual(["a", "c"]);
     expect(clock.pending).toBe(0);
   });
@@ -272,10 +230,10 @@ describe("merging", () => {
     registry.push(["a"], { b: "expired" });
     registry.push(["a", "c"]);
     expect(ids()).toEqual(["a"]);
-    await clock.advance(100);
+    await clock.advance(100 * ms);
     expect(ids()).toEqual(["a", "c"]);
     expect(events).toHaveLength(2);
-    await clock.advance(100);
+    await clock.advance(100 * ms);
     expect(clock.pending).toBe(0);
   });
 
@@ -284,7 +242,7 @@ describe("merging", () => {
     registry.push(["a", "b"]);
     registry.push(["a"], { b: "expired" });
     registry.push([instance("a", { weight: 1 })]);
-    await clock.advance(100);
+    await clock.advance(100 * ms);
     expect(ids()).toEqual(["a"]);
     expect(events.at(-1)!.removed).toEqual([{ id: "b", reason: "expired" }]);
   });
@@ -295,13 +253,13 @@ describe("the disk", () => {
     const disk = new MemoryDisk();
     const first = scene({}, disk);
     first.registry.push([instance("a", { metadata: { zone: "z" } }), "b"]);
-    await first.clock.advance(2000);
+    await first.clock.advance(2000 * ms);
     first.directory.close();
 
     const second = scene({}, disk);
-    await second.clock.advance(999);
+    await second.clock.advance(999 * ms);
     expect(second.ids()).toEqual([]);
-    await second.clock.advance(1);
+    await second.clock.advance(1 * ms);
     expect(second.ids()).toEqual(["a", "b"]);
     expect(second.directory.endpoints[0]!.metadata).toEqual({ zone: "z" });
     expect(second.events.at(-1)).toMatchObject({ source: "cache" });
@@ -316,10 +274,10 @@ describe("the disk", () => {
     const disk = new MemoryDisk();
     const first = scene({}, disk);
     first.registry.push(["a"]);
-    await first.clock.advance(2000);
+    await first.clock.advance(2000 * ms);
     const second = scene({}, disk);
     second.registry.push(["b"]);
-    await second.clock.advance(5000);
+    await second.clock.advance(5000 * ms);
     expect(second.ids()).toEqual(["b"]);
   });
 
@@ -336,7 +294,7 @@ describe("the disk", () => {
       Uint8Array.from(content, (character) => character.charCodeAt(0)),
     );
     const { clock, ids } = scene({}, disk);
-    await clock.advance(5000);
+    await clock.advance(5000 * ms);
     expect(ids()).toEqual([]);
   });
 });
@@ -355,7 +313,7 @@ describe("ready", () => {
     const { clock, directory } = scene();
     const ready = directory.ready(1_000_000);
     const refused = expect(ready).rejects.toMatchObject({ code: "UNAVAILABLE" });
-    await clock.advance(1000);
+    await clock.advance(1000 * ms);
     await refused;
     expect(clock.pending).toBe(0);
   });
@@ -374,15 +332,15 @@ test("whatever is pushed, the list is the registry's and those in doubt, without
       const { registry, clock, directory, ids, call, events } = scene({ mergeMs });
       for (const { ids: pushed, reasons, calls, waitMs } of pushes) {
         const known = ids();
-        const present = new Set(pushed);
+        const present = new Set<string>(pushed);
         registry.push(pushed, Object.fromEntries(Object.entries(reasons).filter(([gone]) => !present.has(gone))));
         for (const [called, outcome] of calls) if (ids().includes(called)) call(called, outcome);
-        await clock.advance(waitMs);
+        await clock.advance(waitMs * ms);
         if (waitMs >= mergeMs) for (const listed of pushed) expect(ids()).toContain(listed);
         for (const kept of ids()) expect([...known, ...pushed, ...registry.instances.map((x) => x.id)]).toContain(kept);
         expect(new Set(ids()).size).toBe(ids().length);
       }
-      await clock.advance(70_000);
+      await clock.advance(70_000 * ms);
       expect([...ids()].sort()).toEqual(registry.instances.map(({ id: listed }) => listed).sort());
       const views = events.map(({ version }) => version);
       expect(views).toEqual([...views].sort((x, y) => x - y));

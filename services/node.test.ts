@@ -1,0 +1,151 @@
+import { expect, test } from "vitest";
+
+import { builtInPolicies } from "../runtime/call/client.ts";
+import type { Disk } from "../runtime/ports/disk.ts";
+import type { Transport } from "../runtime/ports/transport.ts";
+import { createRandom } from "../runtime/random.ts";
+import { CallLog } from "../runtime/telemetry/call-log.ts";
+import { ManualClock, settled } from "../runtime/testing/clock.ts";
+import { controlVersion, type FromNode, type ToNode } from "./control.ts";
+import { createNode } from "./node.ts";
+import { ConfigError, type NodeContext, type RunningService, type ServiceProgram } from "./service.ts";
+
+/** A node whose program is the test's; it has no network, because the loop needs none. */
+function scene(service: Partial<RunningService> = {}, lagTickMs = 0) {
+  const clock = new ManualClock();
+  const heard: FromNode[] = [];
+  const contexts: NodeContext[] = [];
+  const program: ServiceProgram = {
+    name: "probe",
+    parse: (config) => {
+      if (config === "wrong") throw new ConfigError("weight is wrong", "try 100");
+      return config;
+    },
+    start: async (context) => {
+      contexts.push(context);
+      const nothing = (): Promise<void> => Promise.resolve();
+      return { address: "here:1", go: nothing, drain: nothing, stop: nothing, ...service };
+    },
+  };
+  const node = createNode(
+    program,
+    (start, telemetry) => ({
+      node: start.node,
+      listen: start.listen,
+      clock,
+      random: createRandom(start.seed),
+      transport: {} as Transport,
+      disk: {} as Disk,
+      telemetry,
+      calls: new CallLog({ clock, telemetry }),
+      policies: builtInPolicies,
+      work: (us) => clock.sleep(us),
+    }),
+    (message) => heard.push(message),
+    { lagTickMs },
+  );
+  const start: ToNode = {
+    type: "start",
+    version: controlVersion,
+    node: "probe/0",
+    program: "probe",
+    config: {},
+    seed: 1,
+    listen: "here:0",
+    dial: {},
+  };
+  return { clock, heard, node, start, contexts, types: () => heard.map(({ type }) => type) };
+}
+
+test("answers each message, and sends what happened before the answer first", async () => {
+  const { node, start, heard, types, clock } = scene();
+  node.handle(start);
+  node.handle({ type: "go" });
+  await settled();
+  expect(types()).toEqual(["records", "listening", "records", "ready"]);
+  expect(heard[1]).toEqual({ type: "listening", address: "here:1" });
+  node.handle({ type: "collect" });
+  node.handle({ type: "drain" });
+  await settled();
+  node.handle({ type: "stop" });
+  await settled();
+  expect(types().slice(4)).toEqual(["collected", "drained", "records", "stopped"]);
+  expect(clock.pending).toBe(0);
+});
+
+test("sends events within 100 ms, or a thousand at once", async () => {
+  const { node, start, contexts, heard, clock } = scene();
+  node.handle(start);
+  await settled();
+  heard.length = 0;
+  const { telemetry } = contexts[0]!;
+  telemetry.emit({ type: "lag", atUs: 0, maxUs: 1 });
+  await clock.advance(99_999);
+  expect(heard).toHaveLength(0);
+  await clock.advance(1);
+  expect(heard).toHaveLength(1);
+  for (let index = 0; index < 2500; index++) telemetry.emit({ type: "lag", atUs: index, maxUs: 1 });
+  expect(heard).toHaveLength(3);
+  await clock.advance(100_000);
+  const sent = heard.flatMap((message) => (message.type === "records" ? message.events : []));
+  expect(sent.slice(1).map(({ atUs }) => atUs)).toEqual(Array.from({ length: 2500 }, (_, index) => index));
+});
+
+test("a slow node's work takes longer", async () => {
+  const { node, start, contexts, clock } = scene();
+  node.handle(start);
+  await settled();
+  node.handle({ type: "slow", factor: 3 });
+  let isDone = false;
+  void contexts[0]!.work(100).then(() => (isDone = true));
+  await clock.advance(299);
+  expect(isDone).toBe(false);
+  await clock.advance(1);
+  expect(isDone).toBe(true);
+});
+
+test.each<[string, (start: ToNode) => readonly ToNode[], object]>([
+  [
+    "a wrong configuration",
+    (start) => [{ ...start, config: "wrong" } as ToNode],
+    { message: "weight is wrong", hint: "try 100" },
+  ],
+  [
+    "another version of the protocol",
+    (start) => [{ ...start, version: 2 } as unknown as ToNode],
+    { message: "control protocol 2" },
+  ],
+  ["go before start", () => [{ type: "go" }], { hint: "send start first" }],
+  ["a second start", (start) => [start, start], { message: "probe/0 has been started already" }],
+])("%s is sent as failed, and ends the node", async (_, messages, failure) => {
+  const { node, start, heard, clock } = scene();
+  for (const message of messages(start)) node.handle(message);
+  await settled();
+  expect(heard.at(-1)).toMatchObject({ type: "failed", ...failure });
+  const { length } = heard;
+  node.handle({ type: "go" });
+  node.handle({ type: "collect" });
+  await settled();
+  expect(heard).toHaveLength(length);
+  expect(clock.pending).toBe(0);
+});
+
+test("a service that fails on its way fails the node, and is stopped", async () => {
+  let isStopped = false;
+  const { node, start, heard } = scene({
+    go: () => Promise.reject(new Error("no instance")),
+    stop: async () => void (isStopped = true),
+  });
+  node.handle(start);
+  node.handle({ type: "go" });
+  await settled();
+  expect(heard.at(-1)).toEqual({ type: "failed", message: "no instance" });
+  expect(isStopped).toBe(true);
+});
+
+test("says once a second how late its timers were, and nothing when they weren't", async () => {
+  const { node, start, heard, clock } = scene({}, 50);
+  node.handle(start);
+  await clock.advance(3_000_000);
+  expect(heard.flatMap((message) => (message.type === "records" ? message.events : []))).toHaveLength(1);
+});
