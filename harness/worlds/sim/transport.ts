@@ -12,6 +12,7 @@ import type {
   StreamResponse,
   Transport,
 } from "../../../runtime/ports/transport.ts";
+import { InFlightList, type InFlight } from "./in-flight.ts";
 import {
   Frame,
   frameKinds,
@@ -162,7 +163,8 @@ class Channel {
   #connect(isAgain: boolean): void {
     const { network, host, process } = this.#options;
     if (!isAgain) this.#state = "connecting";
-    this.#backOff();
+    // When the next attempt may begin, should this one fail: counted from its own beginning, as gRPC does.
+    this.#backoffUntilUs = network.engine.now + Math.round(this.#backoffUs);
     const target = this.#target;
     if (target === undefined) {
       this.#failed("there is no such host");
@@ -176,21 +178,15 @@ class Channel {
     });
   }
 
-  /** When the next attempt may begin, should this one fail: counted from its own beginning, as gRPC does. */
-  #backOff(): void {
-    const { network, random } = this.#options;
-    this.#backoffUntilUs = network.engine.now + Math.round(this.#backoffUs);
-    const next = Math.min(this.#backoffUs * 1.6, network.parameters.backoffMaxUs);
-    this.#random ??= random.fork(`reconnect ${this.#address}`);
-    this.#backoffUs = next * (0.8 + 0.4 * this.#random.float());
-  }
-
   #failed(why: string): void {
     if (this.#state === "closed") return;
     this.#state = "failing";
     this.#why = why;
     this.#failWaiting(`${this.#address} can't be reached: ${why}`);
-    const { network, process } = this.#options;
+    const { network, process, random } = this.#options;
+    this.#random ??= random.fork(`reconnect ${this.#address}`);
+    const longer = Math.min(this.#backoffUs * 1.6, network.parameters.backoffMaxUs);
+    this.#backoffUs = longer * (0.8 + 0.4 * this.#random.float());
     this.#timer = process.after(this.#backoffUntilUs - network.engine.now, () => this.#connect(true));
   }
 
@@ -205,7 +201,7 @@ class Channel {
 class ClientEnd implements End {
   readonly #channel: Channel;
   readonly #connection: Connection;
-  readonly #streams: ClientStream[] = [];
+  readonly #streams = new InFlightList<ClientStream>();
   #last = 0;
   /** No new calls; the connection goes when the last one has ended. */
   #isLeaving = false;
@@ -217,7 +213,7 @@ class ClientEnd implements End {
 
   send(stream: ClientStream): void {
     stream.sent(this, ++this.#last);
-    enter(this.#streams, stream);
+    this.#streams.add(stream);
     const connection = this.#connection;
     const { clientOverheadUs, serverOverheadUs } = connection.link.network.parameters;
     const frame = new Frame(connection, true, frameKinds.request, stream, stream.request, stream.method.input);
@@ -249,7 +245,7 @@ class ClientEnd implements End {
   }
 
   over(stream: ClientStream): void {
-    leave(this.#streams, stream);
+    this.#streams.remove(stream);
     this.#closeWhenIdle();
   }
 
@@ -260,11 +256,11 @@ class ClientEnd implements End {
 
   #fail(why: string): void {
     this.#isLeaving = false;
-    for (const stream of inOrder(this.#streams)) stream.fail(unavailable(why));
+    for (const stream of this.#streams.all()) stream.fail(unavailable(why));
   }
 
   #closeWhenIdle(): void {
-    if (this.#isLeaving && this.#streams.length === 0) this.#connection.close(true);
+    if (this.#isLeaving && this.#streams.isEmpty) this.#connection.close(true);
   }
 }
 
@@ -275,13 +271,15 @@ const lossTexts: Readonly<Record<Loss, string>> = {
 };
 
 /** One call as its client sees it. The object itself stands for the stream's number on the wire. */
-class ClientStream implements InFlight {
+class ClientStream implements InFlight<ClientStream> {
   readonly method: Method<unknown, unknown>;
   readonly call: Call;
   readonly request: unknown;
   readonly response: Promise<Response>;
   id = 0;
-  place = -1;
+  earlier: ClientStream | undefined;
+  later: ClientStream | undefined;
+  isListed = false;
   /** What was left of the deadline when the request was sent. */
   remainingUs = Infinity;
   isOver = false;
@@ -488,7 +486,7 @@ class SimListener implements Listener, Acceptor {
 class ServerEnd implements End {
   readonly #listener: SimListener;
   readonly #connection: Connection;
-  readonly #calls: ServerCall[] = [];
+  readonly #calls = new InFlightList<ServerCall>();
 
   constructor(listener: SimListener, connection: Connection) {
     this.#listener = listener;
@@ -503,7 +501,7 @@ class ServerEnd implements End {
 
   lost(): void {
     this.#listener.gone(this);
-    for (const call of inOrder(this.#calls)) call.cancel("the caller's connection is gone");
+    for (const call of this.#calls.all()) call.cancel("the caller's connection is gone");
   }
 
   goAway(): void {
@@ -522,7 +520,7 @@ class ServerEnd implements End {
   }
 
   ended(call: ServerCall): void {
-    if (leave(this.#calls, call)) this.#listener.ended();
+    if (this.#calls.remove(call)) this.#listener.ended();
   }
 
   #begin(stream: ClientStream, request: unknown): void {
@@ -538,16 +536,17 @@ class ServerEnd implements End {
     }
     const call = new ServerCall(this, this.#connection, stream, served);
     stream.served = call;
-    enter(this.#calls, call);
+    this.#calls.add(call);
     this.#listener.began();
     call.run(request, options.clock);
   }
 }
 
 /** One call as its server sees it. */
-class ServerCall implements InFlight {
-  readonly id: number;
-  place = -1;
+class ServerCall implements InFlight<ServerCall> {
+  earlier: ServerCall | undefined;
+  later: ServerCall | undefined;
+  isListed = false;
   readonly #end: ServerEnd;
   readonly #connection: Connection;
   readonly #stream: ClientStream;
@@ -557,7 +556,6 @@ class ServerCall implements InFlight {
   constructor(end: ServerEnd, connection: Connection, stream: ClientStream, served: ServedMethod) {
     this.#end = end;
     this.#connection = connection;
-    this.id = stream.id;
     this.#stream = stream;
     this.#served = served;
   }
@@ -637,36 +635,6 @@ class ServerCall implements InFlight {
     this.#call = undefined;
     this.#end.ended(this);
   }
-}
-
-/** A call in flight on a connection, and its place in the list there: a list costs a fraction of a set. */
-interface InFlight {
-  /** Grows with each call of the connection. */
-  readonly id: number;
-  place: number;
-}
-
-function enter<T extends InFlight>(list: T[], entry: T): void {
-  entry.place = list.length;
-  list.push(entry);
-}
-
-/** Takes an entry out; the last one takes its place. False when it isn't there. */
-function leave<T extends InFlight>(list: T[], entry: T): boolean {
-  const { place } = entry;
-  if (place < 0) return false;
-  entry.place = -1;
-  const last = list.pop()!;
-  if (last !== entry) {
-    list[place] = last;
-    last.place = place;
-  }
-  return true;
-}
-
-/** A copy of the list, as the calls began. */
-function inOrder<T extends InFlight>(list: readonly T[]): readonly T[] {
-  return [...list].sort((a, b) => a.id - b.id);
 }
 
 function unavailable(message: string): RpcError {
