@@ -59,7 +59,7 @@ export class Directory {
   readonly #ports: DirectoryPorts;
   readonly #cache: InstanceCache | undefined;
   readonly #subscription: Subscription;
-  readonly #byKey = new Map<string, Endpoint>();
+  #byId: ReadonlyMap<string, Endpoint> = new Map();
   /** In the order in which they left. */
   readonly #departed = new Map<string, EndpointStats>();
   readonly #waiting = new Set<() => void>();
@@ -154,16 +154,13 @@ export class Directory {
   }
 
   #apply({ instances }: Pick<ServiceSnapshot, "instances">): void {
-    const listed = new Set<string>();
-    for (const instance of instances) {
-      listed.add(instance.id);
-      this.#reasons.delete(instance.id);
-    }
+    const listed = this.#endpointsOf(instances);
+    if (this.#reasons.size > 0) for (const { id } of instances) this.#reasons.delete(id);
     const missing = this.endpoints.filter(({ id }) => !listed.has(id));
     const doubted = this.#doubted(missing, instances.length === 0);
     if (doubted.length === 0) {
       this.#endDoubt();
-      this.#replace(instances, [], "registry");
+      this.#replace(listed, [], "registry");
       return;
     }
     const isNew = this.#doubt === undefined;
@@ -172,7 +169,7 @@ export class Directory {
     for (const { key, stats } of doubted) {
       if (!this.#doubt.before.has(key)) this.#doubt.before.set(key, { ...stats });
     }
-    const hasChanged = this.#replace(instances, doubted, "protected");
+    const hasChanged = this.#replace(listed, doubted, "protected");
     if (isNew && !hasChanged) this.#report("protected", []);
   }
 
@@ -196,7 +193,7 @@ export class Directory {
       disarmConfirm: clock.after(confirmAfterMs * 1000, () => void this.#confirm(doubt)),
       disarmExpiry: clock.after(expireAfterMs * 1000, () => {
         this.#endDoubt();
-        this.#replace(doubt.instances, [], "expired-protection");
+        this.#replace(this.#endpointsOf(doubt.instances), [], "expired-protection");
       }),
     };
     return doubt;
@@ -228,7 +225,7 @@ export class Directory {
     doubt.before.clear();
     for (const { key, stats } of kept) doubt.before.set(key, { ...stats });
     if (kept.length === 0) this.#endDoubt();
-    this.#replace(doubt.instances, kept, "expired-protection");
+    this.#replace(this.#endpointsOf(doubt.instances), kept, "expired-protection");
   }
 
   #doubtedNow(doubt: Doubt): readonly Endpoint[] {
@@ -247,45 +244,45 @@ export class Directory {
     return chosen === undefined || chosen === false ? { confirmAfterMs: 5000, expireAfterMs: 60_000 } : chosen;
   }
 
-  /** Makes `instances`, and behind them those `kept` in doubt, the list. O(n). */
-  #replace(instances: readonly Instance[], kept: readonly Endpoint[], source: MembershipChange["source"]): boolean {
-    const before = this.endpoints;
-    const next: Endpoint[] = [];
-    const keys = new Set<string>();
-    const add = (endpoint: Endpoint): void => {
-      if (keys.has(endpoint.key)) return;
-      keys.add(endpoint.key);
-      next.push(endpoint);
-    };
-    for (const instance of instances) add(this.#endpoint(instance));
-    kept.forEach(add);
-    if (next.length === before.length && next.every((endpoint, index) => endpoint === before[index])) return false;
-
-    const removed: { readonly id: string; readonly reason: RemovalReason | "unknown" }[] = [];
-    const ids = new Set(next.map(({ id }) => id));
-    for (const { key, id, stats } of before) {
-      if (keys.has(key)) continue;
-      this.#byKey.delete(key);
-      this.#remember(key, stats);
-      if (!ids.has(id)) removed.push({ id, reason: this.#reasons.get(id) ?? "unknown" });
-      this.#reasons.delete(id);
-    }
-    for (const endpoint of next) this.#byKey.set(endpoint.key, endpoint);
-    this.endpoints = next;
-    this.#report(source, removed);
-    if (source !== "cache" && next.length > 0) this.#cache?.save(next);
-    this.#ports.onChange();
-    if (next.length > 0) for (const known of [...this.#waiting]) known();
-    return true;
+  /** By id. An identity (id and address) keeps its object while nothing about it changes, its statistics in any case. */
+  #endpointsOf(instances: readonly Instance[]): Map<string, Endpoint> {
+    const endpoints = new Map<string, Endpoint>();
+    for (const instance of instances) endpoints.set(instance.id, this.#endpoint(instance));
+    return endpoints;
   }
 
-  /** The endpoint of this identity: the same object while nothing about it changed, the same statistics in any case. */
   #endpoint(instance: Instance): Endpoint {
-    const key = endpointKey(instance);
-    const known = this.#byKey.get(key);
-    if (known === undefined) return endpointOf(instance, this.#departed.get(key));
+    const known = this.#byId.get(instance.id);
+    if (known === undefined || known.address !== instance.address) {
+      return endpointOf(instance, this.#departed.size > 0 ? this.#departed.get(endpointKey(instance)) : undefined);
+    }
     const isSame = known.weight === instance.weight && haveSameEntries(known.metadata, instance.metadata);
     return isSame ? known : endpointOf(instance, known.stats);
+  }
+
+  /** Makes `next`, and behind them those `kept` in doubt, the list. O(n). */
+  #replace(next: Map<string, Endpoint>, kept: readonly Endpoint[], source: MembershipChange["source"]): boolean {
+    const before = this.endpoints;
+    for (const endpoint of kept) next.set(endpoint.id, endpoint);
+    const endpoints = [...next.values()];
+    if (endpoints.length === before.length && endpoints.every((endpoint, index) => endpoint === before[index])) {
+      return false;
+    }
+    const removed: { readonly id: string; readonly reason: RemovalReason | "unknown" }[] = [];
+    for (const { id, address, key, stats } of before) {
+      const now = next.get(id);
+      if (now?.address === address) continue;
+      this.#remember(key, stats);
+      if (now === undefined) removed.push({ id, reason: this.#reasons.get(id) ?? "unknown" });
+      this.#reasons.delete(id);
+    }
+    this.#byId = next;
+    this.endpoints = endpoints;
+    this.#report(source, removed);
+    if (source !== "cache" && endpoints.length > 0) this.#cache?.save(endpoints);
+    this.#ports.onChange();
+    if (endpoints.length > 0) for (const known of [...this.#waiting]) known();
+    return true;
   }
 
   #remember(key: string, stats: EndpointStats): void {
@@ -315,7 +312,7 @@ export class Directory {
   async #startFromCache(): Promise<void> {
     const instances = await this.#cache?.load();
     if (instances === undefined || this.#version >= 0 || this.#isClosed) return;
-    this.#replace(instances, [], "cache");
+    this.#replace(this.#endpointsOf(instances), [], "cache");
   }
 }
 
