@@ -4,6 +4,7 @@ import { builtInPolicies } from "../runtime/call/client.ts";
 import type { Disk } from "../runtime/ports/disk.ts";
 import type { Transport } from "../runtime/ports/transport.ts";
 import { createRandom } from "../runtime/random.ts";
+import type { RuntimeEvent } from "../runtime/telemetry/events.ts";
 import { CallLog } from "../runtime/telemetry/call-log.ts";
 import { ManualClock, settled } from "../runtime/testing/clock.ts";
 import { controlVersion, type FromNode, type ToNode } from "./control.ts";
@@ -145,7 +146,19 @@ test("a service that fails on its way fails the node, and is stopped", async () 
 
 test("says once a second how late its timers were, and nothing when they weren't", async () => {
   const { node, start, heard, clock } = scene({}, 50);
+  const lags = (): readonly RuntimeEvent[] =>
+    heard.flatMap((message) => (message.type === "records" ? message.events : [])).filter(({ type }) => type === "lag");
   node.handle(start);
   await clock.advance(3_000_000);
-  expect(heard.flatMap((message) => (message.type === "records" ? message.events : []))).toHaveLength(1);
+  expect(lags()).toEqual([]);
+  // From here on every timer finds that time has gone on without it.
+  const { nowUs } = clock;
+  let lateUs = 0;
+  clock.nowUs = () => nowUs.call(clock) + lateUs;
+  for (let tick = 0; tick < 60; tick++) {
+    lateUs = tick === 30 ? 20_000 : lateUs;
+    await clock.advance(50_000);
+  }
+  await clock.advance(200_000);
+  expect(lags()).toMatchObject([{ maxUs: 20_000 }]);
 });

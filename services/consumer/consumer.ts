@@ -16,7 +16,7 @@ import {
 import type { Drive } from "../control.ts";
 import { DoRequestSchema, Worker, type DoRequest } from "../proto/worker_pb.ts";
 import { ConfigError, type NodeContext, type RunningService, type ServiceProgram } from "../service.ts";
-import { openLoop } from "./open-loop.ts";
+import { openLoop, type OpenLoop } from "./open-loop.ts";
 
 export interface ConsumerConfig extends InfrastructureConfig {
   readonly calls: CallsConfig;
@@ -60,7 +60,7 @@ class RunningConsumer implements RunningService {
   readonly #context: NodeContext;
   readonly #config: ConsumerConfig;
   readonly #requests: Requests;
-  readonly #stops = new Set<() => void>();
+  readonly #loops = new Set<OpenLoop>();
   #connections: Connections | undefined;
   #stub: Stub<typeof Worker> | undefined;
 
@@ -87,17 +87,19 @@ class RunningConsumer implements RunningService {
       const { request, metadata } = requests.next();
       return stub.do(request, { metadata, dueUs: due });
     });
-    this.#stops.add(loop.stop);
+    this.#loops.add(loop);
     await loop.ended;
-    this.#stops.delete(loop.stop);
+    this.#loops.delete(loop);
   }
 
   async drain(): Promise<void> {
-    for (const stop of this.#stops) stop();
+    const loops = [...this.#loops];
+    for (const loop of loops) loop.stop();
+    await Promise.all(loops.map(({ ended }) => ended));
   }
 
   async stop(): Promise<void> {
-    await this.drain();
+    for (const loop of this.#loops) loop.stop();
     await this.#connections?.closeClient();
     await this.#connections?.registry.close();
   }

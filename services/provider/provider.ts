@@ -131,6 +131,9 @@ class RunningProvider implements RunningService {
         this.#registration = registration;
         // Too late: it is leaving already.
         if (this.#isLeaving) await registration.deregister();
+      })
+      .catch((error: unknown) => {
+        if (!this.#isLeaving) throw error;
       });
     await new Promise<void>((resolve, reject) => {
       const disarm = clock.after(registerWithinUs, resolve);

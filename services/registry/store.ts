@@ -130,6 +130,9 @@ export class RegistryStore {
         shelf.watches.delete(watch);
         this.#watches--;
         bell.close(error);
+        // Nobody can fill the memory by watching names that don't exist.
+        const isUnknown = shelf.catalog.version === this.#firstVersion() && shelf.watches.size === 0;
+        if (isUnknown) this.#shelves.delete(service);
       },
     };
     session.watches.add(watch);

@@ -243,7 +243,8 @@ export const ConfigCenter: GenService<{
     output: typeof DeleteReplySchema;
   },
   /**
-   * A document now, and again after each change. Versions only grow; some may be left out.
+   * A document now, and again after each change. Versions only grow; some may be left out. Every two seconds comes at least a
+   * heartbeat: a document without content, of a version that the watcher has.
    *
    * @generated from rpc flyball.config.v1.ConfigCenter.Watch
    */

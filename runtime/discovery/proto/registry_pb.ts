@@ -330,7 +330,7 @@ export type ServiceSnapshot = Message<"flyball.registry.v1.ServiceSnapshot"> & {
   service: string;
 
   /**
-   * Grows by one with each change of the service.
+   * Grows by one with each change of the service. Starts at a multiple of 2^20 that grows with each start of the registry.
    *
    * @generated from field: uint32 version = 2;
    */
@@ -344,7 +344,7 @@ export type ServiceSnapshot = Message<"flyball.registry.v1.ServiceSnapshot"> & {
   instances: Instance[];
 
   /**
-   * What went since the version before, and why.
+   * What went since the version that this watch delivered before, and why; nothing for what an earlier run of the registry knew.
    *
    * @generated from field: repeated flyball.registry.v1.Removal removed = 4;
    */
@@ -439,7 +439,7 @@ export const Registry: GenService<{
     output: typeof DeregisterReplySchema;
   },
   /**
-   * The instances of a service now. A service that nobody registered has none, at version 0.
+   * The instances of a service now. A service that nobody registered has none, at the version with which the registry started.
    *
    * @generated from rpc flyball.registry.v1.Registry.Lookup
    */
@@ -449,7 +449,8 @@ export const Registry: GenService<{
     output: typeof ServiceSnapshotSchema;
   },
   /**
-   * The instances of a service now, and again after each change. Versions only grow; some may be left out.
+   * The instances of a service now, and again after each change. Versions only grow; some may be left out. In every third of
+   * the session's timeout comes at least a heartbeat: a snapshot without instances, of a version that the watcher has.
    *
    * @generated from rpc flyball.registry.v1.Registry.Watch
    */
