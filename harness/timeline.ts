@@ -1,6 +1,6 @@
 import type { HistoryRecord } from "./history/record.ts";
-import type { FaultKind, FaultStep, Lift } from "./faults/fault.ts";
-import { LinkShapes } from "./faults/links.ts";
+import type { FaultKind, FaultStep } from "./faults/fault.ts";
+import { LinkShapes, type Lift } from "./faults/links.ts";
 import { each } from "./faults/nodes.ts";
 import { faults } from "./faults/table.ts";
 import type { Plan, StepPlan } from "./scenario/plan.ts";
@@ -95,7 +95,7 @@ export function playTimeline(
 
 /** The kind of a step's fault; the schema has matched the two. */
 export function faultKind(step: FaultStep): FaultKind {
-  return faults[step.fault.kind] as unknown as FaultKind;
+  return faults[step.fault.kind];
 }
 
 async function act(what: Exclude<StepPlan["what"], { kind: "fault" }>, fleet: RunningFleet): Promise<void> {

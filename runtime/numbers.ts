@@ -30,7 +30,7 @@ export function ln(x: number): number {
   const shift = (mantissa + 0x95f64) & 0x100000;
   words[upper] = mantissa | (shift ^ 0x3ff00000);
   exponent += shift >>> 20;
-  const f = bits[0]! - 1;
+  const f = bits[0] - 1;
   const s = f / (2 + f);
   const z = s * s;
   const w = z * z;

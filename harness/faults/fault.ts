@@ -2,16 +2,13 @@ import type { History } from "../history/history.ts";
 import type { StepPlan } from "../scenario/plan.ts";
 import type { FaultSpec } from "../scenario/schema.ts";
 import type { Primitive, RunningFleet } from "../worlds/world.ts";
-import type { LinkShapes } from "./links.ts";
+import type { Lift, LinkShapes } from "./links.ts";
 
 /** A step of a plan that is a fault. */
 export type FaultStep<Spec extends FaultSpec = FaultSpec> = StepPlan["what"] & {
   readonly kind: "fault";
   readonly fault: Spec;
 };
-
-/** Takes a fault away again. */
-export type Lift = () => Promise<void>;
 
 /** A kind of fault: one file each, all alike. */
 export interface FaultKind<Spec extends FaultSpec = FaultSpec> {

@@ -1,6 +1,8 @@
 import type { LinkPlan } from "../scenario/plan.ts";
 import type { Direction, LinkShape, RunningFleet } from "../worlds/world.ts";
-import type { Lift } from "./fault.ts";
+
+/** Takes a fault away again. */
+export type Lift = () => Promise<void>;
 
 /** The faults that are on each link now: several at a time add up to one shape, and each can be lifted by itself. */
 export class LinkShapes {
