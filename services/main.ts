@@ -1,0 +1,359 @@
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+
+import { builtInPolicies } from "../runtime/call/client.ts";
+import { systemClock } from "../runtime/node/clock.ts";
+import { directoryDisk } from "../runtime/node/disk.ts";
+import { tripleTransport } from "../runtime/node/triple.ts";
+import { createRandom } from "../runtime/random.ts";
+import { CallLog } from "../runtime/telemetry/call-log.ts";
+import type { CallEnd, RuntimeEvent } from "../runtime/telemetry/events.ts";
+import { isAddress } from "./config.ts";
+import { controlVersion, type DialMap, type FromNode, type ToNode } from "./control.ts";
+import { didYouMean, nearest } from "./nearest.ts";
+import { createNode, type ControlledNode, type StartMessage } from "./node.ts";
+import { programs } from "./programs.ts";
+import { ConfigError, type NodeContext, type ServiceProgram } from "./service.ts";
+
+/**
+ * Starts any one program of the fleet as a process. By hand: `node services/main.ts --help`. Under a harness (an IPC channel,
+ * and FLYBALL_CONTROL=ipc) it speaks the protocol of `control.ts`; FLYBALL_DISK then names the directory of the node's disk.
+ * Such a process ends with its channel, so it never outlives its harness.
+ */
+
+const exitCode = { ok: 0, failed: 1, usage: 2, bug: 70, interrupted: 130 } as const;
+
+const clock = systemClock();
+
+function runUnderHarness(): void {
+  const send = (message: FromNode, then?: () => void): void => {
+    // An error means that the channel is gone, and with it the reason to be.
+    process.send!(message, undefined, undefined, (error) => (error === null ? then?.() : process.exit()));
+  };
+  const dial = new DialTable();
+  let node: ControlledNode | undefined;
+  let isTerminating = false;
+
+  process.on("disconnect", () => process.exit());
+  process.on("message", (message: ToNode) => {
+    if (message.type === "dial") dial.replace(message.dial);
+    if (message.type === "start") {
+      dial.replace(message.dial);
+      const program = programs.get(message.program);
+      if (program === undefined) return fail(unknownProgram(message.program));
+      node ??= createNode(program, contextMaker(dial, process.env["FLYBALL_DISK"]), answer);
+    }
+    node?.handle(message);
+  });
+  const answer = (message: FromNode): void => {
+    if (message.type === "stopped") return send(message, () => process.exit());
+    if (message.type === "failed") return send(message, () => process.exit(exitCode.failed));
+    send(message);
+    if (message.type === "drained" && isTerminating) node?.handle({ type: "stop" });
+  };
+
+  const fail = (error: unknown): void => {
+    const message = error instanceof Error ? error.message : String(error);
+    send({ type: "failed", message }, () => process.exit(exitCode.bug));
+  };
+  process.on("uncaughtException", (error) => fail(new Error(error.stack ?? error.message)));
+  process.on("SIGTERM", () => {
+    isTerminating = true;
+    if (node === undefined) process.exit();
+    node.handle({ type: "drain" });
+  });
+  // Ctrl-C reaches the whole process group: what becomes of the fleet is the harness's decision.
+  process.on("SIGINT", () => undefined);
+}
+
+function contextMaker(dial: DialTable, diskPath: string | undefined) {
+  return ({ node, seed, listen }: StartMessage, telemetry: NodeContext["telemetry"]): NodeContext => ({
+    node,
+    listen,
+    clock,
+    random: createRandom(seed),
+    transport: tripleTransport({ clock, dial: (address) => dial.resolve(address) }),
+    disk: directoryDisk(diskPath ?? join(tmpdir(), `flyball-${process.pid}`)),
+    telemetry,
+    calls: new CallLog({ clock, telemetry }),
+    policies: builtInPolicies,
+    work: (us) => (us <= 0 ? Promise.resolve() : clock.sleep(us)),
+  });
+}
+
+/** Where each address is really dialled; every address that isn't listed is dialled itself. */
+class DialTable {
+  #ways: DialMap = {};
+
+  replace(ways: DialMap): void {
+    this.#ways = ways;
+  }
+
+  resolve(address: string): string {
+    return this.#ways[address] ?? address;
+  }
+}
+
+const unknownProgram = (name: string): ConfigError =>
+  new ConfigError(
+    `there is no program "${name}"`,
+    didYouMean(name, programs.keys()) ?? `the programs are ${[...programs.keys()].join(", ")}`,
+  );
+
+// By hand
+
+const options = {
+  listen: { type: "string" },
+  registry: { type: "string" },
+  "config-center": { type: "string" },
+  service: { type: "string", default: "orders" },
+  rate: { type: "string" },
+  config: { type: "string", default: "{}" },
+  node: { type: "string" },
+  seed: { type: "string", default: "1" },
+  disk: { type: "string" },
+  help: { type: "boolean", short: "h" },
+} as const;
+
+type Values = ReturnType<typeof parseArgs<{ options: typeof options; allowPositionals: true }>>["values"];
+
+const help = `node services/main.ts PROGRAM [options]    runs one program of a fleet until Ctrl-C, then drains it
+
+  registry        who runs where              --listen 127.0.0.1:2181
+  config-center   rule documents              --listen 127.0.0.1:8848
+  provider        does work                   --listen 127.0.0.1:20880 --registry 127.0.0.1:2181
+  consumer        calls a service             --registry 127.0.0.1:2181 --rate 20/s
+
+  --listen HOST:PORT         where it listens, on loopback; port 0 takes a free one (default 127.0.0.1:0)
+  --registry HOST:PORT       the registry to join (provider, consumer)
+  --config-center HOST:PORT  where its rules come from (provider, consumer; default: no rules)
+  --service NAME             the service to provide or to call (default orders)
+  --rate N/s                 calls to make each second (consumer; default 20/s)
+  --config JSON              the program's configuration; what the options above say comes on top
+  --node NAME                its name in the registry (default PROGRAM/<process id>)
+  --seed N                   of its random streams (default 1)
+  --disk PATH                where it keeps files (default .flyball/disk/NAME)
+  --help
+`;
+
+function runByHand(args: readonly string[]): void {
+  try {
+    startByHand(args);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    complain(error.message, error.hint ?? "see --help");
+    process.exitCode = exitCode.usage;
+  }
+}
+
+function startByHand(args: readonly string[]): void {
+  const { values, positionals } = parsed(args);
+  const [name, ...rest] = positionals;
+  if (values.help === true || name === undefined) {
+    (values.help === true ? process.stdout : process.stderr).write(help);
+    if (values.help !== true) process.exitCode = exitCode.usage;
+    return;
+  }
+  if (rest.length > 0) throw new ConfigError(`"${rest[0]}" is too much`, "one process runs one program");
+  const program = programs.get(name);
+  if (program === undefined) throw unknownProgram(name);
+  const start: StartMessage = {
+    type: "start",
+    version: controlVersion,
+    node: values.node ?? `${name}/${process.pid}`,
+    program: name,
+    config: configOf(program, values),
+    seed: numberOf("seed", values.seed),
+    listen: addressOf("listen", values.listen) ?? "127.0.0.1:0",
+    dial: {},
+  };
+  // Fails before anything has started.
+  program.parse(start.config);
+  const rate = name === "consumer" ? rateOf(values.rate ?? "20/s") : undefined;
+  if (rate === undefined && values.rate !== undefined) throw new ConfigError("--rate is for the consumer");
+
+  const diskPath = values.disk ?? join(".flyball", "disk", start.node.replaceAll("/", "-"));
+  const node = createNode(program, contextMaker(new DialTable(), diskPath), (message) => hear(message));
+  let load: Load | undefined;
+  const hear = (message: FromNode): void => {
+    switch (message.type) {
+      case "listening":
+        if (message.address !== undefined) say(`${start.node} listens at ${message.address}`);
+        node.handle({ type: "go" });
+        break;
+      case "ready":
+        say(`${start.node} is ready; Ctrl-C drains it`);
+        if (rate !== undefined) load = new Load(node, rate);
+        break;
+      case "records":
+        for (const event of message.events) {
+          if (event.type === "call.end") load?.count(event);
+          else if (event.type === "call.begin") load?.begin(event);
+          else describe(event);
+        }
+        break;
+      case "drained":
+        node.handle({ type: "stop" });
+        break;
+      case "stopped":
+        process.exit(exitCode.ok);
+        break;
+      case "failed":
+        complain(message.message, message.hint);
+        process.exit(exitCode.failed);
+        break;
+      case "driven":
+      case "collected":
+        break;
+    }
+  };
+  let isStopping = false;
+  const stop = (): void => {
+    if (isStopping) process.exit(exitCode.interrupted);
+    isStopping = true;
+    load?.stop();
+    say(`${start.node} drains; once more ends it at once`);
+    node.handle({ type: "drain" });
+  };
+  process.on("SIGINT", stop);
+  process.on("SIGTERM", stop);
+  process.on("uncaughtException", (error) => {
+    complain(error.stack ?? error.message);
+    process.exit(exitCode.bug);
+  });
+  node.handle(start);
+}
+
+function parsed(args: readonly string[]) {
+  try {
+    return parseArgs({ args: [...args], options, allowPositionals: true });
+  } catch (error) {
+    const unknown = /Unknown option '(-+)([^']*)'/.exec((error as Error).message);
+    if (unknown === null) throw new ConfigError((error as Error).message);
+    const [, dashes, name] = unknown;
+    const near = nearest(name!, Object.keys(options));
+    throw new ConfigError(
+      `there is no option ${dashes}${name}`,
+      near === undefined ? "see --help" : `did you mean --${near}?`,
+    );
+  }
+}
+
+/** The program's configuration: the JSON, and what the options say on top. */
+function configOf(program: ServiceProgram, values: Values): unknown {
+  let given: unknown;
+  try {
+    given = JSON.parse(values.config);
+  } catch (error) {
+    throw new ConfigError(`--config is no JSON: ${(error as Error).message}`, `write '{"weight": 50}'`);
+  }
+  if (typeof given !== "object" || given === null) throw new ConfigError("--config is no JSON object");
+  const registry = addressOf("registry", values.registry);
+  const configCenter = addressOf("config-center", values["config-center"]);
+  const infrastructure = { ...(registry && { registry }), ...(configCenter && { configCenter }) };
+  if (program.name === "provider") return { service: values.service, ...given, ...infrastructure };
+  if (program.name !== "consumer") {
+    if (registry ?? configCenter) throw new ConfigError(`the ${program.name} joins no registry`);
+    return given;
+  }
+  return { application: "by-hand", calls: { service: values.service }, ...given, ...infrastructure };
+}
+
+function addressOf(option: string, value: string | undefined): string | undefined {
+  if (value === undefined || isAddress(value)) return value;
+  throw new ConfigError(`--${option} ${value} is no address`, 'write "127.0.0.1:2181"');
+}
+
+function numberOf(option: string, value: string): number {
+  const number = Number(value);
+  if (Number.isSafeInteger(number)) return number;
+  throw new ConfigError(`--${option} ${value} is no integer`);
+}
+
+function rateOf(value: string): number {
+  const rate = Number(/^(\d+(?:\.\d+)?)\/s$/.exec(value)?.[1]);
+  if (rate > 0 && rate <= 100_000) return rate;
+  throw new ConfigError(`--rate ${value} is no rate`, 'write "20/s"');
+}
+
+/** A constant load, second by second, and a line about each. */
+class Load {
+  readonly #node: ControlledNode;
+  readonly #rate: number;
+  readonly #dueUs = new Map<number, number>();
+  #second: CallEnd[] = [];
+  #startUs = clock.nowUs();
+  #planned = 0;
+  #disarm: () => void = () => undefined;
+
+  constructor(node: ControlledNode, rate: number) {
+    this.#node = node;
+    this.#rate = rate;
+    this.#turn();
+  }
+
+  stop(): void {
+    this.#disarm();
+  }
+
+  begin({ call, dueUs, method }: Extract<RuntimeEvent, { readonly type: "call.begin" }>): void {
+    if (method.startsWith("/flyball.worker.")) this.#dueUs.set(call, dueUs);
+  }
+
+  count(end: CallEnd): void {
+    if (this.#dueUs.has(end.call)) this.#second.push(end);
+  }
+
+  #turn(): void {
+    if (this.#second.length > 0) this.#print();
+    // Whole calls so far, so that 0.5/s makes one every other second.
+    const first = this.#planned;
+    const seconds = (clock.nowUs() - this.#startUs) / 1e6;
+    this.#planned = Math.max(first, Math.floor((seconds + 1) * this.#rate));
+    const dueUs = Array.from({ length: this.#planned - first }, (_, index) =>
+      Math.round(((first + index) / this.#rate) * 1e6),
+    );
+    if (dueUs.length > 0)
+      this.#node.handle({ type: "drive", drive: { startUs: this.#startUs, dueUs, isWarmUp: false } });
+    this.#disarm = clock.after(1_000_000, () => this.#turn());
+  }
+
+  #print(): void {
+    const ends = this.#second;
+    this.#second = [];
+    const latencies = ends.map((end) => (end.atUs - this.#dueUs.get(end.call)!) / 1000).sort((a, b) => a - b);
+    const at = (share: number): string => latencies[Math.floor(share * (latencies.length - 1))]!.toFixed(1);
+    const codes = counts(ends.map((end) => end.code));
+    const instances = counts(ends.flatMap((end) => end.attempts.slice(-1).map((attempt) => attempt.instance)).sort());
+    for (const end of ends) this.#dueUs.delete(end.call);
+    say(`${ends.length} calls: ${codes} · p50 ${at(0.5)} ms, p99 ${at(0.99)} ms · ${instances}`);
+  }
+}
+
+/** "OK 18, UNAVAILABLE 2" */
+function counts(names: readonly string[]): string {
+  const times = new Map<string, number>();
+  for (const name of names) times.set(name, (times.get(name) ?? 0) + 1);
+  return [...times].map(([name, count]) => `${name} ${count}`).join(", ");
+}
+
+function describe(event: RuntimeEvent): void {
+  if (event.type === "membership") {
+    const list = event.instances.length === 0 ? "no instances" : event.instances.join(", ");
+    say(`${event.service} has ${list} (${event.source})`);
+  } else if (event.type === "rule") {
+    say(`rule ${event.key} version ${event.version}: ${event.outcome}${event.reason ? `, ${event.reason}` : ""}`);
+  } else if (event.type === "registry") {
+    say(`registry: ${event.state}`);
+  }
+}
+
+const say = (line: string): void => void process.stdout.write(`${line}\n`);
+
+function complain(message: string, hint?: string): void {
+  process.stderr.write(`error: ${message}\n${hint === undefined ? "" : `  hint: ${hint}\n`}`);
+}
+
+if (process.env["FLYBALL_CONTROL"] === "ipc" && process.send !== undefined) runUnderHarness();
+else runByHand(process.argv.slice(2));
