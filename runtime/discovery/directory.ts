@@ -123,7 +123,7 @@ export class Directory {
     }
     this.#version = snapshot.version;
     this.#disarmCache?.();
-    for (const { id, reason } of snapshot.removed) this.#reasons.set(id, reason);
+    this.#note(snapshot);
     if (this.#disarmMerge !== undefined) {
       this.#merged = snapshot;
       return;
@@ -133,11 +133,16 @@ export class Directory {
   }
 
   /** A second read may be faster than the push of the same version, but only the push says why. */
-  #hearReasons({ removed }: ServiceSnapshot): void {
+  #hearReasons(snapshot: ServiceSnapshot): void {
     const doubt = this.#doubt;
-    if (doubt === undefined || removed.length === 0) return;
-    for (const { id, reason } of removed) this.#reasons.set(id, reason);
+    if (doubt === undefined || snapshot.removed.length === 0) return;
+    this.#note(snapshot);
     this.#apply(doubt);
+  }
+
+  #note({ removed }: ServiceSnapshot): void {
+    // Who came and went unseen needs no reason, and must not gather here.
+    for (const { id, reason } of removed) if (this.#byId.has(id)) this.#reasons.set(id, reason);
   }
 
   #mergeWhatFollows(): void {
