@@ -20,7 +20,7 @@ export default scenario({
   tags: ["tour"],
   registry: { sessionTimeout: "1500ms" },
   fleet: {
-    storefront: consumer({ instances: 1, calls: "orders", timeout: "1s", retries: 2 }),
+    storefront: consumer({ instances: 1, calls: "orders", timeout: "1s", balancer: "smooth-weighted-round-robin" }),
     orders: provider({ instances: 4, serviceTime: { exponential: { mean: "5ms" } } }),
   },
   load: poisson("120/s").on("storefront").for("8s"),

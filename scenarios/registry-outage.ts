@@ -19,7 +19,7 @@ export default scenario({
   tags: ["tour"],
   registry: { sessionTimeout: "1500ms" },
   fleet: {
-    storefront: consumer({ instances: 1, calls: "orders", timeout: "1s" }),
+    storefront: consumer({ instances: 1, calls: "orders", timeout: "1s", balancer: "smooth-weighted-round-robin" }),
     orders: provider({ instances: 3, serviceTime: { exponential: { mean: "5ms" } } }),
   },
   load: poisson("120/s").on("storefront").for("8s"),

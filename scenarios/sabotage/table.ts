@@ -110,8 +110,8 @@ export const sabotages: readonly SabotagedCheck[] = [
   {
     scenario: "registry-outage",
     check: "share",
-    gross: (seed) => unfairBalancer(seed, "weighted-random", "orders/1", 0.9),
-    mild: (seed) => unfairBalancer(seed, "weighted-random", "orders/1", 0.5),
+    gross: (seed) => unfairBalancer(seed, "smooth-weighted-round-robin", "orders/1", 0.9),
+    mild: (seed) => unfairBalancer(seed, "smooth-weighted-round-robin", "orders/1", 0.5),
   },
   {
     scenario: "registry-outage",

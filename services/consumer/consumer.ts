@@ -59,7 +59,8 @@ class RunningConsumer implements RunningService {
   readonly address = undefined;
   readonly #context: NodeContext;
   readonly #config: ConsumerConfig;
-  readonly #requests: Requests;
+  /** Keys of the warm-up come from a stream of their own: the load's are the same however long a world warms up. */
+  readonly #requests: { readonly load: Requests; readonly warmUp: Requests };
   readonly #loops = new Set<OpenLoop>();
   #connections: Connections | undefined;
   #stub: Stub<typeof Worker> | undefined;
@@ -67,7 +68,10 @@ class RunningConsumer implements RunningService {
   constructor(context: NodeContext, config: ConsumerConfig) {
     this.#context = context;
     this.#config = config;
-    this.#requests = new Requests(config, context.random.fork("keys"));
+    this.#requests = {
+      load: new Requests(config, context.random.fork("keys")),
+      warmUp: new Requests(config, context.random.fork("warm-up keys")),
+    };
   }
 
   async go(): Promise<void> {
@@ -78,11 +82,11 @@ class RunningConsumer implements RunningService {
     await connections.client.ready(calls.service, readyWithinMs);
   }
 
-  async drive({ startUs, dueUs }: Drive): Promise<void> {
+  async drive({ startUs, dueUs, isWarmUp }: Drive): Promise<void> {
     const stub = this.#stub;
     if (stub === undefined)
       throw new RpcError("a consumer is driven after it got ready", { code: "FAILED_PRECONDITION" });
-    const requests = this.#requests;
+    const requests = isWarmUp ? this.#requests.warmUp : this.#requests.load;
     const loop = openLoop(this.#context.clock, startUs, dueUs, (due) => {
       const { request, metadata } = requests.next();
       return stub.do(request, { metadata, dueUs: due });
