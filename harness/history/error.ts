@@ -1,7 +1,7 @@
 /** A history that can't be written or read. */
 export class HistoryError extends Error {
   override readonly name = "HistoryError";
-  readonly code: "CANNOT_WRITE" | "MALFORMED" | "WRONG_VERSION";
+  readonly code: "CANNOT_WRITE" | "CANNOT_READ" | "MALFORMED" | "WRONG_VERSION";
   readonly hint: string | undefined;
 
   constructor(

@@ -1,5 +1,4 @@
-import { createReadStream } from "node:fs";
-import { createInterface } from "node:readline";
+import { open } from "node:fs/promises";
 
 import { HistoryCollector } from "./collector.ts";
 import { HistoryError } from "./error.ts";
@@ -12,10 +11,9 @@ import { historyVersion, type HistoryRecord } from "./record.ts";
  */
 export async function readHistory(path: string): Promise<History> {
   const collector = new HistoryCollector();
-  const lines = createInterface({ input: createReadStream(path, "utf8"), crlfDelay: Infinity });
   let number = 0;
   let unreadable: number | undefined;
-  for await (const line of lines) {
+  for await (const line of linesOf(path)) {
     number++;
     if (unreadable !== undefined) throw malformed(path, unreadable);
     const record = parse(line);
@@ -24,20 +22,54 @@ export async function readHistory(path: string): Promise<History> {
       continue;
     }
     if (number === 1) checkFirst(path, record);
+    else if (record.type === "run") throw malformed(path, number);
     collector.add(record);
   }
   if (number === 0 || unreadable === 1) throw malformed(path, 1);
   return collector.history();
 }
 
-function parse(line: string): HistoryRecord | undefined {
+async function* linesOf(path: string): AsyncIterable<string> {
   try {
-    const value: unknown = JSON.parse(line);
-    return typeof value === "object" && value !== null && "type" in value ? (value as HistoryRecord) : undefined;
+    await using file = await open(path);
+    yield* file.readLines();
+  } catch (cause) {
+    if (cause instanceof HistoryError) throw cause;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new HistoryError(`the history can't be read from ${path}: ${reason}`, {
+      code: "CANNOT_READ",
+      hint: "a run directory's history.ndjson is meant",
+      cause,
+    });
+  }
+}
+
+/** Files are written by this program: a line that is one of its records in outline is one. */
+function parse(line: string): HistoryRecord | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
   } catch {
     return undefined;
   }
+  if (!isObject(value) || !types.has(value["type"])) return undefined;
+  if (value["type"] === "event" && !(typeof value["node"] === "string" && isObject(value["event"]))) return undefined;
+  return value as unknown as HistoryRecord;
 }
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null;
+
+const types: ReadonlySet<unknown> = new Set<HistoryRecord["type"]>([
+  "run",
+  "event",
+  "step",
+  "process",
+  "gap",
+  "load",
+  "harness.lag",
+  "end",
+]);
 
 function checkFirst(path: string, record: HistoryRecord): void {
   if (record.type !== "run") throw malformed(path, 1);

@@ -11,7 +11,7 @@ export interface HistoryWriter {
   close(): Promise<void>;
 }
 
-/** Written out when so much text has come together: a crash of the harness loses less than this. */
+/** Written out when so much text has come together, or something else than an event: a crash of the harness loses less than this. */
 const chunkLength = 64 * 1024;
 
 /**
@@ -41,8 +41,8 @@ export function openHistoryWriter(path: string): HistoryWriter {
     write: (record) => {
       if (problem !== undefined) return;
       chunk += `${JSON.stringify(record)}\n`;
-      // The first line says what this file is: it is there from the start.
-      if (chunk.length >= chunkLength || record.type === "run") flush();
+      // What nodes do comes in masses and waits for a chunk; everything else is rare, and brings what came before along.
+      if (chunk.length >= chunkLength || record.type !== "event") flush();
     },
     close: () => {
       flush();

@@ -1,9 +1,9 @@
 import { isInfrastructure } from "../history/collector.ts";
 import type { History } from "../history/history.ts";
 import type { AgreementResult, RunResult } from "../report/verdict.ts";
-import { formatDuration } from "../scenario/durations.ts";
+import { formatDuration, formatShare } from "../scenario/durations.ts";
 import type { Scenario } from "../scenario/schema.ts";
-import { percent } from "./outcome.ts";
+import { exactShare } from "./outcome.ts";
 import { recoveryTimeUs } from "./recovery.ts";
 import { callsOf } from "./select.ts";
 import { p99Us } from "./summary.ts";
@@ -33,7 +33,7 @@ export function agree(
   const rows: AgreementResult["rows"][number][] = [];
   if (sim.history !== undefined && local.history !== undefined) {
     const [predicted, measured] = [sim.history, local.history];
-    for (const service of servicesIn(predicted)) {
+    for (const service of [...new Set([...servicesIn(predicted), ...servicesIn(measured)])].sort()) {
       rows.push(
         shareRow(`${service} success`, successOf(predicted, service), successOf(measured, service), tolerance.success),
       );
@@ -64,7 +64,7 @@ function verdictOf(rows: AgreementResult["rows"], sim: RunResult, local: RunResu
 
 function servicesIn(history: History): string[] {
   const services = new Set(history.calls.filter(({ dueUs }) => dueUs >= 0).map(({ service }) => service));
-  return [...services].filter((service) => !isInfrastructure(service)).sort();
+  return [...services].filter((service) => !isInfrastructure(service));
 }
 
 function successOf(history: History, service: string): number {
@@ -72,10 +72,13 @@ function successOf(history: History, service: string): number {
   return known.length === 0 ? 0 : known.filter(({ code }) => code === "OK").length / known.length;
 }
 
-/** First attempts by instance, and by tag where the fleet has tags. */
+/** First attempts by tag where the service's instances have tags, else by instance. */
 function shareRows(service: string, sim: History, local: History, tolerance: number): AgreementResult["rows"] {
-  const tags = new Map(sim.run.nodes.flatMap(({ id, tag }) => (tag === undefined ? [] : [[id, tag] as const])));
-  const cellOf = tags.size > 0 ? (id: string): string => tags.get(id) ?? "-" : (id: string): string => id;
+  const tags = new Map(
+    sim.run.nodes.flatMap((node) => (node.service === service ? [[node.id, node.tag] as const] : [])),
+  );
+  const hasTags = [...tags.values()].some((tag) => tag !== undefined);
+  const cellOf = hasTags ? (id: string): string => `${service} ${tags.get(id) ?? "-"}` : (id: string): string => id;
   const [predicted, measured] = [sharesOf(sim, service, cellOf), sharesOf(local, service, cellOf)];
   const cells = [...new Set([...predicted.keys(), ...measured.keys()])].sort();
   return cells.map((cell) => shareRow(`${cell} share`, predicted.get(cell) ?? 0, measured.get(cell) ?? 0, tolerance));
@@ -97,9 +100,9 @@ function sharesOf(history: History, service: string, cellOf: (id: string) => str
 function shareRow(quantity: string, sim: number, local: number, tolerance: number): AgreementResult["rows"][number] {
   return {
     quantity,
-    sim: percent(sim),
-    local: percent(local),
-    tolerance: `± ${percent(tolerance)}`,
+    sim: formatShare(sim),
+    local: formatShare(local),
+    tolerance: `± ${exactShare(tolerance)}`,
     agrees: Math.abs(sim - local) <= tolerance,
   };
 }
@@ -116,7 +119,8 @@ function timeRow(
     quantity,
     sim: show(sim),
     local: show(local),
-    tolerance: `± ${percent(tolerance)}, ${formatDuration(floor)}`,
-    agrees: sim === local || Math.abs(sim - local) <= Math.max(floor, tolerance * sim),
+    tolerance: `± ${exactShare(tolerance)}, ${formatDuration(floor)}`,
+    // "never" agrees with nothing but "never".
+    agrees: sim === local || (sim < Infinity && Math.abs(sim - local) <= Math.max(floor, tolerance * sim)),
   };
 }

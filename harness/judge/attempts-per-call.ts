@@ -1,24 +1,32 @@
 import type { CheckSpec, Scenario } from "../scenario/schema.ts";
 import { falseAlarmMax, missMax, type CheckKind } from "./check.ts";
-import { nothingToJudge, requireTrials, resultOf } from "./outcome.ts";
-import { callsOf, plannedCalls } from "./select.ts";
-import { isTooMany, kl } from "./statistics.ts";
+import { doubtOf, nothingToJudge, requireTrials, requireWorse, resultOf } from "./outcome.ts";
+import { plannedCalls } from "./planned.ts";
+import { callsOf } from "./select.ts";
+import { boundedTrialsFor, isTooMany } from "./statistics.ts";
 
 /**
  * The mean number of attempts that a logical call needs. Attempts beyond the first lie between 0 and the number of retries, so
- * that Hoeffding's bound holds for their mean whatever their distribution.
+ * that Hoeffding's bound holds for their mean whatever their distribution; a call with more attempts than its caller's settings
+ * allow is a defect by itself.
  */
 export const attemptsPerCall: CheckKind<Extract<CheckSpec, { check: "attempts-per-call" }>> = {
   plan: (spec, context) => {
     const name = `${spec.service} attempts per call ≤ ${spec.atMost}`;
-    const trials = plannedCalls(context, spec.service, spec).length;
+    const { expected, atLeast: trials } = plannedCalls(context, spec.service, spec);
     const most = extraAttemptsMax(context.scenario, spec.service);
-    requireTrials(name, context, trials, trialsFor((spec.atMost - 1) / most, (spec.detects - 1) / most));
+    const allowed = (spec.atMost - 1) / most;
+    const detected = Math.min(1, (spec.detects - 1) / most);
+    requireWorse(name, detected > allowed);
+    requireTrials(
+      { name, context, trials, more: spec.during === undefined ? "rate or length" : "rate" },
+      boundedTrialsFor(allowed, detected, falseAlarmMax, missMax),
+    );
     return {
       check: spec,
       name,
       phase: spec.phase ?? "safety",
-      expectedTrials: trials,
+      expectedTrials: expected,
       falseAlarm: falseAlarmMax,
       detects: String(spec.detects),
       extraAttemptsMax: most,
@@ -26,46 +34,38 @@ export const attemptsPerCall: CheckKind<Extract<CheckSpec, { check: "attempts-pe
   },
   judge: (plan, history) => {
     const { service, atMost } = plan.check;
+    const most = plan.extraAttemptsMax ?? 1;
     const bound = `≤ ${atMost}`;
-    const calls = callsOf(history, service, plan.check).filter(({ code }) => code !== undefined);
-    if (calls.length === 0) return resultOf(plan, nothingToJudge(bound, `call of ${service}`));
-    const extra = calls.reduce((sum, { attempts }) => sum + Math.max(0, attempts.length - 1), 0);
-    // More attempts than retries allow would leave the range for which the bound holds: they stretch it.
-    const most = Math.max(plan.extraAttemptsMax ?? 1, ...new Set(calls.map(({ attempts }) => attempts.length - 1)));
-    const isBroken = isTooMany(extra / most, calls.length, Math.min(1, (atMost - 1) / most), falseAlarmMax);
-    const mean = 1 + extra / calls.length;
+    const calls = callsOf(history, service, plan.check);
+    const ended = calls.filter(({ code }) => code !== undefined);
+    if (ended.length === 0) return resultOf(plan, nothingToJudge(bound, `finished call of ${service}`));
+
+    const extras = ended.map(({ attempts }) => Math.max(0, attempts.length - 1));
+    const extra = extras.reduce((sum, one) => sum + one, 0);
+    const tooLong = ended.filter(({ attempts }) => attempts.length - 1 > most);
+    const unknown = calls.length - ended.length;
+    const isBrokenBy = (sum: number, n: number): boolean =>
+      isTooMany(sum / most, n, Math.min(1, (atMost - 1) / most), falseAlarmMax);
+    const isBroken = tooLong.length > 0 || isBrokenBy(Math.min(extra, most * ended.length), ended.length);
+    // A call of unknown end may have made every attempt that it was allowed.
+    const isInDoubt = unknown > 0 && isBrokenBy(extra + most * unknown, calls.length);
+
+    const mean = 1 + extra / ended.length;
+    const excess =
+      tooLong.length === 0 ? "" : `; ${tooLong.length} took more than the ${most + 1} that its callers' settings allow`;
     return resultOf(plan, {
-      verdict: isBroken ? "fail" : "pass",
+      verdict: isBroken ? "fail" : isInDoubt ? "inconclusive" : "pass",
       observed: (Math.ceil(mean * 1000 - 1e-9) / 1000).toString(),
       bound,
-      trials: calls.length,
-      message: `${calls.length} calls of ${service} took ${calls.length + extra} attempts`,
-      brokenAtUs: isBroken ? calls.find(({ attempts }) => attempts.length > 1)?.dueUs : undefined,
+      trials: ended.length,
+      message: `${ended.length} calls of ${service} took ${ended.length + extra} attempts${doubtOf(unknown)}${excess}`,
+      brokenAtUs: isBroken ? (tooLong[0] ?? ended.find(({ attempts }) => attempts.length > 1))?.dueUs : undefined,
     });
   },
 };
 
-/** The most retries that any caller of the service has. */
+/** The most retries that any caller of the service has; 1 where none has any, to have a range at all. */
 function extraAttemptsMax(scenario: Scenario, service: string): number {
   const callers = Object.values(scenario.fleet).flatMap(({ calls }) => (calls?.service === service ? [calls] : []));
   return Math.max(1, ...callers.map(({ retries, cluster }) => (cluster === "failfast" ? 0 : (retries ?? 2))));
-}
-
-/** Trials with which a mean of `p1` is found too many for `p` with probability ≥ 0.999, for any distribution in [0, 1]. */
-function trialsFor(p: number, p1: number): number {
-  const misses = (n: number): boolean => {
-    // The mean above which n trials are too many for p …
-    let low = p;
-    let high = 1;
-    for (let step = 0; step < 50; step++) {
-      const middle = (low + high) / 2;
-      if (n * kl(middle, p) > Math.log(1 / falseAlarmMax)) high = middle;
-      else low = middle;
-    }
-    // … and the probability that a true mean of p1 stays below it.
-    return high >= p1 || Math.exp(-n * kl(high, p1)) > missMax;
-  };
-  let n = 8;
-  while (misses(n) && n < 1e8) n = Math.ceil(n * 1.05);
-  return n;
 }

@@ -1,19 +1,22 @@
-import { fractionOf } from "../scenario/durations.ts";
+import { formatShare, fractionOf, type Window } from "../scenario/durations.ts";
 import { ScenarioError } from "../scenario/error.ts";
+import type { CallRecord, History } from "../history/history.ts";
 import type { CheckSpec } from "../scenario/schema.ts";
 import type { StepPlan } from "../scenario/plan.ts";
 import { missMax, type CheckKind } from "./check.ts";
-import { nothingToJudge, percent, requireTrials, resultOf } from "./outcome.ts";
-import { callsOf, outcomeOf, plannedCalls } from "./select.ts";
+import { doubtOf, nothingToJudge, requireTrials, resultOf } from "./outcome.ts";
+import { plannedCalls } from "./planned.ts";
+import { callsOf, joined, outcomeOf } from "./select.ts";
+import { trialsToSee } from "./statistics.ts";
 
 type GracefulSpec = Extract<CheckSpec, { check: "graceful-stop" }>;
 
 /** How long after the node is gone calls are still watched. */
 const afterwardsUs = 1_000_000;
 /** The shortest that a graceful stop takes: the news has to spread. */
-const shortestStopUs = 500_000;
+export const shortestStopUs = 500_000;
 
-/** No call fails from the moment a node is asked to stop until a second after it is gone. */
+/** No call fails that is under way from the moment a node is asked to stop until a second after it is gone. */
 export const gracefulStop: CheckKind<GracefulSpec> = {
   plan: (spec, context) => {
     const name = `no call of ${spec.service} fails while ${spec.target} stops`;
@@ -24,34 +27,24 @@ export const gracefulStop: CheckKind<GracefulSpec> = {
         hint: `add at("2s").stop("${spec.target}") to the timeline`,
       });
     }
-    const due = plannedCalls(context, spec.service);
-    const trials = stops.reduce(
-      (sum, { atUs }) => sum + due.filter((us) => us >= atUs && us < atUs + shortestStopUs + afterwardsUs).length,
-      0,
-    );
-    requireTrials(name, context, trials, Math.log(missMax) / Math.log(1 - fractionOf(spec.detects)));
+    const windows = stops.map(({ atUs }) => ({ fromUs: atUs, toUs: atUs + shortestStopUs + afterwardsUs }));
+    const { expected, atLeast: trials } = plannedCalls(context, spec.service, joined(windows));
+    requireTrials({ name, context, trials, more: "rate" }, trialsToSee(fractionOf(spec.detects), missMax));
     return {
       check: spec,
       name,
       phase: "safety",
-      expectedTrials: trials,
+      expectedTrials: expected,
       // A call that fails is a defect, by definition.
       falseAlarm: 0,
-      detects: `${percent(fractionOf(spec.detects))} fail`,
+      detects: `${formatShare(fractionOf(spec.detects))} fail`,
     };
   },
   judge: (plan, history) => {
     const { service, target } = plan.check;
     const bound = "0 fail";
-    const windows = history.steps
-      .filter(({ phase, what }) => phase === "apply" && isStopOf(what, target))
-      .map(({ index, atUs }) => {
-        const gone = history.steps.find((step) => step.index === index && step.phase === "applied");
-        return { fromUs: atUs, toUs: gone === undefined ? Infinity : gone.atUs + afterwardsUs };
-      });
-    const calls = callsOf(history, service).filter(({ dueUs }) =>
-      windows.some(({ fromUs, toUs }) => dueUs >= fromUs && dueUs < toUs),
-    );
+    const windows = stopsIn(history, target);
+    const calls = callsOf(history, service).filter((call) => windows.some((window) => isUnderWay(call, window)));
     if (calls.length === 0) return resultOf(plan, nothingToJudge(bound, `call of ${service} around the stop`));
     const failed = calls.filter((call) => outcomeOf(call) === "failed");
     const unknown = calls.filter((call) => outcomeOf(call) === "unknown").length;
@@ -63,12 +56,27 @@ export const gracefulStop: CheckKind<GracefulSpec> = {
       trials: calls.length,
       message:
         first === undefined
-          ? `${calls.length} calls of ${service} went well while ${target} stopped`
-          : `${failed.length} of ${calls.length} calls of ${service} failed while ${target} stopped; the first: ${first.code} ${first.message ?? ""}`.trimEnd(),
+          ? `none of ${calls.length} calls of ${service} failed while ${target} stopped${doubtOf(unknown)}`
+          : `${failed.length} of ${calls.length} calls of ${service} failed while ${target} stopped${doubtOf(unknown)}; the first: ${first.code} ${first.message ?? ""}`.trimEnd(),
       brokenAtUs: first?.dueUs,
     });
   },
 };
+
+/** From each order to stop until a second after it was carried out. */
+function stopsIn(history: History, target: string): readonly Window[] {
+  return history.steps
+    .filter(({ phase, what }) => phase === "apply" && isStopOf(what, target))
+    .map(({ index, atUs }) => {
+      const gone = history.steps.find((step) => step.index === index && step.phase === "applied");
+      return { fromUs: atUs, toUs: gone === undefined ? Infinity : gone.atUs + afterwardsUs };
+    });
+}
+
+/** Due in the window, or not over when it began: a node that leaves badly cuts off what it is working on. */
+function isUnderWay({ dueUs, endUs, code }: CallRecord, { fromUs, toUs }: Window): boolean {
+  return dueUs < toUs && (dueUs >= fromUs || (code !== undefined && endUs >= fromUs));
+}
 
 function isStopOf(what: StepPlan["what"], target: string): boolean {
   if (what.kind !== "stop" && what.kind !== "restart") return false;

@@ -5,6 +5,7 @@ import { formatShare } from "../scenario/durations.ts";
 import type { CheckPlan, Plan } from "../scenario/plan.ts";
 import type { CheckSpec } from "../scenario/schema.ts";
 import type { CheckContext, CheckKind } from "./check.ts";
+import { loadCalls } from "./summary.ts";
 import { checks } from "./table.ts";
 
 /** Below this share of the planned calls, or above that share of late ones, a load was not what the plan says. */
@@ -23,19 +24,38 @@ export function judgeRun(
   history: History,
 ): { readonly checks: readonly CheckResult[]; readonly verdict: Verdict; readonly reason?: string } {
   const doubt = doubtIn(plan, history);
+  const isWhole = history.end?.outcome === "complete";
+  const seen = isWhole ? history : untilItsEnd(history);
   const results = plan.checks.map((check) => {
-    const result = kindOf(check.check).judge(check, history);
-    // What a run that was not as planned shows to be broken is broken; what it shows to be well may not be.
-    const isDoubtful = doubt !== undefined && (result.verdict === "pass" || result.falseAlarm === null);
-    return isDoubtful ? { ...result, verdict: "inconclusive" as const } : result;
+    const result = kindOf(check.check).judge(check, seen);
+    const stands = doubt === undefined || (result.verdict === "fail" && isBreach(result, isWhole));
+    return stands ? result : { ...result, verdict: "inconclusive" };
   });
   const verdict = results.reduce<Verdict>((worst, result) => worse(worst, result.verdict), doubt?.verdict ?? "pass");
   return { checks: results, verdict, ...(doubt && { reason: doubt.reason }) };
 }
 
+/**
+ * Whether what a run shows to be broken is broken although the run was not as planned. A load that fell behind makes times
+ * doubtful, and counts not; a part of a run can't be held to a bound that is meant for the whole, but what must never happen
+ * must not happen in a part of it either.
+ */
+function isBreach({ falseAlarm }: CheckResult, isWhole: boolean): boolean {
+  return isWhole ? falseAlarm !== null : falseAlarm === 0;
+}
+
+/** When a run is ended early, its fleet is stopped with calls under way: how they end afterwards says nothing. */
+function untilItsEnd(history: History): History {
+  const endUs = history.end?.atUs ?? Infinity;
+  const calls = history.calls.map((call) =>
+    call.code !== undefined && call.endUs >= endUs ? { ...call, endUs: -1, code: undefined, attempts: [] } : call,
+  );
+  return { ...history, calls };
+}
+
 /** The schema has matched spec and kind. */
 function kindOf(spec: CheckSpec): CheckKind {
-  return checks[spec.check] as unknown as CheckKind;
+  return checks[spec.check];
 }
 
 /** Why a run as a whole can't be trusted, if so. */
@@ -57,8 +77,8 @@ function loadDoubt(plan: Plan, history: History): { readonly verdict: Verdict; r
   for (const node of drivers) planned += history.planned.get(node) ?? 0;
   let made = 0;
   let late = 0;
-  for (const call of history.calls) {
-    if (!drivers.has(call.node) || call.dueUs < 0 || call.dueUs >= plan.durationUs) continue;
+  for (const call of loadCalls(history)) {
+    if (!drivers.has(call.node) || call.dueUs >= plan.durationUs) continue;
     made++;
     if (call.beginUs - call.dueUs > lateUs) late++;
   }

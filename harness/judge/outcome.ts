@@ -2,8 +2,9 @@ import type { CallRecord, History } from "../history/history.ts";
 import type { CheckResult, Verdict } from "../report/verdict.ts";
 import type { CheckPlan, WorldName } from "../scenario/plan.ts";
 import { ScenarioError } from "../scenario/error.ts";
-import { formatDuration, formatRate } from "../scenario/durations.ts";
+import { formatDuration, formatRate, formatShare, type Window } from "../scenario/durations.ts";
 import { falseAlarmMax, missMax, type CheckContext } from "./check.ts";
+import { meanRate } from "./planned.ts";
 import { isTooMany, power, trialsFor } from "./statistics.ts";
 
 /** What a check found. */
@@ -64,68 +65,108 @@ export function judgeBad(
   }
   const n = calls.length;
   const known = n - unknown;
-  if (n === 0) return { verdict: "inconclusive", bad, known, unknown };
+  if (known === 0) return { verdict: "inconclusive", bad, known, unknown };
   if (isTooMany(bad, n, p, alpha)) return { verdict: "fail", bad, known, unknown };
   const worst = isTooMany(bad + unknown, n, p, alpha);
   return { verdict: worst ? "inconclusive" : "pass", bad, known, unknown };
 }
 
+/** ", 3 have no known end", where there are such. */
+export function doubtOf(unknown: number): string {
+  return unknown === 0 ? "" : `, ${unknown} of unknown end`;
+}
+
+/** What a check asks of a load. */
+export interface Demand {
+  readonly name: string;
+  readonly context: CheckContext;
+  /** The trials that it can count on. */
+  readonly trials: number;
+  /** What brings more trials. Default: a higher rate or a longer load. */
+  readonly more?: "rate" | "rate or length" | "keys";
+}
+
 /** Refuses a check that would miss a share of `p1` bad trials (with `p` allowed) more often than once in a thousand. */
 export function requirePower(
-  name: string,
-  context: CheckContext,
-  trials: number,
+  demand: Demand,
   { p, p1, alpha = falseAlarmMax }: { readonly p: number; readonly p1: number; readonly alpha?: number },
 ): void {
-  if (trials > 0 && power(trials, p, p1, alpha) >= 1 - missMax) return;
-  throw tooFew(name, context, trials, trialsFor(p, p1, alpha, missMax));
+  requireWorse(demand.name, p1 > p);
+  if (demand.trials > 0 && power(demand.trials, p, p1, alpha) >= 1 - missMax) return;
+  throw tooFew(demand, trialsFor(p, p1, alpha, missMax));
 }
 
-/** Refuses a check whose expected number of trials is below `needed`. */
-export function requireTrials(name: string, context: CheckContext, trials: number, needed: number): void {
-  if (trials < needed) throw tooFew(name, context, trials, Math.ceil(needed));
+/** Refuses a check that can count on fewer trials than it needs. */
+export function requireTrials(demand: Demand, needed: number): void {
+  if (demand.trials < needed) throw tooFew(demand, needed);
 }
 
-function tooFew(name: string, context: CheckContext, trials: number, needed: number): ScenarioError {
-  const found = Math.floor(trials);
-  const calls = context.drives.reduce((sum, { dueUs }) => sum + dueUs.length, 0);
-  const factor = needed / Math.max(found, 1);
-  const lengthUs = Math.ceil((context.durationUs * factor) / 1e6) * 1e6;
-  const rate = Math.ceil(((calls / context.durationUs) * 1e6 * factor) / 5) * 5;
+/** Refuses a check that says it detects what it allows. */
+export function requireWorse(name: string, isWorse: boolean): void {
+  if (isWorse) return;
+  throw new ScenarioError(`"${name}" allows what it says it detects`, {
+    code: "INVALID_SCENARIO",
+    hint: "detects(…) states a deviation that is worse than the bound",
+  });
+}
+
+function tooFew({ name, context, trials, more = "rate or length" }: Demand, needed: number): ScenarioError {
+  const most = Number.isFinite(needed) ? String(needed) : "more than any load has";
   return new ScenarioError(
-    `"${name}" would have about ${found} trials, and needs ${needed} to find what it says it detects`,
+    `"${name}" can count on ${trials} trials, and needs ${most} to find what it says it detects`,
     {
       code: "TOO_FEW_TRIALS",
-      hint:
-        found === 0
-          ? "no calls are planned in its window: change the window, or put load on this service"
-          : `let it detect a larger deviation, or raise the load to ${formatRate(rate)} or its length to ${formatDuration(lengthUs)}`,
+      hint: trials === 0 ? nothingPlanned : `let it detect a larger deviation${remedy(context, needed / trials, more)}`,
     },
   );
 }
 
-/** "99.6%", never rounded towards what would look better than it is. */
-export function percent(share: number, round: "down" | "up" = "down"): string {
-  const tenths = share * 1000;
-  const rounded = round === "down" ? Math.floor(tenths + 1e-9) : Math.ceil(tenths - 1e-9);
-  return `${rounded / 10}%`;
+const nothingPlanned = "hardly a call is planned in its time: choose another part of the load, or a higher rate";
+
+function remedy(context: CheckContext, factor: number, more: Demand["more"]): string {
+  if (!Number.isFinite(factor)) return "";
+  if (more === "keys") return ", raise the load, or give its callers more keys";
+  const rate = formatRate(Math.ceil((meanRate(context) * factor) / 5) * 5);
+  const lengthUs = Math.ceil((context.durationUs * factor) / 1e6) * 1e6;
+  return `, or raise the load to ${rate}${more === "rate" ? "" : ` or its length to ${formatDuration(lengthUs)}`}`;
 }
 
-/** The longest that anything ran late between two moments: in real time a failed timing check is measured against it. */
-export function lagIn(history: History, fromUs: number, toUs: number): number {
+/** A bound as it was stated: "99.95%". */
+export const exactShare = (share: number): string => formatShare(share, 4);
+
+/**
+ * The longest that anything ran late between two moments: in real time a failed timing check is measured against it. A node
+ * that a fault froze was late because of the fault, which is no excuse.
+ */
+export function lagIn(history: History, { fromUs, toUs }: Window): number {
+  const frozen = freezes(history);
   let maxUs = 0;
-  for (const lag of history.lags)
-    if (lag.atUs >= fromUs && lag.atUs <= toUs + 1_000_000) maxUs = Math.max(maxUs, lag.maxUs);
+  for (const { node, atUs, maxUs: lateUs } of history.lags) {
+    if (atUs < fromUs || atUs > toUs + lagPeriodUs) continue;
+    if (frozen.some((freeze) => freeze.nodes.includes(node) && atUs >= freeze.fromUs && atUs <= freeze.toUs)) continue;
+    maxUs = Math.max(maxUs, lateUs);
+  }
   return maxUs;
+}
+
+/** A record of lag speaks of up to so long before it, with a little time to spare. */
+const lagPeriodUs = 1_100_000;
+
+function freezes(history: History): readonly (Window & { readonly nodes: readonly string[] })[] {
+  return history.steps.flatMap(({ index, what, phase, atUs }) => {
+    if (phase !== "apply" || what.kind !== "fault" || what.fault.kind !== "pause") return [];
+    const over = history.steps.find((step) => step.index === index && step.phase === "lifted");
+    return [{ nodes: what.nodes, fromUs: atUs, toUs: (over?.atUs ?? Infinity) + lagPeriodUs }];
+  });
 }
 
 /**
  * A timing check that failed while the machine itself was late by more than a quarter of its bound says nothing about the
  * fleet. One that passed stands: lag makes calls slower, never faster.
  */
-export function despiteLag(finding: Finding, history: History, boundUs: number, fromUs: number, toUs: number): Finding {
+export function despiteLag(finding: Finding, history: History, boundUs: number, during: Window): Finding {
   if (history.run.world === "sim" || finding.verdict !== "fail") return finding;
-  const lagUs = lagIn(history, fromUs, toUs);
+  const lagUs = lagIn(history, during);
   if (lagUs <= boundUs / 4) return finding;
   return {
     ...finding,

@@ -1,6 +1,6 @@
 import type { CallRecord, History } from "../history/history.ts";
 import { ScenarioError } from "../scenario/error.ts";
-import { durationUs, formatDuration, fractionOf } from "../scenario/durations.ts";
+import { durationUs, formatDuration, fractionOf, type Window } from "../scenario/durations.ts";
 import type { CheckSpec } from "../scenario/schema.ts";
 import { falseAlarmMax, type CheckKind } from "./check.ts";
 import {
@@ -13,7 +13,8 @@ import {
   type Finding,
 } from "./outcome.ts";
 import { timeOf } from "./latency.ts";
-import { callsOf, plannedCalls } from "./select.ts";
+import { plannedCalls } from "./planned.ts";
+import { callsOf, isIn } from "./select.ts";
 import { isTooMany } from "./statistics.ts";
 
 type RecoverySpec = Extract<CheckSpec, { check: "recovery" }>;
@@ -22,6 +23,8 @@ type RecoverySpec = Extract<CheckSpec, { check: "recovery" }>;
 const sliceUs = 250_000;
 /** A slice counts as bad when its bad calls would surprise a healthy service once in a thousand slices. */
 const sliceAlpha = 1e-3;
+/** A service that is still unwell: the share of bad calls that a check is sure to find. */
+const unwell = 0.5;
 
 /**
  * From `within` after a moment on, the service is well: in every stretch as long as `detects` no more calls fail, or are slower
@@ -31,6 +34,12 @@ export const recovery: CheckKind<RecoverySpec> = {
   plan: (spec, context) => {
     const withinUs = durationUs(spec.within);
     const name = `${spec.service} recovers within ${formatDuration(withinUs)} of ${formatDuration(durationUs(spec.after))}`;
+    if ((spec.percentile === undefined) !== (spec.atMost === undefined)) {
+      throw new ScenarioError(`"${name}" has a percentile without a bound, or a bound without a percentile`, {
+        code: "INVALID_SCENARIO",
+        hint: 'say both, as in p99Below("300ms"), or neither',
+      });
+    }
     const stretches = stretchesOf(spec, context.durationUs);
     if (stretches.length === 0) {
       throw new ScenarioError(`"${name}": the load ends before one stretch of ${spec.detects} after the bound`, {
@@ -38,15 +47,17 @@ export const recovery: CheckKind<RecoverySpec> = {
         hint: "let the load go on for longer",
       });
     }
-    const due = plannedCalls(context, spec.service);
-    const calls = stretches.map(({ fromUs, toUs }) => due.filter((atUs) => atUs >= fromUs && atUs < toUs).length);
-    const alpha = falseAlarmMax / stretches.length;
-    requirePower(name, context, Math.min(...calls), { p: allowed(spec), p1: 0.5, alpha });
+    const planned = stretches.map((stretch) => plannedCalls(context, spec.service, [stretch]).atLeast);
+    requirePower(
+      { name, context, trials: Math.min(...planned), more: "rate" },
+      { p: allowed(spec), p1: unwell, alpha: falseAlarmMax / stretches.length },
+    );
+    const watched = { fromUs: stretches[0]!.fromUs, toUs: context.durationUs };
     return {
       check: spec,
       name,
       phase: "recovery",
-      expectedTrials: calls.reduce((sum, one) => sum + one, 0),
+      expectedTrials: plannedCalls(context, spec.service, [watched]).expected,
       falseAlarm: timingFalseAlarm(context.world),
       detects: `${formatDuration(durationUs(spec.detects))} longer`,
     };
@@ -57,34 +68,41 @@ export const recovery: CheckKind<RecoverySpec> = {
     const afterUs = durationUs(spec.after);
     const bound = `within ${formatDuration(withinUs)}`;
     const stretches = stretchesOf(spec, history.run.durationUs);
-    const calls = callsOf(history, spec.service);
-    const alpha = falseAlarmMax / Math.max(1, stretches.length);
-    let trials = 0;
-    let brokenAtUs: number | undefined;
-    let isInDoubt = false;
-    for (const { fromUs, toUs } of stretches) {
-      const own = calls.filter(({ dueUs }) => dueUs >= fromUs && dueUs < toUs);
-      trials += own.length;
-      const { verdict } = judgeBad(own, (call) => isBad(call, spec), allowed(spec), alpha);
-      if (verdict === "fail") brokenAtUs ??= own.find((call) => isBad(call, spec))?.dueUs;
-      if (verdict === "inconclusive") isInDoubt = true;
-    }
-    if (trials === 0) return resultOf(plan, nothingToJudge(bound, `call of ${spec.service} after the bound`));
-    const tookUs = recoveryTimeUs(history, spec);
+    const calls = callsOf(history, spec.service).filter(({ dueUs }) => isIn(stretches, dueUs));
+    if (calls.length === 0) return resultOf(plan, nothingToJudge(bound, `call of ${spec.service} after the bound`));
+
+    const judged = stretches.map((stretch) => {
+      const own = calls.filter(({ dueUs }) => isIn([stretch], dueUs));
+      const { verdict } = judgeBad(own, (call) => isBad(call, spec), allowed(spec), falseAlarmMax / stretches.length);
+      return { verdict, bad: own.filter((call) => isKnownBad(call, spec)).map(({ dueUs }) => dueUs) };
+    });
+    const failed = judged.filter(({ verdict }) => verdict === "fail").flatMap(({ bad }) => bad);
+    const isFailed = failed.length > 0;
+    const isInDoubt = judged.some(({ verdict }) => verdict === "inconclusive");
+    const measuredUs = recoveryTimeUs(history, spec);
+    const tookUs = isFailed ? Math.max(measuredUs, Math.max(...failed) - afterUs) : measuredUs;
     const finding: Finding = {
-      verdict: brokenAtUs !== undefined ? "fail" : isInDoubt ? "inconclusive" : "pass",
-      observed: tookUs === Infinity ? "never" : formatDuration(Math.round(tookUs / 1000) * 1000),
+      verdict: isFailed ? "fail" : isInDoubt ? "inconclusive" : "pass",
+      observed: describe(tookUs),
       bound,
-      trials,
-      message:
-        brokenAtUs === undefined
-          ? `${spec.service} was well from ${formatDuration(Math.round(Math.min(tookUs, withinUs) / 1000) * 1000)} after the fault on`
-          : `${spec.service} was still unwell ${formatDuration(Math.round((brokenAtUs - afterUs) / 1000) * 1000)} after ${spec.after}`,
-      brokenAtUs,
+      trials: calls.length,
+      message: isFailed
+        ? `${spec.service} was still unwell ${describe(Math.max(...failed) - afterUs)} after ${spec.after}`
+        : tookUs <= withinUs
+          ? `${spec.service} was well from ${tookUs === 0 ? spec.after : `${describe(tookUs)} after ${spec.after}`} on`
+          : `${spec.service} had bad calls later than that, too few in any ${spec.detects} to say that it was unwell`,
+      brokenAtUs: isFailed ? Math.min(...failed) : undefined,
     };
-    return resultOf(plan, despiteLag(finding, history, withinUs, afterUs, history.run.durationUs));
+    // A machine that is late makes calls slow as well as recoveries.
+    const boundUs = Math.min(withinUs, spec.atMost === undefined ? Infinity : durationUs(spec.atMost));
+    return resultOf(plan, despiteLag(finding, history, boundUs, { fromUs: afterUs, toUs: history.run.durationUs }));
   },
 };
+
+function describe(tookUs: number): string {
+  if (tookUs === Infinity) return "never";
+  return tookUs === 0 ? "at once" : formatDuration(Math.round(tookUs / 1000) * 1000);
+}
 
 /** From `after` until the last bad slice is over; 0 when there was none, Infinity when it lasted to the end. */
 export function recoveryTimeUs(history: History, spec: RecoverySpec): number {
@@ -94,7 +112,7 @@ export function recoveryTimeUs(history: History, spec: RecoverySpec): number {
   let wasLastSlice = false;
   for (let fromUs = afterUs; fromUs < history.run.durationUs; fromUs += sliceUs) {
     const own = calls.filter(({ dueUs }) => dueUs >= fromUs && dueUs < fromUs + sliceUs);
-    const bad = own.filter((call) => isBad(call, spec));
+    const bad = own.filter((call) => isKnownBad(call, spec));
     // One straggler is no outage.
     const isBadSlice = bad.length > 1 && isTooMany(bad.length, own.length, allowed(spec), sliceAlpha);
     if (isBadSlice) lastBadUs = bad.at(-1)!.dueUs;
@@ -104,16 +122,13 @@ export function recoveryTimeUs(history: History, spec: RecoverySpec): number {
   return wasLastSlice ? Infinity : lastBadUs - afterUs;
 }
 
-function stretchesOf(spec: RecoverySpec, lengthUs: number): { readonly fromUs: number; readonly toUs: number }[] {
+/** One after the other; where a rest is left, one more that ends with the load. */
+function stretchesOf(spec: RecoverySpec, lengthUs: number): readonly Window[] {
   const stretchUs = durationUs(spec.detects);
-  const stretches: { fromUs: number; toUs: number }[] = [];
-  for (
-    let fromUs = durationUs(spec.after) + durationUs(spec.within);
-    fromUs + stretchUs <= lengthUs;
-    fromUs += stretchUs
-  ) {
-    stretches.push({ fromUs, toUs: fromUs + stretchUs });
-  }
+  const stretches: Window[] = [];
+  let fromUs = durationUs(spec.after) + durationUs(spec.within);
+  for (; fromUs + stretchUs <= lengthUs; fromUs += stretchUs) stretches.push({ fromUs, toUs: fromUs + stretchUs });
+  if (stretches.length > 0 && fromUs < lengthUs) stretches.push({ fromUs: lengthUs - stretchUs, toUs: lengthUs });
   return stretches;
 }
 
@@ -126,4 +141,8 @@ function allowed(spec: RecoverySpec): number {
 
 function isBad(call: CallRecord, spec: RecoverySpec): boolean {
   return spec.atMost === undefined ? call.code !== "OK" : timeOf(call) > durationUs(spec.atMost);
+}
+
+function isKnownBad(call: CallRecord, spec: RecoverySpec): boolean {
+  return call.code !== undefined && isBad(call, spec);
 }

@@ -1,6 +1,5 @@
 import type { CallRecord, History } from "../history/history.ts";
-import { windowUs } from "../scenario/durations.ts";
-import type { CheckContext } from "./check.ts";
+import { windowUs, type Window } from "../scenario/durations.ts";
 
 /** A part of the load's time, as a check states it. */
 export interface When {
@@ -10,46 +9,39 @@ export interface When {
 
 /** The load's calls of one service, by due time within the part. Warm-up is before 0 and never counts. */
 export function callsOf(history: History, service: string, when: When = {}): CallRecord[] {
-  const isIn = within(when, history.run.durationUs);
-  return history.calls.filter((call) => call.service === service && isIn(call.dueUs));
+  const parts = partsOf(when, history.run.durationUs);
+  return history.calls.filter((call) => call.service === service && isIn(parts, call.dueUs));
 }
 
-/** Whether a moment belongs to the part. */
-export function within({ during, outside }: When, durationUs: number): (atUs: number) => boolean {
-  const inside = during === undefined ? { fromUs: 0, toUs: durationUs } : windowUs(during);
-  const hole = outside === undefined ? { fromUs: 0, toUs: 0 } : windowUs(outside);
-  return (atUs) =>
-    atUs >= Math.max(0, inside.fromUs) && atUs < inside.toUs && !(atUs >= hole.fromUs && atUs < hole.toUs);
+/** The stretches of the load that make up the part, in order. */
+export function partsOf({ during, outside }: When, durationUs: number): readonly Window[] {
+  const whole = { fromUs: 0, toUs: durationUs };
+  const inside = during === undefined ? whole : windowUs(during);
+  const hole = outside === undefined ? { fromUs: durationUs, toUs: durationUs } : windowUs(outside);
+  return [
+    { fromUs: inside.fromUs, toUs: Math.min(inside.toUs, hole.fromUs, durationUs) },
+    { fromUs: Math.max(inside.fromUs, hole.toUs), toUs: Math.min(inside.toUs, durationUs) },
+  ].filter(({ fromUs, toUs }) => fromUs < toUs);
+}
+
+/** Whether a moment is in one of the stretches. */
+export function isIn(stretches: readonly Window[], atUs: number): boolean {
+  return stretches.some(({ fromUs, toUs }) => atUs >= fromUs && atUs < toUs);
+}
+
+/** Stretches in the order of their beginnings, those that overlap as one. */
+export function joined(stretches: readonly Window[]): readonly Window[] {
+  const joint: Window[] = [];
+  for (const stretch of stretches.toSorted((a, b) => a.fromUs - b.fromUs)) {
+    const last = joint.at(-1);
+    if (last === undefined || stretch.fromUs > last.toUs) joint.push(stretch);
+    else joint[joint.length - 1] = { fromUs: last.fromUs, toUs: Math.max(last.toUs, stretch.toUs) };
+  }
+  return joint;
 }
 
 /** How the outcome of a call counts: `unknown` when its end was never recorded, as of a caller that was killed. */
 export function outcomeOf(call: CallRecord): "ok" | "failed" | "unknown" {
   if (call.code === undefined) return "unknown";
   return call.code === "OK" ? "ok" : "failed";
-}
-
-/**
- * Calls that the plan will give a service within a part of the load: those of its consumers, and one for each call of a service
- * that calls it in turn.
- */
-export function plannedCalls(context: CheckContext, service: string, when: When = {}): number[] {
-  const isIn = within(when, context.durationUs);
-  const planned: number[] = [];
-  const collect = (target: string, depth: number): void => {
-    for (const drive of context.drives) {
-      if (calledBy(context, drive.node) === target)
-        for (const dueUs of drive.dueUs) if (isIn(dueUs)) planned.push(dueUs);
-    }
-    if (depth > 8) return;
-    for (const [name, spec] of Object.entries(context.scenario.fleet)) {
-      if (spec.program === "provider" && spec.calls?.service === target) collect(name, depth + 1);
-    }
-  };
-  collect(service, 0);
-  return planned;
-}
-
-function calledBy(context: CheckContext, node: string): string | undefined {
-  const name = node.slice(0, node.indexOf("/"));
-  return context.scenario.fleet[name]?.calls?.service;
 }

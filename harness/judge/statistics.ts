@@ -1,7 +1,6 @@
 /**
- * The bounds that verdicts rest on. They hold for every sample size: no normal approximation, no table. Formulas:
- * reference texts are Hoeffding 1963 (theorem 1, which covers bounded variables that aren't identically distributed) and
- * Clopper, Pearson 1934.
+ * The bounds that verdicts rest on. They hold for every sample size: no normal approximation, no table. Sources: Hoeffding
+ * 1963 (theorem 1, which covers bounded variables that aren't identically distributed), and Clopper and Pearson 1934.
  */
 
 /** KL(a ‖ p) of two Bernoulli distributions, in nats; Infinity where p excludes what a allows. */
@@ -46,6 +45,7 @@ export function power(n: number, p: number, p1: number, alpha: number): number {
 
 /** The smallest number of trials with which a mean of `p1` is found too many for `p` with probability ≥ 1 - miss. */
 export function trialsFor(p: number, p1: number, alpha: number, miss: number): number {
+  if (p1 <= p) return Infinity;
   const suffices = (n: number): boolean => power(n, p, p1, alpha) >= 1 - miss;
   let high = 8;
   while (!suffices(high)) {
@@ -58,8 +58,41 @@ export function trialsFor(p: number, p1: number, alpha: number, miss: number): n
     if (suffices(middle)) high = middle;
     else low = middle;
   }
-  // Power dips a little from one n to the next, where the critical count steps up.
-  while (!suffices(high) || !suffices(high + 1)) high++;
+  // Power dips a little wherever the critical count steps up, about every 1/p trials: go on until three steps do without.
+  const ahead = p === 0 ? 0 : Math.min(1_000, Math.ceil(3 / p));
+  let needed = high;
+  for (let n = high; n <= needed + ahead; n++) if (!suffices(n)) needed = n + 1;
+  return needed;
+}
+
+/** The smallest number of trials among which something that happens in a share `p1` of them is seen with probability ≥ 1 - miss. */
+export function trialsToSee(p1: number, miss: number): number {
+  if (p1 <= 0) return Infinity;
+  return p1 >= 1 ? 1 : Math.ceil(Math.log(miss) / Math.log1p(-p1));
+}
+
+/**
+ * The smallest number of trials with which variables in [0, 1] whose mean is `p1` are found too many for `p` with probability
+ * ≥ 1 - miss, whatever their distribution: Hoeffding's bound on both sides.
+ */
+export function boundedTrialsFor(p: number, p1: number, alpha: number, miss: number): number {
+  if (p1 <= p) return Infinity;
+  const suffices = (n: number): boolean => {
+    // The mean above which n trials are too many for p, and the probability that a mean of p1 stays below it.
+    const critical = bisect((mean) => mean > p && n * kl(mean, p) > Math.log(1 / alpha));
+    return critical < p1 && n * kl(critical, p1) >= Math.log(1 / miss);
+  };
+  let high = 1;
+  while (!suffices(high)) {
+    high *= 2;
+    if (high > 1e8) return Infinity;
+  }
+  let low = high / 2;
+  while (low + 1 < high) {
+    const middle = Math.floor((low + high) / 2);
+    if (suffices(middle)) high = middle;
+    else low = middle;
+  }
   return high;
 }
 
@@ -70,6 +103,11 @@ export function upperTail(count: number, n: number, p: number): number {
   if (p >= 1) return 1;
   // The smaller tail is summed, so that nothing is lost by cancellation.
   return count > n * p ? tailSum(count, n, p, 1) : 1 - tailSum(count - 1, n, p, -1);
+}
+
+/** P(X ≤ count): the upper tail of the failures. */
+function lowerTail(count: number, n: number, p: number): number {
+  return upperTail(n - count, n, 1 - p);
 }
 
 function tailSum(from: number, n: number, p: number, step: 1 | -1): number {
@@ -106,7 +144,7 @@ export function clopperPearson(
 ): { readonly low: number; readonly high: number } {
   if (n === 0) return { low: 0, high: 1 };
   const low = count === 0 ? 0 : bisect((p) => upperTail(count, n, p) > alpha / 2);
-  const high = count === n ? 1 : bisect((p) => 1 - upperTail(count + 1, n, p) < alpha / 2);
+  const high = count === n ? 1 : bisect((p) => lowerTail(count, n, p) < alpha / 2);
   return { low, high };
 }
 
@@ -125,7 +163,9 @@ function bisect(holds: (p: number) => boolean): number {
 /** The value below which `share` of the sorted values lie: the smallest with at least so many at or below it. */
 export function quantile(sorted: readonly number[], share: number): number {
   if (sorted.length === 0) return 0;
-  return sorted[Math.min(sorted.length - 1, Math.max(0, Math.ceil(share * sorted.length) - 1))]!;
+  // Products such as 0.07 · 100 come out a little too large, and must not be rounded up to the next rank.
+  const rank = Math.ceil(share * sorted.length - 1e-9);
+  return sorted[Math.min(sorted.length, Math.max(1, rank)) - 1]!;
 }
 
 /**

@@ -1,10 +1,12 @@
 import type { History } from "../history/history.ts";
-import { fractionOf } from "../scenario/durations.ts";
+import { formatShare, fractionOf, type Window } from "../scenario/durations.ts";
 import type { CheckSpec } from "../scenario/schema.ts";
 import { missMax, type CheckKind } from "./check.ts";
-import { nothingToJudge, percent, requireTrials, resultOf } from "./outcome.ts";
-import { callsOf, plannedCalls } from "./select.ts";
+import { nothingToJudge, requireTrials, resultOf } from "./outcome.ts";
+import { plannedCalls } from "./planned.ts";
+import { callsOf, partsOf } from "./select.ts";
 import { keyCount } from "./share.ts";
+import { trialsToSee } from "./statistics.ts";
 
 /** How long after a rule is published calls may still go by the one before. */
 const settleUs = 500_000;
@@ -13,27 +15,28 @@ const settleUs = 500_000;
 export const stickiness: CheckKind<Extract<CheckSpec, { check: "stickiness" }>> = {
   plan: (spec, context) => {
     const name = `${spec.service} sticks to its key`;
+    const keys = keyCount(name, context, spec.service);
     const changes = context.timeline.flatMap(({ atUs, what }) => (what.kind === "publish" ? [atUs] : []));
-    const keys = keyCount(context, spec.service);
+    const parts = partsOf(spec, context.durationUs);
+    let expected = 0;
     let trials = 0;
-    const edges = [0, ...changes, context.durationUs];
-    const due = plannedCalls(context, spec.service, spec);
-    for (let index = 1; index < edges.length; index++) {
-      const fromUs = edges[index - 1]! + (index > 1 ? settleUs : 0);
-      const calls = due.filter((atUs) => atUs >= fromUs && atUs < edges[index]!).length;
-      // A key shows whether it sticks when it is drawn at least twice; draws of one key are nearly Poisson.
-      const mean = keys === 0 ? 0 : calls / keys;
-      trials += keys * (1 - Math.exp(-mean) * (1 + mean));
+    for (const era of eras(changes, context.durationUs)) {
+      const planned = plannedCalls(context, spec.service, within(parts, era));
+      expected += keysWithSeveral(keys, planned.expected);
+      trials += keysWithSeveral(keys, planned.atLeast);
     }
-    requireTrials(name, context, trials, Math.log(missMax) / Math.log(1 - fractionOf(spec.detects)));
+    requireTrials(
+      { name, context, trials: Math.floor(trials), more: "keys" },
+      trialsToSee(fractionOf(spec.detects), missMax),
+    );
     return {
       check: spec,
       name,
       phase: spec.phase ?? "safety",
-      expectedTrials: Math.floor(trials),
+      expectedTrials: Math.floor(expected),
       // A key that flips is a defect, by definition.
       falseAlarm: 0,
-      detects: `${percent(fractionOf(spec.detects))} of keys`,
+      detects: `${formatShare(fractionOf(spec.detects))} of keys`,
     };
   },
   judge: (plan, history) => {
@@ -42,7 +45,7 @@ export const stickiness: CheckKind<Extract<CheckSpec, { check: "stickiness" }>> 
     const unsettled = ruleChanges(history);
     const first = new Map<string, string>();
     const trials = new Set<string>();
-    const flipped = new Map<string, number>();
+    const flipped = new Map<string, { readonly key: string; readonly dueUs: number }>();
     for (const call of callsOf(history, service, plan.check)) {
       const tag = tags.get(call.attempts[0]?.instance ?? "");
       if (call.key === undefined || tag === undefined) continue;
@@ -55,11 +58,11 @@ export const stickiness: CheckKind<Extract<CheckSpec, { check: "stickiness" }>> 
         continue;
       }
       trials.add(id);
-      if (before !== tag && !flipped.has(id)) flipped.set(id, call.dueUs);
+      if (before !== tag && !flipped.has(id)) flipped.set(id, { key: call.key, dueUs: call.dueUs });
     }
     const bound = "0 keys flip";
     if (trials.size === 0) return resultOf(plan, nothingToJudge(bound, "key with two calls"));
-    const [example] = flipped;
+    const [example] = flipped.values();
     return resultOf(plan, {
       verdict: flipped.size === 0 ? "pass" : "fail",
       observed: `${flipped.size} of ${trials.size}`,
@@ -68,11 +71,30 @@ export const stickiness: CheckKind<Extract<CheckSpec, { check: "stickiness" }>> 
       message:
         example === undefined
           ? `each of ${trials.size} keys with several calls saw one tag`
-          : `${flipped.size} of ${trials.size} keys saw two tags while the rules stood, the first ${example[0].split(" ")[1]}`,
-      brokenAtUs: example?.[1],
+          : `${flipped.size} of ${trials.size} keys saw two tags while the rules stood, the first ${example.key}`,
+      brokenAtUs: example?.dueUs,
     });
   },
 };
+
+/** The stretches in which the rules stand, without the time in which a change spreads. */
+function eras(changes: readonly number[], durationUs: number): readonly Window[] {
+  const edges = [-settleUs, ...changes, durationUs];
+  return edges.slice(1).map((toUs, index) => ({ fromUs: edges[index]! + settleUs, toUs }));
+}
+
+function within(parts: readonly Window[], era: Window): readonly Window[] {
+  return parts.map(({ fromUs, toUs }) => ({
+    fromUs: Math.max(fromUs, era.fromUs),
+    toUs: Math.min(toUs, era.toUs),
+  }));
+}
+
+/** A key shows whether it sticks when it is drawn at least twice; the draws of one key are nearly Poisson. */
+function keysWithSeveral(keys: number, calls: number): number {
+  const mean = calls / keys;
+  return keys * (1 - Math.exp(-mean) * (1 + mean));
+}
 
 /** When a rule was published, until every node can be expected to go by it. */
 function ruleChanges(history: History): { readonly fromUs: number; readonly toUs: number }[] {

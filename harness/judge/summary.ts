@@ -50,9 +50,11 @@ function instancesOf(history: History): RunResult["instances"] {
   }
   for (const call of history.calls) {
     if (call.dueUs < 0 || isInfrastructure(call.service)) continue;
-    for (const { instance, code } of call.attempts) {
+    for (const { instance, code, endUs } of call.attempts) {
       const counts = (instances[instance] ??= { calls: 0, ok: 0, failed: 0 });
       counts.calls++;
+      // One that was still going on when its call was over is neither.
+      if (endUs < 0) continue;
       if (code === "OK") counts.ok++;
       else counts.failed++;
     }
