@@ -1,6 +1,8 @@
 import { didYouMean } from "../../services/nearest.ts";
 import type { WorldName } from "../scenario/plan.ts";
 import type { World } from "../worlds/world.ts";
+import calibration from "../worlds/calibration.json" with { type: "json" };
+import type { SimParameters } from "../worlds/sim/parameters.ts";
 import type { Recording } from "../worlds/sim/recording.ts";
 import { usageError } from "./errors.ts";
 
@@ -8,7 +10,7 @@ import { usageError } from "./errors.ts";
 const worlds: Readonly<Record<WorldName, (options: WorldOpenOptions) => Promise<World>>> = {
   sim: async ({ record }) => {
     const [{ simWorld }, { nodeHost }] = await Promise.all([import("../worlds/sim/world.ts"), import("./host.ts")]);
-    return simWorld({ host: await nodeHost(), record });
+    return simWorld({ host: await nodeHost(), parameters: calibration.parameters as Partial<SimParameters>, record });
   },
   local: async () => (await import("../worlds/local/world.ts")).localWorld(),
 };
