@@ -33,7 +33,7 @@ export function blockOf(
     sharesOf(runs, options),
     worldsOf(runs, options),
     agreement === undefined ? [] : agreementOf(agreement, options),
-    nextOf(runs, options),
+    nextOf(runs, agreement, options),
   ];
   return sections.filter((lines) => lines.length > 0).flatMap((lines) => [...lines, ""]);
 }
@@ -118,7 +118,7 @@ function checksOf(runs: readonly FinishedRun[], { paint, width }: BlockOptions):
   ];
   const heading = (phase: CheckResult["phase"]): string =>
     paint("dim", phase === "safety" ? "while it lasts" : "and afterwards");
-  const rows: { readonly cells: readonly string[]; readonly notes: readonly string[] }[] = [];
+  const rows: { readonly cells: readonly string[]; readonly notes: readonly Note[] }[] = [];
   for (const phase of ["safety", "recovery"] as const) {
     const checks = names.filter((check) => check.phase === phase);
     if (checks.length === 0) continue;
@@ -138,7 +138,7 @@ function checksOf(runs: readonly FinishedRun[], { paint, width }: BlockOptions):
           paint("dim", each(found.map((one) => (one === undefined ? "" : String(one.trials))))),
           paint("dim", each(found.map((one) => (one === undefined ? "" : falseAlarm(one.falseAlarm))))),
         ],
-        notes: judged.flatMap(({ result }, index) => notesOf(found[index], result.world)),
+        notes: judged.flatMap(({ result }, index) => notesOf(found[index], result, paint)),
       });
     }
   }
@@ -153,7 +153,7 @@ function checksOf(runs: readonly FinishedRun[], { paint, width }: BlockOptions):
   );
   for (const [index, { notes }] of rows.entries()) {
     lines.push(indent + laidOut[index]!);
-    for (const note of notes) lines.push(...hanging(`${indent}   `, note, width).map((line) => paint("red", line)));
+    for (const note of notes) lines.push(...hanging(`${indent}   `, note.text, width).map(note.paint));
   }
   return lines;
 }
@@ -167,10 +167,17 @@ function observed(check: CheckResult, paint: Paint): string {
   return `${paint(["bold", badgeColors[check.verdict]], check.observed)} ${mark(check.verdict, paint)}`;
 }
 
-function notesOf(check: CheckResult | undefined, world: string): readonly string[] {
+/** What a check saw that didn't pass; where the run as a whole is in doubt, its reason has said it. */
+function notesOf(check: CheckResult | undefined, { world, reason }: RunResult, paint: Paint): readonly Note[] {
   if (check === undefined || check.verdict === "pass") return [];
+  if (check.verdict === "inconclusive" && reason !== undefined) return [];
   const when = check.brokenAtMs === undefined ? "" : ` (first broken at ${seconds(check.brokenAtMs)})`;
-  return [`${world}: ${check.message}${when}`];
+  return [{ text: `${world}: ${check.message}${when}`, paint: (line) => paint(badgeColors[check.verdict], line) }];
+}
+
+interface Note {
+  readonly text: string;
+  readonly paint: (line: string) => string;
 }
 
 /** One text when all are the same. */
@@ -395,13 +402,20 @@ function agreementOf(agreement: AgreementResult, { paint }: BlockOptions): reado
 }
 
 /** What does a run that didn't pass again, and where its records are. */
-function nextOf(runs: readonly FinishedRun[], { paint }: BlockOptions): readonly string[] {
-  return runs
-    .filter(({ result }) => result.verdict !== "pass" && result.verdict !== "unsupported")
-    .flatMap(({ result }) => [
-      `${indent}${paint("dim", "replay")}   ${result.replay}`,
-      ...(result.out === "" ? [] : [`${indent}${paint("dim", "records")}  ${result.out}`]),
-    ]);
+function nextOf(
+  runs: readonly FinishedRun[],
+  agreement: AgreementResult | undefined,
+  { paint }: BlockOptions,
+): readonly string[] {
+  const replay = (command: string): string => `${indent}${paint("dim", "replay")}   ${command}`;
+  const trouble = runs.filter(({ result }) => result.verdict !== "pass" && result.verdict !== "unsupported");
+  const lines = trouble.flatMap(({ result }) => [
+    replay(result.replay),
+    ...(result.out === "" ? [] : [`${indent}${paint("dim", "records")}  ${result.out}`]),
+  ]);
+  // Only both worlds together can disagree.
+  if (lines.length > 0 || agreement === undefined || agreement.verdict === "pass") return lines;
+  return [replay(runs[0]!.result.replay.replace(/ --world \S+/, ""))];
 }
 
 /** "8.0 s" */

@@ -66,6 +66,12 @@ describe("a scenario's report", () => {
     expect(text).toContain("records  .flyball/sample/node-loss-local-1");
   });
 
+  test("says how to compare the worlds again when only they disagree", () => {
+    const text = block([sampleRun("sim"), sampleRun("local")], { ...sampleAgreement, verdict: "fail" });
+    expect(text).toMatch(/^ FAIL {2}node-loss/);
+    expect(text).toContain("replay   npm run scenario -- node-loss --seed 1");
+  });
+
   test("shows why a run has no clear verdict, and no tables that it has nothing for", () => {
     const { plan, result } = sampleRun("local");
     const reason = "2 of 5 nodes don't get ready: orders/0, orders/1";
