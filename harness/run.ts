@@ -450,6 +450,7 @@ function observations(
     const fromUs = at("applied");
     if (fromUs === undefined) return [];
     const toUs = Math.min(at("lift") ?? plan.durationUs, plan.durationUs);
-    return [{ step: { ...step, what }, observation: { history, fromUs, toUs, control: undefined } }];
+    const orderedUs = at("apply") ?? fromUs;
+    return [{ step: { ...step, what }, observation: { history, orderedUs, fromUs, toUs, control: undefined } }];
   });
 }

@@ -1,6 +1,7 @@
 import type { Attempt } from "../../runtime/telemetry/events.ts";
+import { isInfrastructure } from "../history/collector.ts";
 import type { CallRecord, History } from "../history/history.ts";
-import { clopperPearson } from "../judge/statistics.ts";
+import { clopperPearson, upperTail } from "../judge/statistics.ts";
 import type { LinkPlan } from "../scenario/plan.ts";
 import type { Effect, Observation } from "./fault.ts";
 
@@ -33,9 +34,9 @@ export function over(links: readonly LinkPlan[]): Touched {
 
 /** For faults that end service: the attempts they touch succeed no more, while others do, or did before. */
 export function lostSuccesses(seen: Observation, touched: Touched): Effect {
-  const { history, fromUs, toUs, control } = seen;
-  const beforeUs = Math.max(0, fromUs - Math.max(toUs - fromUs, 1_000_000));
-  const before = successes(history, touched, beforeUs, fromUs);
+  const { history, orderedUs, fromUs, toUs, control } = seen;
+  const beforeUs = Math.max(0, orderedUs - Math.max(toUs - fromUs, 1_000_000));
+  const before = successes(history, touched, beforeUs, orderedUs);
   const during = successes(history, touched, fromUs, toUs);
 
   const verdicts: Effect[] = [];
@@ -48,12 +49,11 @@ export function lostSuccesses(seen: Observation, touched: Touched): Effect {
       ),
     );
   } else {
-    // Nothing of its kind is untouched: then time is the control.
-    const share = (toUs - fromUs) / (toUs - beforeUs);
+    // Nothing of its kind is untouched: then what was asked of it is the control.
     verdicts.push(
       compareToShare(
         { count: during.touched, of: before.touched + during.touched },
-        share,
+        demand(history, touched, { beforeUs, fromUs, toUs }),
         `${during.touched} successes in ${seconds(toUs - fromUs)} while it lasted, ${before.touched} in the ${seconds(fromUs - beforeUs)} before`,
       ),
     );
@@ -81,11 +81,11 @@ export function slowedAttempts(
   threshold: (usualUs: number) => number,
   shareMin = 0.5,
 ): Effect {
-  const { history, fromUs, toUs, control } = seen;
+  const { history, orderedUs, fromUs, toUs, control } = seen;
   const verdicts: Effect[] = [];
   const during = durations(history, touched, fromUs, toUs);
   const controls: readonly (readonly [string, readonly number[]])[] = [
-    ["before", durations(history, touched, 0, fromUs)],
+    ["before", durations(history, touched, 0, orderedUs)],
     ["untouched", durations(history, { ...touched, attempt: (f, t) => !touched.attempt(f, t) }, fromUs, toUs)],
     ["without the fault", control === undefined ? [] : durations(control, touched, fromUs, toUs)],
   ];
@@ -107,21 +107,47 @@ export function slowedAttempts(
   return strongest(verdicts);
 }
 
-/** For faults of a moment: attempts that were under way over the link broke then, and others did not. */
+/**
+ * For faults of a moment: attempts that were under way over the link broke then. The control is the same link before: that so
+ * many of all its broken attempts should be among the few that were under way just then would be a strange coincidence.
+ */
 export function brokenInFlight(seen: Observation, touched: Touched): Effect {
-  const { fromUs } = seen;
+  const { history, orderedUs, fromUs, control } = seen;
   const untilUs = fromUs + 100_000;
-  let underWay = 0;
-  let broken = 0;
-  for (const { call, attempt } of attemptsOf(seen.history, touched)) {
-    if (!touched.attempt(call.node, nodeOf(attempt)) || attempt.beginUs > fromUs || attempt.endUs < fromUs) continue;
-    underWay++;
-    if (attempt.code === "UNAVAILABLE" && attempt.endUs <= untilUs) broken++;
+  const then = brokenAround(history, touched, orderedUs, untilUs);
+  const evidence = `${then.broken} of ${then.underWay} attempts under way broke within 100 ms, ${then.brokenBefore} of ${then.before} before`;
+  const share = then.underWay / (then.underWay + then.before);
+  const broken = then.broken + then.brokenBefore;
+  if (then.broken > 0 && upperTail(then.broken, broken, share) <= alpha) return { effect: "confirmed", evidence };
+  if (then.broken > 0 && control !== undefined) {
+    // Up to the fault this is the same run: whatever broke without it broke for another reason.
+    const without = brokenAround(control, touched, orderedUs, untilUs).broken;
+    if (without === 0) return { effect: "confirmed", evidence: `${evidence}, none in the same run without the fault` };
   }
-  const evidence = `${broken} of ${underWay} attempts under way broke within 100 ms`;
-  if (broken > 0) return { effect: "confirmed", evidence };
   // With nothing under way there was nothing to break.
-  return { effect: underWay >= 5 ? "none" : "inconclusive", evidence };
+  return { effect: then.broken === 0 && then.underWay >= 5 ? "none" : "inconclusive", evidence };
+}
+
+function brokenAround(
+  history: History,
+  touched: Touched,
+  fromUs: number,
+  untilUs: number,
+): { readonly underWay: number; readonly broken: number; readonly before: number; readonly brokenBefore: number } {
+  const counts = { underWay: 0, broken: 0, before: 0, brokenBefore: 0 };
+  for (const { call, attempt } of attemptsOf(history, touched)) {
+    if (!touched.attempt(call.node, nodeOf(attempt)) || attempt.beginUs < 0 || attempt.beginUs > fromUs) continue;
+    if (attempt.endUs < 0) continue;
+    const isBroken = attempt.code === "UNAVAILABLE";
+    if (attempt.endUs < fromUs) {
+      counts.before++;
+      if (isBroken) counts.brokenBefore++;
+    } else {
+      counts.underWay++;
+      if (isBroken && attempt.endUs <= untilUs) counts.broken++;
+    }
+  }
+  return counts;
 }
 
 interface Count {
@@ -179,11 +205,32 @@ function successes(
   return counts;
 }
 
+/**
+ * The part of what was asked of the touched services, before and while the fault lasted, that was asked while it lasted: by
+ * the load's calls, whose rate may change; by time for the infrastructure, which its clients leave alone while it is away.
+ */
+function demand(
+  history: History,
+  touched: Touched,
+  { beforeUs, fromUs, toUs }: { readonly beforeUs: number; readonly fromUs: number; readonly toUs: number },
+): number {
+  let before = 0;
+  let during = 0;
+  for (const { service, beginUs } of history.calls) {
+    if (isInfrastructure(service) || !touched.service(service)) continue;
+    if (beginUs >= beforeUs && beginUs < fromUs) before++;
+    else if (beginUs >= fromUs && beginUs < toUs) during++;
+  }
+  return before + during > 0 ? during / (before + during) : (toUs - fromUs) / (toUs - beforeUs);
+}
+
 function durations(history: History, touched: Touched, fromUs: number, toUs: number): number[] {
   const found: number[] = [];
   for (const { call, attempt } of attemptsOf(history, touched)) {
-    if (attempt.beginUs < fromUs || attempt.beginUs >= toUs || attempt.endUs < 0) continue;
-    if (touched.attempt(call.node, nodeOf(attempt))) found.push(attempt.endUs - attempt.beginUs);
+    if (attempt.beginUs < fromUs || attempt.beginUs >= toUs) continue;
+    // One that its call didn't wait for took at least until the call was over.
+    const endUs = attempt.endUs >= 0 ? attempt.endUs : call.endUs;
+    if (endUs >= 0 && touched.attempt(call.node, nodeOf(attempt))) found.push(endUs - attempt.beginUs);
   }
   return found;
 }

@@ -23,6 +23,8 @@ export interface FaultKind<Spec extends FaultSpec = FaultSpec> {
 /** What an effect is computed from: call records, and when the fault was there. Never the injector's own word. */
 export interface Observation {
   readonly history: History;
+  /** When the order was given; it took hold until `fromUs`. */
+  readonly orderedUs: number;
   /** From the moment it was applied until it was lifted, or the load ended. */
   readonly fromUs: number;
   readonly toUs: number;

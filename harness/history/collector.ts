@@ -121,7 +121,7 @@ export class HistoryCollector {
         history.lags.push({ node, atUs: event.atUs, maxUs: event.maxUs });
         return;
       case "node":
-        // For readers of the file: no check asks for it.
+      // For readers of the file: no check asks for it.
     }
   }
 }

@@ -26,7 +26,7 @@ export function judgeRun(
   const doubt = doubtIn(plan, history);
   const isWhole = history.end?.outcome === "complete";
   const seen = isWhole ? history : untilItsEnd(history);
-  const results = plan.checks.map((check) => {
+  const results = plan.checks.map((check): CheckResult => {
     const result = kindOf(check.check).judge(check, seen);
     const stands = doubt === undefined || (result.verdict === "fail" && isBreach(result, isWhole));
     return stands ? result : { ...result, verdict: "inconclusive" };
