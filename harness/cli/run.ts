@@ -9,7 +9,7 @@ import { jsonReporter } from "../report/json.ts";
 import { planText } from "../report/plan-text.ts";
 import type { FinishedRun, Reporter, RunId } from "../report/reporter.ts";
 import { terminalReporter } from "../report/terminal.ts";
-import { paintFor } from "../report/text.ts";
+import { columnsFor, paintFor } from "../report/text.ts";
 import { worse, type AgreementResult, type InvocationResult, type RunResult, type Verdict } from "../report/verdict.ts";
 import { replayCommand, runScenario } from "../run.ts";
 import { ScenarioError } from "../scenario/error.ts";
@@ -160,7 +160,7 @@ function dryRun({ plans, worlds }: Selection, options: RunCommandOptions): ExitC
     return exitCodes.passed;
   }
   const stream = process.stdout;
-  const layout = { paint: paintFor(stream), width: Math.max(60, Math.min(110, stream.isTTY ? stream.columns : 100)) };
+  const layout = { paint: paintFor(stream), width: columnsFor(stream) };
   for (const [world, plan] of all) {
     const limits = limitsOf(worlds.get(world)!);
     const lines =

@@ -4,7 +4,7 @@ import type { Progress } from "../run.ts";
 import { badge, blockOf, mark } from "./block.ts";
 import { LiveRegion } from "./live.ts";
 import type { FinishedRun, Invocation, Reporter, RunId } from "./reporter.ts";
-import { cut, pad, paintFor, widthOf, type Paint } from "./text.ts";
+import { columnsFor, cut, pad, paintFor, widthOf, type Paint } from "./text.ts";
 import type { AgreementResult, InvocationResult, RunResult, Verdict } from "./verdict.ts";
 
 /** Where it is written, and for how wide a window. */
@@ -16,9 +16,6 @@ export interface TerminalOptions {
 export function terminalReporter({ stream }: TerminalOptions): Reporter & { close(): void } {
   return stream.isTTY ? new LiveReporter(stream) : new LineReporter(stream);
 }
-
-const widthMax = 120;
-const widthInPipes = 100;
 
 /** In a pipe: a line as each run begins and ends, then the scenario's report. */
 class LineReporter implements Reporter {
@@ -70,8 +67,7 @@ class LineReporter implements Reporter {
   }
 
   protected get width(): number {
-    const columns = this.stream.isTTY ? this.stream.columns : widthInPipes;
-    return Math.max(60, Math.min(widthMax, columns));
+    return columnsFor(this.stream);
   }
 
   protected print(lines: readonly string[]): void {

@@ -13,6 +13,12 @@ export function paintFor(stream: NodeJS.WriteStream): Paint {
 /** No colours at all. */
 export const plain: Paint = (_format, text) => text;
 
+/** Columns that reports take: the terminal's as far as lines stay readable, and COLUMNS or 120 in a pipe. */
+export function columnsFor(stream: NodeJS.WriteStream): number {
+  const columns = stream.isTTY ? stream.columns : Number(process.env["COLUMNS"]);
+  return Math.max(60, Math.min(140, columns > 0 ? columns : 120));
+}
+
 /** Characters that take two columns in a terminal: CJK, full-width forms, most emoji (after Unicode's East Asian Width). */
 const wide =
   /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1f64f}\u{1f900}-\u{1f9ff}\u{20000}-\u{3fffd}]/u;
