@@ -187,6 +187,8 @@ async function* held(
     if (!isHeartbeat) waiting = snapshot;
     const ids = new Set(waiting?.instances.map(({ id }) => id));
     const hasLost = waiting !== undefined && delivered?.instances.some(({ id }) => !ids.has(id)) === true;
+    // A short wait is slept; during a long one the heartbeats go on, or the watch would count as broken.
+    if (hasLost && time.untilUs(clock.nowUs()) <= 1_000_000) await clock.sleep(time.untilUs(clock.nowUs()));
     if (waiting !== undefined && !(hasLost && time.untilUs(clock.nowUs()) > 0)) {
       delivered = waiting;
       waiting = undefined;

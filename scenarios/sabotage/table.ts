@@ -26,6 +26,25 @@ const second = 1_000_000;
 
 export const sabotages: readonly SabotagedCheck[] = [
   {
+    // The news that it leaves takes too long: its callers meet a closed door for a quarter of a second.
+    scenario: "graceful-stop",
+    check: "graceful-stop",
+    gross: () => lateRemovals(3.75 * second),
+    mild: (seed) => failingCalls(seed, "orders", 0.05, { fromUs: 3 * second, toUs: 4.5 * second }),
+  },
+  {
+    scenario: "graceful-stop",
+    check: "success-rate",
+    gross: (seed) => failingCalls(seed, "orders", 1, { fromUs: 5 * second }),
+    mild: (seed) => failingCalls(seed, "orders", (0.07 * 8) / 3, { fromUs: 5 * second }),
+  },
+  {
+    scenario: "graceful-stop",
+    check: "attempts-per-call",
+    gross: (seed) => wastefulAttempts(seed, "failfast", 0.8),
+    mild: (seed) => wastefulAttempts(seed, "failfast", 0.5),
+  },
+  {
     // 7 % of all calls, before the kill: afterwards they would break the recovery as well.
     scenario: "node-loss",
     check: "success-rate",
