@@ -15,7 +15,7 @@ import { replayCommand, runScenario } from "../run.ts";
 import { ScenarioError } from "../scenario/error.ts";
 import type { Plan, WorldName } from "../scenario/plan.ts";
 import { planScenario } from "../scenario/planner.ts";
-import type { FaultSpec } from "../scenario/schema.ts";
+import type { FaultSpec, Scenario } from "../scenario/schema.ts";
 import { applySets } from "../scenario/set.ts";
 import type { World } from "../worlds/world.ts";
 import { listScenarios, selectScenarios, type Listed } from "./catalog.ts";
@@ -143,13 +143,23 @@ async function list(asked: readonly string[], options: RunCommandOptions): Promi
   const listed = asked.length > 0 ? await selectScenarios(asked) : await listScenarios();
   const worlds = new Map<WorldName, World>();
   for (const name of names) worlds.set(name, await openWorld(name));
-  const entries = listed.map((one) => {
-    const plans = plansOf(one, { worlds, seed: 1, isAsked: false });
-    const able = [...plans].filter(([, plan]) => !(plan instanceof ScenarioError)).map(([world]) => world);
-    return { scenario: one.scenario, worlds: able };
-  });
+  const entries = listed.map(({ scenario }) => ({
+    scenario,
+    worlds: [...worlds.values()].filter((world) => isPlannable(scenario, world)).map(({ name }) => name),
+  }));
   process.stdout.write(options.json === true ? listJson(entries) : listText(entries, paintFor(process.stdout)));
   return exitCodes.passed;
+}
+
+/** A scenario that is being written may be wrong: the others are listed all the same. */
+function isPlannable(scenario: Scenario, { name, primitives }: World): boolean {
+  try {
+    planScenario(scenario, { world: name, seed: 1, primitives });
+    return true;
+  } catch (error) {
+    if (error instanceof ScenarioError) return false;
+    throw error;
+  }
 }
 
 function dryRun({ plans, worlds }: Selection, options: RunCommandOptions): ExitCode {
