@@ -33,7 +33,7 @@ const readyWithinUs = 15_000_000;
 /** A graceful stop that takes longer is ended by SIGKILL. */
 const drainWithinUs = 10_000_000;
 /** The same for a process that has nothing left to do. */
-const stopWithinUs = 2_000_000;
+const stopWithinUs = 1_000_000;
 /** How long a live node may take to hand over its records. */
 const collectWithinUs = 5_000_000;
 /** A process stops within a few microseconds of SIGSTOP; on a busy machine, a little later. */

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 
 /**
  * When a process started, in a unit of the kernel's own: together with the id it names one process for ever. Undefined where
@@ -12,6 +12,23 @@ export function startTimeOf(pid: number): string | undefined {
 /** A process that was told to stop (SIGSTOP) and did. */
 export function isStopped(pid: number): boolean {
   return statOf(pid)?.[0] === "T";
+}
+
+/** The live children of a process, in the order of their ids. */
+export function childrenOf(parent: number): readonly number[] {
+  const pids = readdirSync("/proc").flatMap((name) => (/^\d+$/.test(name) ? [Number(name)] : []));
+  return pids
+    .filter((pid) => startTimeOf(pid) !== undefined && statOf(pid)?.[1] === String(parent))
+    .sort((a, b) => a - b);
+}
+
+/** The command line of a process, its arguments separated by spaces. */
+export function commandOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trimEnd();
+  } catch {
+    return "";
+  }
 }
 
 /** The fields of /proc/PID/stat from the third on (proc_pid_stat(5)); the second, a name, may hold anything. */

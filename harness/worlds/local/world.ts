@@ -77,7 +77,10 @@ class LocalFleet implements RunningFleet {
   readonly #transport: Transport;
   readonly #directory = join(tmpdir(), `flyball-${randomUUID()}`);
   #publish: ReturnType<typeof createPublisher> | undefined;
+  readonly #closing = new AbortController();
+  #started: Promise<void> = Promise.resolve();
   #onAbort: (() => void) | undefined;
+  #cancelGrace: () => void = () => undefined;
 
   constructor(plan: Plan, options: WorldOptions) {
     this.#plan = plan;
@@ -91,7 +94,7 @@ class LocalFleet implements RunningFleet {
 
   /** Starts everything: processes all at once; then the infrastructure gets ready, then the rules are set, then the fleet. */
   async start(): Promise<void> {
-    const { signal, onProgress } = this.#options;
+    const { signal } = this.#options;
     const aborted = new Promise<never>((_resolve, reject) => {
       this.#onAbort = () => {
         reject(signal.reason as Error);
@@ -103,10 +106,9 @@ class LocalFleet implements RunningFleet {
       signal.addEventListener("abort", this.#onAbort, { once: true });
     });
     aborted.catch(() => undefined);
-    await Promise.race([this.#startAll(onProgress), aborted]);
+    this.#started = this.#startAll();
+    await Promise.race([this.#started, aborted]);
   }
-
-  #cancelGrace: () => void = () => undefined;
 
   link(from: string, to: string): FleetLink {
     const link = this.#links.get(`${from} ${to}`);
@@ -118,24 +120,25 @@ class LocalFleet implements RunningFleet {
 
   async publish(key: string, content: string | undefined): Promise<void> {
     if (this.#publish === undefined) throw new WorldError("the fleet has no config centre", { code: "UNAVAILABLE" });
-    await this.#publish(key, content, this.#options.signal);
+    const { signal } = this.#options;
+    await this.#publish(key, content, AbortSignal.any([signal, this.#closing.signal]));
   }
 
-  /** Ends everything. */
+  /** Ends everything, also what is only starting. */
   async close(): Promise<void> {
     if (this.#onAbort !== undefined) this.#options.signal.removeEventListener("abort", this.#onAbort);
     this.#cancelGrace();
-    this.#isClosing = true;
+    this.#closing.abort(new WorldError("the fleet is being closed", { code: "UNAVAILABLE" }));
     await Promise.all([...this.#nodes.values()].map((node) => node.close()));
+    await this.#started.catch(() => undefined);
     await Promise.all([...this.#links.values()].map((link) => link.close()));
     await this.#transport.close();
     // Last: it removes the directory, and ends what hasn't ended.
     await this.#guardian.close();
   }
 
-  #isClosing = false;
-
-  async #startAll(onProgress: (message: string) => void): Promise<void> {
+  async #startAll(): Promise<void> {
+    const { onProgress } = this.#options;
     await this.#lay();
     const all = [...this.#nodes.values()];
     const isInfrastructure = ({ id }: LocalNode): boolean => id === "registry/0" || id === "config-center/0";
@@ -146,7 +149,10 @@ class LocalFleet implements RunningFleet {
       ready++;
       onProgress(`${ready} of ${all.length} nodes ready`);
     };
-    await inParallel(all, 2 * availableParallelism(), (node) => this.#start(node));
+    await inParallel(all, 2 * availableParallelism(), async (node) => {
+      this.#closing.signal.throwIfAborted();
+      await node.start();
+    });
     await Promise.all(all.filter(isInfrastructure).map(go));
     for (const { key, content } of this.#plan.rules) await this.publish(key, content);
     await Promise.all(all.filter((node) => !isInfrastructure(node)).map(go));
@@ -208,11 +214,6 @@ class LocalFleet implements RunningFleet {
         await Promise.all(incoming.map((link) => link.setDestinationAlive(isAlive)));
       },
     });
-  }
-
-  async #start(node: LocalNode): Promise<void> {
-    // Ended while others were started: nothing new comes up.
-    if (!this.#isClosing) await node.start();
   }
 
   async #makeDirectory(): Promise<void> {
