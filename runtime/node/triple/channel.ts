@@ -36,6 +36,7 @@ export class TripleChannel {
   readonly target: string;
   readonly #channel: Channel;
   readonly #inFlight = new Set<(reason: string) => void>();
+  #isRetired = false;
 
   constructor(address: string, target: string, options: TripleChannelOptions) {
     this.address = address;
@@ -47,9 +48,10 @@ export class TripleChannel {
     return method.kind === "unary" ? this.#unary(method, call, request) : this.#stream(method, call, request);
   }
 
-  /** Takes no new calls; those in flight finish. */
+  /** For a channel that gets no new calls: closes it when those in flight have ended. */
   retire(): void {
-    this.#channel.close();
+    this.#isRetired = true;
+    if (this.#inFlight.size === 0) this.#channel.close();
   }
 
   /** Ends every call with UNAVAILABLE, and the connection. */
@@ -113,8 +115,9 @@ export class TripleChannel {
       onReceiveMetadata: () => events.onHeaders(),
       onReceiveMessage: (received: Uint8Array) => events.onMessage(received),
       onReceiveStatus: (status: GrpcStatus) => {
-        this.#inFlight.delete(end);
         leave();
+        this.#inFlight.delete(end);
+        if (this.#isRetired && this.#inFlight.size === 0) this.#channel.close();
         const error = status.code === grpcStatus.OK ? undefined : (call.reason ?? fromStatus(status, this.address));
         events.onEnd(error, status.metadata);
       },

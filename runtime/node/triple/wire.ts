@@ -4,8 +4,9 @@ import { noMetadata, type Metadata } from "../../call/metadata.ts";
 import { RpcError, rpcCodeOf, rpcCodes } from "../../call/status.ts";
 
 /** Headers that belong to the transport: they neither come from a caller's metadata nor reach a handler's. */
-const isReserved = (key: string): boolean =>
-  key.startsWith("grpc-") || key.startsWith(":") || key === "user-agent" || key === "content-type" || key === "te";
+const reserved: ReadonlySet<string> = new Set(["user-agent", "content-type", "te", "date"]);
+
+const isReserved = (key: string): boolean => key.startsWith("grpc-") || key.startsWith(":") || reserved.has(key);
 
 /** Throws INVALID_ARGUMENT for what gRPC can't carry: keys outside `[0-9a-z_.-]`, values outside printable ASCII. */
 export function toGrpc(metadata: Metadata): GrpcMetadata {
