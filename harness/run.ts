@@ -56,7 +56,11 @@ export async function runScenario(
 ): Promise<{ readonly result: RunResult; readonly history: History; readonly plan: Plan }> {
   const wall = systemClock();
   const startedUs = wall.nowUs();
-  const plan = planScenario(scenario, { world: options.world.name, seed: options.seed });
+  const plan = planScenario(scenario, {
+    world: options.world.name,
+    seed: options.seed,
+    primitives: options.world.primitives,
+  });
   const recorded = await record(plan, options);
   const { history } = recorded;
 

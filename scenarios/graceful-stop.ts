@@ -21,7 +21,7 @@ export default scenario({
     storefront: consumer({ instances: 1, calls: "orders", timeout: "1s", cluster: "failfast", balancer: "p2c" }),
     orders: provider({ instances: 4, capacity: 1, serviceTime: { exponential: { mean: "12ms" } } }),
   },
-  load: poisson("120/s").on("storefront").for("8s"),
+  load: poisson("130/s").on("storefront").for("8s"),
   timeline: [at("3s").stop("orders/2")],
   expect: [
     gracefulStop("orders", "orders/2").detects("5%"),

@@ -23,7 +23,7 @@ export default scenario({
     storefront: consumer({ instances: 1, calls: "orders", timeout: "1s", balancer: "smooth-weighted-round-robin" }),
     orders: provider({ instances: 4, serviceTime: { exponential: { mean: "5ms" } } }),
   },
-  load: poisson("120/s").on("storefront").for("8s"),
+  load: poisson("130/s").on("storefront").for("8s"),
   timeline: [at("1500ms").kill("orders/1", { for: "4500ms" })],
   expect: [
     successRate("orders").atLeast("99%").detects("93%"),

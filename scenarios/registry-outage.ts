@@ -22,7 +22,7 @@ export default scenario({
     storefront: consumer({ instances: 1, calls: "orders", timeout: "1s", balancer: "smooth-weighted-round-robin" }),
     orders: provider({ instances: 3, serviceTime: { exponential: { mean: "5ms" } } }),
   },
-  load: poisson("120/s").on("storefront").for("8s"),
+  load: poisson("130/s").on("storefront").for("8s"),
   timeline: [at("2s").kill("registry", { for: "3s" })],
   expect: [
     successRate("orders").atLeast("99%").detects("93%"),

@@ -16,14 +16,15 @@ export function planNodes(scenario: Scenario): readonly NodePlan[] {
   checkCalls(scenario);
   const sessionTimeout = scenario.registry?.sessionTimeout;
   const sessionTimeoutMs = sessionTimeout === undefined ? undefined : durationUs(sessionTimeout) / 1000;
+  const tick = scenario.registry?.tick;
   const fleet = Object.entries(scenario.fleet).flatMap(([service, spec]) =>
     spec.program === "provider"
       ? providers(service, spec, sessionTimeoutMs)
       : consumers(service, spec, sessionTimeoutMs),
   );
   return [
-    infrastructure("registry"),
-    ...(needsConfigCenter(scenario) ? [infrastructure("config-center")] : []),
+    infrastructure("registry", tick === undefined ? {} : { tickMs: durationUs(tick) / 1000 }),
+    ...(needsConfigCenter(scenario) ? [infrastructure("config-center", {})] : []),
     ...fleet,
   ];
 }
@@ -33,8 +34,8 @@ export function calleeOf(spec: ProviderSpec | ConsumerSpec): string | undefined 
   return spec.calls?.service;
 }
 
-function infrastructure(program: "registry" | "config-center"): NodePlan {
-  return { id: `${program}/0`, service: program, program, config: {}, tag: undefined, weight: defaultWeight };
+function infrastructure(program: "registry" | "config-center", config: NodePlan["config"]): NodePlan {
+  return { id: `${program}/0`, service: program, program, config, tag: undefined, weight: defaultWeight };
 }
 
 /** There is a config centre where there are rules, or where something happens to it. */

@@ -213,7 +213,14 @@ export const scenarioSchema = z.strictObject({
   tags: z.array(z.string()),
   fleet: z.record(name, z.discriminatedUnion("program", [provider, consumer])),
   /** Settings of the registry. */
-  registry: z.strictObject({ sessionTimeout: duration.optional() }).optional(),
+  registry: z
+    .strictObject({
+      /** Silence after which an instance is taken out; it says that it lives three times as often. Default 6 s. */
+      sessionTimeout: duration.optional(),
+      /** Pause between two looks for silent instances. Default 500 ms. */
+      tick: duration.optional(),
+    })
+    .optional(),
   /** Rule documents that are in the config centre before the load begins, by key (group "dubbo"). */
   rules: z.record(z.string(), z.string()).optional(),
   load: z.array(load).min(1),

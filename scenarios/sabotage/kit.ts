@@ -4,6 +4,7 @@ import type { PolicyTables } from "../../runtime/call/client.ts";
 import type { Filter } from "../../runtime/call/filter.ts";
 import { RpcError } from "../../runtime/call/status.ts";
 import type { Balancer } from "../../runtime/balancing/balancer.ts";
+import type { Endpoint } from "../../runtime/discovery/endpoint.ts";
 import type { Cluster } from "../../runtime/cluster/cluster.ts";
 import type { Random } from "../../runtime/ports/random.ts";
 import type { Clock } from "../../runtime/ports/clock.ts";
@@ -111,6 +112,34 @@ export function wastefulAttempts(seed: number, cluster: string, extra: number): 
                 const endpoint = attempts.pick([]);
                 if (endpoint !== undefined) await attempts.send(endpoint);
               }
+              return response;
+            };
+          },
+        },
+      };
+    },
+  };
+}
+
+/** After a success one instance is tried for nothing as well, as long as the client has ever known it. */
+export function ghostAttempts(cluster: string, id: string, when: When): Sabotage {
+  const time = new LoadTime(when);
+  return {
+    onLoad: time.onLoad,
+    policies: (_node, policies) => {
+      const healthy = policies.clusters[cluster]!;
+      return {
+        ...policies,
+        clusters: {
+          ...policies.clusters,
+          [cluster]: (settings, ports) => {
+            const run: Cluster = healthy(settings, ports);
+            let ghost: Endpoint | undefined;
+            return async (attempts) => {
+              const response = await run(attempts);
+              const picked = attempts.pick([]);
+              if (picked?.id === id) ghost = picked;
+              if (ghost !== undefined && time.isNow(ports.clock.nowUs())) await attempts.send(ghost);
               return response;
             };
           },

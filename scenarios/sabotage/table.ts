@@ -5,6 +5,7 @@ import type { Sabotage } from "../../harness/worlds/world.ts";
 import {
   failingCalls,
   forgettingDirectories,
+  ghostAttempts,
   lateRemovals,
   replacedRouter,
   slowCalls,
@@ -137,6 +138,26 @@ export const sabotages: readonly SabotagedCheck[] = [
     check: "attempts-per-call",
     gross: (seed) => wastefulAttempts(seed, "failover", 1),
     mild: (seed) => wastefulAttempts(seed, "failover", 0.25),
+  },
+  {
+    // Before the kill: 20 % of all calls, of which the kill itself costs 3.
+    scenario: "no-retries",
+    check: "success-rate",
+    gross: (seed) => failingCalls(seed, "orders", 1, { toUs: 1.5 * second }),
+    mild: (seed) => failingCalls(seed, "orders", ((0.2 - 0.03) * 8) / 1.5, { toUs: 1.5 * second }),
+  },
+  {
+    // To a dead instance that nobody waits for: asked in vain beside every call, so that the calls themselves stay well.
+    scenario: "no-retries",
+    check: "no-dead-calls",
+    gross: () => ghostAttempts("failfast", "orders/1", {}),
+    mild: () => ghostAttempts("failfast", "orders/1", { toUs: 4 * second }),
+  },
+  {
+    scenario: "no-retries",
+    check: "recovery",
+    gross: (seed) => failingCalls(seed, "orders", 0.3, { fromUs: 3 * second, toUs: 4.5 * second }),
+    mild: (seed) => failingCalls(seed, "orders", 0.5, { fromUs: 3 * second, toUs: 4 * second }),
   },
 ];
 
