@@ -28,7 +28,7 @@ export interface LocalNodeOptions {
   readonly onAlive: (isAlive: boolean) => Promise<void>;
 }
 
-/** From the start of a process until it has to be ready. */
+/** A process has this long to listen, and then as long to get ready. */
 const readyWithinUs = 15_000_000;
 /** A graceful stop that takes longer is ended by SIGKILL. */
 const drainWithinUs = 10_000_000;
@@ -47,7 +47,6 @@ export class LocalNode implements FleetNode {
   #process: NodeProcess | undefined;
   #isReady = false;
   #lives = 0;
-  #deadlineUs = 0;
   /** When the last event happened that was handed over. */
   #heardUs: number;
 
@@ -82,7 +81,6 @@ export class LocalNode implements FleetNode {
     this.#state = "running";
     this.#isReady = false;
     this.#heardUs = clock.nowUs();
-    this.#deadlineUs = clock.nowUs() + readyWithinUs;
     void process.ended.then((why) => this.#ended(process, why));
     const listening = process.ask(
       {
@@ -203,8 +201,7 @@ export class LocalNode implements FleetNode {
 
   /** Waits for a step of the start-up; a process that is late is ended. */
   async #inTime(process: NodeProcess, step: Promise<unknown>): Promise<void> {
-    const { clock } = this.#options;
-    if (await this.#within(this.#deadlineUs - clock.nowUs(), step)) return;
+    if (await this.#within(readyWithinUs, step)) return;
     const printed = process.lastWords;
     await this.kill();
     throw new WorldError(

@@ -218,7 +218,15 @@ class LocalFleet implements RunningFleet {
 
   async #makeDirectory(): Promise<void> {
     this.#guardian.directory(this.#directory);
-    await mkdir(this.#directory, { mode: 0o700 });
+    try {
+      await mkdir(this.#directory, { mode: 0o700 });
+    } catch (cause) {
+      throw new WorldError(`the nodes' disks can't be made: ${(cause as Error).message}`, {
+        code: "UNAVAILABLE",
+        hint: "name a directory that can be written to in TMPDIR",
+        cause,
+      });
+    }
   }
 }
 
