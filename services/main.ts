@@ -41,7 +41,10 @@ function runUnderHarness(): void {
     if (message.type === "start") {
       dial.replace(message.dial);
       const program = programs.get(message.program);
-      if (program === undefined) return fail(unknownProgram(message.program));
+      if (program === undefined) {
+        const { message: text, hint } = unknownProgram(message.program);
+        return answer({ type: "failed", message: text, ...(hint !== undefined && { hint }) });
+      }
       node ??= createNode(program, contextMaker(dial, process.env["FLYBALL_DISK"]), answer);
     }
     node?.handle(message);

@@ -1,0 +1,200 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { afterEach, beforeEach, expect, test } from "vitest";
+
+import { controlVersion, type FromNode, type ToNode } from "./control.ts";
+
+const main = join(import.meta.dirname, "main.ts");
+const children: ChildProcess[] = [];
+let directory: string;
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), "main-"));
+});
+afterEach(async () => {
+  for (const child of children.splice(0)) child.kill("SIGKILL");
+  await rm(directory, { recursive: true, force: true });
+});
+
+test("under a harness a node goes through its life as it is told, and ends", async () => {
+  const node = underHarness();
+  node.send(start("registry", {}));
+  expect(await node.next("listening")).toMatchObject({
+    address: expect.stringMatching(/^127\.0\.0\.1:\d+$/) as string,
+  });
+  node.send({ type: "go" });
+  await node.next("ready");
+  node.send({ type: "drain" });
+  await node.next("drained");
+  node.send({ type: "stop" });
+  await node.next("stopped");
+  expect(await node.exit).toBe("0");
+});
+
+test("under a harness the end of the channel is the end of the node", async () => {
+  const node = underHarness();
+  node.send(start("registry", {}));
+  await node.next("listening");
+  node.child.disconnect();
+  expect(await node.exit).toBe("0");
+});
+
+test("under a harness SIGINT means nothing, and SIGTERM drains and stops", async () => {
+  const node = underHarness();
+  node.send(start("registry", {}));
+  await node.next("listening");
+  node.child.kill("SIGINT");
+  node.send({ type: "go" });
+  await node.next("ready");
+  node.child.kill("SIGTERM");
+  await node.next("stopped");
+  expect(await node.exit).toBe("0");
+});
+
+test("under a harness what a node can't run with is reported, and ends it", async () => {
+  const nodes = [
+    [start("provider", { service: "orders", registry: "127.0.0.1:1", wieght: 1 }), /wieght/, /weight/],
+    [start("providr", {}), /providr/, /provider/],
+    [{ ...start("registry", {}), listen: "0.0.0.0:0" }, /0\.0\.0\.0/, /127\.0\.0\.1/],
+  ] as const;
+  await Promise.all(
+    nodes.map(async ([message, says, hints]) => {
+      const node = underHarness();
+      node.send(message);
+      const failed = await node.next("failed");
+      expect(failed.message).toMatch(says);
+      expect(failed.hint).toMatch(hints);
+      expect(await node.exit).toBe("1");
+    }),
+  );
+});
+
+test("by hand it prints where it listens, and drains at a signal", async () => {
+  const child = byHand("registry", "--listen", "127.0.0.1:0");
+  expect(await child.prints(/registry\/\d+ listens at (127\.0\.0\.1:\d+)/)).toBeTruthy();
+  await child.prints(/is ready/);
+  child.child.kill("SIGINT");
+  expect(await child.exit).toBe("0");
+});
+
+test("by hand a fleet of four makes calls", async () => {
+  const registry = byHand("registry");
+  const center = byHand("config-center");
+  const registryAddress = (await registry.prints(/listens at (\S+)/))[1]!;
+  const centerAddress = (await center.prints(/listens at (\S+)/))[1]!;
+  const infrastructure = ["--registry", registryAddress, "--config-center", centerAddress];
+  const provider = byHand("provider", "--node", "orders/0", ...infrastructure);
+  await provider.prints(/is ready/);
+  const consumer = byHand("consumer", "--rate", "20/s", ...infrastructure);
+  await consumer.prints(/\d+ calls: OK \d+ .*orders\/0 \d+/);
+  consumer.child.kill("SIGTERM");
+  expect(await consumer.exit).toBe("0");
+});
+
+test("by hand every mistake is named, with the way out, and ends with 2", async () => {
+  const mistakes: readonly (readonly [readonly string[], RegExp])[] = [
+    [["provder"], /no program "provder"[^]*did you mean "provider"/],
+    [["registry", "--lisen", "x"], /no option --lisen[^]*did you mean --listen/],
+    [["registry", "--listen", "there"], /--listen there is no address/],
+    [["consumer", "--registry", "127.0.0.1:1", "--rate", "fast"], /--rate fast is no rate[^]*20\/s/],
+    [["provider", "--registry", "127.0.0.1:1", "--config", "{"], /--config is no JSON/],
+    [["provider", "--registry", "127.0.0.1:1", "--config", '{"wieght":1}'], /wieght[^]*weight/],
+    [["provider"], /registry/],
+    [[], /PROGRAM/],
+  ];
+  await Promise.all(
+    mistakes.map(async ([args, says]) => {
+      const child = byHand(...args);
+      expect(await child.exit).toBe("2");
+      expect(child.printed()).toMatch(says);
+    }),
+  );
+});
+
+test("by hand --help says what there is", async () => {
+  const child = byHand("--help");
+  expect(await child.exit).toBe("0");
+  for (const word of ["registry", "config-center", "provider", "consumer", "--rate"]) {
+    expect(child.printed()).toContain(word);
+  }
+});
+
+function start(program: string, config: unknown): ToNode {
+  return {
+    type: "start",
+    version: controlVersion,
+    node: "node/0",
+    program,
+    config,
+    seed: 1,
+    listen: "127.0.0.1:0",
+    dial: {},
+  };
+}
+
+function underHarness() {
+  const child = spawn(process.execPath, [main], {
+    stdio: ["ignore", "inherit", "inherit", "ipc"],
+    env: { PATH: process.env["PATH"], FLYBALL_CONTROL: "ipc", FLYBALL_DISK: join(directory, "disk") },
+  });
+  children.push(child);
+  const heard: FromNode[] = [];
+  let wake: () => void = () => undefined;
+  child.on("message", (message: FromNode) => {
+    heard.push(message);
+    wake();
+  });
+  return {
+    child,
+    exit: exitOf(child),
+    send: (message: ToNode) => child.send(message),
+    next: async <Type extends FromNode["type"]>(type: Type): Promise<Extract<FromNode, { readonly type: Type }>> => {
+      for (;;) {
+        const found = heard.find((message) => message.type === type);
+        if (found !== undefined) return found as Extract<FromNode, { readonly type: Type }>;
+        await new Promise<void>((resolve) => (wake = resolve));
+      }
+    },
+  };
+}
+
+function byHand(...args: readonly string[]) {
+  const child = spawn(process.execPath, [main, ...args], {
+    cwd: directory,
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { PATH: process.env["PATH"] },
+  });
+  children.push(child);
+  let printed = "";
+  let wake: () => void = () => undefined;
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding("utf8").on("data", (text: string) => {
+      printed += text;
+      wake();
+    });
+  }
+  return {
+    child,
+    exit: exitOf(child),
+    printed: () => printed,
+    prints: async (pattern: RegExp): Promise<RegExpExecArray> => {
+      for (;;) {
+        const found = pattern.exec(printed);
+        if (found !== null) return found;
+        await new Promise<void>((resolve) => (wake = resolve));
+      }
+    },
+  };
+}
+
+/** The exit code, or the signal, once everything that was printed has been read. */
+const exitOf = (child: ChildProcess): Promise<string> =>
+  new Promise((resolve) => {
+    const settle = (code: number | null, signal: NodeJS.Signals | null): void => resolve(String(code ?? signal));
+    // Node emits no "close" for a child from which this side has disconnected.
+    if (child.stdout === null) child.once("exit", settle);
+    else child.once("close", settle);
+  });
