@@ -1,10 +1,6 @@
-import { directStub } from "../../../runtime/call/direct.ts";
-import { toRpcError } from "../../../runtime/call/status.ts";
-import { ConfigCenter } from "../../../runtime/configuration/proto/config_pb.ts";
-import { silent } from "../../../runtime/ports/telemetry.ts";
-import { CallLog } from "../../../runtime/telemetry/call-log.ts";
 import type { NodePlan, Plan } from "../../scenario/plan.ts";
 import { WorldError } from "../error.ts";
+import { createPublisher } from "../publisher.ts";
 import type { Primitive, RunningFleet, World, WorldOptions } from "../world.ts";
 import { Engine, outside } from "./engine.ts";
 import type { Host } from "./host.ts";
@@ -43,8 +39,6 @@ const primitives: ReadonlySet<Primitive> = new Set([
 const readyWithinUs = 60_000_000;
 /** Virtual time between two handings-over of events. */
 const flushEveryUs = 100_000;
-/** Virtual time that a document has to reach the config centre. */
-const publishWithinUs = 30_000_000;
 
 /** The simulator: thousands of nodes in one thread, in virtual time. A run is a function of (scenario, seed, code). */
 export function simWorld({ host, parameters, record }: SimWorldOptions): World {
@@ -171,25 +165,7 @@ class SimFleet implements RunningFleet {
     const host = this.#network.addHost("10.255.255.254", "harness", this.#harness);
     const random = this.#engine.random.fork("harness");
     const transport = new SimTransport({ network: this.#network, host, process: this.#harness, clock, random });
-    const calls = new CallLog({ clock, telemetry: silent });
-    const center = this.#node("config-center/0");
-    const { address } = center;
-    const stub = directStub(ConfigCenter, { clock, transport, calls, service: "config-center", address });
-    return async (key, content) => {
-      const untilUs = clock.nowUs() + publishWithinUs;
-      for (;;) {
-        try {
-          if (content === undefined) await stub.delete({ key, group: "dubbo" });
-          else await stub.publish({ key, group: "dubbo", content });
-          return;
-        } catch (thrown) {
-          const error = toRpcError(thrown);
-          const isAway = error.code === "UNAVAILABLE" || error.code === "DEADLINE_EXCEEDED";
-          if (!isAway || clock.nowUs() >= untilUs) throw error;
-          await clock.sleep(50_000);
-        }
-      }
-    };
+    return createPublisher({ clock, transport, address: this.#node("config-center/0").address });
   }
 }
 
