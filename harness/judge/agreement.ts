@@ -138,7 +138,10 @@ function timeRow(
   local: number,
   { tolerance, floor, lagUs }: { readonly tolerance: number; readonly floor: number; readonly lagUs: number },
 ): AgreementResult["rows"][number] {
-  const show = (us: number): string => (us === Infinity ? "never" : formatDuration(Math.round(us / 1000) * 1000));
+  const show = (us: number): string => {
+    if (us === Infinity) return "never";
+    return us === 0 ? "at once" : formatDuration(Math.round(us / 1000) * 1000);
+  };
   const allowed = Math.max(floor, tolerance * sim);
   // "never" agrees with nothing but "never".
   const agrees = sim === local || (sim < Infinity && Math.abs(sim - local) <= allowed);
@@ -148,7 +151,7 @@ function timeRow(
     quantity,
     sim: show(sim),
     local: show(local),
-    tolerance: `± ${exactShare(tolerance)}, ${formatDuration(floor)}`,
+    tolerance: `± ${exactShare(tolerance)} or ${formatDuration(floor)}`,
     agrees,
     ...(isBusy && { doubt: `the machine typically ran ${formatDuration(Math.round(lagUs / 1000) * 1000)} late` }),
   };

@@ -386,8 +386,8 @@ function worldsOf(runs: readonly FinishedRun[], { paint, width }: BlockOptions):
 
 /** Prediction beside measurement. */
 function agreementOf(agreement: AgreementResult, { paint }: BlockOptions): readonly string[] {
-  const rows = agreement.rows.map(({ quantity, sim, local, tolerance, agrees }) => [
-    mark(agrees ? "pass" : "fail", paint),
+  const rows = agreement.rows.map(({ quantity, sim, local, tolerance, agrees, doubt }) => [
+    mark(agrees ? "pass" : doubt === undefined ? "fail" : "inconclusive", paint),
     quantity,
     sim,
     agrees ? local : paint("red", local),

@@ -80,5 +80,7 @@ export interface AgreementResult {
     readonly local: string;
     readonly tolerance: string;
     readonly agrees: boolean;
+    /** Why a difference may be the machine's fault. */
+    readonly doubt?: string;
   }[];
 }
