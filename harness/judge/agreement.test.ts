@@ -1,0 +1,120 @@
+import { describe, expect, test } from "vitest";
+
+import type { CallRecord } from "../history/history.ts";
+import type { RunResult, Verdict } from "../report/verdict.ts";
+import { recovery } from "../scenario/builders.ts";
+import { agree, type ComparedRun } from "./agreement.ts";
+import { calls, historyOf, planOf, type CallSketch } from "./fixtures.ts";
+
+const check = recovery("orders").after("2s").within("1s").atLeast("99%").detects("1s");
+const plan = planOf([check]);
+const run = (made: readonly CallRecord[], verdict: Verdict = "pass"): ComparedRun => ({
+  result: { verdict, seed: 1 } as RunResult,
+  history: historyOf(plan, made),
+});
+const made = (make: (index: number) => Partial<CallSketch> = () => ({})) => calls(1_000, make);
+const rowOf = (result: ReturnType<typeof agree>, quantity: RegExp) =>
+  result.rows.find((row) => quantity.test(row.quantity))!;
+const compared = (sim: readonly CallRecord[], local: readonly CallRecord[]) =>
+  agree(plan.scenario, { sim: run(sim), local: run(local) });
+
+test("runs that are alike agree, quantity by quantity", () => {
+  const result = compared(made(), made());
+  expect(result.verdict).toBe("pass");
+  expect(result.rows.map(({ quantity, tolerance }) => [quantity, tolerance])).toEqual([
+    ["orders success", "± 3%"],
+    ["orders/0 share", "± 3%"],
+    ["p99", "± 25% or 20 ms"],
+    ["orders recovery after 2s", "± 20% or 250 ms"],
+  ]);
+});
+
+describe("each tolerance fails when the difference exceeds it", () => {
+  test.each([
+    [
+      "success",
+      /success/,
+      30,
+      31,
+      (count: number) => (index: number) => (index < count ? { code: "INTERNAL" as const } : {}),
+    ],
+    [
+      "share",
+      /orders\/1 share/,
+      30,
+      31,
+      (count: number) => (index: number) => ({ to: index < count ? "orders/1" : "orders/0" }),
+    ],
+    ["p99, of short times at least 20 ms", /p99/, 25_000, 26_000, (tookUs: number) => () => ({ tookUs })],
+  ])("%s", (_name, quantity, within, beyond, make) => {
+    expect(rowOf(compared(made(), made(make(within))), quantity).agrees).toBe(true);
+    const result = compared(made(), made(make(beyond)));
+    expect(rowOf(result, quantity).agrees).toBe(false);
+    expect(result.verdict).toBe("fail");
+  });
+
+  test("p99, of long times a quarter of what was predicted", () => {
+    const slow = (tookUs: number) => made(() => ({ tookUs }));
+    expect(rowOf(compared(slow(200_000), slow(250_000)), /p99/).agrees).toBe(true);
+    expect(rowOf(compared(slow(200_000), slow(250_001)), /p99/).agrees).toBe(false);
+    expect(rowOf(compared(slow(200_000), slow(149_999)), /p99/).agrees).toBe(false);
+  });
+
+  test("recovery, a fifth of what was predicted, and a quarter of a second at least", () => {
+    const down = (untilUs: number) =>
+      made((index) => (index >= 250 && index * 8_000 <= untilUs ? { code: "UNAVAILABLE" as const } : {}));
+    const row = (sim: number, local: number) => rowOf(compared(down(sim), down(local)), /recovery/);
+    expect(row(2_744_000, 2_992_000).agrees).toBe(true);
+    expect(row(2_744_000, 3_040_000).agrees).toBe(false);
+    expect(row(4_992_000, 5_584_000).agrees).toBe(true);
+    expect(row(4_992_000, 5_592_000).agrees).toBe(false);
+    expect(row(8_000_000, 8_000_000)).toMatchObject({ sim: "never", agrees: true });
+    // Never is not within a fifth of anything.
+    expect([row(8_000_000, 3_000_000).agrees, row(3_000_000, 8_000_000).agrees]).toEqual([false, false]);
+  });
+});
+
+test("a scenario may state tighter tolerances", () => {
+  const tight = { ...plan.scenario, agreement: { success: 0.01 } };
+  const local = run(made((index) => (index < 11 ? { code: "INTERNAL" } : {})));
+  expect(rowOf(agree(tight, { sim: run(made()), local }), /success/)).toMatchObject({
+    tolerance: "± 1%",
+    agrees: false,
+  });
+});
+
+test("tags stand in for instances where a service has them, by service", () => {
+  const tagged = planOf([check], { tags: ["v1", undefined] });
+  const history = historyOf(
+    tagged,
+    made((index) => ({ to: `orders/${index % 2}` })),
+  );
+  const result = agree(tagged.scenario, {
+    sim: { result: { verdict: "pass" } as RunResult, history },
+    local: { result: { verdict: "pass" } as RunResult, history },
+  });
+  expect(result.rows.map(({ quantity }) => quantity).filter((quantity) => quantity.includes("share"))).toEqual([
+    "orders - share",
+    "orders v1 share",
+  ]);
+});
+
+test("a service that only one of the two called is a difference", () => {
+  const extra = [...made(), ...calls(100, () => ({ service: "payments", to: "payments/0" }))];
+  expect(compared(made(), extra).verdict).toBe("fail");
+  expect(compared(extra, made()).verdict).toBe("fail");
+});
+
+test("calls of unknown end count for neither", () => {
+  const some = made((index) => (index < 500 ? { code: "unknown" } : {}));
+  expect(compared(made(), some).verdict).toBe("pass");
+});
+
+test("a measurement that says nothing contradicts nothing", () => {
+  const bad = made(() => ({ code: "INTERNAL" }));
+  const verdictOf = (sim: ComparedRun, local: ComparedRun) => agree(plan.scenario, { sim, local }).verdict;
+  expect(verdictOf(run(made()), run(bad, "inconclusive"))).toBe("inconclusive");
+  expect(verdictOf(run(made()), run(made(), "error"))).toBe("inconclusive");
+  expect(verdictOf(run(made()), { result: run([]).result })).toBe("inconclusive");
+  expect(verdictOf(run(made(), "fail"), run(made(), "fail"))).toBe("pass");
+});

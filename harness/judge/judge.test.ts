@@ -1,0 +1,180 @@
+import { describe, expect, test } from "vitest";
+
+import type { History } from "../history/history.ts";
+import { at, latency, noDeadCalls, recovery, successRate } from "../scenario/builders.ts";
+import type { Plan } from "../scenario/plan.ts";
+import { call, calls, historyOf, planOf } from "./fixtures.ts";
+import { judgeRun } from "./judge.ts";
+import { lagIn } from "./outcome.ts";
+import { summarise } from "./summary.ts";
+
+const timeline = [at("1s").kill("orders/1", { for: "5s" })];
+const expectations = [
+  successRate("orders").atLeast("99%").detects("93%"),
+  latency("orders").p90("100ms").detects("32%"),
+  noDeadCalls("orders").within("2s").detects("1s"),
+];
+const sim = planOf(expectations, { timeline });
+const local = planOf(expectations, { timeline, world: "local" });
+const verdicts = (plan: Plan, history: History) => {
+  const { checks, verdict, reason } = judgeRun(plan, history);
+  return { checks: checks.map((check) => check.verdict), verdict, reason };
+};
+/** As many calls as were planned. */
+const wellDone = (plan: Plan, make?: Parameters<typeof calls>[1]) => calls(plan.drives[0]!.dueUs.length, make);
+const failing = (index: number) => (index % 5 === 0 ? ({ code: "UNAVAILABLE" } as const) : {});
+
+describe("a run as it was planned", () => {
+  test("is as bad as its worst check", () => {
+    expect(verdicts(sim, historyOf(sim, wellDone(sim)))).toEqual({
+      checks: ["pass", "pass", "pass"],
+      verdict: "pass",
+      reason: undefined,
+    });
+    expect(verdicts(sim, historyOf(sim, wellDone(sim, failing)))).toMatchObject({
+      checks: ["fail", "fail", "pass"],
+      verdict: "fail",
+    });
+    expect(verdicts(sim, historyOf(sim, wellDone(sim), { steps: [] }))).toMatchObject({
+      checks: ["pass", "pass", "inconclusive"],
+      verdict: "inconclusive",
+    });
+  });
+});
+
+describe("a load that fell behind", () => {
+  test("by more than 2 % leaves nothing proven but what was broken all the same", () => {
+    const made = wellDone(local).slice(20);
+    expect(verdicts(local, historyOf(local, made))).toEqual({
+      checks: ["inconclusive", "inconclusive", "inconclusive"],
+      verdict: "inconclusive",
+      reason: expect.stringMatching(
+        /^the load generator fell behind: 9\d\.\d% of the planned calls were made$/,
+      ) as string,
+    });
+    expect(verdicts(local, historyOf(local, wellDone(local, failing).slice(20)))).toMatchObject({
+      checks: ["fail", "inconclusive", "inconclusive"],
+      verdict: "fail",
+    });
+    expect(verdicts(local, historyOf(local, wellDone(local).slice(10))).verdict).toBe("pass");
+  });
+
+  test("with more than 1 % of its calls over 50 ms late counts as behind, too", () => {
+    const late = (share: number, lateUs: number) =>
+      verdicts(
+        local,
+        historyOf(
+          local,
+          wellDone(local, (index) => (index % share === 0 ? { lateUs, tookUs: 60_000 } : {})),
+        ),
+      );
+    expect(late(50, 50_001)).toMatchObject({
+      verdict: "inconclusive",
+      reason: expect.stringContaining("50 ms late") as string,
+    });
+    expect(late(50, 50_000).verdict).toBe("pass");
+    expect(late(200, 50_001).verdict).toBe("pass");
+  });
+
+  test("is measured by what it was to do: calls to the infrastructure don't make up for it", () => {
+    const made = [...wellDone(local).slice(100), ...calls(100, () => ({ service: "registry" }))];
+    expect(verdicts(local, historyOf(local, made)).verdict).toBe("inconclusive");
+  });
+
+  test("can't happen in virtual time, nor to a consumer that a fault stops", () => {
+    expect(verdicts(sim, historyOf(sim, wellDone(sim).slice(100))).verdict).toBe("pass");
+    const hurt = planOf([successRate("orders").atLeast("99%").detects("93%")], {
+      world: "local",
+      timeline: [at("1s").pause("storefront/0", { for: "1s" })],
+    });
+    expect(verdicts(hurt, historyOf(hurt, wellDone(hurt).slice(100))).verdict).toBe("pass");
+  });
+});
+
+describe("a part of a run", () => {
+  const ended = (outcome: "interrupted" | "error", atUs = 4_000_000) =>
+    ({ end: { type: "end", atUs, outcome, ...(outcome === "error" && { error: "a node died" }) } }) as const;
+
+  test("proves nothing well, and nothing too bad: its bounds are meant for the whole", () => {
+    const half = (make?: Parameters<typeof calls>[1]) => wellDone(sim, make).filter(({ dueUs }) => dueUs < 4_000_000);
+    for (const made of [half(), half(failing)]) {
+      expect(verdicts(sim, historyOf(sim, made, ended("interrupted")))).toEqual({
+        checks: ["inconclusive", "inconclusive", "inconclusive"],
+        verdict: "inconclusive",
+        reason: "the run was interrupted",
+      });
+    }
+  });
+
+  test("shows what must never happen", () => {
+    const made = wellDone(sim, (index) => (index === 450 ? { to: "orders/1" } : {}));
+    expect(verdicts(sim, historyOf(sim, made, ended("interrupted"))).checks).toEqual([
+      "inconclusive",
+      "inconclusive",
+      "fail",
+    ]);
+  });
+
+  test("isn't blamed for calls that its own end cut off", () => {
+    const graceful = planOf([noDeadCalls("orders").within("2s").detects("1s")], { timeline });
+    const made = [...calls(10), call({ dueUs: 3_990_000, to: "orders/1", code: "CANCELLED", tookUs: 20_000 })];
+    expect(verdicts(graceful, historyOf(graceful, made, ended("interrupted"))).checks).toEqual(["inconclusive"]);
+  });
+
+  test("that ended with an error says so, and one that was cut off as well", () => {
+    expect(verdicts(sim, historyOf(sim, wellDone(sim), ended("error")))).toMatchObject({
+      verdict: "error",
+      reason: "a node died",
+    });
+    expect(verdicts(sim, historyOf(sim, wellDone(sim), { end: undefined }))).toMatchObject({
+      verdict: "inconclusive",
+      reason: "the history was cut off",
+    });
+  });
+});
+
+describe("lag", () => {
+  const paused = planOf([recovery("orders").after("3s").within("1s").detects("1s")], {
+    world: "local",
+    timeline: [at("1s").pause("orders/1", { for: "2s" })],
+  });
+  const lag = (node: string, atUs: number) =>
+    lagIn(historyOf(paused, [], { lags: [{ node, atUs, maxUs: 2_000_000 }] }), { fromUs: 0, toUs: 8_000_000 });
+
+  test("of a node that a fault froze is no lag of the machine", () => {
+    expect(lag("orders/1", 3_050_000)).toBe(0);
+    expect(lag("orders/1", 4_200_000)).toBe(2_000_000);
+    expect(lag("orders/0", 3_050_000)).toBe(2_000_000);
+    expect(lag("harness", 3_050_000)).toBe(2_000_000);
+  });
+});
+
+describe("the summary", () => {
+  test("counts the load's calls and everybody's attempts", () => {
+    const made = [
+      call({ dueUs: -5, code: "UNAVAILABLE" }),
+      call({ dueUs: 0, service: "registry" }),
+      call({ dueUs: 0, tookUs: 10_000 }),
+      call({ dueUs: 1, tookUs: 30_000, before: ["orders/1"], to: "orders/2" }),
+      call({ dueUs: 2, tookUs: 20_000, code: "DEADLINE_EXCEEDED" }),
+      call({ dueUs: 3, code: "unknown" }),
+    ];
+    expect(summarise(historyOf(sim, made))).toEqual({
+      calls: { total: 4, ok: 2, failed: 1, attempts: 4 },
+      offeredPerSecond: 0.5,
+      latencyMs: { p50: 20, p90: 30, p99: 30, max: 30 },
+      instances: {
+        "orders/0": { calls: 2, ok: 1, failed: 1 },
+        "orders/1": { calls: 1, ok: 0, failed: 1 },
+        "orders/2": { calls: 1, ok: 1, failed: 0 },
+        "orders/3": { calls: 0, ok: 0, failed: 0 },
+      },
+    });
+  });
+
+  test("an attempt that its call didn't wait for is neither good nor bad", () => {
+    const hedged = call({ dueUs: 0 });
+    hedged.attempts = [{ instance: "orders/3", beginUs: 0, endUs: -1, code: "OK" }, ...hedged.attempts];
+    expect(summarise(historyOf(sim, [hedged])).instances["orders/3"]).toEqual({ calls: 1, ok: 0, failed: 0 });
+  });
+});
