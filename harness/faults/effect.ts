@@ -160,7 +160,8 @@ function compareShares(before: Count, during: Count, evidence: string): Effect {
   const now = clopperPearson(during.count, during.of, alpha);
   if (now.high < usual.low) return { effect: "confirmed", evidence };
   // At least half of what is usual still gets through: whatever was injected, it isn't there.
-  if (now.low > usual.high / 2) return { effect: "none", evidence };
+  const usually = before.count > 0 ? before.count / before.of : usual.high;
+  if (now.low > usually / 2) return { effect: "none", evidence };
   return { effect: "inconclusive", evidence };
 }
 

@@ -118,3 +118,38 @@ test("a measurement that says nothing contradicts nothing", () => {
   expect(verdictOf(run(made()), { result: run([]).result })).toBe("inconclusive");
   expect(verdictOf(run(made(), "fail"), run(made(), "fail"))).toBe("pass");
 });
+
+describe("a busy machine", () => {
+  const lags = (maxUs: number, seconds: number) =>
+    Array.from({ length: seconds }, (_, second) => ({ node: "harness", atUs: second * 1_000_000 + 500_000, maxUs }));
+  const slowed = (tookUs: number, maxUs: number, seconds = 8) =>
+    agree(plan.scenario, {
+      sim: run(made()),
+      local: {
+        result: run([]).result,
+        history: historyOf(
+          plan,
+          made(() => ({ tookUs })),
+          { lags: lags(maxUs, seconds) },
+        ),
+      },
+    });
+
+  test("that typically runs late by over a quarter of a tolerance puts a slow measurement in doubt", () => {
+    const result = slowed(60_000, 6_000);
+    expect(result.verdict).toBe("inconclusive");
+    expect(rowOf(result, /p99/)).toMatchObject({ agrees: false, doubt: "the machine typically ran 6 ms late" });
+    expect(slowed(60_000, 4_000).verdict).toBe("fail");
+  });
+
+  test("with a hiccup or two is no excuse, nor is any for other differences", () => {
+    expect(slowed(60_000, 900_000, 3).verdict).toBe("fail");
+    const failing = historyOf(
+      plan,
+      made(() => ({ code: "INTERNAL", tookUs: 60_000 })),
+      { lags: lags(900_000, 8) },
+    );
+    const local = { result: run([]).result, history: failing };
+    expect(agree(plan.scenario, { sim: run(made()), local }).verdict).toBe("fail");
+  });
+});
