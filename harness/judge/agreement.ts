@@ -3,10 +3,9 @@ import type { History } from "../history/history.ts";
 import type { AgreementResult, RunResult } from "../report/verdict.ts";
 import { formatDuration, formatShare } from "../scenario/durations.ts";
 import type { Scenario } from "../scenario/schema.ts";
-import { exactShare } from "./outcome.ts";
+import { exactShare, lagsOf } from "./outcome.ts";
 import { recoveryTimeUs } from "./recovery.ts";
 import { callsOf } from "./select.ts";
-import { quantile } from "./statistics.ts";
 import { p99Us } from "./summary.ts";
 
 /** The tightest and the default tolerances, and the absolute differences below which nothing is compared. */
@@ -97,7 +96,9 @@ function stallsDecideP99(history: History, allowedUs: number): string | undefine
 /** A recovery is one moment: a single stall can put it off. */
 function stallsDecideRecovery(history: History, allowedUs: number): string | undefined {
   const longestUs = Math.max(0, ...stallsUs(history, allowedUs));
-  return longestUs === 0 ? undefined : `the machine ran up to ${formatDuration(Math.round(longestUs / 1000) * 1000)} late`;
+  return longestUs === 0
+    ? undefined
+    : `the machine ran up to ${formatDuration(Math.round(longestUs / 1000) * 1000)} late`;
 }
 
 function servicesIn(history: History): string[] {

@@ -134,19 +134,19 @@ function remedy(context: CheckContext, factor: number, more: Demand["more"]): st
 /** A bound as it was stated: "99.95%". */
 export const exactShare = (share: number): string => formatShare(share, 4);
 
-/**
- * The longest that anything ran late between two moments: in real time a failed timing check is measured against it. A node
- * that a fault froze was late because of the fault, which is no excuse.
- */
+/** The longest that anything ran late between two moments: in real time a failed timing check is measured against it. */
 export function lagIn(history: History, { fromUs, toUs }: Window): number {
+  const during = lagsOf(history).filter(({ atUs }) => atUs >= fromUs && atUs <= toUs + lagPeriodUs);
+  return during.reduce((longest, { maxUs }) => Math.max(longest, maxUs), 0);
+}
+
+/** The lag that speaks of the machine: a node that a fault froze was late because of the fault, which is no excuse. */
+export function lagsOf(history: History): History["lags"] {
   const frozen = freezes(history);
-  let maxUs = 0;
-  for (const { node, atUs, maxUs: lateUs } of history.lags) {
-    if (atUs < fromUs || atUs > toUs + lagPeriodUs) continue;
-    if (frozen.some((freeze) => freeze.nodes.includes(node) && atUs >= freeze.fromUs && atUs <= freeze.toUs)) continue;
-    maxUs = Math.max(maxUs, lateUs);
-  }
-  return maxUs;
+  return history.lags.filter(
+    ({ node, atUs }) =>
+      !frozen.some(({ nodes, fromUs, toUs }) => nodes.includes(node) && atUs >= fromUs && atUs <= toUs),
+  );
 }
 
 /** A record of lag speaks of up to so long before it, with a little time to spare. */
