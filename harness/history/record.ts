@@ -43,12 +43,12 @@ export interface StepRecord {
   readonly error?: string;
 }
 
-/** A node process came up, or went down, as the harness saw it. */
+/** A node's process died without being told to. */
 export interface ProcessRecord {
   readonly type: "process";
   readonly atUs: number;
   readonly node: string;
-  readonly state: "ready" | "killed" | "paused" | "resumed" | "stopped" | "exited";
+  readonly state: "exited";
 }
 
 /** Records of this node may be missing between the two moments: it was killed before it could send its last batch. */

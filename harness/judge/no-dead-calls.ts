@@ -108,7 +108,7 @@ function deathsOf(history: History, service: string): readonly Death[] {
       if ((kills && phase === "lift") || (what.kind === "restart" && phase === "apply")) comeBack(node, atUs);
     }
   }
-  for (const { node, state, atUs } of history.processes) if (state === "exited") die(node, atUs);
+  for (const { node, atUs } of history.processes) die(node, atUs);
   return deaths;
 }
 

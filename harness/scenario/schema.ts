@@ -149,7 +149,7 @@ const check = z.discriminatedUnion("check", [
     by: z.enum(["instance", "tag"]),
     /** Expected shares by id or tag (an instance without a tag counts as "-"); they are scaled to sum 1. */
     expected: z.record(z.string(), z.number().min(0)),
-    /** One cell's share times (or divided by) this factor is found. */
+    /** Any one cell's share times this factor is found (divided by it where that would be all or more). */
     detects: z.number().gt(1),
     /** What counts as an independent trial: each call, or each distinct sticky key. Default "call". */
     trial: z.enum(["call", "key"]).optional(),

@@ -90,7 +90,7 @@ class ShareOf extends Windowed<"share"> {
     return this.with({ trial: "key" });
   }
 
-  /** One share times, or divided by, this factor is certainly found. */
+  /** Any one share times this factor is certainly found (divided by it where that would be all or more). */
   detects(detects: number): this {
     return this.with({ detects });
   }
@@ -166,14 +166,14 @@ class Recovery extends CheckBuilder<"recovery"> {
     return this.percentileBelow(99, atMost);
   }
 
-  /** A recovery that takes this much longer than `within` is certainly found. */
+  /** A recovery that takes this much longer than `within`, with half of the calls bad, is certainly found. */
   detects(detects: string): this {
     return this.with({ detects });
   }
 }
 
 class Sticky extends Windowed<"stickiness"> {
-  /** This fraction of calls that stray is certainly found. */
+  /** This fraction of keys that stray is certainly found. */
   detects(detects: Share): this {
     return this.with({ detects });
   }
