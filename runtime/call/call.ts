@@ -1,6 +1,6 @@
 import type { Clock } from "../ports/clock.ts";
 import { noMetadata, type Metadata } from "./metadata.ts";
-import { RpcError } from "./status.ts";
+import { RpcError, toRpcError } from "./status.ts";
 
 export interface CallOptions {
   readonly clock: Clock;
@@ -19,12 +19,18 @@ export interface CallOptions {
   readonly peer?: string | undefined;
 }
 
+/** Something that ends with a call that is cancelled: a call below, an attempt, a wait. */
+export interface Cancellable {
+  /** Nobody waits for it any more. */
+  cancel(reason: RpcError): void;
+}
+
 /**
  * One call's life, passed explicitly from step to step: what is called, what travels with it, how long it may take, and
  * whether anybody still waits. A deadline only shrinks along a chain of calls, and cancelling a call cancels every call,
  * attempt and wait that was started under it.
  */
-export class Call {
+export class Call implements Cancellable {
   readonly id: number;
   readonly service: string;
   readonly method: string;
@@ -37,9 +43,9 @@ export class Call {
 
   #reason: RpcError | undefined;
   #isEnded = false;
-  #listeners: ((reason: RpcError) => void)[] | undefined;
+  /** In the order in which they were attached. */
+  #below: Cancellable[] | undefined;
   #disarm: (() => void) | undefined;
-  #leaveParent: (() => void) | undefined;
   #signal: AbortSignal | undefined;
 
   constructor(options: CallOptions) {
@@ -56,7 +62,7 @@ export class Call {
     this.deadlineUs = own < inherited ? own : inherited;
     if (parent !== undefined) {
       if (parent.reason !== undefined) this.#reason = parent.reason;
-      else this.#leaveParent = parent.onCancel((reason) => this.cancel(reason));
+      else parent.attach(this);
     }
     // A parent's timer ends its children, so only a deadline of this call's own needs one.
     if (own < inherited && this.#reason === undefined) {
@@ -83,25 +89,38 @@ export class Call {
   cancel(reason?: RpcError): void {
     if (this.#isEnded || this.#reason !== undefined) return;
     this.#reason = reason ?? new RpcError("the caller cancelled", { code: "CANCELLED" });
-    // A copy: a listener that is told may take others off the list.
-    const listeners = this.#listeners?.slice();
+    const below = this.#below;
+    // From here on the list is nobody's: one that is told can't take others off it.
     this.#release();
-    if (listeners !== undefined) for (const listener of listeners) listener(this.#reason);
+    if (below !== undefined) for (const child of below) child.cancel(this.#reason);
+  }
+
+  /** Cancels `child` when the call is cancelled: at once if it is already, never once the call has ended. */
+  attach(child: Cancellable): void {
+    if (this.#reason !== undefined) child.cancel(this.#reason);
+    else if (this.#isEnded) return;
+    else if (this.#below === undefined) this.#below = [child];
+    else this.#below.push(child);
+  }
+
+  /** Takes back `attach`; may come at any time, also twice. */
+  detach(child: Cancellable): void {
+    const below = this.#below;
+    if (below === undefined) return;
+    // Nearly always the latest.
+    if (below[below.length - 1] === child) {
+      below.pop();
+      return;
+    }
+    const index = below.lastIndexOf(child);
+    if (index >= 0) below.splice(index, 1);
   }
 
   /** Calls `listener` once if the call is cancelled (at once if it is already); the answer unsubscribes. */
   onCancel(listener: (reason: RpcError) => void): () => void {
-    if (this.#reason !== undefined) {
-      listener(this.#reason);
-      return nothing;
-    }
-    if (this.#isEnded) return nothing;
-    const listeners = (this.#listeners ??= []);
-    listeners.push(listener);
-    return () => {
-      const index = listeners.lastIndexOf(listener);
-      if (index >= 0) listeners.splice(index, 1);
-    };
+    const child = { cancel: listener };
+    this.attach(child);
+    return () => this.detach(child);
   }
 
   /** For waits that take an `AbortSignal`; made on first use, because a signal costs more than the rest of a call. */
@@ -132,26 +151,24 @@ export class Call {
   #release(): void {
     this.#disarm?.();
     this.#disarm = undefined;
-    this.#leaveParent?.();
-    this.#leaveParent = undefined;
-    this.#listeners = undefined;
+    this.parent?.detach(this);
+    this.#below = undefined;
   }
 }
-
-const nothing = (): void => undefined;
 
 /** Settles as `work` does, or rejects with the call's reason as soon as it is cancelled: nobody waits longer than the call. */
 export function whileWaiting<T>(call: Call, work: Promise<T>): Promise<T> {
   return new Promise<T>((resolve, reject) => {
-    const leave = call.onCancel(reject);
+    const waiting = { cancel: reject };
+    call.attach(waiting);
     work.then(
       (value) => {
-        leave();
+        call.detach(waiting);
         resolve(value);
       },
       (error: unknown) => {
-        leave();
-        reject(call.reason ?? (error as Error));
+        call.detach(waiting);
+        reject(call.reason ?? toRpcError(error));
       },
     );
   });

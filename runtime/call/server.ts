@@ -47,13 +47,13 @@ function served(method: Method<unknown, unknown>, handler: Handler, filters: rea
     }
     return { kind: "stream", messages: created(answer as AsyncIterable<unknown>, method) };
   });
-  const serve = async (call: Call, request: unknown): Promise<Response> => {
+  const serve = (call: Call, request: unknown): Promise<Response> => {
     // A handler never starts when nobody waits for it any more.
-    if (call.reason !== undefined) throw call.reason;
+    if (call.reason !== undefined) return Promise.reject(call.reason);
     try {
-      return await whileWaiting(call, run(call, request));
+      return whileWaiting(call, run(call, request));
     } catch (error) {
-      throw toRpcError(error);
+      return Promise.reject(toRpcError(error));
     }
   };
   return { method, serve };

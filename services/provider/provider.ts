@@ -165,20 +165,24 @@ class RunningProvider implements RunningService {
     const isInstant = serviceTime.kind === "constant" && serviceTime.us === 0;
 
     /** Everything that chance decides about a call is drawn when it arrives: the order of draws is that of arrivals. */
-    const serve = async (key: string, call: Call): Promise<void> => {
+    const serve = (key: string, call: Call): Promise<unknown> => {
       const us = isInstant ? 0 : sample(serviceTime, times);
       const fails = errorRate > 0 && errors.float() < errorRate;
       const downstream = this.#downstream;
+      let work: Promise<unknown> = done;
       if (downstream !== undefined) {
-        await queue.run(call, async () => {
+        work = queue.run(call, async () => {
           await context.work(us);
           if (call.isCancelled) return;
           await downstream.do({ key }, { parent: call, metadata: call.metadata });
         });
       } else if (capacity !== undefined || us > 0) {
-        await queue.run(call, () => context.work(us));
+        work = queue.run(call, () => context.work(us));
       }
-      if (fails) throw new RpcError(`${node} fails by its error rate`, { code: "UNAVAILABLE" });
+      if (!fails) return work;
+      return work.then(() => {
+        throw new RpcError(`${node} fails by its error rate`, { code: "UNAVAILABLE" });
+      });
     };
     return {
       do: async ({ key, payload }, call) => {
@@ -196,3 +200,5 @@ class RunningProvider implements RunningService {
     };
   }
 }
+
+const done = Promise.resolve();

@@ -1,4 +1,4 @@
-import type { Call } from "../../runtime/call/call.ts";
+import type { Call, Cancellable } from "../../runtime/call/call.ts";
 import { RpcError, toRpcError } from "../../runtime/call/status.ts";
 
 export interface WorkQueueOptions {
@@ -18,8 +18,8 @@ export class WorkQueue {
   readonly #queueMax: number;
   #running = 0;
   #waiting = 0;
-  #first: Ticket | undefined;
-  #last: Ticket | undefined;
+  #first: Place | undefined;
+  #last: Place | undefined;
 
   constructor({ capacity = Infinity, queueMax = 1000 }: WorkQueueOptions = {}) {
     this.#capacity = capacity;
@@ -41,57 +41,33 @@ export class WorkQueue {
    * the call's own reason as soon as it is cancelled.
    */
   run<T>(call: Call, work: () => Promise<T>): Promise<T> {
-    return new Promise<T>((resolve, reject) => {
-      let ticket: Ticket | undefined;
-      let isOver = false;
-      const leave = (): boolean => {
-        if (isOver) return false;
-        isOver = true;
-        forget();
-        if (ticket === undefined) this.#free();
-        else this.#remove(ticket);
-        return true;
-      };
-      const start = (): void => {
-        ticket = undefined;
-        work().then(
-          (value) => {
-            if (leave()) resolve(value);
-          },
-          (error: unknown) => {
-            if (leave()) reject(toRpcError(error));
-          },
-        );
-      };
-
-      if (call.reason !== undefined) {
-        reject(call.reason);
-        return;
-      }
-      const isFree = this.#running < this.#capacity;
-      if (!isFree && this.#waiting >= this.#queueMax) {
-        reject(
-          new RpcError(`${this.#waiting} calls are waiting already`, {
-            code: "RESOURCE_EXHAUSTED",
-            hint: "raise queueMax or capacity, or send less",
-          }),
-        );
-        return;
-      }
-      const forget = call.onCancel((reason) => {
-        if (leave()) reject(reason);
-      });
-      if (isFree) {
-        this.#running++;
-        start();
-      } else {
-        ticket = this.#append(start);
-      }
-    });
+    if (call.reason !== undefined) return Promise.reject(call.reason);
+    const isFree = this.#running < this.#capacity;
+    if (!isFree && this.#waiting >= this.#queueMax) {
+      return Promise.reject(
+        new RpcError(`${this.#waiting} calls are waiting already`, {
+          code: "RESOURCE_EXHAUSTED",
+          hint: "raise queueMax or capacity, or send less",
+        }),
+      );
+    }
+    const turn = new Turn(this, call, work);
+    if (isFree) {
+      this.#running++;
+      turn.start();
+    } else {
+      this.#append(turn);
+    }
+    return turn.result;
   }
 
-  /** A worker has become free: the next one's turn. */
-  #free(): void {
+  /** For `Turn`: it is over, whether it was its turn or not. */
+  left(turn: Place): void {
+    if (!turn.hasBegun) {
+      this.#remove(turn);
+      return;
+    }
+    // A worker has become free: the next one's turn.
     const next = this.#first;
     if (next === undefined) {
       this.#running--;
@@ -101,27 +77,80 @@ export class WorkQueue {
     next.start();
   }
 
-  #append(start: () => void): Ticket {
-    const ticket: Ticket = { start, before: this.#last, after: undefined };
-    if (this.#last === undefined) this.#first = ticket;
-    else this.#last.after = ticket;
-    this.#last = ticket;
+  #append(turn: Place): void {
+    turn.before = this.#last;
+    if (this.#last === undefined) this.#first = turn;
+    else this.#last.after = turn;
+    this.#last = turn;
     this.#waiting++;
-    return ticket;
   }
 
-  #remove({ before, after }: Ticket): void {
+  #remove(turn: Place): void {
+    const { before, after } = turn;
     if (before === undefined) this.#first = after;
     else before.after = after;
     if (after === undefined) this.#last = before;
     else after.before = before;
+    // Links to neighbours would keep them alive as long as this turn.
+    turn.before = undefined;
+    turn.after = undefined;
     this.#waiting--;
   }
 }
 
 /** A place in the queue: a doubly linked list, so that leaving from the middle costs nothing. */
-interface Ticket {
-  readonly start: () => void;
-  before: Ticket | undefined;
-  after: Ticket | undefined;
+interface Place {
+  readonly hasBegun: boolean;
+  before: Place | undefined;
+  after: Place | undefined;
+  start(): void;
+}
+
+/** One call's time in the queue and with a worker. */
+class Turn<T> implements Place, Cancellable {
+  readonly result: Promise<T>;
+  hasBegun = false;
+  before: Place | undefined;
+  after: Place | undefined;
+  readonly #queue: WorkQueue;
+  readonly #call: Call;
+  readonly #work: () => Promise<T>;
+  #isOver = false;
+  #resolve!: (value: T) => void;
+  #reject!: (error: RpcError) => void;
+
+  constructor(queue: WorkQueue, call: Call, work: () => Promise<T>) {
+    this.#queue = queue;
+    this.#call = call;
+    this.#work = work;
+    this.result = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    call.attach(this);
+  }
+
+  start(): void {
+    this.hasBegun = true;
+    this.#work().then(
+      (value) => {
+        if (this.#leave()) this.#resolve(value);
+      },
+      (error: unknown) => {
+        if (this.#leave()) this.#reject(toRpcError(error));
+      },
+    );
+  }
+
+  cancel(reason: RpcError): void {
+    if (this.#leave()) this.#reject(reason);
+  }
+
+  #leave(): boolean {
+    if (this.#isOver) return false;
+    this.#isOver = true;
+    this.#call.detach(this);
+    this.#queue.left(this);
+    return true;
+  }
 }

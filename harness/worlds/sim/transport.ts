@@ -1,4 +1,4 @@
-import { Call, whileWaiting } from "../../../runtime/call/call.ts";
+import { Call, whileWaiting, type Cancellable } from "../../../runtime/call/call.ts";
 import type { Metadata } from "../../../runtime/call/metadata.ts";
 import type { Method } from "../../../runtime/call/service.ts";
 import { RpcError, toRpcError } from "../../../runtime/call/status.ts";
@@ -271,7 +271,7 @@ const lossTexts: Readonly<Record<Loss, string>> = {
 };
 
 /** One call as its client sees it. The object itself stands for the stream's number on the wire. */
-class ClientStream implements InFlight<ClientStream> {
+class ClientStream implements InFlight<ClientStream>, Cancellable {
   readonly method: Method<unknown, unknown>;
   readonly call: Call;
   readonly request: unknown;
@@ -289,7 +289,6 @@ class ClientStream implements InFlight<ClientStream> {
   #messages: MessageQueue | undefined;
   #resolve!: (response: Response) => void;
   #reject!: (error: RpcError) => void;
-  readonly #leave: () => void;
 
   constructor(method: Method<unknown, unknown>, call: Call, request: unknown) {
     this.method = method;
@@ -299,7 +298,7 @@ class ClientStream implements InFlight<ClientStream> {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    this.#leave = call.onCancel((reason) => this.cancel(reason));
+    call.attach(this);
   }
 
   sent(end: ClientEnd, id: number): void {
@@ -340,7 +339,7 @@ class ClientStream implements InFlight<ClientStream> {
 
   #over(): void {
     this.isOver = true;
-    this.#leave();
+    this.call.detach(this);
     this.#end?.over(this);
   }
 
