@@ -3,18 +3,18 @@ import { join } from "node:path";
 
 import { systemClock } from "../runtime/node/clock.ts";
 import type { RuntimeEvent } from "../runtime/telemetry/events.ts";
-import type { Observation } from "./faults/fault.ts";
+import { proveFaults, type ControlRun } from "./faults/prove.ts";
 import { HistoryCollector } from "./history/collector.ts";
 import type { History } from "./history/history.ts";
 import { historyVersion, type HistoryRecord } from "./history/record.ts";
 import { openHistoryWriter, type HistoryWriter } from "./history/writer.ts";
 import { judgeRun } from "./judge/judge.ts";
 import { summarise } from "./judge/summary.ts";
-import { worse, type FaultResult, type RunResult } from "./report/verdict.ts";
+import { worse, type RunResult } from "./report/verdict.ts";
 import type { Plan } from "./scenario/plan.ts";
 import { planScenario } from "./scenario/planner.ts";
 import type { Scenario } from "./scenario/schema.ts";
-import { faultKind, playTimeline } from "./timeline.ts";
+import { playTimeline } from "./timeline.ts";
 import type { FleetNode, RunningFleet, Sabotage, World } from "./worlds/world.ts";
 import { flyballVersion } from "./version.ts";
 
@@ -67,7 +67,7 @@ export async function runScenario(
   const progress = options.onProgress ?? (() => undefined);
   progress({ phase: "judging", message: "judging" });
   const judged = judgeRun(plan, history);
-  const faults = await effects(plan, history, options);
+  const faults = await proveFaults(plan, history, controlOf(plan, history, options));
   const idle = faults.find(({ effect }) => effect === "none");
   const verdict = worse(judged.verdict, idle === undefined ? "pass" : "inconclusive");
   const reason =
@@ -92,6 +92,15 @@ export async function runScenario(
   if (options.out !== undefined)
     await writeFile(join(options.out, "verdict.json"), `${JSON.stringify(result, null, 2)}\n`);
   return { result, history, plan };
+}
+
+/** In `sim`: the same seed without one of the faults, and everything else as it was. */
+function controlOf(plan: Plan, history: History, options: RunOptions): ControlRun | undefined {
+  if (options.world.name !== "sim" || history.end?.outcome !== "complete") return undefined;
+  return async (without) => {
+    const timeline = plan.timeline.filter(({ index }) => index !== without);
+    return (await record({ ...plan, timeline }, { ...options, out: undefined, onProgress: undefined })).history;
+  };
 }
 
 /** The shell command that does the same run again. */
@@ -133,9 +142,9 @@ async function record(plan: Plan, options: RunOptions): Promise<Recorded> {
       {
         onEvents: (node, events) => log.events(node, events),
         onGap: (node, fromUs, toUs) => log.gap(node, fromUs, toUs),
-        onExit: (node, message) => {
+        onExit: (node, atUs, message) => {
           problem ??= `node ${node} died by itself: ${message}`;
-          log.exited(node);
+          log.exited(node, atUs);
         },
         onProgress: (message) => progress({ phase: "starting", message }),
         signal: abort.signal,
@@ -348,8 +357,7 @@ class RunLog {
     this.#timed((originUs) => this.write({ type: "gap", node, fromUs: fromUs - originUs, toUs: toUs - originUs }));
   }
 
-  exited(node: string): void {
-    const atUs = systemClock().nowUs();
+  exited(node: string, atUs: number): void {
     this.#timed((originUs) => this.write({ type: "process", atUs: atUs - originUs, node, state: "exited" }));
   }
 
@@ -408,53 +416,4 @@ function runRecord(plan: Plan): HistoryRecord {
     nodes: plan.nodes.map(({ id, service, program, tag, weight }) => ({ id, service, program, tag, weight })),
     durationUs: plan.durationUs,
   };
-}
-
-/** Whether each fault shows in the calls; `sim` plays the same seed without faults when the run itself can't tell. */
-async function effects(plan: Plan, history: History, options: RunOptions): Promise<FaultResult[]> {
-  const seen = observations(plan, history);
-  const needsControl = seen.some(
-    ({ step, observation }) => faultKind(step.what).effect(step.what, observation).effect !== "confirmed",
-  );
-  const isComplete = history.end?.outcome === "complete";
-  const control =
-    needsControl && isComplete && options.world.name === "sim"
-      ? (
-          await record(
-            { ...plan, timeline: plan.timeline.filter(({ what }) => what.kind !== "fault") },
-            { ...options, out: undefined, onProgress: undefined },
-          )
-        ).history
-      : undefined;
-  return seen.map(({ step, observation }) => {
-    const { what } = step;
-    const { effect, evidence } = faultKind(what).effect(what, { ...observation, control });
-    const links = what.links.map(({ from, to }) => `${from} → ${to}`);
-    return {
-      kind: what.fault.kind,
-      target: [...what.nodes, ...links].join(", "),
-      atMs: step.atUs / 1000,
-      forMs: what.forUs === undefined ? null : what.forUs / 1000,
-      effect,
-      evidence,
-    };
-  });
-}
-
-/** Each fault that was applied, with the window in which it was there. */
-function observations(
-  plan: Plan,
-  history: History,
-): { step: Plan["timeline"][number] & { what: { kind: "fault" } }; observation: Observation }[] {
-  return plan.timeline.flatMap((step) => {
-    const { what } = step;
-    if (what.kind !== "fault") return [];
-    const at = (phase: string): number | undefined =>
-      history.steps.find((record) => record.index === step.index && record.phase === phase)?.atUs;
-    const fromUs = at("applied");
-    if (fromUs === undefined) return [];
-    const toUs = Math.min(at("lift") ?? plan.durationUs, plan.durationUs);
-    const orderedUs = at("apply") ?? fromUs;
-    return [{ step: { ...step, what }, observation: { history, orderedUs, fromUs, toUs, control: undefined } }];
-  });
 }

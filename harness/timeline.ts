@@ -1,8 +1,7 @@
 import type { HistoryRecord } from "./history/record.ts";
-import type { FaultKind, FaultStep } from "./faults/fault.ts";
 import { LinkShapes, type Lift } from "./faults/links.ts";
 import { each } from "./faults/nodes.ts";
-import { faults } from "./faults/table.ts";
+import { faultKind } from "./faults/table.ts";
 import type { Plan, StepPlan } from "./scenario/plan.ts";
 import type { RunningFleet } from "./worlds/world.ts";
 
@@ -91,11 +90,6 @@ export function playTimeline(
       for (const step of plan.timeline) if (lifts.has(step.index)) await lift(step);
     },
   };
-}
-
-/** The kind of a step's fault; the schema has matched the two. */
-export function faultKind(step: FaultStep): FaultKind {
-  return faults[step.fault.kind];
 }
 
 async function act(what: Exclude<StepPlan["what"], { kind: "fault" }>, fleet: RunningFleet): Promise<void> {

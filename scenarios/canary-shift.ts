@@ -38,5 +38,5 @@ export default scenario({
     sticky("orders").detects("5%"),
     successRate("orders").atLeast("99%").detects("95%"),
   ],
-  agreement: {},
+  agreement: { share: 0.03, success: 0.03, p99: "25%", recovery: "20%" },
 });

@@ -13,7 +13,7 @@ export default scenario({
   name: "graceful-stop",
   title: { en: "A provider leaves, and not one call fails", zh: "一个提供者从容离场，一次调用也不失败" },
   explanation: {
-    en: "orders/2 is asked to stop under load. It deregisters first, waits until the news has reached the callers, finishes what it has begun, and closes last. Its callers retry nothing here, so a single call that meets a closed door would show. Its queue, one call at a time, is taken over by the others.",
+    en: "orders/2 is asked to stop under load. It deregisters first, waits until the news has reached the callers, finishes what it has begun, and closes last. Its callers retry nothing here, so a single call that meets a closed door would show. New calls go to the others, each of which works on one at a time.",
     zh: "负载之下要求 orders/2 停止。它先注销，等消息传到调用方，做完手里的活，最后才关门。这里的调用方不重试，所以哪怕只有一次调用吃了闭门羹也会现形。它的活由其他实例接手，每个实例一次只处理一个调用。",
   },
   tags: ["tour"],
@@ -28,5 +28,5 @@ export default scenario({
     successRate("orders").atLeast("99%").detects("93%"),
     attemptsPerCall("orders").atMost(1.05).detects(1.5),
   ],
-  agreement: {},
+  agreement: { share: 0.03, success: 0.03, p99: "25%", recovery: "20%" },
 });

@@ -38,5 +38,5 @@ export default scenario({
     noDeadCalls("orders").within("1500ms").detects("1s"),
     recovery("orders").after("1500ms").within("1500ms").atLeast("99%").detects("1s"),
   ],
-  agreement: {},
+  agreement: { share: 0.03, success: 0.03, p99: "25%", recovery: "20%" },
 });

@@ -31,5 +31,5 @@ export default scenario({
     attemptsPerCall("orders").atMost(1.25).detects(1.6),
     recovery("orders").after("1500ms").within("500ms").atLeast("99%").p99Below("150ms").detects("1s"),
   ],
-  agreement: {},
+  agreement: { share: 0.03, success: 0.03, p99: "25%", recovery: "20%" },
 });

@@ -29,5 +29,5 @@ export default scenario({
     share("orders").byInstance("equal").detects(1.5),
     attemptsPerCall("orders").atMost(1.05).detects(1.25),
   ],
-  agreement: {},
+  agreement: { share: 0.03, success: 0.03, p99: "25%", recovery: "20%" },
 });

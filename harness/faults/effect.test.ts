@@ -20,6 +20,7 @@ const seen = (made: readonly CallRecord[], more: Partial<Observation> = {}): Obs
   fromUs: 3_000_000,
   toUs: 5_000_000,
   control: undefined,
+  isOnlyControlValid: false,
   ...more,
 });
 const without = (made: readonly CallRecord[]): { readonly control: History } => ({ control: historyOf(plan, made) });
@@ -205,5 +206,27 @@ describe("a reset", () => {
     expect(brokenInFlight(seen(resetting(1, 1)), one).effect).toBe("inconclusive");
     expect(brokenInFlight(seen(resetting(1, 1), without(resetting(1, 0))), one).effect).toBe("confirmed");
     expect(brokenInFlight(seen(resetting(1, 1), without(resetting(1, 1))), one).effect).toBe("inconclusive");
+  });
+});
+
+describe("with another fault on the same attempts", () => {
+  const one = towards(["orders/1"]);
+  const confounded = { isOnlyControlValid: true };
+  const down = dealt((dueUs, to) => (lasts(dueUs) && to === "orders/1" ? { code: "UNAVAILABLE" } : {}));
+  const slow = dealt((dueUs, to) => (lasts(dueUs) && to === "orders/1" ? { tookUs: 105_000 } : {}));
+  const cut = Array.from({ length: 5 }, (_, index) =>
+    call({ dueUs: 2_998_000 + index, to: "orders/1", code: "UNAVAILABLE" }),
+  );
+  const proofs = [
+    ["ending service", down, (seen: Observation) => lostSuccesses(seen, one)],
+    ["slowing down", slow, (seen: Observation) => slowedAttempts(seen, one, (usualUs) => usualUs + 50_000)],
+    ["resetting", [...dealt(), ...cut], (seen: Observation) => brokenInFlight(seen, one)],
+  ] as const;
+
+  test.each(proofs)("%s is proven by the same seed without it, and by nothing else", (_name, made, prove) => {
+    expect(prove(seen(made)).effect).toBe("confirmed");
+    expect(prove(seen(made, confounded)).effect).toBe("inconclusive");
+    expect(prove(seen(made, { ...confounded, ...without(dealt()) })).effect).toBe("confirmed");
+    expect(prove(seen(made, { ...confounded, ...without(made) })).effect).not.toBe("confirmed");
   });
 });

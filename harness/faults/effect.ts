@@ -40,7 +40,9 @@ export function lostSuccesses(seen: Observation, touched: Touched): Effect {
   const during = successes(history, touched, fromUs, toUs);
 
   const verdicts: Effect[] = [];
-  if (before.others + during.others > 0) {
+  if (seen.isOnlyControlValid === true) {
+    // What was before, or beside it, differs by the other fault too.
+  } else if (before.others + during.others > 0) {
     verdicts.push(
       compareShares(
         { count: before.touched, of: before.touched + before.others },
@@ -89,7 +91,7 @@ export function slowedAttempts(
     ["untouched", durations(history, { ...touched, attempt: (f, t) => !touched.attempt(f, t) }, fromUs, toUs)],
     ["without the fault", control === undefined ? [] : durations(control, touched, fromUs, toUs)],
   ];
-  for (const [name, usual] of controls) {
+  for (const [name, usual] of seen.isOnlyControlValid === true ? controls.slice(-1) : controls) {
     if (usual.length === 0) continue;
     const median = usual.toSorted((a, b) => a - b)[Math.floor(usual.length / 2)]!;
     const limitUs = threshold(median);
@@ -118,7 +120,8 @@ export function brokenInFlight(seen: Observation, touched: Touched): Effect {
   const evidence = `${then.broken} of ${then.underWay} attempts under way broke within 100 ms, ${then.brokenBefore} of ${then.before} before`;
   const share = then.underWay / (then.underWay + then.before);
   const broken = then.broken + then.brokenBefore;
-  if (then.broken > 0 && upperTail(then.broken, broken, share) <= alpha) return { effect: "confirmed", evidence };
+  const isStrange = upperTail(then.broken, broken, share) <= alpha;
+  if (then.broken > 0 && isStrange && !seen.isOnlyControlValid) return { effect: "confirmed", evidence };
   if (then.broken > 0 && control !== undefined) {
     // Up to the fault this is the same run: whatever broke without it broke for another reason.
     const without = brokenAround(control, touched, orderedUs, untilUs).broken;

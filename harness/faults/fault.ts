@@ -28,8 +28,10 @@ export interface Observation {
   /** From the moment it was applied until it was lifted, or the load ended. */
   readonly fromUs: number;
   readonly toUs: number;
-  /** The same seed without any fault (`sim` only). */
+  /** The same seed without this fault (`sim` only). */
   readonly control: History | undefined;
+  /** Another fault is on the same attempts: nothing but `control` tells the two apart. */
+  readonly isOnlyControlValid?: boolean;
 }
 
 export interface Effect {

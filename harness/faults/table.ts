@@ -1,7 +1,7 @@
 import type { FaultSpec } from "../scenario/schema.ts";
 import { bandwidth } from "./bandwidth.ts";
 import { blackhole } from "./blackhole.ts";
-import type { FaultKind } from "./fault.ts";
+import type { FaultKind, FaultStep } from "./fault.ts";
 import { kill } from "./kill.ts";
 import { latency } from "./latency.ts";
 import { loss } from "./loss.ts";
@@ -26,3 +26,8 @@ export const faults: Readonly<Record<FaultSpec["kind"], FaultKind<never>>> = {
   reset,
   "slow-close": slowClose,
 };
+
+/** The kind of a step's fault; the schema has matched the two. */
+export function faultKind(step: FaultStep): FaultKind {
+  return faults[step.fault.kind];
+}

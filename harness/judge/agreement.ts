@@ -8,7 +8,7 @@ import { recoveryTimeUs } from "./recovery.ts";
 import { callsOf } from "./select.ts";
 import { p99Us } from "./summary.ts";
 
-/** The tightest and the default tolerances, and the absolute differences below which nothing is compared. */
+/** The default tolerances, which are also the widest that a scenario may state, and the absolute differences below which nothing is compared. */
 const defaults = { share: 0.03, success: 0.03, p99: 0.25, recovery: 0.2 };
 const floorUs = { p99: 20_000, recovery: 250_000 };
 

@@ -41,7 +41,7 @@ export interface WorldOptions {
   /** A node's records may be missing between these moments (on the world's clock). */
   readonly onGap: (node: string, fromUs: number, toUs: number) => void;
   /** A node's process changed its state without being told to: "exited" is a defect of the node. */
-  readonly onExit: (node: string, message: string) => void;
+  readonly onExit: (node: string, atUs: number, message: string) => void;
   /** Progress of the start-up, for people: "5 of 7 nodes ready". */
   readonly onProgress: (message: string) => void;
   readonly signal: AbortSignal;

@@ -93,10 +93,13 @@ export interface Client {
 
 export function createClient(options: ClientOptions): Client {
   const channels = new Map<string, ServiceChannel>();
+  const { clock, telemetry = silent } = options;
+  // One for all services, so that call ids are unique in the client.
+  const ports = { ...options, calls: options.calls ?? new CallLog({ clock, telemetry }) };
   return {
     service: (name, schema, settings = {}) => {
       let channel = channels.get(name);
-      if (channel === undefined) channels.set(name, (channel = new ServiceChannel(name, options, settings)));
+      if (channel === undefined) channels.set(name, (channel = new ServiceChannel(name, ports, settings)));
       return stubOf(schema, channel, settings.codecs);
     },
     ready: async (name, timeoutMs) => {
@@ -153,7 +156,7 @@ class ServiceChannel implements Channel {
   #snapshot: Snapshot | undefined;
   #stickyKey: string | undefined;
 
-  constructor(service: string, options: ClientOptions, settings: ServiceSettings) {
+  constructor(service: string, options: ClientOptions & { readonly calls: CallLog }, settings: ServiceSettings) {
     const { clock, random, transport, configCenter } = options;
     const telemetry = options.telemetry ?? silent;
     const policies = options.policies ?? builtInPolicies;
@@ -162,7 +165,7 @@ class ServiceChannel implements Channel {
     this.transport = transport;
     this.#timeoutUs = (settings.timeoutMs ?? 1000) * 1000;
     this.attemptTimeoutUs = settings.attemptTimeoutMs === undefined ? undefined : settings.attemptTimeoutMs * 1000;
-    this.#calls = options.calls ?? new CallLog({ clock, telemetry });
+    this.#calls = options.calls;
 
     const own = random.fork(`call ${service}`);
     this.#balancer = entry(
@@ -351,7 +354,9 @@ class LogicalCall extends Call {
       };
       const fail = (thrown: unknown): void => {
         const error = attempt.reason ?? toRpcError(thrown);
-        const isOwnTimeout = !this.isCancelled && error.code === "DEADLINE_EXCEEDED" && isNearlyOver(attempt);
+        const hasOwnDeadline = attempt.deadlineUs < this.deadlineUs;
+        const isOwnTimeout =
+          hasOwnDeadline && !this.isCancelled && error.code === "DEADLINE_EXCEEDED" && isNearlyOver(attempt);
         settle(error);
         resolve({ kind: "error", error, isOwnTimeout });
       };

@@ -46,6 +46,8 @@ export class LocalNode implements FleetNode {
   #state: FleetNode["state"] = "stopped";
   #process: NodeProcess | undefined;
   #isReady = false;
+  /** The run is over: nothing is started any more. */
+  #isClosed = false;
   #lives = 0;
   /** When the last event happened that was handed over. */
   #heardUs: number;
@@ -66,6 +68,8 @@ export class LocalNode implements FleetNode {
 
   /** Starts a process. Resolves when it listens; then `go` takes it to work. */
   async start(): Promise<void> {
+    if (this.#isClosed)
+      throw new WorldError(`the run is over: ${this.id} isn't started again`, { code: "UNAVAILABLE" });
     const { plan, config, dial, disk, clock, random, guardian, world } = this.#options;
     const process = new NodeProcess({
       node: this.id,
@@ -166,6 +170,7 @@ export class LocalNode implements FleetNode {
 
   /** Ends the process without ceremony, whatever its state: the run is over. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     const process = this.#process;
     if (process === undefined) return;
     await this.resume();
@@ -233,7 +238,7 @@ export class LocalNode implements FleetNode {
     if (isExpected) return;
     this.#state = "killed";
     // Until it is ready, whoever starts it is told.
-    if (this.#isReady) world.onExit(this.id, why);
+    if (this.#isReady) world.onExit(this.id, clock.nowUs(), why);
     // Who opens a listener again is told when that fails; nothing is opened here.
     void this.#options.onAlive(false);
   }

@@ -170,7 +170,7 @@ function observed(signal = new AbortController().signal, onProgress: (message: s
       expect(toUs).toBeGreaterThanOrEqual(fromUs);
       gaps.push(node);
     },
-    onExit: (node, message) => exits.push(`${node}: ${message}`),
+    onExit: (node, _atUs, message) => exits.push(`${node}: ${message}`),
     onProgress,
     signal,
   };

@@ -229,7 +229,7 @@ export class SimNode implements FleetNode {
   /** The process ended without being told to. */
   #exited(message: string): void {
     this.#end("killed", message);
-    this.#options.world.onExit(this.id, message);
+    this.#options.world.onExit(this.id, this.#options.network.engine.now, message);
   }
 
   #end(state: "stopped" | "killed", why: string = state): void {

@@ -1,0 +1,38 @@
+import { expect, test } from "vitest";
+
+import { openWorld } from "../cli/worlds.ts";
+import { runScenario } from "../run.ts";
+import { at, constant, consumer, provider, scenario, successRate } from "../scenario/builders.ts";
+import type { FaultResult } from "../report/verdict.ts";
+import type { StepSpec } from "../scenario/schema.ts";
+
+async function faultsOf(...timeline: readonly StepSpec[]): Promise<readonly FaultResult[]> {
+  const value = scenario({
+    name: "proof",
+    title: { en: "Proof", zh: "证明" },
+    explanation: { en: "What each fault can show.", zh: "每个故障能证明什么。" },
+    tags: [],
+    fleet: {
+      shop: consumer({ instances: 1, calls: "stock", timeout: "2s" }),
+      stock: provider({ instances: 2, serviceTime: "2ms" }),
+    },
+    load: constant("100/s").on("shop").for("6s"),
+    timeline: [...timeline],
+    expect: [successRate("stock").atLeast("90%").detects("50%")],
+  });
+  return (await runScenario(value, { world: await openWorld("sim"), seed: 1 })).result.faults;
+}
+
+const slow = at("2s").latency("stock/0", { add: "300ms", for: "3s" });
+const harmless = at("2s").loss("stock/0", { probability: 0.00001, for: "3s" });
+
+test("a fault that does nothing takes no credit for the one beside it", async () => {
+  const [latency, loss] = await faultsOf(slow, harmless);
+  expect(latency?.effect).toBe("confirmed");
+  expect(loss?.effect).not.toBe("confirmed");
+});
+
+test("two faults at once on different nodes are each proven", async () => {
+  const faults = await faultsOf(slow, at("2s").kill("stock/1", { for: "2s" }));
+  expect(faults.map(({ effect }) => effect)).toEqual(["confirmed", "confirmed"]);
+});
