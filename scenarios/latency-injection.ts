@@ -15,7 +15,7 @@ export default scenario({
   title: { en: "One slow link, and callers that go around it", zh: "一条链路变慢，调用方绕着走" },
   explanation: {
     en: "Every round trip to orders/1 takes 200 ms longer for three seconds. Power of two choices compares the calls in flight of two random instances: a slow instance keeps its calls longer, so it loses the comparison and gets few new ones. Random balancing would still send it every third call.",
-    zh: "三秒之内，到 orders/1 的每次往返都慢 200 毫秒。P2C（二选一）随机取两个实例，比较正在处理的调用数：慢的实例手里的调用更多，比较时总是输，新调用就少了。若用随机均衡，它仍会分到三分之一的调用。",
+    zh: "三秒之内，到 orders/1 的每次往返都慢 200 毫秒。P2C（随机取二，选较闲者）随机取两个实例，比较正在处理的调用数：慢的实例手里的调用更多，比较时总是输，新调用就少了。若用随机均衡，它仍会分到三分之一的调用。",
   },
   tags: ["tour"],
   fleet: {

@@ -13,7 +13,7 @@ export default scenario({
   name: "no-retries",
   title: {
     en: "Without retries everybody pays until the registry notices",
-    zh: "没有重试，在注册中心发觉之前人人付账",
+    zh: "没有重试，在注册中心发觉之前人人买单",
   },
   explanation: {
     en: "Two of four instances are lost as in node-loss, but the callers are failfast: each call that meets a dead one fails. How many do depends on one thing only, how long the registry goes on listing them: the session timeout, plus a tick, plus the push. Double the timeout and the damage doubles.",
