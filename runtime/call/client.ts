@@ -22,7 +22,7 @@ import type { Route, RouterPolicy } from "../routing/router.ts";
 import { routers as builtInRouters } from "../routing/table.ts";
 import { CallLog } from "../telemetry/call-log.ts";
 import type { Attempt } from "../telemetry/events.ts";
-import { Call, whileWaiting } from "./call.ts";
+import { Call, whileWaiting, type Cancellable } from "./call.ts";
 import { chain, type Filter, type Next } from "./filter.ts";
 import { methodsOf, type Method, type Stub, type StubOptions } from "./service.ts";
 import { RpcError, toRpcError, type RpcCode } from "./status.ts";
@@ -115,17 +115,15 @@ export function createClient(options: ClientOptions): Client {
 
 /** What carries a stub's calls: a governed service, or one address. */
 export interface Channel {
-  start(method: Method<unknown, unknown>, request: unknown, options: StubOptions): Promise<Response>;
+  /** `init` becomes the request. Answers the reply, or the stream of replies; rejects with an `RpcError`. */
+  start(method: Method<unknown, unknown>, init: unknown, options: StubOptions): Promise<unknown>;
 }
 
 /** Typed functions over a channel. */
 export function stubOf<S extends DescService>(schema: S, channel: Channel, codecs: CodecFamily = protobuf): Stub<S> {
   const stub: Record<string, unknown> = {};
   for (const [name, method] of methodsOf(schema, codecs)) {
-    stub[name] = async (init: unknown, options: StubOptions = {}) => {
-      const response = await channel.start(method, method.input.create(init), options);
-      return response.kind === "unary" ? response.message : response.messages;
-    };
+    stub[name] = (init: unknown, options: StubOptions = {}) => channel.start(method, init, options);
   }
   return stub as Stub<S>;
 }
@@ -217,7 +215,8 @@ class ServiceChannel implements Channel {
     cancel();
   }
 
-  async start(method: Method<unknown, unknown>, request: unknown, options: StubOptions): Promise<Response> {
+  async start(method: Method<unknown, unknown>, init: unknown, options: StubOptions): Promise<unknown> {
+    const request = method.input.create(init);
     const call = new LogicalCall(this, method, options, this.#calls.next(), this.#timeoutUs);
     // Also finds the sticky key that the rules name now.
     this.snapshot();
@@ -225,9 +224,9 @@ class ServiceChannel implements Channel {
     this.#calls.begin(call, { dueUs: options.dueUs, key });
     try {
       const response = await whileWaiting(call, this.#invoke(call, request));
-      if (response.kind === "unary") this.#ended(call);
-      else return { kind: "stream", messages: observedStream(response.messages, (error) => this.#ended(call, error)) };
-      return response;
+      if (response.kind === "stream") return observedStream(response.messages, (error) => this.#ended(call, error));
+      this.#ended(call);
+      return response.message;
     } catch (thrown) {
       const error = toRpcError(thrown);
       this.#ended(call, error);
@@ -293,9 +292,10 @@ class ServiceChannel implements Channel {
 
 /** A logical call: what the user asked for, and the attempts that were made for it. */
 class LogicalCall extends Call {
-  readonly records: Attempt[] = [];
-  readonly #channel: ServiceChannel;
-  readonly #method: Method<unknown, unknown>;
+  readonly channel: ServiceChannel;
+  readonly rpc: Method<unknown, unknown>;
+  /** In the order in which they began. */
+  records: readonly Attempt[] = [];
 
   constructor(
     channel: ServiceChannel,
@@ -313,67 +313,100 @@ class LogicalCall extends Call {
       parent: options.parent,
       id,
     });
-    this.#channel = channel;
-    this.#method = method;
+    this.channel = channel;
+    this.rpc = method;
   }
 
   attempts(request: unknown): Attempts {
-    return {
-      call: this,
-      pick: (tried) => this.#channel.pick(this, tried),
-      send: (endpoint) => this.#send(endpoint, request),
-      noInstance: () => this.#channel.noInstance(this),
-    };
+    return new CallAttempts(this, request);
+  }
+}
+
+/** What a cluster strategy can do for a logical call. */
+class CallAttempts implements Attempts {
+  readonly call: LogicalCall;
+  readonly #request: unknown;
+
+  constructor(call: LogicalCall, request: unknown) {
+    this.call = call;
+    this.#request = request;
   }
 
-  #send(endpoint: Endpoint, request: unknown): Promise<AttemptOutcome> {
-    const { clock, transport, attemptTimeoutUs } = this.#channel;
-    const attempt = new Call({
-      clock,
-      service: this.service,
-      method: this.method,
-      metadata: this.metadata,
-      timeoutUs: attemptTimeoutUs,
-      parent: this,
-    });
-    const record = { instance: endpoint.id, beginUs: clock.nowUs(), endUs: -1, code: "OK" as RpcCode };
-    this.records.push(record);
-    endpoint.stats.inFlight++;
+  pick(tried: readonly Endpoint[]): Endpoint | undefined {
+    return this.call.channel.pick(this.call, tried);
+  }
 
-    return new Promise((resolve) => {
-      let isOpen = true;
-      const settle = (error: RpcError | undefined): void => {
-        if (!isOpen) return;
-        isOpen = false;
-        record.endUs = clock.nowUs();
-        record.code = error?.code ?? "OK";
-        endpoint.stats.inFlight--;
-        if (error === undefined) endpoint.stats.succeeded++;
-        else endpoint.stats.failed++;
-        attempt.end();
-      };
-      const fail = (thrown: unknown): void => {
-        const error = attempt.reason ?? toRpcError(thrown);
-        const hasOwnDeadline = attempt.deadlineUs < this.deadlineUs;
-        const isOwnTimeout =
-          hasOwnDeadline && !this.isCancelled && error.code === "DEADLINE_EXCEEDED" && isNearlyOver(attempt);
-        settle(error);
-        resolve({ kind: "error", error, isOwnTimeout });
-      };
-      attempt.onCancel(fail);
-      if (!isOpen) return;
-      transport.invoke(endpoint.address, this.#method, attempt, request).then((response) => {
-        if (response.kind === "unary") {
-          settle(undefined);
-          resolve({ kind: "response", response });
-        } else {
-          resolve({
-            kind: "response",
-            response: { kind: "stream", messages: observedStream(response.messages, settle) },
-          });
-        }
-      }, fail);
-    });
+  send(endpoint: Endpoint): Promise<AttemptOutcome> {
+    return new OneAttempt(this.call, endpoint, this.#request).outcome;
+  }
+
+  noInstance(): RpcError {
+    return this.call.channel.noInstance(this.call);
+  }
+}
+
+/** One attempt: counted in its endpoint's statistics, and recorded with its logical call. Over once, however it ends. */
+class OneAttempt implements Cancellable {
+  readonly outcome: Promise<AttemptOutcome>;
+  readonly #logical: LogicalCall;
+  readonly #endpoint: Endpoint;
+  readonly #call: Call;
+  readonly #record: { -readonly [Key in keyof Attempt]: Attempt[Key] };
+  #isOpen = true;
+  #resolve!: (outcome: AttemptOutcome) => void;
+
+  constructor(logical: LogicalCall, endpoint: Endpoint, request: unknown) {
+    const { clock, transport, attemptTimeoutUs } = logical.channel;
+    const { service, method, metadata } = logical;
+    this.#logical = logical;
+    this.#endpoint = endpoint;
+    this.#call = new Call({ clock, service, method, metadata, timeoutUs: attemptTimeoutUs, parent: logical });
+    this.#record = { instance: endpoint.id, beginUs: clock.nowUs(), endUs: -1, code: "OK" };
+    // Nearly every call has one attempt: a list that fits is a fifth of one that can grow.
+    logical.records = logical.records.length === 0 ? [this.#record] : [...logical.records, this.#record];
+    endpoint.stats.inFlight++;
+    this.outcome = new Promise((resolve) => (this.#resolve = resolve));
+    this.#call.attach(this);
+    if (!this.#isOpen) return;
+    transport.invoke(endpoint.address, logical.rpc, this.#call, request).then(
+      (response) => this.#answered(response),
+      (error: unknown) => this.#failed(error),
+    );
+  }
+
+  cancel(reason: RpcError): void {
+    this.#failed(reason);
+  }
+
+  #answered(response: Response): void {
+    if (response.kind === "unary") {
+      this.#settle();
+      this.#resolve({ kind: "response", response });
+    } else {
+      const messages = observedStream(response.messages, (error) => this.#settle(error));
+      this.#resolve({ kind: "response", response: { kind: "stream", messages } });
+    }
+  }
+
+  #failed(thrown: unknown): void {
+    const error = this.#call.reason ?? toRpcError(thrown);
+    const hasOwnDeadline = this.#call.deadlineUs < this.#logical.deadlineUs;
+    const isOwnTimeout =
+      hasOwnDeadline && !this.#logical.isCancelled && error.code === "DEADLINE_EXCEEDED" && isNearlyOver(this.#call);
+    this.#settle(error);
+    this.#resolve({ kind: "error", error, isOwnTimeout });
+  }
+
+  #settle(error?: RpcError): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    this.#record.endUs = this.#call.clock.nowUs();
+    this.#record.code = error?.code ?? "OK";
+    const { stats } = this.#endpoint;
+    stats.inFlight--;
+    if (error === undefined) stats.succeeded++;
+    else stats.failed++;
+    this.#call.end();
   }
 }
 

@@ -1,7 +1,7 @@
 import type { DescService } from "@bufbuild/protobuf";
 
 import type { Clock } from "../ports/clock.ts";
-import type { Response, Transport } from "../ports/transport.ts";
+import type { Transport } from "../ports/transport.ts";
 import type { CallLog } from "../telemetry/call-log.ts";
 import { Call, whileWaiting } from "./call.ts";
 import { stubOf, type Channel } from "./client.ts";
@@ -33,7 +33,8 @@ class DirectChannel implements Channel {
     this.#options = options;
   }
 
-  async start(method: Method<unknown, unknown>, request: unknown, options: StubOptions): Promise<Response> {
+  async start(method: Method<unknown, unknown>, init: unknown, options: StubOptions): Promise<unknown> {
+    const request = method.input.create(init);
     const { clock, transport, calls, service, address } = this.#options;
     const timeoutMs = options.timeoutMs ?? (method.kind === "unary" ? (this.#options.timeoutMs ?? 1000) : undefined);
     const call = new Call({
@@ -56,9 +57,9 @@ class DirectChannel implements Channel {
     };
     try {
       const response = await whileWaiting(call, transport.invoke(address, method, call, request));
-      if (response.kind === "stream") return { kind: "stream", messages: observedStream(response.messages, ended) };
+      if (response.kind === "stream") return observedStream(response.messages, ended);
       ended();
-      return response;
+      return response.message;
     } catch (error) {
       ended(error);
       throw toRpcError(error);

@@ -23,29 +23,23 @@ export class CallLog {
   begin(call: Call, details: { readonly dueUs?: number | undefined; readonly key?: string | undefined }): void {
     const atUs = this.#clock.nowUs();
     const tag = call.metadata.get("dubbo.tag");
-    const event: CallBegin = {
+    const event: { -readonly [Key in keyof CallBegin]: CallBegin[Key] } = {
       type: "call.begin",
       atUs,
       call: call.id,
       service: call.service,
       method: call.method,
       dueUs: details.dueUs ?? atUs,
-      ...(details.key !== undefined && { key: details.key }),
-      ...(tag !== undefined && { tag }),
-      // A call from another node, and what only bundles calls, has no number here.
-      ...(call.parent !== undefined && call.parent.id > 0 && { parent: call.parent.id }),
     };
+    if (details.key !== undefined) event.key = details.key;
+    if (tag !== undefined) event.tag = tag;
+    // A call from another node, and what only bundles calls, has no number here.
+    if (call.parent !== undefined && call.parent.id > 0) event.parent = call.parent.id;
     this.#telemetry.emit(event);
   }
 
   end(call: Call, attempts: readonly Attempt[], error?: RpcError): void {
-    this.#telemetry.emit({
-      type: "call.end",
-      atUs: this.#clock.nowUs(),
-      call: call.id,
-      code: error?.code ?? "OK",
-      ...(error !== undefined && { message: error.message }),
-      attempts,
-    });
+    const end = { type: "call.end", atUs: this.#clock.nowUs(), call: call.id, code: error?.code ?? "OK" } as const;
+    this.#telemetry.emit(error === undefined ? { ...end, attempts } : { ...end, message: error.message, attempts });
   }
 }
