@@ -25,6 +25,7 @@ export function playTimeline(
   const lifts = new Map<number, Lift>();
   const timers: (() => void)[] = [];
   const now = (): number => clock.nowUs() - originUs;
+  const underWay = new Set<Promise<void>>();
   let isOver = false;
 
   const noted = async (step: StepPlan, before: "apply" | "lift", act: () => Promise<void>): Promise<void> => {
@@ -67,8 +68,10 @@ export function playTimeline(
     new Promise((resolve, reject) => {
       timers.push(
         clock.after(Math.max(0, originUs + atUs - clock.nowUs()), () => {
-          if (isOver) resolve();
-          else what().then(resolve, reject);
+          if (isOver) return resolve();
+          const acting = what();
+          underWay.add(acting);
+          acting.finally(() => underWay.delete(acting)).then(resolve, reject);
         }),
       );
     });
@@ -87,7 +90,11 @@ export function playTimeline(
     heal: async () => {
       isOver = true;
       for (const cancel of timers) cancel();
-      for (const step of plan.timeline) if (lifts.has(step.index)) await lift(step);
+      // A fault that is being applied can be lifted only when it is there.
+      await Promise.allSettled(underWay);
+      const left = plan.timeline.filter(({ index }) => lifts.has(index));
+      // One that can't be lifted keeps none of the others.
+      for (const ended of await Promise.allSettled(left.map(lift))) if (ended.status === "rejected") throw ended.reason;
     },
   };
 }
