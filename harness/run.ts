@@ -1,10 +1,12 @@
-import { mkdir, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { systemClock } from "../runtime/node/clock.ts";
 import type { RuntimeEvent } from "../runtime/telemetry/events.ts";
 import { proveFaults, type ControlRun } from "./faults/prove.ts";
 import { HistoryCollector } from "./history/collector.ts";
+import { makeDirectory } from "./history/directory.ts";
+import { HistoryError } from "./history/error.ts";
 import type { History } from "./history/history.ts";
 import { historyVersion, type HistoryRecord } from "./history/record.ts";
 import { openHistoryWriter, type HistoryWriter } from "./history/writer.ts";
@@ -48,12 +50,18 @@ export interface RunOptions {
 
 /**
  * The one way in which a scenario is run: plan, fleet, warm-up, load and timeline, history, judge. Rejects with a
- * `ScenarioError` for what can't be planned and with a `WorldError` when the fleet doesn't come up.
+ * `ScenarioError` for what can't be planned and with a `WorldError` when the fleet doesn't come up. A run whose files can't be
+ * written is an error, and is told in full all the same: `unwritten` says why.
  */
 export async function runScenario(
   scenario: Scenario,
   options: RunOptions,
-): Promise<{ readonly result: RunResult; readonly history: History; readonly plan: Plan }> {
+): Promise<{
+  readonly result: RunResult;
+  readonly history: History;
+  readonly plan: Plan;
+  readonly unwritten: HistoryError | undefined;
+}> {
   const wall = systemClock();
   const startedUs = wall.nowUs();
   const plan = planScenario(scenario, {
@@ -89,9 +97,14 @@ export async function runScenario(
     out: options.out ?? "",
     replay: replayCommand(plan, options),
   };
-  if (options.out !== undefined)
-    await writeFile(join(options.out, "verdict.json"), `${JSON.stringify(result, null, 2)}\n`);
-  return { result, history, plan };
+  const unwritten = recorded.unwritten ?? (await writeVerdict(result, options.out));
+  if (unwritten === undefined) return { result, history, plan, unwritten };
+  return {
+    result: { ...result, verdict: "error", reason: result.reason ?? unwritten.message },
+    history,
+    plan,
+    unwritten,
+  };
 }
 
 /** In `sim`: the same seed without one of the faults, and everything else as it was. */
@@ -101,6 +114,23 @@ function controlOf(plan: Plan, history: History, options: RunOptions): ControlRu
     const timeline = plan.timeline.filter(({ index }) => index !== without);
     return (await record({ ...plan, timeline }, { ...options, out: undefined, onProgress: undefined })).history;
   };
+}
+
+async function writeVerdict(result: RunResult, out: string | undefined): Promise<HistoryError | undefined> {
+  if (out === undefined) return undefined;
+  const path = join(out, "verdict.json");
+  try {
+    await writeFile(path, `${JSON.stringify(result, null, 2)}\n`);
+    return undefined;
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    const hint = "make room, or write elsewhere with --out DIR";
+    return new HistoryError(`the verdict can't be written to ${path}: ${reason}`, {
+      code: "CANNOT_WRITE",
+      hint,
+      cause,
+    });
+  }
 }
 
 /** The shell command that does the same run again. */
@@ -115,6 +145,8 @@ interface Recorded {
   readonly history: History;
   /** Something that makes the run an error: a node that died by itself, a step that failed, a full disk. */
   readonly problem: string | undefined;
+  /** The part of it that is the disk's fault. */
+  readonly unwritten: HistoryError | undefined;
 }
 
 /** Runs the plan and writes its history. */
@@ -122,7 +154,7 @@ async function record(plan: Plan, options: RunOptions): Promise<Recorded> {
   const { world, out } = options;
   const progress = options.onProgress ?? (() => undefined);
   const collector = new HistoryCollector();
-  if (out !== undefined) await mkdir(out, { recursive: true });
+  if (out !== undefined) await makeDirectory(out);
   const writer = out === undefined ? undefined : openHistoryWriter(join(out, "history.ndjson"));
   const log = new RunLog(collector, writer);
   log.write(runRecord(plan));
@@ -175,7 +207,7 @@ async function record(plan: Plan, options: RunOptions): Promise<Recorded> {
   }
   log.write({ type: "end", atUs: endUs, outcome, ...(digest && { digest }), ...(problem && { error: problem }) });
   const unwritten = await log.close();
-  return { history: collector.history(), problem: problem ?? unwritten };
+  return { history: collector.history(), problem: problem ?? unwritten?.message, unwritten };
 }
 
 /** The run was asked to end early. */
@@ -372,14 +404,15 @@ class RunLog {
   }
 
   /** Answers what went wrong with the file, if anything did. */
-  async close(): Promise<string | undefined> {
+  async close(): Promise<HistoryError | undefined> {
     // A run that never got to its load keeps what it has, on the clock that it had.
     if (this.#originUs === undefined) this.begin(0);
     try {
       await this.#writer?.close();
       return undefined;
     } catch (error) {
-      return error instanceof Error ? error.message : String(error);
+      if (error instanceof HistoryError) return error;
+      throw error;
     }
   }
 

@@ -5,7 +5,7 @@ import { pathToFileURL } from "node:url";
 import { didYouMean } from "../../services/nearest.ts";
 import { parseScenario } from "../scenario/parse.ts";
 import type { Scenario } from "../scenario/schema.ts";
-import { usageError } from "./errors.ts";
+import { exitCodes, usageError } from "./errors.ts";
 
 /** A scenario and how it was named, so that a command line can name it again. */
 export interface Listed {
@@ -43,7 +43,8 @@ async function names(): Promise<readonly string[]> {
 
 async function load(reference: string): Promise<Listed> {
   const isFile = /[\\/]/.test(reference) || extname(reference) !== "";
-  if (isFile) return { scenario: parseScenario(await readScenario(resolve(reference), reference)), reference };
+  if (isFile)
+    return { scenario: parseScenario(await readScenario(resolve(reference), reference), reference), reference };
   const known = await names();
   if (!known.includes(reference)) {
     throw usageError(
@@ -62,7 +63,7 @@ async function readScenario(file: string, reference: string): Promise<unknown> {
       case ".mts":
       case ".js":
       case ".mjs":
-        return defaultExport(await import(pathToFileURL(file).href), reference);
+        return defaultExport(await importModule(file, reference), reference);
       case ".json":
         return JSON.parse(await readFile(file, "utf8")) as unknown;
       case ".yaml":
@@ -73,11 +74,35 @@ async function readScenario(file: string, reference: string): Promise<unknown> {
     }
   } catch (error) {
     // What the scenario itself says about its mistakes needs no more words.
-    if (!(error instanceof Error) || error.name === "ScenarioError" || error.name === "CliError") throw error;
-    const { code } = error as NodeJS.ErrnoException;
-    const isMissing = code === "ENOENT" || (code === "ERR_MODULE_NOT_FOUND" && error.message.includes(`'${file}'`));
+    if (!(error instanceof Error)) throw usageError(`${reference} throws ${String(error)}`, undefined, error);
+    if (error.name === "ScenarioError" || error.name === "CliError") throw error;
+    const { code, path } = error as NodeJS.ErrnoException;
+    const isMissing =
+      (code === "ENOENT" && path === file) || (code === "ERR_MODULE_NOT_FOUND" && error.message.includes(`'${file}'`));
     if (isMissing) throw usageError(`there is no file ${reference}`, undefined, error);
-    throw usageError(`${reference} can't be read: ${error.message}`, importHint(code), error);
+    // Where its own code threw; an error of the parser has no such place.
+    const place = error.stack?.split(`${pathToFileURL(file).href}:`)[1]?.match(/^\d+(:\d+)?/)?.[0];
+    throw usageError(
+      `${reference} can't be read: ${error.message}${place === undefined ? "" : ` (at ${place})`}`,
+      importHint(code),
+      error,
+    );
+  }
+}
+
+/** A module that ends the process, or waits for what never comes, must not look as if everything had passed. */
+async function importModule(file: string, reference: string): Promise<unknown> {
+  const onExit = (): void => {
+    process.stderr.write(
+      `error: ${reference} never gets to its end: it exits, or waits for something that never comes\n`,
+    );
+    process.exitCode = exitCodes.usage;
+  };
+  process.once("exit", onExit);
+  try {
+    return await import(pathToFileURL(file).href);
+  } finally {
+    process.off("exit", onExit);
   }
 }
 

@@ -65,6 +65,8 @@ export function explain(error: unknown): CliError {
   const options = { hint: typeof hint === "string" ? hint : undefined, cause: error };
   if (error.name === "ScenarioError") return new CliError(error.message, { ...options, exitCode: exitCodes.usage });
   if (error.name === "WorldError") return new CliError(error.message, { ...options, exitCode: exitCodes.environment });
+  if (error.name === "HistoryError")
+    return new CliError(error.message, { ...options, exitCode: exitCodes.environment });
   // The operating system says no: a full disk, a directory that can't be written.
   if (typeof code === "string" && environmentCodes.has(code)) {
     return new CliError(error.message, { ...options, exitCode: exitCodes.environment });

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -64,6 +64,7 @@ describe("wrong usage ends with 2, and names what is near", () => {
     ["a reporter", ["run", "--reporter", "jsn"], 'hint: did you mean "json"?'],
     ["a key", ["run", "node-loss", "--set", "fleet.ordrs.weight=3"], 'hint: did you mean "orders"?'],
     ["a seed", ["run", "--seed", "-1"], "whole number"],
+    ["an empty directory", ["run", "--out", ""], "a name is missing"],
     ["two ways to say seeds", ["run", "--seed", "1", "--seeds", "2"], "take one of them"],
     ["determinism of the real world", ["run", "--check-determinism", "--world", "local"], "hint: --world sim"],
   ])("%s", async (_name, args, text) => {
@@ -72,6 +73,55 @@ describe("wrong usage ends with 2, and names what is near", () => {
     expect(stdout).toBe("");
     expect(code).toBe(2);
   });
+});
+
+describe("a scenario file that is no scenario ends with 2, and is named", () => {
+  test.concurrent.each([
+    ["throws", `\nthrow new Error("boom");`, "throws.ts can't be read: boom (at 2:7)"],
+    ["throws-text", `throw "boom";`, "throws-text.ts throws boom"],
+    ["missing-file", `import { readFileSync } from "node:fs"; readFileSync("/none");`, "can't be read: ENOENT"],
+    ["nothing", `export const scenario = 1;`, "nothing.ts exports no scenario"],
+    ["number", `export default 42;`, "number.ts is invalid"],
+    ["exits", `process.exit(0);`, "exits.ts never gets to its end"],
+    ["waits", `await new Promise(() => {});`, "waits.ts never gets to its end"],
+  ])("%s", async (name, text, message) => {
+    await writeFile(join(directory, `${name}.ts`), text);
+    const { code, stdout, stderr } = await flyball("run", `./${name}.ts`, "--world", "sim");
+    expect(stderr).toContain(message);
+    expect(stdout).toBe("");
+    expect(code).toBe(2);
+  });
+});
+
+test("a run directory that can't be made ends with 3", async () => {
+  await writeFile(join(directory, "file"), "");
+  const { code, stderr } = await flyball("run", "node-loss", "--world", "sim", "--out", "file/below");
+  expect(stderr).toMatch(/the directory file\/below can't be made[^]*hint: write elsewhere with --out DIR/);
+  expect(code).toBe(3);
+});
+
+test.runIf(process.platform === "linux")("files that can't be written make an error with 3, told in full", async () => {
+  // A device that is always full, where the history and the verdicts belong.
+  await mkdir(join(directory, "full/node-loss-sim-1"), { recursive: true });
+  for (const file of ["verdict.json", "node-loss-sim-1/history.ndjson", "node-loss-sim-1/verdict.json"]) {
+    await symlink("/dev/full", join(directory, "full", file));
+  }
+  const { code, stdout, stderr } = await flyball("run", "node-loss", "--world", "sim", "--out", "full", "--json");
+  const { verdict, runs } = JSON.parse(stdout) as InvocationResult;
+  expect(verdict).toBe("error");
+  expect(runs[0]).toMatchObject({ verdict: "error", reason: expect.stringContaining("ENOSPC") as string });
+  expect(runs[0]!.calls.total).toBeGreaterThan(0);
+  expect(stderr).toContain("full/verdict.json can't be written");
+  expect(code).toBe(3);
+});
+
+test("a reader that goes away changes nothing of what a run finds", async () => {
+  const { child, ended } = start("run", "node-loss", "--world", "sim", "--seeds", "2", "--out", "unread");
+  child.stdout.destroy();
+  const { code, stderr } = await ended;
+  expect(stderr).toBe("");
+  expect(await readFile(join(directory, "unread/verdict.json"), "utf8")).toContain('"verdict": "pass"');
+  expect(code).toBe(0);
 });
 
 test("--help shows the command and its options", async () => {

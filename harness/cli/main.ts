@@ -23,7 +23,7 @@ program
   .option("--seed <n>", "what the run's chances are drawn from (default: 1)", naturalNumber)
   .option("--seeds <n>", "run the seeds 1 to n", positiveNumber)
   .option("--set <path=value>", "change a value of the scenario, e.g. fleet.orders.retries=0; again for more", collect)
-  .option("--out <dir>", "where reports and histories are written (default: .flyball/<time>-<id>)")
+  .option("--out <dir>", "where reports and histories are written (default: .flyball/<time>-<id>)", directory)
   .option("--json", "print one JSON document to stdout, and people's text to stderr")
   .option("--reporter <names>", "terminal, json, or both (default: terminal)", list)
   .option("--list", "show the scenarios and run nothing")
@@ -41,6 +41,18 @@ Exit codes: 0 passed · 1 an expectation failed · 2 usage or an invalid scenari
     const { runCommand } = await import("./run.ts");
     await end(await runCommand(scenarios, options));
   });
+
+/** What nobody awaits is a bug like any other; left to Node.js it would end with 1, as a failed expectation does. */
+process.on("uncaughtException", (error) => void end(report(error)));
+
+/** Why people's or programs' text can't be written, a full disk under it for example. */
+let unwritten: Error | undefined;
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    // A reader that has seen enough (`| head`) doesn't change what a run finds.
+    if (error.code !== "EPIPE") unwritten ??= error;
+  });
+}
 
 try {
   await program.parseAsync();
@@ -63,13 +75,18 @@ async function end(code: ExitCode): Promise<void> {
   await Promise.all(
     [process.stdout, process.stderr].map((stream) => new Promise((resolve) => stream.write("", resolve))),
   );
-  process.exit(code);
+  process.exit(unwritten === undefined ? code : report(unwritten));
 }
 
 function list(text: string): readonly string[] {
   const names = text.split(",").map((name) => name.trim());
   if (names.includes("")) throw new InvalidArgumentError("a name is missing.");
   return names;
+}
+
+function directory(text: string): string {
+  if (text === "") throw new InvalidArgumentError("a name is missing.");
+  return text;
 }
 
 function collect(text: string, before: readonly string[] = []): readonly string[] {

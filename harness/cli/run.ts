@@ -1,9 +1,10 @@
 import { randomBytes } from "node:crypto";
-import { mkdir, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { didYouMean } from "../../services/nearest.ts";
 import { faults } from "../faults/table.ts";
+import { makeDirectory } from "../history/directory.ts";
 import { agree } from "../judge/agreement.ts";
 import { jsonReporter } from "../report/json.ts";
 import { planText } from "../report/plan-text.ts";
@@ -222,14 +223,26 @@ class Run {
   async execute(): Promise<ExitCode> {
     try {
       await this.#checkWorlds();
-      await mkdir(this.#out, { recursive: true });
+      await makeDirectory(this.#out);
       const result = await this.#runAll();
-      await writeFile(join(this.#out, "verdict.json"), `${JSON.stringify(result, null, 2)}\n`);
+      await this.#write(result);
       this.#tell((reporter) => reporter.onEnd?.(result));
       return this.#interruption.exitCode ?? this.#trouble ?? exitCodeOf(result.verdict);
     } finally {
       this.#terminal?.close();
       this.#interruption.stop();
+    }
+  }
+
+  /** A disk that is full by now takes nobody's verdict away. */
+  async #write(result: InvocationResult): Promise<void> {
+    const path = join(this.#out, "verdict.json");
+    try {
+      await writeFile(path, `${JSON.stringify(result, null, 2)}\n`);
+    } catch (error) {
+      const { message, exitCode } = explain(error);
+      this.#trouble ??= exitCode;
+      this.#notice(`${path} can't be written: ${message}`);
     }
   }
 
@@ -327,8 +340,8 @@ class Run {
     const { scenario, reference } = listed;
     const { seed } = where;
     const id: RunId = { scenario, world: where.world.name, seed };
-    const runIn = async (world: World, directory: string | undefined): Promise<FinishedRun> =>
-      runScenario(scenario, {
+    const runIn = async (world: World, directory: string | undefined): Promise<FinishedRun> => {
+      const { unwritten, ...run } = await runScenario(scenario, {
         world,
         seed,
         out: directory,
@@ -337,6 +350,9 @@ class Run {
         sets: this.#options.set,
         reference,
       });
+      if (unwritten !== undefined) this.#trouble ??= explain(unwritten).exitCode;
+      return run;
+    };
     try {
       if (this.#options.checkDeterminism !== true) return await runIn(where.world, out);
       const { outcome, repetition } = await runTwice((world, isFirst) => runIn(world, isFirst ? out : undefined));

@@ -328,7 +328,7 @@ function sharesOf(runs: readonly FinishedRun[], { paint, width }: BlockOptions):
       const { calls = 0, failed = 0 } = result.instances[id] ?? {};
       const share = shares.get(result)!.get(id) ?? 0;
       return [
-        pad(paint("cyan", bar(share / largest, barWidth)), barWidth),
+        pad(paint("cyan", bar(largest === 0 ? 0 : share / largest, barWidth)), barWidth),
         `${(share * 100).toFixed(1)}%`,
         paint("dim", String(calls)),
         failed > 0 ? paint("red", `${failed} failed`) : "",

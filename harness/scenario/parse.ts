@@ -7,16 +7,16 @@ import { placeAt, valueAt } from "./shape.ts";
 
 /**
  * Makes a scenario of a value from outside: a builder's, a file's, one that `--set` has changed. Throws a `ScenarioError`
- * INVALID_SCENARIO that names every key that is wrong, and what is allowed there.
+ * INVALID_SCENARIO that names every key that is wrong, and what is allowed there. A value without a name is called `reference`.
  */
-export function parseScenario(value: unknown): Scenario {
+export function parseScenario(value: unknown, reference = "the scenario"): Scenario {
   const parsed = scenarioSchema.safeParse(value);
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.flatMap((issue) => problemsOf(issue, [], value));
   const name = valueAt(value, ["name"]);
   throw new ScenarioError(
     [
-      `${typeof name === "string" ? `scenario ${name}` : "the scenario"} is invalid`,
+      `${typeof name === "string" ? `scenario ${name}` : reference} is invalid`,
       ...problems.map(({ text }) => `  ${text}`),
     ].join("\n"),
     { code: "INVALID_SCENARIO", hint: problems.find(({ hint }) => hint !== undefined)?.hint, cause: parsed.error },
