@@ -22,6 +22,11 @@ export class LagMeter {
     this.#disarm = this.#arm();
   }
 
+  /** Reports what the second that is under way has shown so far. */
+  flush(): void {
+    this.#report(this.#clock.nowUs());
+  }
+
   stop(): void {
     this.#disarm();
   }

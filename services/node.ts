@@ -95,6 +95,7 @@ class Node implements ControlledNode {
         });
         break;
       case "collect":
+        this.#lag?.flush();
         this.#flush();
         this.#answer({ type: "collected" });
         break;

@@ -14,7 +14,9 @@ export interface PlannedCalls {
 /**
  * Calls that a service gets in a part of the load, or in these stretches of it: those of its consumers, and one for each call
  * of a service that calls it in turn. Computed from the rates and not from one seed's draw, so that whether a scenario can be
- * run doesn't depend on luck. A Poisson process of mean m falls short of m - t with a probability of at most e^(-t²/2m).
+ * run doesn't depend on luck. A Poisson process of mean m falls short of m - t with a probability of at most
+ * e^(-t²/2m), a bound so loose that the shortfall of one in a thousand meant here is really one of some ten thousand: it adds
+ * little to what a check may miss.
  */
 export function plannedCalls(
   context: CheckContext,
