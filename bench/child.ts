@@ -14,8 +14,9 @@ export function finish(command: string, args: readonly string[]): Promise<Finish
   return new Promise((resolve, reject) => {
     execFile(command, args, { maxBuffer: 64 << 20 }, (error, stdout, stderr) => {
       const wallMs = performance.now() - begunMs;
-      if (error !== null && typeof error.code !== "number") reject(error as Error);
-      else resolve({ exitCode: typeof error?.code === "number" ? error.code : 0, stdout, stderr, wallMs });
+      if (error !== null && typeof error.code !== "number") {
+        reject(new Error(`${command} can't be started: ${error.message}`, { cause: error }));
+      } else resolve({ exitCode: typeof error?.code === "number" ? error.code : 0, stdout, stderr, wallMs });
     });
   });
 }
