@@ -40,12 +40,19 @@ export function createServer({ transport, filters = [] }: ServerOptions): Server
 type Handler = (request: unknown, call: Call) => Promise<unknown> | AsyncIterable<unknown>;
 
 function served(method: Method<unknown, unknown>, handler: Handler, filters: readonly Filter[]): ServedMethod {
-  const run = chain(filters, async (call, request): Promise<Response> => {
-    const answer = handler(request, call);
-    if (method.kind === "unary") {
-      return { kind: "unary", message: method.output.create(await (answer as Promise<unknown>)), trailers: noMetadata };
+  const reply = (init: unknown): Response => ({
+    kind: "unary",
+    message: method.output.create(init),
+    trailers: noMetadata,
+  });
+  const run = chain(filters, (call, request): Promise<Response> => {
+    try {
+      const answer = handler(request, call);
+      if (method.kind === "unary") return (answer as Promise<unknown>).then(reply);
+      return Promise.resolve({ kind: "stream", messages: created(answer as AsyncIterable<unknown>, method) });
+    } catch (error) {
+      return Promise.reject(toRpcError(error));
     }
-    return { kind: "stream", messages: created(answer as AsyncIterable<unknown>, method) };
   });
   const serve = (call: Call, request: unknown): Promise<Response> => {
     // A handler never starts when nobody waits for it any more.

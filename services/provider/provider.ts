@@ -185,10 +185,7 @@ class RunningProvider implements RunningService {
       });
     };
     return {
-      do: async ({ key, payload }, call) => {
-        await serve(key, call);
-        return { instance: node, payload };
-      },
+      do: ({ key, payload }, call) => serve(key, call).then(() => ({ instance: node, payload })),
       async *stream({ key, count, intervalMs }, call): AsyncGenerator<Pick<DoReply, "instance" | "payload">> {
         if (count > 100_000) throw new RpcError(`${count} replies, at most 100000`, { code: "INVALID_ARGUMENT" });
         await serve(key, call);
