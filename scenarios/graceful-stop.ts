@@ -19,7 +19,7 @@ export default scenario({
   tags: ["tour"],
   fleet: {
     storefront: consumer({ instances: 1, calls: "orders", timeout: "1s", cluster: "failfast", balancer: "p2c" }),
-    orders: provider({ instances: 4, capacity: 1, serviceTime: { exponential: { mean: "10ms" } } }),
+    orders: provider({ instances: 4, capacity: 1, serviceTime: { exponential: { mean: "8ms" } } }),
   },
   load: poisson("130/s").on("storefront").for("8s"),
   timeline: [at("3s").stop("orders/2")],

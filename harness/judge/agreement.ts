@@ -3,7 +3,7 @@ import type { History } from "../history/history.ts";
 import type { AgreementResult, RunResult } from "../report/verdict.ts";
 import { formatDuration, formatShare } from "../scenario/durations.ts";
 import type { Scenario } from "../scenario/schema.ts";
-import { exactShare, lagsOf } from "./outcome.ts";
+import { exactShare, lagPeriodUs, lagsOf } from "./outcome.ts";
 import { recoveryTimeUs } from "./recovery.ts";
 import { callsOf } from "./select.ts";
 import { p99Us } from "./summary.ts";
@@ -81,7 +81,9 @@ function stallsUs(history: History, allowedUs: number): number[] {
   const worst = new Map<number, number>();
   for (const { atUs, maxUs } of lagsOf(history)) {
     const second = Math.floor(atUs / 1e6);
-    if (atUs >= 0 && atUs < history.run.durationUs) worst.set(second, Math.max(worst.get(second) ?? 0, maxUs));
+    // A record speaks of the time before it: the load's last stall is reported after its end.
+    if (atUs >= 0 && atUs < history.run.durationUs + lagPeriodUs)
+      worst.set(second, Math.max(worst.get(second) ?? 0, maxUs));
   }
   return [...worst.values()].filter((us) => us > allowedUs / 4);
 }

@@ -150,7 +150,7 @@ export function lagsOf(history: History): History["lags"] {
 }
 
 /** A record of lag speaks of up to so long before it, with a little time to spare. */
-const lagPeriodUs = 1_100_000;
+export const lagPeriodUs = 1_100_000;
 
 function freezes(history: History): readonly (Window & { readonly nodes: readonly string[] })[] {
   return history.steps.flatMap(({ index, what, phase, atUs }) => {

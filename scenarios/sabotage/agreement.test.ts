@@ -27,7 +27,7 @@ test("the same simulator twice agrees on everything", async () => {
 });
 
 test("a doubled service time shows in the p99", async () => {
-  expect(await disagreements(gracefulStop, ["fleet.orders.serviceTime.exponential.mean=20ms"])).toContain("p99");
+  expect(await disagreements(gracefulStop, ["fleet.orders.serviceTime.exponential.mean=16ms"])).toContain("p99");
 });
 
 test("a doubled detection delay shows in success and recovery", async () => {
