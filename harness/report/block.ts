@@ -29,6 +29,7 @@ export function blockOf(
     reasonsOf(runs, options),
     checksOf(runs, options),
     faultsOf(runs, options),
+    rejectedRulesOf(runs, options),
     timesOf(runs, options),
     sharesOf(runs, options),
     worldsOf(runs, options),
@@ -211,6 +212,18 @@ function faultsOf(runs: readonly FinishedRun[], { paint, width }: BlockOptions):
     }
   }
   return lines;
+}
+
+/** Rule documents that nobody could read: the fleet went on with the last good ones, and a reader should know. */
+function rejectedRulesOf(runs: readonly FinishedRun[], { paint, width }: BlockOptions): readonly string[] {
+  return runs.flatMap(({ result, history }) => {
+    const rejected = (history?.rules ?? []).filter(({ outcome }) => outcome === "rejected");
+    const documents = new Map(rejected.map((rule) => [`${rule.key} version ${rule.version}`, rule.reason ?? ""]));
+    return [...documents].flatMap(([name, reason]) => {
+      const text = `${result.world}: ${name} was rejected, the last good rule stayed: ${reason}`;
+      return hanging(`${indent}${mark("inconclusive", paint)} `, text, width);
+    });
+  });
 }
 
 function effect(fault: FaultResult, paint: Paint): string {
