@@ -3,6 +3,7 @@ import { metadata } from "./call/metadata.ts";
 import { endpointOf, type Endpoint } from "./discovery/endpoint.ts";
 import { ln } from "./numbers.ts";
 import type { Clock } from "./ports/clock.ts";
+import { ManualClock } from "./testing/clock.ts";
 
 /** The smallest worlds in which a policy can be tested. */
 
@@ -32,46 +33,6 @@ export function endpoint(init: EndpointInit = {}): Endpoint {
 /** "orders/0", "orders/1", … with these weights. */
 export function pool(...weights: readonly number[]): readonly Endpoint[] {
   return weights.map((weight, index) => endpoint({ id: `orders/${index}`, weight }));
-}
-
-/** A clock that a test moves by hand; `nowUs` jumps, and timers that are due by then run in order. */
-export class ManualClock implements Clock {
-  #nowUs = 0;
-  #timers: { readonly atUs: number; readonly fn: () => void }[] = [];
-
-  nowUs(): number {
-    return this.#nowUs;
-  }
-
-  wallMs(): number {
-    return Math.floor(this.#nowUs / 1000);
-  }
-
-  after(delayUs: number, fn: () => void): () => void {
-    const timer = { atUs: this.#nowUs + delayUs, fn };
-    this.#timers.push(timer);
-    return () => {
-      this.#timers = this.#timers.filter((other) => other !== timer);
-    };
-  }
-
-  sleep(delayUs: number): Promise<void> {
-    return new Promise((resolve) => {
-      this.after(delayUs, resolve);
-    });
-  }
-
-  advance(us: number): void {
-    const untilUs = this.#nowUs + us;
-    for (;;) {
-      const next = this.#timers.filter(({ atUs }) => atUs <= untilUs).sort((a, b) => a.atUs - b.atUs)[0];
-      if (next === undefined) break;
-      this.#timers = this.#timers.filter((other) => other !== next);
-      this.#nowUs = Math.max(this.#nowUs, next.atUs);
-      next.fn();
-    }
-    this.#nowUs = untilUs;
-  }
 }
 
 let lastCall = 0;

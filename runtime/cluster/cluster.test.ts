@@ -4,7 +4,8 @@ import { describe, expect, test } from "vitest";
 import { noMetadata } from "../call/metadata.ts";
 import { RpcError, rpcCodes, type RpcCode } from "../call/status.ts";
 import type { Endpoint } from "../discovery/endpoint.ts";
-import { call, ManualClock, pool } from "../fixtures.ts";
+import { call, pool } from "../fixtures.ts";
+import { ManualClock } from "../testing/clock.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { UnaryResponse } from "../ports/transport.ts";
 import { createRandom } from "../random.ts";
@@ -30,7 +31,7 @@ function world(size: number, behaviours: readonly Behaviour[], { tookUs = 1000, 
     send: async (endpoint) => {
       const behaviour = behaviours[tried.length] ?? behaviours.at(-1) ?? "OK";
       tried.push(endpoint);
-      clock.advance(tookUs);
+      await clock.advance(tookUs);
       if (behaviour === "OK") return { kind: "response", response: reply };
       const code = behaviour === "own timeout" ? "DEADLINE_EXCEEDED" : behaviour;
       const error = new RpcError(`attempt ${tried.length}`, { code });
@@ -121,7 +122,7 @@ describe("failover", () => {
       after: () => () => undefined,
     };
     const late = call({ clock: lateClock, timeoutUs: 1000 });
-    clock.advance(1000);
+    await clock.advance(1000);
     await run(failover, { ...attempts, call: late });
     expect(late.isCancelled).toBe(false);
     expect(tried).toHaveLength(1);

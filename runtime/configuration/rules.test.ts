@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
-import { ManualClock } from "../fixtures.ts";
+import { ManualClock } from "../testing/clock.ts";
 import type { ConfigCenter, ConfigDocument } from "../ports/config-center.ts";
 import type { RuleChange } from "../telemetry/events.ts";
 import { readDocument } from "./document.ts";
@@ -49,12 +49,12 @@ function watch(parser: { parse(content: string): unknown } = policy) {
 }
 
 describe("a watched rule", () => {
-  test("applies each version, and says so", () => {
+  test("applies each version, and says so", async () => {
     const { rule, configCenter, clock, events, changes } = watch();
     expect(configCenter.watched).toEqual(["dubbo/orders.limit"]);
     configCenter.says(1, "limit: 1");
     expect(rule.current).toEqual({ limit: 1 });
-    clock.advance(5);
+    await clock.advance(5);
     configCenter.says(2, "limit: 2");
     expect(rule.current).toEqual({ limit: 2 });
     expect(changes()).toBe(2);
