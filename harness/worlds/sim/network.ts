@@ -110,7 +110,7 @@ export class Link {
   /** Undefined while the link is healthy. */
   shape: LinkShape | undefined;
   /** When the bandwidth is free again, in each direction. */
-  readonly #busyUntil = [0, 0];
+  #busyUntil: [forward: number, backward: number] | undefined;
   #latency: Random | undefined;
   #jitter: Random | undefined;
   #loss: Random | undefined;
@@ -155,10 +155,11 @@ export class Link {
       delay += sampleAddedLatency(shape.latency, this.#jitter);
     }
     if (shape.bandwidthBytesPerSecond !== undefined) {
+      const busyUntil = (this.#busyUntil ??= [0, 0]);
       const direction = frame.isForward ? 0 : 1;
-      const from = Math.max(engine.now, this.#busyUntil[direction]!);
+      const from = Math.max(engine.now, busyUntil[direction]);
       const until = from + Math.ceil((frame.bytes() * 1_000_000) / shape.bandwidthBytesPerSecond);
-      this.#busyUntil[direction] = until;
+      busyUntil[direction] = until;
       delay += until - engine.now;
     }
     // An RST is sent once; here it always gets through, else both sides would have to wait for nothing.

@@ -135,18 +135,14 @@ export class SimClock implements Clock {
   }
 
   after(delayUs: number, fn: () => void): () => void {
-    if (delayUs === Infinity) return () => undefined;
-    if (!(delayUs < Number.MAX_SAFE_INTEGER)) {
-      throw new SimError(`a timer of ${delayUs} µs`, { code: "DEFECT", hint: "a delay is a number of microseconds" });
-    }
-    const timer = this.#process.after(delayUs, fn);
-    return () => timer.cancel();
+    const timer = this.#timer(delayUs, fn);
+    return () => timer?.cancel();
   }
 
   sleep(delayUs: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       if (signal === undefined) {
-        this.after(delayUs, resolve);
+        this.#timer(delayUs, resolve);
         return;
       }
       if (signal.aborted) {
@@ -163,5 +159,14 @@ export class SimClock implements Clock {
       });
       signal.addEventListener("abort", abort, { once: true });
     });
+  }
+
+  /** Undefined for a delay without end. */
+  #timer(delayUs: number, fn: () => void): Timer | undefined {
+    if (delayUs === Infinity) return undefined;
+    if (!(delayUs < Number.MAX_SAFE_INTEGER)) {
+      throw new SimError(`a timer of ${delayUs} µs`, { code: "DEFECT", hint: "a delay is a number of microseconds" });
+    }
+    return this.#process.after(delayUs, fn);
   }
 }

@@ -94,7 +94,8 @@ class Channel {
    */
   #state: "idle" | "connecting" | "ready" | "failing" | "closed" = "idle";
   #end: ClientEnd | undefined;
-  #waiting: ClientStream[] = [];
+  /** Calls that wait for the connection; undefined while none does. */
+  #waiting: ClientStream[] | undefined;
   #why = "";
   #backoffUs: number;
   #backoffUntilUs = 0;
@@ -123,18 +124,18 @@ class Channel {
         stream.fail(unavailable("this transport is closed"));
         return;
       case "idle":
-        this.#waiting.push(stream);
+        this.#waiting = [stream];
         this.#connect(false);
         return;
       case "connecting":
-        this.#waiting.push(stream);
+        (this.#waiting ??= []).push(stream);
         return;
     }
   }
 
   close(): void {
     this.#state = "closed";
-    this.#timer?.cancel();
+    this.#disarm();
     this.#failWaiting("this transport is closed");
     const end = this.#end;
     this.#end = undefined;
@@ -143,19 +144,19 @@ class Channel {
 
   connected(end: ClientEnd): void {
     if (this.#state === "closed" || this.#end !== end) return;
-    this.#timer?.cancel();
+    this.#disarm();
     this.#state = "ready";
     this.#backoffUs = this.#options.network.parameters.backoffInitialUs;
     const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const stream of waiting) if (!stream.isOver) end.send(stream);
+    this.#waiting = undefined;
+    for (const stream of waiting ?? []) if (!stream.isOver) end.send(stream);
   }
 
   /** The connection is gone, or takes no more calls: the next call makes a new one, unless this one was never made. */
   left(end: ClientEnd, why: string): void {
     if (this.#end !== end) return;
     this.#end = undefined;
-    this.#timer?.cancel();
+    this.#disarm();
     if (this.#state === "ready") this.#state = "idle";
     else this.#failed(why);
   }
@@ -192,8 +193,13 @@ class Channel {
 
   #failWaiting(message: string): void {
     const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const stream of waiting) stream.fail(unavailable(message));
+    this.#waiting = undefined;
+    for (const stream of waiting ?? []) stream.fail(unavailable(message));
+  }
+
+  #disarm(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
   }
 }
 
