@@ -52,15 +52,17 @@ export class ConfigReader {
     return value;
   }
 
-  /** "host:port" */
-  address(key: string): string | undefined {
+  /** Where a registry or config centre is: "host:port" for an embedded one, a URL such as "zookeeper://host:port" for another. */
+  infrastructure(key: string): string | undefined {
     const value = this.text(key);
-    if (value !== undefined && !isAddress(value)) throw this.wrong(key, 'an address such as "127.0.0.1:20880"');
+    if (value !== undefined && !isInfrastructureAddress(value)) {
+      throw this.wrong(key, 'an address such as "127.0.0.1:2181" or "zookeeper://127.0.0.1:2181"');
+    }
     return value;
   }
 
-  requiredAddress(key: string): string {
-    const value = this.address(key);
+  requiredInfrastructure(key: string): string {
+    const value = this.infrastructure(key);
     if (value === undefined) throw this.#missing(key);
     return value;
   }
@@ -163,4 +165,14 @@ export function isAddress(text: string): boolean {
   const colon = text.lastIndexOf(":");
   const port = text.slice(colon + 1);
   return colon > 0 && text.length <= 256 && /^\d{1,5}$/.test(port) && Number(port) <= 65_535 && !/\s/.test(text);
+}
+
+/** The scheme of an infrastructure URL: "zookeeper" of "zookeeper://127.0.0.1:2181"; undefined for "host:port". */
+export function schemeOf(address: string): string | undefined {
+  return /^([a-z][a-z0-9+.-]*):\/\//.exec(address)?.[1];
+}
+
+/** "host:port", or a URL with a scheme. What comes after the scheme is its client's business. */
+export function isInfrastructureAddress(text: string): boolean {
+  return schemeOf(text) === undefined ? isAddress(text) : text.length <= 1024 && !/\s/.test(text);
 }

@@ -2,15 +2,17 @@ import { createClient, type Client, type ServiceSettings } from "../runtime/call
 import { rpcCodes, type RpcCode } from "../runtime/call/status.ts";
 import { createEmbeddedConfigCenter } from "../runtime/configuration/embedded.ts";
 import { createEmbeddedRegistry } from "../runtime/discovery/embedded.ts";
+import type { ConfigCenter } from "../runtime/ports/config-center.ts";
 import type { Registry } from "../runtime/ports/registry.ts";
-import type { ConfigReader } from "./config.ts";
-import type { NodeContext } from "./service.ts";
+import { schemeOf, type ConfigReader } from "./config.ts";
+import { Worker } from "./proto/worker_pb.ts";
+import { ConfigError, type NodeContext } from "./service.ts";
 
 /** Where a node finds the infrastructure, and who it is there. */
 export interface InfrastructureConfig {
-  /** The registry's "host:port". */
+  /** The embedded registry's "host:port", or another's URL: "zookeeper://127.0.0.1:2181". */
   readonly registry: string;
-  /** The config centre's "host:port". Default: none, and no rules. */
+  /** The config centre, likewise. Default: none, and no rules. */
   readonly configCenter: string | undefined;
   /** Default 6000. */
   readonly sessionTimeoutMs: number | undefined;
@@ -20,8 +22,8 @@ export interface InfrastructureConfig {
 
 export function parseInfrastructure(reader: ConfigReader, application?: string): InfrastructureConfig {
   return {
-    registry: reader.requiredAddress("registry"),
-    configCenter: reader.address("configCenter"),
+    registry: reader.requiredInfrastructure("registry"),
+    configCenter: reader.infrastructure("configCenter"),
     sessionTimeoutMs: reader.number("sessionTimeoutMs", { min: 100, max: 600_000 }),
     application:
       application === undefined ? reader.requiredText("application") : reader.text("application", application),
@@ -80,29 +82,11 @@ export interface Connections {
   closeClient(): Promise<void>;
 }
 
-/** Connects: from here on the node talks to others. */
-export function connect(context: NodeContext, config: InfrastructureConfig): Connections {
-  const { clock, random, transport, disk, telemetry, calls, policies, node } = context;
-  const registry = createEmbeddedRegistry({
-    clock,
-    random: random.fork("registry"),
-    transport,
-    calls,
-    telemetry,
-    address: config.registry,
-    sessionTimeoutMs: config.sessionTimeoutMs,
-    client: node,
-  });
-  const configCenter =
-    config.configCenter === undefined
-      ? undefined
-      : createEmbeddedConfigCenter({
-          clock,
-          random: random.fork("config-center"),
-          transport,
-          calls,
-          address: config.configCenter,
-        });
+/** Connects: from here on the node talks to others. Throws a `ConfigError` for infrastructure that this world can't reach. */
+export async function connect(context: NodeContext, config: InfrastructureConfig): Promise<Connections> {
+  const { clock, random, transport, disk, telemetry, calls, policies } = context;
+  const registry = await openRegistry(context, config);
+  const configCenter = await openConfigCenter(context, config);
   const client = createClient({
     clock,
     random: random.fork("client"),
@@ -123,4 +107,47 @@ export function connect(context: NodeContext, config: InfrastructureConfig): Con
       await configCenter?.close();
     },
   };
+}
+
+async function openRegistry(context: NodeContext, config: InfrastructureConfig): Promise<Registry> {
+  const { clock, transport, telemetry, calls, node, infrastructure } = context;
+  const { registry: url, sessionTimeoutMs, application } = config;
+  const random = context.random.fork("registry");
+  const scheme = schemeOf(url);
+  if (scheme === undefined) {
+    return createEmbeddedRegistry({
+      clock,
+      random,
+      transport,
+      calls,
+      telemetry,
+      address: url,
+      sessionTimeoutMs,
+      client: node,
+    });
+  }
+  const open = byScheme(infrastructure.registries, scheme, "registry");
+  const interfaceName = Worker.typeName;
+  return open({ clock, random, telemetry, url, client: node, application, interfaceName, sessionTimeoutMs });
+}
+
+async function openConfigCenter(context: NodeContext, config: InfrastructureConfig): Promise<ConfigCenter | undefined> {
+  const { clock, transport, telemetry, calls, node, infrastructure } = context;
+  const { configCenter: url, application } = config;
+  if (url === undefined) return undefined;
+  const random = context.random.fork("config-center");
+  const scheme = schemeOf(url);
+  if (scheme === undefined) return createEmbeddedConfigCenter({ clock, random, transport, calls, address: url });
+  const open = byScheme(infrastructure.configCenters, scheme, "config centre");
+  return open({ clock, random, telemetry, url, client: node, application });
+}
+
+function byScheme<T>(table: Readonly<Record<string, T>>, scheme: string, kind: string): T {
+  const found = Object.hasOwn(table, scheme) ? table[scheme] : undefined;
+  if (found !== undefined) return found;
+  const known = Object.keys(table);
+  throw new ConfigError(
+    `there is no ${kind} for ${scheme}:// here`,
+    known.length === 0 ? 'only an embedded one: "host:port"' : `one of: ${known.join(", ")}`,
+  );
 }

@@ -5,11 +5,12 @@ import { parseArgs } from "node:util";
 import { builtInPolicies } from "../runtime/call/client.ts";
 import { systemClock } from "../runtime/node/clock.ts";
 import { directoryDisk } from "../runtime/node/disk.ts";
+import { realInfrastructure } from "../runtime/node/infrastructure.ts";
 import { tripleTransport } from "../runtime/node/triple.ts";
 import { createRandom } from "../runtime/random.ts";
 import { CallLog } from "../runtime/telemetry/call-log.ts";
 import type { CallEnd, RuntimeEvent } from "../runtime/telemetry/events.ts";
-import { isAddress } from "./config.ts";
+import { isAddress, isInfrastructureAddress } from "./config.ts";
 import { controlVersion, type DialMap, type FromNode, type ToNode } from "./control.ts";
 import { didYouMean, nearest } from "./nearest.ts";
 import { createNode, type ControlledNode, type StartMessage } from "./node.ts";
@@ -81,6 +82,7 @@ function contextMaker(dial: DialTable, diskPath: string | undefined) {
     telemetry,
     calls: new CallLog({ clock, telemetry }),
     policies: builtInPolicies,
+    infrastructure: realInfrastructure({ dial: (address) => dial.resolve(address) }),
     work: (us) => (us <= 0 ? Promise.resolve() : clock.sleep(us)),
   });
 }
@@ -129,8 +131,8 @@ const help = `node services/main.ts PROGRAM [options]    runs one program of a f
   consumer        calls a service             --registry 127.0.0.1:2181 --rate 20/s
 
   --listen HOST:PORT         where it listens, on loopback; port 0 takes a free one (default 127.0.0.1:0)
-  --registry HOST:PORT       the registry to join (provider, consumer)
-  --config-center HOST:PORT  where its rules come from (provider, consumer; default: no rules)
+  --registry WHERE           the registry to join (provider, consumer): HOST:PORT of an embedded one, or a URL
+  --config-center WHERE      where its rules come from (provider, consumer; default: no rules)
   --service NAME             the service to provide or to call (default orders)
   --rate N/s                 calls to make each second (consumer; default 20/s)
   --config JSON              the program's configuration; what the options above say comes on top
@@ -252,8 +254,8 @@ function configOf(program: ServiceProgram, values: Values): unknown {
     throw new ConfigError(`--config is no JSON: ${(error as Error).message}`, `write '{"weight": 50}'`);
   }
   if (typeof given !== "object" || given === null) throw new ConfigError("--config is no JSON object");
-  const registry = addressOf("registry", values.registry);
-  const configCenter = addressOf("config-center", values["config-center"]);
+  const registry = addressOf("registry", values.registry, isInfrastructureAddress);
+  const configCenter = addressOf("config-center", values["config-center"], isInfrastructureAddress);
   const infrastructure = { ...(registry && { registry }), ...(configCenter && { configCenter }) };
   if (program.name === "provider") return { service: values.service, ...given, ...infrastructure };
   if (program.name !== "consumer") {
@@ -263,8 +265,8 @@ function configOf(program: ServiceProgram, values: Values): unknown {
   return { application: "by-hand", calls: { service: values.service }, ...given, ...infrastructure };
 }
 
-function addressOf(option: string, value: string | undefined): string | undefined {
-  if (value === undefined || isAddress(value)) return value;
+function addressOf(option: string, value: string | undefined, isRight = isAddress): string | undefined {
+  if (value === undefined || isRight(value)) return value;
   throw new ConfigError(`--${option} ${value} is no address`, 'write "127.0.0.1:2181"');
 }
 

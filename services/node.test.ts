@@ -1,3 +1,4 @@
+import { embeddedOnly } from "../runtime/ports/infrastructure.ts";
 import { expect, test } from "vitest";
 
 import { builtInPolicies } from "../runtime/call/client.ts";
@@ -40,6 +41,7 @@ function scene(service: Partial<RunningService> = {}, lagTickMs = 0) {
       telemetry,
       calls: new CallLog({ clock, telemetry }),
       policies: builtInPolicies,
+      infrastructure: embeddedOnly,
       work: (us) => clock.sleep(us),
     }),
     (message) => heard.push(message),

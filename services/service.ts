@@ -1,6 +1,7 @@
 import type { PolicyTables } from "../runtime/call/client.ts";
 import type { Clock } from "../runtime/ports/clock.ts";
 import type { Disk } from "../runtime/ports/disk.ts";
+import type { InfrastructureTable } from "../runtime/ports/infrastructure.ts";
 import type { Random } from "../runtime/ports/random.ts";
 import type { Transport } from "../runtime/ports/transport.ts";
 import type { CallLog } from "../runtime/telemetry/call-log.ts";
@@ -20,6 +21,8 @@ export interface NodeContext {
   readonly telemetry: Telemetry;
   readonly calls: CallLog;
   readonly policies: PolicyTables;
+  /** How to reach registries and config centres that aren't our own. */
+  readonly infrastructure: InfrastructureTable;
   /** Resolves after as much time as `us` of work takes on this node: longer while the node is slow. */
   work(us: number): Promise<void>;
 }

@@ -76,7 +76,7 @@ class RunningConsumer implements RunningService {
 
   async go(): Promise<void> {
     const { calls } = this.#config;
-    const connections = connect(this.#context, this.#config);
+    const connections = await connect(this.#context, this.#config);
     this.#connections = connections;
     this.#stub = connections.client.service(calls.service, Worker, calls);
     await connections.client.ready(calls.service, readyWithinMs);

@@ -109,7 +109,7 @@ class RunningProvider implements RunningService {
     const { node, clock, telemetry } = this.#context;
     const { service, weight, metadata, calls, propagationMs, graceMs } = this.#config;
     const listener = this.#listener!;
-    const connections = connect(this.#context, this.#config);
+    const connections = await connect(this.#context, this.#config);
     this.#connections = connections;
     this.#lifecycle = createLifecycle({
       clock,

@@ -1,3 +1,4 @@
+import { embeddedOnly } from "../../../runtime/ports/infrastructure.ts";
 import { builtInPolicies } from "../../../runtime/call/client.ts";
 import type { Random } from "../../../runtime/ports/random.ts";
 import { CallLog } from "../../../runtime/telemetry/call-log.ts";
@@ -203,6 +204,7 @@ export class SimNode implements FleetNode {
       telemetry,
       calls: new CallLog({ clock, telemetry }),
       policies: world.sabotage?.policies?.(this.id, builtInPolicies) ?? builtInPolicies,
+      infrastructure: embeddedOnly,
       work: (us) => clock.sleep(us),
     };
     return world.sabotage?.ports?.(this.id, context) ?? context;

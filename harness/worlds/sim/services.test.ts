@@ -1,3 +1,4 @@
+import { embeddedOnly } from "../../../runtime/ports/infrastructure.ts";
 import { afterEach, describe, expect, test } from "vitest";
 
 import { builtInPolicies, createClient, type ServiceSettings } from "../../../runtime/call/client.ts";
@@ -74,6 +75,7 @@ class Machine {
           node: this.#name,
           listen: `${this.#name}:1`,
           policies: builtInPolicies,
+          infrastructure: embeddedOnly,
           work: (us) => ports.clock.sleep(us),
           ...ports,
         };

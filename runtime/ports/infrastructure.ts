@@ -1,0 +1,49 @@
+import type { Clock } from "./clock.ts";
+import type { ConfigCenter } from "./config-center.ts";
+import type { Random } from "./random.ts";
+import type { Registry } from "./registry.ts";
+import type { Telemetry } from "./telemetry.ts";
+
+/** What a client of a registry that isn't our own is given. */
+export interface RegistryConnection {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly telemetry: Telemetry;
+  /**
+   * Where it is, and how to use it: "zookeeper://127.0.0.1:2181/chroot?level=all", "nacos://127.0.0.1:8848?namespace=public",
+   * "consul://127.0.0.1:8500". What comes after `?` differs from registry to registry; a parameter that isn't known is refused.
+   */
+  readonly url: string;
+  /** Who asks, for people: "orders/0". */
+  readonly client: string;
+  /** The application's name: Dubbo's application-level registration is found by it. */
+  readonly application: string;
+  /**
+   * The interface that services are registered under: "flyball.worker.v1.Worker". A service of ours is a Dubbo `group` of it, so
+   * that "orders" and "payments" are told apart by those who look for an interface.
+   */
+  readonly interfaceName: string;
+  /** Silence after which the registry takes an instance out, where it lets clients choose. Default: the registry's own. */
+  readonly sessionTimeoutMs?: number | undefined;
+}
+
+/** What a client of a config centre that isn't our own is given. */
+export type ConfigCenterConnection = Omit<RegistryConnection, "interfaceName" | "sessionTimeoutMs">;
+
+/**
+ * Answers at once, connected or not: a registry that is away is tried without end, as the `Registry` port promises. Rejects with
+ * an `RpcError` INVALID_ARGUMENT for a URL that can't work.
+ */
+export type OpenRegistry = (connection: RegistryConnection) => Promise<Registry>;
+
+/** As `OpenRegistry`. */
+export type OpenConfigCenter = (connection: ConfigCenterConnection) => Promise<ConfigCenter>;
+
+/** Registries and config centres that aren't our own, by the scheme of their URL: "zookeeper", "nacos", "consul". */
+export interface InfrastructureTable {
+  readonly registries: Readonly<Record<string, OpenRegistry>>;
+  readonly configCenters: Readonly<Record<string, OpenConfigCenter>>;
+}
+
+/** For worlds without any: only the embedded ones can be reached. */
+export const embeddedOnly: InfrastructureTable = { registries: {}, configCenters: {} };
