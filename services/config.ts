@@ -167,6 +167,23 @@ export function isAddress(text: string): boolean {
   return colon > 0 && text.length <= 256 && /^\d{1,5}$/.test(port) && Number(port) <= 65_535 && !/\s/.test(text);
 }
 
+/**
+ * The address under which others find a node that listens at `listening`. Throws a `ConfigError` for one that nobody can dial:
+ * who listens everywhere says where he is.
+ */
+export function advertised(listening: string, advertise: string | undefined): string {
+  const port = listening.slice(listening.lastIndexOf(":"));
+  if (advertise !== undefined && !isAddress(advertise)) {
+    throw new ConfigError(`${advertise} is no address to advertise`, `write "HOST${port}"`);
+  }
+  const address = advertise?.replace(/:0+$/, port) ?? listening;
+  if (!/^(0\.0\.0\.0|\[::0?\]):/.test(address)) return address;
+  throw new ConfigError(
+    `it listens everywhere, and nobody can dial ${address}`,
+    `say where others find it: --advertise HOST${port}`,
+  );
+}
+
 /** The scheme of an infrastructure URL: "zookeeper" of "zookeeper://127.0.0.1:2181"; undefined for "host:port". */
 export function schemeOf(address: string): string | undefined {
   return /^([a-z][a-z0-9+.-]*):\/\//.exec(address)?.[1];

@@ -94,11 +94,34 @@ test("by hand a fleet of four makes calls", async () => {
   expect(await consumer.exit).toBe("0");
 });
 
+test("by hand a node in a container listens everywhere, and registers where others reach it", async () => {
+  const registry = byHand("registry");
+  const registryAddress = (await registry.prints(/listens at (\S+)/))[1]!;
+  const provider = byHand(
+    ...["provider", "--node", "orders/0", "--registry", registryAddress],
+    ...["--listen", "0.0.0.0:0", "--expose", "--advertise", "localhost:0"],
+  );
+  await provider.prints(/listens at 0\.0\.0\.0:\d+/);
+  await provider.prints(/is ready/);
+  const consumer = byHand("consumer", "--rate", "20/s", "--registry", registryAddress);
+  await consumer.prints(/\d+ calls: OK \d+ .*orders\/0 \d+/);
+});
+
+test("by hand nothing listens beyond loopback unless it is told to, nor everywhere without saying where it is", async () => {
+  const open = byHand("registry", "--listen", "0.0.0.0:0");
+  expect(await open.exit).toBe("1");
+  expect(open.printed()).toMatch(/0\.0\.0\.0:0 can be reached from other machines[^]*--expose/);
+  const nowhere = byHand("provider", "--registry", "127.0.0.1:1", "--listen", "0.0.0.0:0", "--expose");
+  expect(await nowhere.exit).toBe("1");
+  expect(nowhere.printed()).toMatch(/listens everywhere[^]*--advertise HOST:\d+/);
+});
+
 test("by hand every mistake is named, with the way out, and ends with 2", async () => {
   const mistakes: readonly (readonly [readonly string[], RegExp])[] = [
     [["provder"], /no program "provder"[^]*did you mean "provider"/],
     [["registry", "--lisen", "x"], /no option --lisen[^]*did you mean --listen/],
     [["registry", "--listen", "there"], /--listen there is no address/],
+    [["provider", "--advertise", "here", "--registry", "127.0.0.1:1"], /--advertise here is no address/],
     [["consumer", "--registry", "127.0.0.1:1", "--rate", "fast"], /--rate fast is no rate[^]*20\/s/],
     [["provider", "--registry", "127.0.0.1:1", "--config", "{"], /--config is no JSON/],
     [["provider", "--registry", "127.0.0.1:1", "--config", '{"wieght":1}'], /wieght[^]*weight/],

@@ -72,12 +72,16 @@ function runUnderHarness(): void {
 }
 
 function contextMaker(dial: DialTable, diskPath: string | undefined) {
-  return ({ node, seed, listen }: StartMessage, telemetry: NodeContext["telemetry"]): NodeContext => ({
+  return (
+    { node, seed, listen, advertise, isExposed = false }: StartMessage,
+    telemetry: NodeContext["telemetry"],
+  ): NodeContext => ({
     node,
     listen,
+    advertise,
     clock,
     random: createRandom(seed),
-    transport: tripleTransport({ clock, dial: (address) => dial.resolve(address) }),
+    transport: tripleTransport({ clock, dial: (address) => dial.resolve(address), isLoopbackOnly: !isExposed }),
     disk: directoryDisk(diskPath ?? join(tmpdir(), `flyball-${process.pid}`)),
     telemetry,
     calls: new CallLog({ clock, telemetry }),
@@ -110,6 +114,8 @@ const unknownProgram = (name: string): ConfigError =>
 
 const options = {
   listen: { type: "string" },
+  advertise: { type: "string" },
+  expose: { type: "boolean" },
   registry: { type: "string" },
   "config-center": { type: "string" },
   service: { type: "string", default: "orders" },
@@ -131,6 +137,8 @@ const help = `node services/main.ts PROGRAM [options]    runs one program of a f
   consumer        calls a service             --registry 127.0.0.1:2181 --rate 20/s
 
   --listen HOST:PORT         where it listens, on loopback; port 0 takes a free one (default 127.0.0.1:0)
+  --expose                   let it listen beyond loopback, for containers: --listen 0.0.0.0:20880 --expose
+  --advertise HOST:PORT      what it registers instead, where others reach it by another address (provider)
   --registry WHERE           the registry to join (provider, consumer): HOST:PORT of an embedded one, or a URL
   --config-center WHERE      where its rules come from (provider, consumer; default: no rules)
   --service NAME             the service to provide or to call (default orders)
@@ -171,6 +179,8 @@ function startByHand(args: readonly string[]): void {
     config: configOf(program, values),
     seed: numberOf("seed", values.seed),
     listen: addressOf("listen", values.listen) ?? "127.0.0.1:0",
+    advertise: addressOf("advertise", values.advertise),
+    isExposed: values.expose ?? false,
     dial: {},
   };
   // Fails before anything has started.

@@ -14,6 +14,8 @@ export interface NodeContext {
   readonly node: string;
   /** Where to listen: "host:port"; port 0 takes a free one. */
   readonly listen: string;
+  /** What to register instead: "host:port", where port 0 stands for the one it listens at. Absent: where it listens. */
+  readonly advertise?: string | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly transport: Transport;

@@ -5,7 +5,7 @@ import type { Handlers, Stub } from "../../runtime/call/service.ts";
 import { RpcError } from "../../runtime/call/status.ts";
 import type { Registration } from "../../runtime/ports/registry.ts";
 import type { Listener } from "../../runtime/ports/transport.ts";
-import { ConfigReader } from "../config.ts";
+import { advertised, ConfigReader } from "../config.ts";
 import {
   connect,
   parseCalls,
@@ -84,6 +84,8 @@ class RunningProvider implements RunningService {
   readonly #context: NodeContext;
   readonly #config: ProviderConfig;
   #listener: Listener | undefined;
+  /** Where others find it. */
+  #advertised = "";
   #connections: Connections | undefined;
   #registration: Registration | undefined;
   #lifecycle: Lifecycle | undefined;
@@ -100,9 +102,16 @@ class RunningProvider implements RunningService {
   }
 
   async listen(): Promise<void> {
-    const { transport, policies, listen } = this.#context;
+    const { transport, policies, listen, advertise } = this.#context;
     const server = createServer({ transport, filters: policies.serverFilters }).add(Worker, this.#handlers());
-    this.#listener = await server.listen(listen);
+    const listener = await server.listen(listen);
+    try {
+      this.#advertised = advertised(listener.address, advertise);
+    } catch (error) {
+      await listener.close();
+      throw error;
+    }
+    this.#listener = listener;
   }
 
   async go(): Promise<void> {
@@ -126,7 +135,7 @@ class RunningProvider implements RunningService {
       await connections.client.ready(calls.service, downstreamWithinMs).catch(() => undefined);
     }
     const registered = connections.registry
-      .register({ id: node, service, address: listener.address, weight, metadata })
+      .register({ id: node, service, address: this.#advertised, weight, metadata })
       .then(async (registration) => {
         this.#registration = registration;
         // Too late: it is leaving already.

@@ -41,7 +41,7 @@ export async function listenTriple(
   if (isLoopbackOnly && !isLoopback(host)) {
     throw new RpcError(`${address} can be reached from other machines`, {
       code: "INVALID_ARGUMENT",
-      hint: "listen at 127.0.0.1 or [::1]",
+      hint: "listen at 127.0.0.1 or [::1]; in a container, --expose allows it",
     });
   }
   const server = new Server({
