@@ -1,0 +1,31 @@
+import type { OpenConfigCenter, OpenRegistry } from "../ports/infrastructure.ts";
+import { ConsulConfigCenter } from "./consul/config-center.ts";
+import { ConsulRegistry } from "./consul/registry.ts";
+import type { InfrastructureOptions } from "./infrastructure.ts";
+import { parseInfrastructureUrl } from "./infrastructure-url.ts";
+
+/**
+ * Consul's agent as a registry: "consul://127.0.0.1:8500?prefix=run1-". `prefix` stands in front of every service's name and every
+ * key, so that several fleets can share an agent; default none.
+ *
+ * Our own client of a few HTTP calls rather than npm's `consul` 2.0.1: that one can't be told where to dial for each connection, and
+ * compares indexes as numbers.
+ */
+export function consulRegistry({ dial = (address) => address }: InfrastructureOptions): OpenRegistry {
+  return async (connection) => new ConsulRegistry({ ...connection, ...parse(connection.url), dial });
+}
+
+/** Consul's key/value store as a config centre, of the same URL: see `consulRegistry`. */
+export function consulConfigCenter({ dial = (address) => address }: InfrastructureOptions): OpenConfigCenter {
+  return async (connection) => new ConsulConfigCenter({ ...connection, ...parse(connection.url), dial });
+}
+
+function parse(url: string): { readonly address: string; readonly prefix: string } {
+  const { address, values } = parseInfrastructureUrl(url, {
+    name: "Consul",
+    example: "consul://127.0.0.1:8500?prefix=run1-",
+    defaultPort: 8500,
+    parameters: { prefix: { default: "", pattern: /^[A-Za-z0-9._-]{0,100}$/ } },
+  });
+  return { address, prefix: values.prefix };
+}
