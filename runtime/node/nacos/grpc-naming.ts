@@ -26,6 +26,8 @@ export interface GrpcNamingOptions {
 const healthCheckUs = 5_000_000;
 /** … and given up after so many questions without an answer. */
 const unansweredMax = 2;
+/** A read waits so long for a connection. */
+const connectWithinUs = 3_000_000;
 
 /**
  * Nacos's naming over gRPC (servers 2.x and 3.x), which real Dubbo uses: an instance lives as long as the connection over which it
@@ -40,7 +42,7 @@ export class GrpcNaming implements Naming {
   readonly #address: string;
   readonly #availability: Availability;
   readonly #life: Call;
-  readonly #held = new Set<GrpcHold>();
+  readonly #publications = new Map<string, Publication>();
   readonly #subscribed = new Map<string, Set<(sighting: Sighting) => void>>();
   #connection: GrpcConnection | undefined;
   #incarnation = 0;
@@ -59,22 +61,27 @@ export class GrpcNaming implements Naming {
   }
 
   hold(registration: NacosRegistration): Hold {
-    const hold = new GrpcHold(registration, this.#options, {
-      connection: () => this.#connection,
-      onEnd: () => this.#held.delete(hold),
-    });
-    this.#held.add(hold);
-    if (this.#life.reason !== undefined) hold.refuse(this.#life.reason);
-    else if (this.#connection !== undefined) void hold.publish(this.#connection);
+    const { service } = registration;
+    let publication = this.#publications.get(service);
+    if (publication === undefined) {
+      publication = new Publication(service, this.#options, () => this.#connection);
+      this.#publications.set(service, publication);
+    }
+    const hold = publication.hold(registration);
+    if (this.#life.reason !== undefined) publication.refuse(this.#life.reason);
     return hold;
   }
 
   async read(service: string): Promise<Sighting> {
-    if (this.#life.reason !== undefined) throw this.#life.reason;
-    const connection = this.#connection;
-    if (connection === undefined) throw new RpcError(`${this.#address} isn't connected`, { code: "UNAVAILABLE" });
+    const { clock } = this.#options;
+    const waiting = new Call({ clock, service: "nacos", method: "", timeoutUs: connectWithinUs, parent: this.#life });
+    try {
+      await this.#availability.connected(waiting);
+    } finally {
+      waiting.end();
+    }
     const incarnation = this.#incarnation;
-    const { serviceInfo } = await connection.request("ServiceQueryRequest", {
+    const { serviceInfo } = await this.#connection!.request("ServiceQueryRequest", {
       ...this.#nameOf(service),
       ...{ cluster: "", healthyOnly: false, udpPort: 0 },
     });
@@ -104,7 +111,7 @@ export class GrpcNaming implements Naming {
     const closed = new RpcError("the client of Nacos was closed", { code: "CANCELLED" });
     this.#availability.become("closed");
     this.#life.cancel(closed);
-    for (const hold of [...this.#held]) hold.refuse(closed);
+    for (const publication of this.#publications.values()) publication.refuse(closed);
     // What was registered over it goes with it.
     this.#connection?.close();
   }
@@ -131,8 +138,8 @@ export class GrpcNaming implements Naming {
         if (this.#life.isCancelled) return connection.close();
         this.#connection = connection;
         this.#incarnation++;
-        this.#restore(connection);
         this.#availability.become("connected");
+        this.#restore(connection);
         const sinceUs = clock.nowUs();
         await this.#keepAlive(connection, spell);
         connection.close();
@@ -168,7 +175,7 @@ export class GrpcNaming implements Naming {
 
   /** A connection begins with nothing: everything that lasts is done again. */
   #restore(connection: GrpcConnection): void {
-    for (const hold of this.#held) void hold.publish(connection);
+    for (const publication of this.#publications.values()) void publication.publish();
     for (const service of this.#subscribed.keys()) void this.#subscribe(connection, service);
   }
 
@@ -211,79 +218,130 @@ export class GrpcNaming implements Naming {
   }
 }
 
-/** One instance, registered over each connection anew. */
-class GrpcHold implements Hold {
-  readonly confirmed: Promise<void>;
-  readonly #registration: NacosRegistration;
+/**
+ * One service's instances of this client, registered over each connection anew. A connection holds one registration of a service,
+ * and a later one replaces it: so several instances are registered together, with each change all of them.
+ */
+class Publication {
+  readonly #service: string;
   readonly #options: GrpcNamingOptions;
-  readonly #owner: { readonly connection: () => GrpcConnection | undefined; readonly onEnd: () => void };
-  readonly #confirm: PromiseWithResolvers<void> = Promise.withResolvers();
-  /** The connection over which it is registered. */
+  readonly #connection: () => GrpcConnection | undefined;
+  readonly #random: Random;
+  readonly #holds = new Set<GrpcHold>();
+  /** The connection that knows of any. */
   #over: GrpcConnection | undefined;
-  #publishing: Promise<void> = Promise.resolve();
-  #isWanted = true;
+  #isChanged = false;
+  #publishing: Promise<void> | undefined;
 
-  constructor(
-    registration: NacosRegistration,
-    options: GrpcNamingOptions,
-    owner: { readonly connection: () => GrpcConnection | undefined; readonly onEnd: () => void },
-  ) {
-    this.#registration = registration;
+  constructor(service: string, options: GrpcNamingOptions, connection: () => GrpcConnection | undefined) {
+    this.#service = service;
     this.#options = options;
-    this.#owner = owner;
-    this.confirmed = this.#confirm.promise;
-    this.confirmed.catch(() => undefined);
+    this.#connection = connection;
+    this.#random = options.random.fork(`register ${service}`);
   }
 
-  publish(connection: GrpcConnection): Promise<void> {
-    return (this.#publishing = this.#publishing.then(() => this.#publish(connection)));
+  hold(registration: NacosRegistration): GrpcHold {
+    const hold = new GrpcHold(registration, this);
+    this.#holds.add(hold);
+    void this.publish();
+    return hold;
   }
 
-  async release(): Promise<void> {
-    if (!this.#isWanted) return;
-    this.abandon();
-    await this.#publishing;
-    const over = this.#over;
-    // With its connection it has gone too.
-    if (over !== undefined && over === this.#owner.connection())
-      await over.request("InstanceRequest", this.#body("deregisterInstance"));
-  }
-
-  abandon(): void {
-    this.refuse(new RpcError("the registration was withdrawn", { code: "CANCELLED" }));
+  /** Tells the server what is held, as soon as it can be reached. */
+  publish(): Promise<void> {
+    this.#isChanged = true;
+    return (this.#publishing ??= this.#publish().finally(() => (this.#publishing = undefined)));
   }
 
   refuse(error: RpcError): void {
-    this.#isWanted = false;
-    this.#owner.onEnd();
-    this.#confirm.reject(error);
+    for (const { confirm } of this.#holds) confirm.reject(error);
+    this.#holds.clear();
   }
 
-  async #publish(connection: GrpcConnection): Promise<void> {
-    const { clock, random } = this.#options;
-    const { service, ip, port } = this.#registration;
-    const backoff = createBackoff(random.fork(`register ${service} ${ip}:${port}`));
-    while (this.#isWanted && this.#owner.connection() === connection) {
+  drop(hold: GrpcHold): void {
+    this.#holds.delete(hold);
+    hold.confirm.reject(new RpcError("the registration was withdrawn", { code: "CANCELLED" }));
+  }
+
+  /** Takes it out. Rejects with an `RpcError` when the server can't be told. */
+  async release(hold: GrpcHold): Promise<void> {
+    if (!this.#holds.has(hold)) return;
+    this.drop(hold);
+    await this.#publishing;
+    const connection = this.#connection();
+    // With its connection it has gone too.
+    if (connection === undefined || this.#over !== connection) return;
+    if (this.#holds.size > 0) return this.publish();
+    this.#over = undefined;
+    await connection.request("InstanceRequest", this.#one("deregisterInstance", hold));
+  }
+
+  async #publish(): Promise<void> {
+    const { clock } = this.#options;
+    const backoff = createBackoff(this.#random);
+    while (this.#isChanged && this.#holds.size > 0) {
+      const connection = this.#connection();
+      // The next one begins with all of them.
+      if (connection === undefined) return;
+      this.#isChanged = false;
+      const holds = [...this.#holds];
       try {
-        await connection.request("InstanceRequest", this.#body("registerInstance"));
+        if (holds.length === 1) await connection.request("InstanceRequest", this.#one("registerInstance", holds[0]!));
+        else await connection.request("BatchInstanceRequest", this.#all(holds));
         this.#over = connection;
-        this.#confirm.resolve();
-        return;
+        for (const { confirm } of holds) confirm.resolve();
       } catch (thrown) {
         const error = toRpcError(thrown);
-        if (error.code === "INVALID_ARGUMENT" || error.code === "PERMISSION_DENIED") this.#confirm.reject(error);
-        await clock.sleep(backoff.nextUs());
+        if (error.code === "INVALID_ARGUMENT" || error.code === "PERMISSION_DENIED") {
+          for (const { confirm } of holds) confirm.reject(error);
+        }
+        this.#isChanged = true;
+        if (this.#connection() === connection) await clock.sleep(backoff.nextUs());
       }
     }
   }
 
-  #body(type: "registerInstance" | "deregisterInstance"): Readonly<Record<string, unknown>> {
-    const { namespace, group } = this.#options;
-    const { service, ip, port, weight, metadata } = this.#registration;
-    const states = { healthy: true, enabled: true, ephemeral: true };
-    return {
-      ...{ namespace, serviceName: service, groupName: group, type },
-      instance: { ip, port, weight, ...states, clusterName: "DEFAULT", serviceName: service, metadata },
-    };
+  #one(type: string, { registration }: GrpcHold): Readonly<Record<string, unknown>> {
+    return { ...this.#name(), type, instance: instanceOf(registration) };
   }
+
+  #all(holds: readonly GrpcHold[]): Readonly<Record<string, unknown>> {
+    const instances = holds.map(({ registration }) => instanceOf(registration));
+    return { ...this.#name(), type: "batchRegisterInstance", instances };
+  }
+
+  #name(): Readonly<Record<string, unknown>> {
+    const { namespace, group } = this.#options;
+    return { namespace, serviceName: this.#service, groupName: group };
+  }
+}
+
+class GrpcHold implements Hold {
+  readonly registration: NacosRegistration;
+  readonly confirm: PromiseWithResolvers<void> = Promise.withResolvers();
+  readonly #publication: Publication;
+
+  constructor(registration: NacosRegistration, publication: Publication) {
+    this.registration = registration;
+    this.#publication = publication;
+    // Who isn't interested in the first time isn't disturbed by its failure.
+    this.confirmed.catch(() => undefined);
+  }
+
+  get confirmed(): Promise<void> {
+    return this.confirm.promise;
+  }
+
+  release(): Promise<void> {
+    return this.#publication.release(this);
+  }
+
+  abandon(): void {
+    this.#publication.drop(this);
+  }
+}
+
+function instanceOf({ service, ip, port, weight, metadata }: NacosRegistration): Readonly<Record<string, unknown>> {
+  const states = { healthy: true, enabled: true, ephemeral: true };
+  return { ip, port, weight, ...states, clusterName: "DEFAULT", serviceName: service, metadata };
 }
