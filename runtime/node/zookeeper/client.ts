@@ -349,9 +349,10 @@ export class ZooKeeperClient {
           else if (onError !== undefined) resolve(onError(error, zxid));
           else reject(error);
         } catch (thrown) {
-          reject(thrown);
-          // A refusal is an answer; a reply that can't be read is none.
-          if (!(thrown instanceof ZooKeeperError)) throw thrown;
+          // A refusal is an answer; a reply that can't be read is none, and ends the connection.
+          if (thrown instanceof ZooKeeperError) return reject(thrown);
+          reject(new ZooKeeperError("connection-loss", what));
+          throw thrown;
         }
       });
     });
