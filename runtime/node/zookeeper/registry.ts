@@ -120,6 +120,8 @@ export class ZooKeeperRegistry implements Registry {
     const reader = new ServiceReader(this.#readerOptions, service);
     let latest = -1;
     let told: string | undefined;
+    let present: readonly Instance[] = [];
+    let losses = 0;
     const watch = new LastingWatch<Found>({
       clock,
       random: random.fork(`watch ${service}`),
@@ -133,8 +135,11 @@ export class ZooKeeperRegistry implements Registry {
         if (version <= latest) return false;
         latest = version;
         told = content;
-        // Why somebody left can't be told: a session that was closed and one that expired look the same.
-        listener({ service, version, instances, removed: [] });
+        // A session that was closed and one that expired look the same. What servers forgot has no reason at all.
+        const left = losses === this.#client.losses ? absent(present, instances) : [];
+        present = instances;
+        losses = this.#client.losses;
+        listener({ service, version, instances, removed: left.map((id) => ({ id, reason: "gone" })) });
         return true;
       },
     });
@@ -457,6 +462,12 @@ interface Consumer {
   watches: number;
   readonly timestampMs: number;
   node: string | undefined;
+}
+
+/** The ids of those that were there before and aren't now. */
+function absent(before: readonly Instance[], now: readonly Instance[]): readonly string[] {
+  const ids = new Set(now.map(({ id }) => id));
+  return before.map(({ id }) => id).filter((id) => !ids.has(id));
 }
 
 /** Characters that ZooKeeper refuses in paths (PathUtils.validatePath). */
