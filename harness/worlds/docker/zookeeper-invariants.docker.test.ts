@@ -371,16 +371,38 @@ describeReal("ZooKeeper, whatever happens to it", () => {
     test("a registration whose answer was lost is found again, not made twice", async () => {
       const orders = await open("orders/0");
       await orders.registry.register(instance(9));
-      orders.path.cut("replies");
-      const registered = orders.registry.register(instance(0));
       const tree = await rawClient();
-      await clock.sleep((sessionTimeoutMs / 4) * 1000);
+      // The transaction goes through, and its answer doesn't.
+      const lost = new Promise<void>((resolve) => {
+        orders.path.onSent = (chunk) => {
+          if (chunk.length < 12 || chunk.readInt32BE(8) !== opcode.multi) return;
+          orders.path.onSent = undefined;
+          orders.path.cut("replies");
+          resolve();
+        };
+      });
+      const registered = orders.registry.register(instance(0));
+      await lost;
+      await until(async () => (await ownersOfNodes(tree)).length === 4);
+      const births = async () =>
+        (await Promise.all((await nodes(tree)).map((path) => tree.exists(path)))).map((stat) => stat!.czxid).toSorted();
+      const made = await births();
       orders.path.reset();
       orders.heal();
       await registered;
-      const { instances } = await orders.registry.lookup("orders");
-      expect(instances.map(({ id }) => id)).toEqual(["orders/0", "orders/9"]);
-      expect((await ownersOfNodes(tree)).length).toBe(4);
+      expect(await births()).toEqual(made);
+      expect(new Set(await ownersOfNodes(tree))).toEqual(new Set([sessionOf(orders).id]));
+    });
+
+    test("two services at one address don't take each other's place", async () => {
+      for (const level of ["interface", "application"]) {
+        const orders = await open("orders/0", { level });
+        await orders.registry.register(instance(0, "orders"));
+        await orders.registry.register(instance(0, "payments"));
+        for (const service of ["orders", "payments"]) {
+          expect((await orders.registry.lookup(service)).instances.map(({ id }) => id)).toEqual([`${service}/0`]);
+        }
+      }
     });
 
     test("who restarts at its old address takes its dead predecessor's place at once, and keeps it", async () => {

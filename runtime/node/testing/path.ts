@@ -13,6 +13,8 @@ export class TestPath {
   #isRefusing = false;
   /** How many connections were made over it. */
   accepted = 0;
+  /** Hears what the client sends, before it is led on. */
+  onSent: ((chunk: Buffer) => void) | undefined;
   /** The beginning of what the server said on the latest connection. */
   greeting: Buffer | undefined;
 
@@ -83,6 +85,7 @@ export class TestPath {
       allowHalfOpen: true,
       noDelay: true,
     });
+    near.on("data", (chunk) => this.onSent?.(chunk));
     const pair = new Pair(near, far, () => this.#pairs.delete(pair));
     this.#pairs.add(pair);
     if (this.#cut !== undefined) pair.hold(this.#cut);
