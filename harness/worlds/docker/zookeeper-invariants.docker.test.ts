@@ -169,10 +169,13 @@ describeReal("ZooKeeper, whatever happens to it", () => {
   }, 90_000);
 
   test("5: when the registry lost everything consumers keep whom they can call, and all are registered again", async () => {
-    const providers = await Promise.all(
-      [0, 1].map((index) => startNode("provider", `orders/${index}`, providerConfig)),
-    );
+    await startNode("provider", "orders/0", providerConfig);
     const shop = await startNode("consumer", "shop/0", consumerConfig());
+    // The old server has seen much more than the new one will for a long time.
+    const old = await rawClient();
+    await Promise.all(Array.from({ length: 500 }, () => old.setData("/", Buffer.alloc(0))));
+    const second_ = await startNode("provider", "orders/1", providerConfig);
+    await until(() => shop.membership().at(-1)?.instances.length === 2);
     const driven = shop.drive(50, 6);
     const empty = await startTestServer(zookeeper);
     const forgetful = server;
@@ -183,7 +186,7 @@ describeReal("ZooKeeper, whatever happens to it", () => {
     expect(shop.codes()).toEqual({ OK: 300 });
     expect(shop.membership().every(({ instances }) => instances.length > 0)).toBe(true);
     // The watch goes on, with versions that grow: a change in the new tree arrives.
-    await providers[1]!.stop();
+    await second_.stop();
     await until(() => shop.membership().at(-1)?.instances.join() === "orders/0", recoverWithinMs);
     const versions = shop.membership().map(({ version }) => version);
     expect(versions).toEqual([...versions].sort((a, b) => a - b));
@@ -419,15 +422,38 @@ describeReal("ZooKeeper, whatever happens to it", () => {
     });
 
     test("a predecessor that isn't dead doesn't take out its successor when it leaves", async () => {
-      const [first, second_, shop] = [await open("orders/0"), await open("orders/0"), await open("shop/0")];
+      const level = "application";
+      const [first, second_] = [await open("orders/0", { level }), await open("orders/0", { level })];
+      const shop = await open("shop/0", { level });
       const old = await first.registry.register(instance(0));
+      const { directory, changes } = directoryOf(shop);
+      await until(() => directory.endpoints.length === 1);
       await second_.registry.register({ ...instance(0), metadata: { version: "2" } });
-      const { directory } = directoryOf(shop);
+      const tree = await rawClient();
+      const [node] = await nodes(tree);
+      const { czxid } = (await tree.exists(node!))!;
       await old.deregister();
       await first.registry.close();
       await clock.sleep(second);
       expect(directory.endpoints.map(({ metadata }) => metadata["version"])).toEqual(["2"]);
+      expect(changes.flatMap(({ removed }) => removed)).toEqual([]);
+      // The very node, not one that was made again.
+      expect((await tree.exists(node!))?.czxid).toBe(czxid);
     });
+
+    for (const level of ["interface", "application"]) {
+      test(`a consumer whose session expired isn't deaf afterwards (level=${level})`, async () => {
+        const [orders, shop] = [await open("orders/0", { level }), await open("shop/0", { level })];
+        await orders.registry.register(instance(0));
+        const { ids } = directoryOf(shop);
+        await until(() => ids() === "0");
+        await closeSession(shop);
+        await until(() => shop.events.some((event) => event.type === "registry" && event.state === "expired"));
+        await until(() => shop.registry.state === "connected");
+        await orders.registry.register(instance(1));
+        await until(() => ids() === "0,1");
+      });
+    }
 
     test("nodes that somebody deleted by hand are made again", async () => {
       const orders = await open("orders/0");
