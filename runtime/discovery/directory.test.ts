@@ -141,6 +141,17 @@ describe("an empty list", () => {
     expect(events.at(-1)).toMatchObject({ source: "registry", removed: [{ id: "a", reason: "deregistered" }] });
   });
 
+  test("of instances that are gone, nobody knows why, is doubted, and a list that isn't empty is believed", () => {
+    const { registry, ids, events } = scene();
+    registry.push(["a", "b"]);
+    registry.push(["a"], { b: "gone" });
+    expect(ids()).toEqual(["a"]);
+    expect(events.at(-1)).toMatchObject({ source: "registry", removed: [{ id: "b", reason: "gone" }] });
+    registry.push([], { a: "gone" });
+    expect(ids()).toEqual(["a"]);
+    expect(events.at(-1)).toMatchObject({ source: "protected" });
+  });
+
   test("of expired instances is believed by the second read, unless they answer calls", async () => {
     const { registry, ids, events, clock, call } = scene();
     registry.push(["a", "b"]);
@@ -323,7 +334,7 @@ test("whatever is pushed, the list is the registry's and those in doubt, without
   const id = fc.constantFrom("a", "b", "c", "d");
   const push = fc.record({
     ids: fc.uniqueArray(id, { maxLength: 4 }),
-    reasons: fc.dictionary(id, fc.constantFrom<RemovalReason>("deregistered", "expired")),
+    reasons: fc.dictionary(id, fc.constantFrom<RemovalReason>("deregistered", "expired", "gone")),
     calls: fc.array(fc.tuple(id, fc.constantFrom("succeeded" as const, "failed" as const)), { maxLength: 3 }),
     waitMs: fc.nat({ max: 8000 }),
   });

@@ -185,7 +185,7 @@ export class Directory {
       const reason = this.#reasons.get(id);
       // Sessions that all run out at once, or run out when the registry forgot others, are more likely cut off than dead.
       const isDubious = isEmpty || this.#doubt !== undefined;
-      return reason === undefined || (reason === "expired" && isDubious);
+      return reason === undefined || (reason !== "deregistered" && isDubious);
     });
   }
 

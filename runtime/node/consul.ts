@@ -1,7 +1,6 @@
 import type { OpenConfigCenter, OpenRegistry } from "../ports/infrastructure.ts";
 import { ConsulConfigCenter } from "./consul/config-center.ts";
 import { ConsulRegistry } from "./consul/registry.ts";
-import type { InfrastructureOptions } from "./infrastructure.ts";
 import { parseInfrastructureUrl } from "./infrastructure-url.ts";
 
 /**
@@ -11,12 +10,12 @@ import { parseInfrastructureUrl } from "./infrastructure-url.ts";
  * Our own client of a few HTTP calls rather than npm's `consul` 2.0.1: that one can't be told where to dial for each connection, and
  * compares indexes as numbers.
  */
-export function consulRegistry({ dial = (address) => address }: InfrastructureOptions): OpenRegistry {
+export function consulRegistry(dial: (address: string) => string = (address) => address): OpenRegistry {
   return async (connection) => new ConsulRegistry({ ...connection, ...parse(connection.url), dial });
 }
 
 /** Consul's key/value store as a config centre, of the same URL: see `consulRegistry`. */
-export function consulConfigCenter({ dial = (address) => address }: InfrastructureOptions): OpenConfigCenter {
+export function consulConfigCenter(dial: (address: string) => string = (address) => address): OpenConfigCenter {
   return async (connection) => new ConsulConfigCenter({ ...connection, ...parse(connection.url), dial });
 }
 

@@ -6,15 +6,17 @@ export interface InfrastructureOptions {
 }
 
 /** The real registries and config centres, by scheme. Each one's client is loaded when the first URL names it. */
-export function realInfrastructure(options: InfrastructureOptions = {}): InfrastructureTable {
+export function realInfrastructure({ dial }: InfrastructureOptions = {}): InfrastructureTable {
   return {
     registries: {
-      nacos: async (connection) => (await import("./nacos.ts")).nacosRegistry(options)(connection),
-      consul: async (connection) => (await import("./consul.ts")).consulRegistry(options)(connection),
+      zookeeper: async (connection) => (await import("./zookeeper.ts")).zookeeperRegistry(dial)(connection),
+      nacos: async (connection) => (await import("./nacos.ts")).nacosRegistry(dial)(connection),
+      consul: async (connection) => (await import("./consul.ts")).consulRegistry(dial)(connection),
     },
     configCenters: {
-      nacos: async (connection) => (await import("./nacos.ts")).nacosConfigCenter(options)(connection),
-      consul: async (connection) => (await import("./consul.ts")).consulConfigCenter(options)(connection),
+      zookeeper: async (connection) => (await import("./zookeeper.ts")).zookeeperConfigCenter(dial)(connection),
+      nacos: async (connection) => (await import("./nacos.ts")).nacosConfigCenter(dial)(connection),
+      consul: async (connection) => (await import("./consul.ts")).consulConfigCenter(dial)(connection),
     },
   };
 }

@@ -1,5 +1,4 @@
 import type { OpenConfigCenter, OpenRegistry } from "../ports/infrastructure.ts";
-import type { InfrastructureOptions } from "./infrastructure.ts";
 import { parseInfrastructureUrl } from "./infrastructure-url.ts";
 import { NacosConfigCenter } from "./nacos/config-center.ts";
 import type { Level } from "./nacos/format.ts";
@@ -23,7 +22,7 @@ const namespace = { default: "public", pattern: /^[A-Za-z0-9_-]{1,128}$/ };
  * Our own client rather than npm's `nacos` 2.6: that one never tells that a list became empty, spins while the server is away,
  * sends its first heartbeat late, and can't reach Nacos 3.
  */
-export function nacosRegistry({ dial = (address) => address }: InfrastructureOptions): OpenRegistry {
+export function nacosRegistry(dial: (address: string) => string = (address) => address): OpenRegistry {
   return async (connection) => {
     const { address, values } = parseInfrastructureUrl(connection.url, {
       name: "Nacos",
@@ -57,7 +56,7 @@ export function nacosRegistry({ dial = (address) => address }: InfrastructureOpt
  * Nacos as a config centre: "nacos://127.0.0.1:8848?namespace=public". Over HTTP (Nacos 1.x and 2.x); conditional publishes, which
  * HTTP doesn't know, go over gRPC, on the port 1000 higher.
  */
-export function nacosConfigCenter({ dial = (address) => address }: InfrastructureOptions): OpenConfigCenter {
+export function nacosConfigCenter(dial: (address: string) => string = (address) => address): OpenConfigCenter {
   return async (connection) => {
     const { address, values } = parseInfrastructureUrl(connection.url, {
       name: "Nacos",

@@ -140,6 +140,10 @@ export const registryContract: Readonly<Record<string, RegistryFact>> = {
     await first.deregister();
     await soon(world, () => idsOf(seen.at(-1)) === "1");
     await soon(world, async () => idsOf(await shop.registry.lookup(world.service)) === "1");
+    // Without a reason, if only "gone", consumers would doubt the departure.
+    const removed = seen.flatMap((snapshot) => snapshot.removed);
+    equal(removed.map(({ id }) => id).join(), `${world.service}/0`);
+    check(["deregistered", "gone"].includes(removed[0]!.reason), `the reason is ${removed[0]!.reason}`);
   },
 
   "the last one's leaving is told as an empty list": async (world) => {
@@ -348,6 +352,9 @@ export const registryContract: Readonly<Record<string, RegistryFact>> = {
     const { expiryMinMs, expiryMaxMs } = world.timing;
     const tookUs = await soon(world, () => idsOf(seen.at(-1)) === "1", { withinMs: expiryMaxMs });
     check(tookUs >= expiryMinMs * 1000, `it went after ${tookUs / 1000} ms, which is too early`);
+    const removed = seen.flatMap((snapshot) => snapshot.removed);
+    equal(removed.map(({ id }) => id).join(), `${world.service}/0`);
+    check(["expired", "gone"].includes(removed[0]!.reason), `the reason is ${removed[0]!.reason}`);
   },
 
   "who was cut off until the registry gave it up registers again, once": async (world) => {

@@ -12,8 +12,8 @@ export interface Instance {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-/** Why an instance left: it said goodbye, or its session ran out. */
-export type RemovalReason = "deregistered" | "expired";
+/** Why an instance left: it said goodbye, its session ran out, or (`gone`) one of the two, and this registry can't tell which. */
+export type RemovalReason = "deregistered" | "expired" | "gone";
 
 /** A service's instances as the registry knew them at one version. */
 export interface ServiceSnapshot {

@@ -36,8 +36,8 @@ const connectWithinUs = 3_000_000;
  * a change; empty lists too.
  */
 export class GrpcNaming implements Naming {
-  /** A goodbye and a broken connection look alike: the word that is believed less. */
-  readonly vanished = "expired";
+  /** A goodbye and a broken connection look alike. */
+  readonly vanished = "gone";
   readonly #options: GrpcNamingOptions;
   readonly #address: string;
   readonly #availability: Availability;
