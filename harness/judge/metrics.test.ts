@@ -137,12 +137,16 @@ describe("a node that was killed", () => {
     });
   });
 
-  test("and scraped after its history ends, leaves it open", () => {
-    const long = changing("storefront/0", (record) => ({ scrapedUs: 4_000_000, calls: plus(1)(record.calls) }));
-    expect(judged(long, gap(4_000_000) as Partial<History>)).toMatchObject({
-      verdict: "inconclusive",
-      message: expect.stringMatching(/but its history ends before its last scrape/) as string,
-    });
+  test("and scraped after its history ends, may have made as many more calls as were planned", () => {
+    const long = (by: number) =>
+      changing("storefront/0", (record) => ({
+        scrapedUs: 4_000_000,
+        calls: plus(by)(record.calls),
+        attempts: plus(by)(record.attempts),
+      }));
+    const planned = new Map([["storefront/0", 962]]);
+    const verdictOf = (by: number) => judged(long(by), { ...(gap(4_000_000) as Partial<History>), planned }).verdict;
+    expect([verdictOf(2), verdictOf(3)]).toEqual(["pass", "fail"]);
   });
 
   test("as an instance, may have served calls that no scrape saw", () => {
@@ -152,9 +156,15 @@ describe("a node that was killed", () => {
     expect(judged(fewer, { processes }).verdict).toBe("pass");
   });
 
-  test("as a caller, leaves open how many calls its instances served", () => {
-    const more = changing("orders/1", (record) => ({ served: [{ code: "OK", count: total(record) + 5 }] }));
-    expect(judged(more, gap(4_000_000) as Partial<History>).verdict).toBe("inconclusive");
+  test("as a caller, may have made attempts that only its instances know of", () => {
+    const planned = new Map([["storefront/0", 962]]);
+    const more = (by: number) =>
+      changing("orders/1", (record) => ({ served: [{ code: "OK", count: total(record) + by }] }));
+    const verdictOf = (by: number) => judged(more(by), { ...(gap(4_000_000) as Partial<History>), planned }).verdict;
+    // Two calls with three attempts each, by the caller's settings.
+    expect([verdictOf(6), verdictOf(7)]).toEqual(["pass", "fail"]);
+    const unplanned = { ...(gap(4_000_000) as Partial<History>), planned: new Map<string, number>() };
+    expect(judged(more(1_000), unplanned).verdict).toBe("pass");
   });
 });
 

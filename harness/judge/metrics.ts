@@ -1,3 +1,4 @@
+import { isInfrastructure } from "../history/collector.ts";
 import type { History } from "../history/history.ts";
 import type { MetricsRecord } from "../history/record.ts";
 import { ScenarioError } from "../scenario/error.ts";
@@ -66,14 +67,12 @@ interface Comparison {
   readonly what: string;
 }
 
-/** What may be counted: between `least` and `most`, or, where the history itself has holes, unknown above `most`. */
+/** What may be counted: between `least` and `most`. */
 interface Expected {
   readonly what: string;
   readonly counted: number;
   readonly least: number;
   readonly most: number;
-  /** Why more than `most` may be right. */
-  readonly doubt: string | undefined;
 }
 
 function compare(plan: CheckPlan, history: History): readonly Comparison[] {
@@ -84,49 +83,51 @@ function compare(plan: CheckPlan, history: History): readonly Comparison[] {
   return [...callers, ...instances].flatMap((node): readonly Comparison[] => {
     const record = recordOf.get(node);
     if (record === undefined) return [{ is: "open", what: `Prometheus wasn't asked about ${node}` }];
-    const expected = callers.includes(node) ? made(node, service, record, history) : [];
-    const arrived = instances.includes(node) ? [served(node, plan, record, history)] : [];
-    return [...expected, ...arrived].map(judged);
+    const own = callers.includes(node) ? made(plan, record, history) : [];
+    const arrived = instances.includes(node) ? [served(plan, record, history)] : [];
+    return [...own, ...arrived].map(judged);
   });
 }
 
-function judged({ what, counted, least, most, doubt }: Expected): Comparison {
+function judged({ what, counted, least, most }: Expected): Comparison {
   if (counted >= least && counted <= most) return { is: "right", what };
   const has = least === most ? `${most}` : least === 0 ? `at most ${most}` : `${least} to ${most}`;
-  const told = `${what}: Prometheus counted ${counted}, the history has ${has}`;
-  return counted > most && doubt !== undefined
-    ? { is: "open", what: `${told}, but ${doubt}` }
-    : { is: "wrong", what: told };
+  return { is: "wrong", what: `${what}: Prometheus counted ${counted}, the history has ${has}` };
 }
 
 /** Calls that the node made, by how they ended, and their attempts, by instance. */
-function made(node: string, service: string, record: MetricsRecord, history: History): readonly Expected[] {
-  const ended = history.calls.filter(
-    (call) => call.node === node && call.service === service && call.code !== undefined,
-  );
+function made(plan: CheckPlan, record: MetricsRecord, history: History): readonly Expected[] {
+  const { node } = record;
+  const { service } = plan.check;
+  const own = history.calls.filter((call) => call.node === node && call.service === service);
+  const ended = own.filter(({ code }) => code !== undefined);
   const calls = counts(ended.map(({ code }) => code!));
   const attempts = counts(ended.flatMap((call) => call.attempts.map(({ instance }) => instance)));
-  const scrapedCalls = new Map(
-    record.calls.filter((one) => one.service === service).map((one) => [one.code, one.count]),
-  );
-  const scrapedAttempts = new Map(
-    record.attempts.filter((one) => one.service === service).map((one) => [one.instance, one.count]),
-  );
-  const isExact = record.isWhole && !isBroken(node, history);
-  const doubt = holeBefore(record, history);
-  const expected = (what: string, counted = 0, most = 0): Expected => ({
+  const scraped = {
+    calls: new Map(record.calls.filter((one) => one.service === service).map((one) => [one.code, one.count])),
+    attempts: new Map(record.attempts.filter((one) => one.service === service).map((one) => [one.instance, one.count])),
+  };
+  const isExact = record.isWhole && !hasDied(node, history);
+  // One that was killed may have been scraped after it last told the harness what it did.
+  const isScrapedLater = history.gaps.some((gap) => gap.node === node && (record.scrapedUs ?? -Infinity) >= gap.fromUs);
+  const untold = isScrapedLater ? own.length - ended.length + lostCalls(node, history) : 0;
+  const expected = (what: string, counted: number | undefined, told: number | undefined, more: number): Expected => ({
     what,
-    counted,
-    least: isExact ? most : 0,
-    most,
-    doubt,
+    counted: counted ?? 0,
+    least: isExact ? (told ?? 0) : 0,
+    most: (told ?? 0) + more,
   });
   return [
-    ...union(calls, scrapedCalls).map((code) =>
-      expected(`calls of ${service} by ${node} that ended ${code}`, scrapedCalls.get(code), calls.get(code)),
+    ...union(calls, scraped.calls).map((code) =>
+      expected(`calls of ${service} by ${node} that ended ${code}`, scraped.calls.get(code), calls.get(code), untold),
     ),
-    ...union(attempts, scrapedAttempts).map((instance) =>
-      expected(`attempts of ${node} at ${instance}`, scrapedAttempts.get(instance), attempts.get(instance)),
+    ...union(attempts, scraped.attempts).map((instance) =>
+      expected(
+        `attempts of ${node} at ${instance}`,
+        scraped.attempts.get(instance),
+        attempts.get(instance),
+        untold * attemptsMax(plan),
+      ),
     ),
   ];
 }
@@ -135,33 +136,43 @@ function made(node: string, service: string, record: MetricsRecord, history: His
  * Calls that an instance served: at least the attempts that ended OK, at most all. An attempt may fail without having arrived, and
  * one whose caller has gone may have arrived without being known.
  */
-function served(node: string, plan: CheckPlan, record: MetricsRecord, history: History): Expected {
+function served(plan: CheckPlan, record: MetricsRecord, history: History): Expected {
+  const { node } = record;
   const calls = history.calls.filter((call) => call.service === plan.check.service);
   const attempts = calls.flatMap((call) => call.attempts.filter(({ instance }) => instance === node));
   // What nobody waited for any more says OK without having ended.
   const ok = attempts.filter(({ code, endUs }) => code === "OK" && endUs >= 0).length;
-  const unknown = calls.filter(({ code }) => code === undefined).length;
-  const isExact = record.isWhole && !isBroken(node, history);
-  const hole = history.gaps.find((gap) => calls.some((call) => call.node === gap.node));
+  const callers = new Set(calls.map((call) => call.node));
+  const untold = [...callers].reduce(
+    (sum, caller) => sum + lostCalls(caller, history),
+    calls.filter(({ code }) => code === undefined).length,
+  );
   return {
     what: `calls served by ${node}`,
     counted: record.served.reduce((sum, { count }) => sum + count, 0),
-    least: isExact ? ok : 0,
-    most: attempts.length + unknown * (1 + (plan.extraAttemptsMax ?? 0)),
-    doubt: hole && `the last calls of ${hole.node} aren't known`,
+    least: record.isWhole && !hasDied(node, history) ? ok : 0,
+    most: attempts.length + untold * attemptsMax(plan),
   };
 }
 
 /** The node died, and with it what it hadn't told yet. */
-function isBroken(node: string, { gaps, processes }: History): boolean {
+function hasDied(node: string, { gaps, processes }: History): boolean {
   return [...gaps, ...processes].some((one) => one.node === node);
 }
 
-/** A node that was killed may have been scraped after it last told the harness what it did. */
-function holeBefore({ node, scrapedUs }: MetricsRecord, { gaps }: History): string | undefined {
-  const isOpen = gaps.some((gap) => gap.node === node && (scrapedUs ?? -Infinity) >= gap.fromUs);
-  return isOpen ? `its history ends before its last scrape` : undefined;
+/** Calls that a node that died may have begun without telling: no more than were planned for it and aren't known. */
+function lostCalls(node: string, history: History): number {
+  if (!history.gaps.some((gap) => gap.node === node)) return 0;
+  const planned = history.planned.get(node);
+  // Who calls because he was called has no plan.
+  if (planned === undefined) return Infinity;
+  const begun = history.calls.filter(
+    (call) => call.node === node && call.dueUs >= 0 && !isInfrastructure(call.service),
+  );
+  return Math.max(0, planned - begun.length);
 }
+
+const attemptsMax = ({ extraAttemptsMax: extra = 0 }: CheckPlan): number => 1 + extra;
 
 function counts<Key>(keys: readonly Key[]): ReadonlyMap<Key, number> {
   const found = new Map<Key, number>();
