@@ -13,7 +13,7 @@ import { openHistoryWriter, type HistoryWriter } from "./history/writer.ts";
 import { judgeRun } from "./judge/judge.ts";
 import { summarise } from "./judge/summary.ts";
 import { worse, type RunResult } from "./report/verdict.ts";
-import type { Plan } from "./scenario/plan.ts";
+import type { Plan, RegistryName } from "./scenario/plan.ts";
 import { planScenario } from "./scenario/planner.ts";
 import type { Scenario } from "./scenario/schema.ts";
 import { playTimeline } from "./timeline.ts";
@@ -35,6 +35,8 @@ export interface Progress {
 export interface RunOptions {
   readonly world: World;
   readonly seed: number;
+  /** What serves as registry in world `docker`. Default: the embedded one. */
+  readonly registry?: RegistryName | undefined;
   /** The run directory; undefined writes nothing. */
   readonly out?: string | undefined;
   /** Ends the run early: faults are healed, the fleet is stopped, and what was recorded is judged and reported. */
@@ -67,6 +69,7 @@ export async function runScenario(
   const plan = planScenario(scenario, {
     world: options.world.name,
     seed: options.seed,
+    registry: options.registry,
     primitives: options.world.primitives,
   });
   const recorded = await record(plan, options);
@@ -138,7 +141,9 @@ export function replayCommand(plan: Plan, options: RunOptions): string {
   const sets = (options.sets ?? []).map(
     (set) => ` --set ${/^[\w./=%-]+$/.test(set) ? set : `'${set.replaceAll("'", `'\\''`)}'`}`,
   );
-  return `npm run scenario -- ${options.reference ?? plan.scenario.name} --world ${plan.world} --seed ${plan.seed}${sets.join("")}`;
+  const registry = plan.world === "docker" && plan.registry !== "embedded" ? ` --registry ${plan.registry}` : "";
+  const name = options.reference ?? plan.scenario.name;
+  return `npm run scenario -- ${name} --world ${plan.world} --seed ${plan.seed}${registry}${sets.join("")}`;
 }
 
 interface Recorded {
@@ -216,9 +221,9 @@ class Interrupted extends Error {
 }
 
 /** Calls before the load: connections get made, and in real processes the code gets compiled. */
-const warmUpUs = { sim: 200_000, local: 1_500_000 };
+const warmUpUs = { sim: 200_000, local: 1_500_000, docker: 1_500_000 };
 /** Between the last order to a real node and the first due time. */
-const leadUs = { sim: 1_000, local: 150_000 };
+const leadUs = { sim: 1_000, local: 150_000, docker: 150_000 };
 
 /** The load and the timeline on a fleet that is ready. */
 async function drive(

@@ -1,13 +1,17 @@
 import type { CheckSpec, FaultSpec, Scenario } from "./schema.ts";
 
 /** The worlds that a scenario can run in. */
-export type WorldName = "sim" | "local";
+export type WorldName = "sim" | "local" | "docker";
+
+/** What serves as registry and config centre. In `sim` and `local` it is always the embedded one. */
+export type RegistryName = "embedded" | "zookeeper" | "nacos" | "consul";
 
 /** A scenario resolved for one world and one seed: every node, every due time, every moment as a number. */
 export interface Plan {
   readonly scenario: Scenario;
   readonly world: WorldName;
   readonly seed: number;
+  readonly registry: RegistryName;
   /** Of the scenario's value, with every `--set` applied. */
   readonly scenarioHash: string;
   readonly nodes: readonly NodePlan[];

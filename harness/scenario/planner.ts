@@ -7,13 +7,15 @@ import { durationUs, formatDuration, ratePerSecond, windowUs } from "./durations
 import { ScenarioError } from "./error.ts";
 import { hashOf } from "./hash.ts";
 import { known, planNodes } from "./nodes.ts";
-import type { CheckPlan, DrivePlan, NodePlan, Plan, StepPlan, WorldName } from "./plan.ts";
+import type { CheckPlan, DrivePlan, NodePlan, Plan, RegistryName, StepPlan, WorldName } from "./plan.ts";
 import type { CheckSpec, LoadSpec, Scenario } from "./schema.ts";
 import { checkService, planTimeline } from "./timeline.ts";
 
 export interface PlanOptions {
   readonly world: WorldName;
   readonly seed: number;
+  /** `docker`: what serves as registry and config centre. Default "embedded". */
+  readonly registry?: RegistryName | undefined;
   /** What the world can do; a scenario that needs more is refused. Absent: everything. */
   readonly primitives?: ReadonlySet<Primitive> | undefined;
 }
@@ -22,7 +24,10 @@ export interface PlanOptions {
  * Resolves a scenario for one world and one seed: a pure function. Throws a `ScenarioError` for everything that can't work
  * (names that don't exist, steps that contradict each other, checks without enough trials), before anything starts.
  */
-export function planScenario(scenario: Scenario, { world, seed, primitives }: PlanOptions): Plan {
+export function planScenario(
+  scenario: Scenario,
+  { world, seed, registry = "embedded", primitives }: PlanOptions,
+): Plan {
   const nodes = planNodes(scenario);
   const { drives, durationUs: loadUs } = planLoad(scenario, seed);
   const timeline = planTimeline(scenario, { nodes, durationUs: loadUs });
@@ -33,6 +38,7 @@ export function planScenario(scenario: Scenario, { world, seed, primitives }: Pl
     scenario,
     world,
     seed,
+    registry,
     scenarioHash: hashOf(scenario),
     nodes,
     rules: Object.entries(scenario.rules ?? {}).map(([key, content]) => ({ key, content })),
