@@ -13,7 +13,9 @@ const here = import.meta.dirname;
 const yamlOf = <T>(file: string): T => parse(readFileSync(join(here, file), "utf8")) as T;
 
 interface Rules {
-  readonly groups: readonly { readonly rules: readonly { readonly record?: string; readonly expr: string }[] }[];
+  readonly groups: readonly {
+    readonly rules: readonly { readonly record?: string; readonly alert?: string; readonly expr: string }[];
+  }[];
 }
 const rules = yamlOf<Rules>("prometheus/rules.yml").groups.flatMap((group) => group.rules);
 
@@ -90,4 +92,27 @@ test("every data source that a dashboard names is provisioned under that uid, an
   for (const [, type, uid] of named) expect(uids.get(uid!)).toBe(type);
   const destinations = datasources.flatMap(({ jsonData }) => jsonData.exemplarTraceIdDestinations ?? []);
   expect(destinations.map(({ datasourceUid }) => uids.get(datasourceUid))).toEqual(["jaeger"]);
+});
+
+describe.each(["metrics.md", "metrics.zh-CN.md"])("docs/%s", (page) => {
+  const text = readFileSync(join(here, "../docs", page), "utf8");
+  const rowOf = (name: string): string | undefined => text.split("\n").find((line) => line.startsWith(`| \`${name}\``));
+
+  test.each([...Object.values(catalogue), { ...faultActive, type: "gauge" }])(
+    "has a row for $name with its type and labels",
+    ({ name, type, labels }) => {
+      const [, , shownType, shownLabels] =
+        rowOf(name)
+          ?.split("|")
+          .map((cell) => cell.trim()) ?? [];
+      expect(shownType).toBe(type);
+      expect(shownLabels).toBe(labels.map((label) => `\`${label}\``).join(", "));
+    },
+  );
+
+  test("has a row for each alert, and for no other", () => {
+    const alerts = new Set(rules.flatMap(({ alert }) => alert ?? []));
+    const rows = text.match(/(?<=^\| `)Flyball\w+(?=`)/gm) ?? [];
+    expect(rows.map(String).sort()).toEqual([...alerts].sort());
+  });
 });

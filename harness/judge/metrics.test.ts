@@ -3,10 +3,9 @@ import { describe, expect, test } from "vitest";
 import type { CallRecord, History } from "../history/history.ts";
 import type { MetricsRecord } from "../history/record.ts";
 import { metrics } from "../scenario/builders.ts";
-import type { WorldName } from "../scenario/plan.ts";
 import { calls, historyOf, judgeCheck, planOf, type PlanSketch } from "./fixtures.ts";
 
-const docker = "docker" as WorldName;
+const docker = "docker";
 const check = metrics("orders");
 const plan = planOf([check], { world: docker });
 

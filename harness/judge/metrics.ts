@@ -2,7 +2,7 @@ import { isInfrastructure } from "../history/collector.ts";
 import type { History } from "../history/history.ts";
 import type { MetricsRecord } from "../history/record.ts";
 import { ScenarioError } from "../scenario/error.ts";
-import type { CheckPlan } from "../scenario/plan.ts";
+import type { CheckPlan, WorldName } from "../scenario/plan.ts";
 import type { CheckSpec } from "../scenario/schema.ts";
 import { extraAttemptsMax } from "./attempts-per-call.ts";
 import type { CheckKind } from "./check.ts";
@@ -10,7 +10,7 @@ import { nothingToJudge, requireTrials, resultOf } from "./outcome.ts";
 import { plannedCalls } from "./planned.ts";
 
 /** Worlds that run a Prometheus. */
-const worldsWithPrometheus: readonly string[] = ["docker"];
+const worldsWithPrometheus: readonly WorldName[] = ["docker"];
 
 /**
  * Prometheus counted the service's calls as the history has them: by caller and status, by caller and instance, and by instance

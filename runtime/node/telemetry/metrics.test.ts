@@ -202,7 +202,6 @@ describe("calls that the node serves", () => {
 
   test("with a stream as an answer are over when the stream is", async () => {
     const { run, call, read } = serving(() =>
-       
       Promise.resolve({
         kind: "stream",
         messages: (async function* () {
