@@ -5,25 +5,27 @@ import type { Distribution as WorkDistribution } from "../../services/distributi
 import { didYouMean } from "../../services/nearest.ts";
 import { durationUs, fractionOf } from "./durations.ts";
 import { ScenarioError } from "./error.ts";
-import type { NodePlan } from "./plan.ts";
+import type { NodePlan, RegistryName } from "./plan.ts";
+import { registryTimings } from "./registry.ts";
 import type { CallsSpec, ConsumerSpec, Distribution, ProviderSpec, Scenario } from "./schema.ts";
 
 /** The weight of an instance that states none: Dubbo's. */
 const defaultWeight = 100;
 
 /** Every node of a scenario: the infrastructure first, then the fleet as it is written. */
-export function planNodes(scenario: Scenario): readonly NodePlan[] {
+export function planNodes(scenario: Scenario, registry: RegistryName): readonly NodePlan[] {
   checkCalls(scenario);
-  const sessionTimeout = scenario.registry?.sessionTimeout;
-  const sessionTimeoutMs = sessionTimeout === undefined ? undefined : durationUs(sessionTimeout) / 1000;
-  const tick = scenario.registry?.tick;
+  const { sessionTimeout, tick } = scenario.registry ?? {};
+  const timing = registryTimings[registry];
+  const sessionTimeoutMs = sessionTimeout === undefined ? timing?.sessionTimeoutMs : durationUs(sessionTimeout) / 1000;
+  const tickMs = tick === undefined ? timing?.tickMs : durationUs(tick) / 1000;
   const fleet = Object.entries(scenario.fleet).flatMap(([service, spec]) =>
     spec.program === "provider"
       ? providers(service, spec, sessionTimeoutMs)
       : consumers(service, spec, sessionTimeoutMs),
   );
   return [
-    infrastructure("registry", tick === undefined ? {} : { tickMs: durationUs(tick) / 1000 }),
+    infrastructure("registry", defined({ tickMs, mergeMs: timing?.mergeMs })),
     ...(needsConfigCenter(scenario) ? [infrastructure("config-center", {})] : []),
     ...fleet,
   ];
