@@ -14,6 +14,7 @@ import { prometheus as prometheusServer, type ServerKind } from "../harness/worl
 import { describeReal, startTestServer } from "../harness/worlds/docker/testing.ts";
 import { freePorts } from "../harness/worlds/local/ports.ts";
 import { createPublisher } from "../harness/worlds/publisher.ts";
+import { createMetrics } from "../runtime/node/telemetry/metrics.ts";
 import { serveMetrics, type Exposition } from "../runtime/node/telemetry/exposition.ts";
 import { tripleTransport } from "../runtime/node/triple.ts";
 import { expressionsOf } from "./expressions.ts";
@@ -33,7 +34,7 @@ describeReal("Prometheus, and a fleet", () => {
   let fleet: TestFleet;
   let prometheus: Prometheus;
   let url: string;
-  let faults: Exposition;
+  const served: Exposition[] = [];
   const startedMs = Date.now();
 
   beforeAll(async () => {
@@ -70,7 +71,8 @@ describeReal("Prometheus, and a fleet", () => {
     );
 
     const windows = faultWindows(run);
-    faults = await serveMetrics({ ...windows, address: "127.0.0.1:0" });
+    const faults = await serveMetrics({ ...windows, address: "127.0.0.1:0" });
+    served.push(faults);
     const faultTargets = targetsFile(join(directory, `targets/faults/${run}.json`));
     await faultTargets.add({ address: faults.address, run, node: "faults" });
     await Promise.all(
@@ -84,6 +86,7 @@ describeReal("Prometheus, and a fleet", () => {
       command: [
         "--config.file=/etc/prometheus/prometheus.yml",
         "--storage.tsdb.path=/prometheus",
+        "--enable-feature=exemplar-storage",
         `--web.listen-address=127.0.0.1:${port}`,
       ],
       ports: [],
@@ -112,7 +115,7 @@ describeReal("Prometheus, and a fleet", () => {
 
   afterAll(async () => {
     await fleet.close();
-    await faults.close();
+    await Promise.all(served.map((exposition) => exposition.close()));
     await rm(directory, { recursive: true, force: true });
   });
 
@@ -159,6 +162,28 @@ describeReal("Prometheus, and a fleet", () => {
         ["orders/3", 0.25],
       ]),
     );
+  });
+
+  test("a call whose trace is recorded can be found from its bucket", async () => {
+    const counted = createMetrics({ clock: fleet.clock, node: "traced/0" });
+    const { emit } = counted.counting({ emit: () => undefined });
+    const { contentType } = counted;
+    const traced = await serveMetrics({ address: "127.0.0.1:0", contentType, render: () => counted.render() });
+    served.push(traced);
+    await targetsFile(join(directory, "targets/traced.json")).add({ address: traced.address, run, node: "traced/0" });
+    const ids = { traceId: "4bf92f3577b34da6a3ce929d0e0e4736", spanId: "00f067aa0ba902b7" };
+    const call = { call: 1, service: "payments", method: "/Pay", dueUs: 0 };
+    emit({ type: "call.begin", atUs: 0, ...call, ...ids });
+    emit({ type: "call.end", atUs: 300_000, call: 1, code: "OK", attempts: [] });
+    const query = new URLSearchParams({
+      query: 'rpc_client_call_duration_seconds_bucket{instance="traced/0"}',
+      start: String(startedMs / 1000),
+      end: String(Date.now() / 1000 + 60),
+    });
+    const found = async (): Promise<string> =>
+      (await fetch(`${url}/api/v1/query_exemplars?${query.toString()}`)).text();
+    await until(async () => (await found()).includes(ids.traceId), "an exemplar");
+    expect(await found()).toContain('"le":"0.5"');
   });
 
   test("a node costs no more than a few hundred series", async () => {

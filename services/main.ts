@@ -68,10 +68,10 @@ function runUnderHarness({ send, onMessage }: Channel<ToNode, FromNode>): void {
   process.on("SIGINT", () => undefined);
 }
 
-function contextMaker(dial: DialTable, diskPath: string | undefined) {
+function contextMaker(dial: DialTable, diskPath: string | undefined, onMetrics?: (url: string) => void) {
   return async (start: StartMessage, own: NodeContext["telemetry"]): Promise<NodeContext> => {
     const { node, seed, listen, advertise, isExposed = false } = start;
-    const metrics = start.metrics === undefined ? undefined : await openMetrics(start, start.metrics);
+    const metrics = start.metrics === undefined ? undefined : await openMetrics(start, start.metrics, onMetrics);
     const telemetry = metrics?.counting(own) ?? own;
     return {
       node,
@@ -91,7 +91,11 @@ function contextMaker(dial: DialTable, diskPath: string | undefined) {
 }
 
 /** Counts, and serves what it counted until the process ends: its last scrape comes after its last call. */
-async function openMetrics(start: StartMessage, address: string): Promise<NodeMetrics> {
+async function openMetrics(
+  start: StartMessage,
+  address: string,
+  onServed?: (url: string) => void,
+): Promise<NodeMetrics> {
   // Loaded by those who want it: nobody else's start pays for it.
   const { createMetrics } = await import("../runtime/node/telemetry/metrics.ts");
   const { serveMetrics } = await import("../runtime/node/telemetry/exposition.ts");
@@ -99,7 +103,7 @@ async function openMetrics(start: StartMessage, address: string): Promise<NodeMe
   const { contentType } = metrics;
   const isLoopbackOnly = start.isExposed !== true;
   const served = await serveMetrics({ address, isLoopbackOnly, contentType, render: () => metrics.render() });
-  say(`${start.node} serves metrics at http://${served.address}/metrics`);
+  onServed?.(`http://${served.address}/metrics`);
   return metrics;
 }
 
@@ -204,7 +208,8 @@ function startByHand(args: readonly string[]): void {
   if (rate === undefined && values.rate !== undefined) throw new ConfigError("--rate is for the consumer");
 
   const diskPath = values.disk ?? join(".flyball", "disk", start.node.replaceAll("/", "-"));
-  const node = createNode(program, contextMaker(new DialTable(), diskPath), (message) => hear(message));
+  const onMetrics = (url: string): void => say(`${start.node} serves metrics at ${url}`);
+  const node = createNode(program, contextMaker(new DialTable(), diskPath, onMetrics), (message) => hear(message));
   let load: Load | undefined;
   const hear = (message: FromNode): void => {
     switch (message.type) {

@@ -32,7 +32,8 @@ function parse(text: string): ReadonlyMap<string, number> {
     text
       .split("\n")
       .filter((line) => line !== "" && !line.startsWith("#"))
-      .map((line) => {
+      .map((whole) => {
+        const line = whole.replace(/ # .*/, "");
         const space = line.lastIndexOf(" ");
         const [name, labels] = line.slice(0, space).split(/[{}]/);
         const sorted =
@@ -114,6 +115,19 @@ describe("calls that the node makes", () => {
     expect(count("orders/1", failed("CANCELLED"))).toBe(1);
     expect(count("orders/1", ok)).toBe(0);
     expect(series.get(labelled("flyball_client_calls_without_instance_total", { peer_service: "orders" }))).toBe(0);
+  });
+
+  test("a call whose trace is recorded is the exemplar of its bucket, and so are its attempts", async () => {
+    const { emit, metrics } = scene();
+    const traced = { traceId: "4bf92f3577b34da6a3ce929d0e0e4736", spanId: "00f067aa0ba902b7" };
+    emit({ ...(begin(1) as Extract<RuntimeEvent, { type: "call.begin" }>), ...traced }, begin(2));
+    emit(end(1, 60_000, "OK", [attempt("orders/0", 30_000)]), end(2, 8_000, "OK"));
+    const exemplars = (await metrics.render()).split("\n").filter((line) => line.includes(" # "));
+    expect(exemplars).toHaveLength(2);
+    expect(exemplars[0]).toMatch(
+      /^rpc_client_call_duration_seconds_bucket\{.*le="0.075".*\} 2 # \{trace_id="4bf92f3577b34da6a3ce929d0e0e4736",span_id="00f067aa0ba902b7"\} 0.06 \d/,
+    );
+    expect(exemplars[1]).toMatch(/^rpc_client_attempt_duration_seconds_bucket\{.*le="0.05".*\} 1 # .* 0.03 \d/);
   });
 
   test("an end without a beginning counts nothing", async () => {
@@ -345,9 +359,8 @@ test("every metric that is rendered is in the catalogue, with its labels, and ex
   const { metrics } = scene();
   const text = await metrics.render();
   const helped = [...text.matchAll(/^# HELP (\S+) (.+)$/gm)].map(([, name]) => name);
-  expect(helped.sort()).toEqual(
-    Object.values(catalogue)
-      .map(({ name }) => name)
-      .sort(),
-  );
+  // OpenMetrics names a counter without its suffix.
+  const families = Object.values(catalogue).map(({ name }) => name.replace(/_total$/, ""));
+  expect(helped.sort()).toEqual(families.sort());
+  expect(text).toMatch(/\n# EOF\n$/);
 });

@@ -1,4 +1,4 @@
-import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { Counter, Gauge, Histogram, Registry, type OpenMetricsContentType } from "prom-client";
 
 import type { Balancer } from "../../balancing/balancer.ts";
 import type { Call } from "../../call/call.ts";
@@ -30,7 +30,7 @@ export interface NodeMetrics {
   counting(telemetry: Telemetry): Telemetry;
   /** The same policies, watched: served calls are counted, and balancers tell the weights that they were given. */
   watched(policies: PolicyTables): PolicyTables;
-  /** The text that Prometheus scrapes, as `contentType` says. */
+  /** The text that Prometheus scrapes: OpenMetrics, because only that has exemplars. */
   render(): Promise<string>;
   readonly contentType: string;
 }
@@ -39,8 +39,10 @@ export function createMetrics(options: MetricsOptions): NodeMetrics {
   return new Metrics(options);
 }
 
+type OpenMetrics = Registry<OpenMetricsContentType>;
+
 class Metrics implements NodeMetrics {
-  readonly #registry = new Registry();
+  readonly #registry = new Registry<OpenMetricsContentType>();
   readonly #clock: Clock;
   readonly #calls: ClientCalls;
   readonly #served: ServedCalls;
@@ -52,6 +54,7 @@ class Metrics implements NodeMetrics {
 
   constructor({ clock, node, labelValuesMax = 256 }: MetricsOptions) {
     const registry = this.#registry;
+    registry.setContentType(Registry.OPENMETRICS_CONTENT_TYPE);
     this.#clock = clock;
     this.#calls = new ClientCalls(registry, labelValuesMax);
     this.#served = new ServedCalls(registry, clock, labelValuesMax);
@@ -139,19 +142,22 @@ class Metrics implements NodeMetrics {
 /** Known from the first call of a method on, so that a rate sees the first of a kind that comes later. */
 const expectedCodes: readonly RpcCode[] = ["OK", "UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"];
 
-/** The calls that this node makes. For a client everything but OK is an error. */
+/**
+ * The calls that this node makes. For a client everything but OK is an error. A call whose trace is recorded is its bucket's
+ * exemplar until the next: from a slow bucket to a trace that shows why.
+ */
 class ClientCalls {
   readonly #calls: Histogram;
   readonly #attempts: Histogram;
   readonly #inFlight: Gauge;
   readonly #withoutInstance: Counter;
-  readonly #open = new Map<number, Pick<CallBegin, "atUs" | "service" | "method">>();
+  readonly #open = new Map<number, CallBegin>();
   readonly #known = new Set<string>();
   readonly #service: Bounded;
   readonly #method: Bounded;
   readonly #instance: Bounded;
 
-  constructor(registry: Registry, labelValuesMax: number) {
+  constructor(registry: OpenMetrics, labelValuesMax: number) {
     this.#calls = histogram(registry, catalogue.clientCall);
     this.#attempts = histogram(registry, catalogue.clientAttempt);
     this.#inFlight = gauge(registry, catalogue.clientInFlight);
@@ -161,8 +167,9 @@ class ClientCalls {
     this.#instance = new Bounded(labelValuesMax);
   }
 
-  begin({ call, atUs, service, method }: CallBegin): void {
-    this.#open.set(call, { atUs, service, method });
+  begin(begun: CallBegin): void {
+    const { call, service, method } = begun;
+    this.#open.set(call, begun);
     const labels = this.#labels(service, method);
     this.#inFlight.inc({ peer_service: labels.peer_service });
     if (!this.#isFirst(labels)) return;
@@ -176,7 +183,11 @@ class ClientCalls {
     this.#open.delete(call);
     const labels = this.#labels(begun.service, begun.method);
     this.#inFlight.dec({ peer_service: labels.peer_service });
-    this.#calls.observe({ ...labels, ...ending(code, code !== "OK") }, (atUs - begun.atUs) / 1e6);
+    const { traceId, spanId } = begun;
+    const exemplarLabels = traceId === undefined ? undefined : { trace_id: traceId, span_id: spanId ?? "" };
+    const observe = (of: Histogram, to: Readonly<Record<string, string>>, us: number): void =>
+      of.observe({ labels: to, value: us / 1e6, ...(exemplarLabels && { exemplarLabels }) });
+    observe(this.#calls, { ...labels, ...ending(code, code !== "OK") }, atUs - begun.atUs);
     if (attempts.length === 0) this.#withoutInstance.inc({ peer_service: labels.peer_service });
     for (const attempt of attempts) {
       const at = { ...labels, peer_instance: this.#instance.of(attempt.instance) };
@@ -186,7 +197,7 @@ class ClientCalls {
       const isOver = attempt.endUs >= 0;
       const how: RpcCode = isOver ? attempt.code : "CANCELLED";
       const tookUs = (isOver ? attempt.endUs : atUs) - attempt.beginUs;
-      this.#attempts.observe({ ...at, ...ending(how, how !== "OK") }, tookUs / 1e6);
+      observe(this.#attempts, { ...at, ...ending(how, how !== "OK") }, tookUs);
     }
   }
 
@@ -217,7 +228,7 @@ class ServedCalls {
   readonly #method: Bounded;
   readonly #known = new Set<string>();
 
-  constructor(registry: Registry, clock: Clock, labelValuesMax: number) {
+  constructor(registry: OpenMetrics, clock: Clock, labelValuesMax: number) {
     this.#calls = histogram(registry, catalogue.serverCall);
     this.#inFlight = gauge(registry, catalogue.serverInFlight);
     this.#inFlight.set(0);
@@ -253,7 +264,8 @@ class ServedCalls {
   #end(call: Call, beginUs: number, code: RpcCode = "OK"): void {
     this.#inFlight.dec();
     const method = this.#method.of(methodName(call.method));
-    this.#calls.observe(this.#labels(method, call.reason?.code ?? code), (this.#clock.nowUs() - beginUs) / 1e6);
+    const labels = this.#labels(method, call.reason?.code ?? code);
+    this.#calls.observe({ labels, value: (this.#clock.nowUs() - beginUs) / 1e6 });
   }
 
   #labels(method: string, code: RpcCode): Readonly<Record<string, string>> {
@@ -274,7 +286,7 @@ class Directories {
   /** By instance id: a balancer doesn't know for which service it works. */
   readonly #weights = new Map<string, { readonly weight: number; readonly tag: string }>();
 
-  constructor(registry: Registry, labelValuesMax: number) {
+  constructor(registry: OpenMetrics, labelValuesMax: number) {
     this.#instances = gauge(registry, catalogue.directoryInstances);
     this.#version = gauge(registry, catalogue.directoryVersion);
     this.#state = new StateSet(gauge(registry, catalogue.directoryState), "source", sources);
@@ -323,7 +335,7 @@ class Session {
   readonly #state: StateSet;
   readonly #changes: Counter;
 
-  constructor(registry: Registry) {
+  constructor(registry: OpenMetrics) {
     this.#state = new StateSet(gauge(registry, catalogue.registryState), "state", registryStates);
     this.#state.none({});
     this.#changes = counter(registry, catalogue.registryChanges);
@@ -344,7 +356,7 @@ class Rules {
   readonly #key: Bounded;
   readonly #known = new Set<string>();
 
-  constructor(registry: Registry, labelValuesMax: number) {
+  constructor(registry: OpenMetrics, labelValuesMax: number) {
     this.#version = gauge(registry, catalogue.ruleVersion);
     this.#state = new StateSet(gauge(registry, catalogue.ruleState), "outcome", outcomes);
     this.#changes = counter(registry, catalogue.ruleChanges);
@@ -414,18 +426,18 @@ class StateSet {
   }
 }
 
-function options(registry: Registry, { name, help, labels }: MetricSpec) {
+function options(registry: OpenMetrics, { name, help, labels }: MetricSpec) {
   return { name, help, labelNames: labels, registers: [registry] };
 }
 
-const histogram = (registry: Registry, spec: MetricSpec): Histogram =>
-  new Histogram({ ...options(registry, spec), buckets: durationBuckets });
+const histogram = (registry: OpenMetrics, spec: MetricSpec): Histogram =>
+  new Histogram({ ...options(registry, spec), buckets: durationBuckets, enableExemplars: true });
 
-function counter(registry: Registry, spec: MetricSpec, collect?: () => void): Counter {
+function counter(registry: OpenMetrics, spec: MetricSpec, collect?: () => void): Counter {
   return new Counter({ ...options(registry, spec), ...(collect && { collect }) });
 }
 
-function gauge(registry: Registry, spec: MetricSpec, collect?: (own: Gauge) => void): Gauge {
+function gauge(registry: OpenMetrics, spec: MetricSpec, collect?: (own: Gauge) => void): Gauge {
   return new Gauge({
     ...options(registry, spec),
     ...(collect && {
