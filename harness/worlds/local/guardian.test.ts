@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import { expect, test as anywhere } from "vitest";
 
-import { childrenOf, commandOf, startTimeOf } from "./process-table.ts";
+import { childrenOf, commandOf, startTimeOf } from "../live/process-table.ts";
 
 /** They look into the process table. */
 const test = anywhere.runIf(process.platform === "linux");

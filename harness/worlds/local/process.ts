@@ -1,51 +1,40 @@
 import { spawn, type ChildProcess } from "node:child_process";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
 import type { RuntimeEvent } from "../../../runtime/telemetry/events.ts";
 import type { FromNode, ToNode } from "../../../services/control.ts";
-import { WorldError } from "../error.ts";
-import type { Guardian } from "./guardian.ts";
+import { Conversation } from "../live/conversation.ts";
+import type { Guardian } from "../live/guardian.ts";
+import type { NodeLife, Reply, ReplyOf } from "../live/node.ts";
+import { isStopped } from "../live/process-table.ts";
 
 export interface NodeProcessOptions {
   /** "orders/0" */
   readonly node: string;
   readonly program: string;
-  /** The directory of the node's disk. */
+  /** The directory of the node's disk: it outlives the node's processes. */
   readonly disk: string;
   readonly guardian: Guardian;
   readonly onRecords: (events: readonly RuntimeEvent[]) => void;
 }
 
-/** What a node answers, beside its records. */
-export type Reply = Exclude<FromNode["type"], "records" | "failed">;
-export type ReplyOf<Type extends Reply> = Extract<FromNode, { readonly type: Type }>;
-
-interface Waiter {
-  readonly type: Reply;
-  readonly resolve: (message: never) => void;
-  readonly reject: (error: WorldError) => void;
-}
-
 const main = fileURLToPath(new URL("../../../services/main.ts", import.meta.url));
 const compileCache = fileURLToPath(new URL("../../../.flyball/cache", import.meta.url));
 
-/** The last of what a node printed that is kept for the message of its failure. */
-const lastWordsMax = 4_000;
+/** A process stops within a few microseconds of SIGSTOP; on a busy machine, a little later. */
+const pauseWithinMs = 1_000;
 
-/** One life of a node, from its start to its end: a process of its own, reached over IPC. */
-export class NodeProcess {
+/** One life of a node: a process of its own, reached over IPC. */
+export class NodeProcess implements NodeLife {
   readonly #child: ChildProcess;
   readonly #options: NodeProcessOptions;
-  #waiters: Waiter[] = [];
-  #failure: Extract<FromNode, { readonly type: "failed" }> | undefined;
-  #printed = "";
-  /** Why it ended, once it has. */
-  #end: string | undefined;
-  /** Resolves with the reason once the process is gone and everything that it sent was heard. */
+  readonly #conversation: Conversation;
   readonly ended: Promise<string>;
 
   constructor(options: NodeProcessOptions) {
     this.#options = options;
+    this.#conversation = new Conversation(options.node, options.onRecords);
     // Its own process group: Ctrl-C in a terminal is for the harness alone. Its own environment: what a node does depends on
     // its configuration, and not on a proxy or an inspector that somebody has set up for other programs.
     const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", main, options.program], {
@@ -60,54 +49,43 @@ export class NodeProcess {
     });
     this.#child = child;
     if (child.pid !== undefined) options.guardian.process(child.pid);
-    child.on("message", (message: FromNode) => this.#hear(message));
+    child.on("message", (message: FromNode) => this.#conversation.hear(message));
     for (const stream of [child.stdout, child.stderr]) {
-      stream?.setEncoding("utf8").on("data", (text: string) => {
-        this.#printed = (this.#printed + text).slice(-lastWordsMax);
-      });
+      stream?.setEncoding("utf8").on("data", (text: string) => this.#conversation.print(text));
     }
     this.ended = this.#untilEnded();
   }
 
-  /** Undefined when it couldn't even be started. */
-  get pid(): number | undefined {
-    return this.#child.pid;
+  get lastWords(): string {
+    return this.#conversation.lastWords;
   }
 
   send(message: ToNode): void {
-    if (this.#end !== undefined || !this.#child.connected) return;
+    if (this.#conversation.isOver || !this.#child.connected) return;
     // An error means that the process is ending, which is seen elsewhere.
     this.#child.send(message, () => undefined);
   }
 
-  /** The next message of this type. Rejects when the process ends first. */
-  expect<Type extends Reply>(type: Type): Promise<ReplyOf<Type>> {
-    return new Promise((resolve, reject) => {
-      if (this.#end === undefined) this.#waiters.push({ type, resolve, reject });
-      else reject(this.#error(this.#end));
-    });
-  }
-
-  /** Sends a message and waits for its answer. */
   ask<Type extends Reply>(message: ToNode, reply: Type): Promise<ReplyOf<Type>> {
-    const answer = this.expect(reply);
+    const answer = this.#conversation.expect(reply);
     this.send(message);
     return answer;
   }
 
-  signal(signal: NodeJS.Signals): void {
-    this.#child.kill(signal);
+  kill(): void {
+    this.#child.kill("SIGKILL");
   }
 
-  #hear(message: FromNode): void {
-    if (message.type === "records") {
-      this.#options.onRecords(message.events);
-    } else if (message.type === "failed") {
-      this.#failure = message;
-    } else {
-      const index = this.#waiters.findIndex(({ type }) => type === message.type);
-      if (index >= 0) this.#waiters.splice(index, 1)[0]!.resolve(message as never);
-    }
+  async pause(): Promise<void> {
+    const { pid } = this.#child;
+    this.#child.kill("SIGSTOP");
+    if (pid === undefined || process.platform !== "linux") return;
+    const untilMs = performance.now() + pauseWithinMs;
+    while (!isStopped(pid) && performance.now() < untilMs) await sleep(1);
+  }
+
+  async resume(): Promise<void> {
+    this.#child.kill("SIGCONT");
   }
 
   async #untilEnded(): Promise<string> {
@@ -132,28 +110,10 @@ export class NodeProcess {
       });
     });
     if (child.pid !== undefined) this.#options.guardian.gone(child.pid);
-    const end = failedToStart === undefined ? this.#describeEnd() : `it couldn't be started: ${failedToStart.message}`;
-    this.#end = end;
-    const waiters = this.#waiters;
-    this.#waiters = [];
-    for (const { reject } of waiters) reject(this.#error(end));
-    return end;
-  }
-
-  #describeEnd(): string {
-    const { exitCode, signalCode } = this.#child;
-    if (this.#failure !== undefined) return this.#failure.message;
+    const { exitCode, signalCode } = child;
     const how = signalCode === null ? `it ended with exit code ${exitCode}` : `it was ended by ${signalCode}`;
-    const lastWords = this.lastWords;
-    return lastWords === "" ? how : `${how}; the last that it printed:\n${lastWords}`;
-  }
-
-  /** The last lines that it printed. */
-  get lastWords(): string {
-    return this.#printed.trimEnd().split("\n").slice(-12).join("\n");
-  }
-
-  #error(end: string): WorldError {
-    return new WorldError(`node ${this.#options.node}: ${end}`, { code: "NOT_READY", hint: this.#failure?.hint });
+    return this.#conversation.end(
+      failedToStart === undefined ? how : `it couldn't be started: ${failedToStart.message}`,
+    );
   }
 }

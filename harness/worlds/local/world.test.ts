@@ -8,7 +8,7 @@ import type { CallEnd, RuntimeEvent } from "../../../runtime/telemetry/events.ts
 import type { Plan } from "../../scenario/plan.ts";
 import type { RunningFleet, WorldOptions } from "../world.ts";
 import { smallPlan } from "./fixture.ts";
-import { childrenOf } from "./process-table.ts";
+import { childrenOf } from "../live/process-table.ts";
 import { localWorld } from "./world.ts";
 
 /** They look into the process table. */

@@ -1,22 +1,23 @@
 import { randomUUID } from "node:crypto";
 import { mkdir } from "node:fs/promises";
-import { availableParallelism, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { systemClock } from "../../../runtime/node/clock.ts";
 import { tripleTransport } from "../../../runtime/node/triple.ts";
 import type { Clock } from "../../../runtime/ports/clock.ts";
-import type { Transport } from "../../../runtime/ports/transport.ts";
 import { createRandom } from "../../../runtime/random.ts";
 import type { DialMap } from "../../../services/control.ts";
 import type { LinkPlan, NodePlan, Plan } from "../../scenario/plan.ts";
 import { WorldError } from "../error.ts";
+import { runLive, type Ground, type LaidFleet } from "../live/fleet.ts";
+import { Guardian } from "../live/guardian.ts";
+import { LiveNode } from "../live/node.ts";
+import { PairProxy } from "../live/proxy.ts";
 import { createPublisher } from "../publisher.ts";
-import type { FleetLink, Primitive, RunningFleet, World, WorldOptions } from "../world.ts";
-import { Guardian } from "./guardian.ts";
-import { LocalNode } from "./node.ts";
+import type { Primitive, World, WorldOptions } from "../world.ts";
 import { freePorts, loopback } from "./ports.ts";
-import { PairProxy } from "./proxy.ts";
+import { NodeProcess } from "./process.ts";
 
 const primitives: ReadonlySet<Primitive> = new Set([
   "node.kill",
@@ -33,9 +34,6 @@ const primitives: ReadonlySet<Primitive> = new Set([
   "link.slow-close",
 ]);
 
-/** After an abort, the run has this long to end by itself: then its fleet is ended under it. */
-const abortGraceUs = 5_000_000;
-
 /**
  * Real processes on this machine, one a node, on real sockets (loopback only). Nothing that it starts outlives it, not even when
  * it is killed itself: see `Guardian`.
@@ -45,16 +43,7 @@ export function localWorld(): World {
     name: "local",
     primitives,
     missing: async () => whatIsMissing(),
-    run: async (plan, options, main) => {
-      options.signal.throwIfAborted();
-      const fleet = new LocalFleet(plan, options);
-      try {
-        await fleet.start();
-        return await main(fleet);
-      } finally {
-        await fleet.close();
-      }
-    },
+    run: (plan, options, main) => runLive(plan, options, new LocalGround(plan, options), main),
   };
 }
 
@@ -66,150 +55,87 @@ function whatIsMissing(): Awaited<ReturnType<World["missing"]>> {
   };
 }
 
-class LocalFleet implements RunningFleet {
+/** This machine: a port of loopback and a directory for each node, a proxy for each touched link. */
+class LocalGround implements Ground {
+  readonly what = "processes";
   readonly clock: Clock = systemClock();
-  readonly #nodes = new Map<string, LocalNode>();
-  /** By "from to". */
-  readonly #links = new Map<string, PairProxy>();
   readonly #plan: Plan;
-  readonly #options: WorldOptions;
+  readonly #world: WorldOptions;
   readonly #guardian = new Guardian();
-  readonly #transport: Transport;
+  readonly #transport = tripleTransport({ clock: this.clock });
   readonly #directory = join(tmpdir(), `flyball-${randomUUID()}`);
-  #publish: ReturnType<typeof createPublisher> | undefined;
-  readonly #closing = new AbortController();
-  #started: Promise<void> = Promise.resolve();
-  #onAbort: (() => void) | undefined;
-  #cancelGrace: () => void = () => undefined;
 
-  constructor(plan: Plan, options: WorldOptions) {
+  constructor(plan: Plan, world: WorldOptions) {
     this.#plan = plan;
-    this.#options = options;
-    this.#transport = tripleTransport({ clock: this.clock });
+    this.#world = world;
   }
 
-  get nodes(): ReadonlyMap<string, LocalNode> {
-    return this.#nodes;
-  }
-
-  /** Starts everything: processes all at once; then the infrastructure gets ready, then the rules are set, then the fleet. */
-  async start(): Promise<void> {
-    const { signal } = this.#options;
-    const aborted = new Promise<never>((_resolve, reject) => {
-      this.#onAbort = () => {
-        reject(signal.reason as Error);
-        // Whatever the run does about it: what it waits for ends in the end.
-        this.#cancelGrace = this.clock.after(abortGraceUs, () => {
-          for (const node of this.#nodes.values()) node.abandon();
-        });
-      };
-      signal.addEventListener("abort", this.#onAbort, { once: true });
-    });
-    aborted.catch(() => undefined);
-    this.#started = this.#startAll();
-    await Promise.race([this.#started, aborted]);
-  }
-
-  link(from: string, to: string): FleetLink {
-    const link = this.#links.get(`${from} ${to}`);
-    if (link !== undefined) return link;
-    throw new WorldError(`the link ${from} → ${to} can't be touched: no fault of the plan named it`, {
-      code: "UNAVAILABLE",
-    });
-  }
-
-  async publish(key: string, content: string | undefined): Promise<void> {
-    if (this.#publish === undefined) throw new WorldError("the fleet has no config centre", { code: "UNAVAILABLE" });
-    const { signal } = this.#options;
-    await this.#publish(key, content, AbortSignal.any([signal, this.#closing.signal]));
-  }
-
-  /** Ends everything, also what is only starting. */
-  async close(): Promise<void> {
-    if (this.#onAbort !== undefined) this.#options.signal.removeEventListener("abort", this.#onAbort);
-    this.#cancelGrace();
-    this.#closing.abort(new WorldError("the fleet is being closed", { code: "UNAVAILABLE" }));
-    await Promise.all([...this.#nodes.values()].map((node) => node.close()));
-    await this.#started.catch(() => undefined);
-    await Promise.all([...this.#links.values()].map((link) => link.close()));
-    await this.#transport.close();
-    // Last: it removes the directory, and ends what hasn't ended.
-    await this.#guardian.close();
-  }
-
-  async #startAll(): Promise<void> {
-    const { onProgress } = this.#options;
-    await this.#lay();
-    const all = [...this.#nodes.values()];
-    const isInfrastructure = ({ id }: LocalNode): boolean => id === "registry/0" || id === "config-center/0";
-    let ready = 0;
-    onProgress(`starting ${all.length} processes`);
-    const go = async (node: LocalNode): Promise<void> => {
-      await node.go();
-      ready++;
-      onProgress(`${ready} of ${all.length} nodes ready`);
-    };
-    await inParallel(all, 2 * availableParallelism(), async (node) => {
-      this.#closing.signal.throwIfAborted();
-      await node.start();
-    });
-    await Promise.all(all.filter(isInfrastructure).map(go));
-    for (const { key, content } of this.#plan.rules) await this.publish(key, content);
-    await Promise.all(all.filter((node) => !isInfrastructure(node)).map(go));
-  }
-
-  /** Gives every node an address, and every link that the plan's faults touch a proxy. */
-  async #lay(): Promise<void> {
+  async lay(links: readonly LinkPlan[]): Promise<LaidFleet> {
     const { nodes, seed } = this.#plan;
-    const links = touchedLinks(this.#plan);
     const [ports] = await Promise.all([freePorts(nodes.length + links.length), this.#makeDirectory()]);
     const portOf = new Map(nodes.map(({ id }, index) => [id, ports[index]!]));
     const random = createRandom(seed);
 
-    for (const [index, { from, to }] of links.entries()) {
-      const destination = portOf.get(to);
-      if (destination === undefined || !portOf.has(from)) {
-        throw new WorldError(`a fault names the link ${from} → ${to}, whose nodes aren't both in the fleet`, {
-          code: "UNAVAILABLE",
-        });
-      }
-      const proxy = new PairProxy(
-        { clock: this.clock, random: random.fork(`link ${from} ${to}`) },
-        { name: `${from} → ${to}`, port: ports[nodes.length + index]!, destination },
-      );
-      this.#links.set(`${from} ${to}`, proxy);
-    }
-    await Promise.all([...this.#links.values()].map((link) => link.open()));
+    const proxies = new Map(
+      links.map(({ from, to }, index) => {
+        const listen = { host: loopback, port: ports[nodes.length + index]! };
+        const destination = { host: loopback, port: portOf.get(to)! };
+        const own = random.fork(`link ${from} ${to}`);
+        const proxy = new PairProxy(
+          { clock: this.clock, random: own },
+          { name: `${from} → ${to}`, listen, destination },
+        );
+        return [`${from} ${to}`, proxy];
+      }),
+    );
+    await Promise.all([...proxies.values()].map((proxy) => proxy.open()));
 
     const addressOf = (id: string): string | undefined => {
       const port = portOf.get(id);
       return port === undefined ? undefined : `${loopback}:${port}`;
     };
     const infrastructure = { registry: addressOf("registry/0"), configCenter: addressOf("config-center/0") };
-    for (const plan of nodes) {
-      const dial: Record<string, string> = {};
-      for (const { from, to } of links)
-        if (from === plan.id) dial[addressOf(to)!] = this.#links.get(`${from} ${to}`)!.address;
-      this.#nodes.set(plan.id, this.#nodeOf(plan, infrastructure, portOf.get(plan.id)!, dial));
-    }
+    const dialOf = ({ id }: NodePlan): DialMap => {
+      const own = links.filter(({ from }) => from === id);
+      return Object.fromEntries(own.map(({ from, to }) => [addressOf(to)!, proxies.get(`${from} ${to}`)!.address]));
+    };
     const { configCenter } = infrastructure;
-    if (configCenter !== undefined) {
-      this.#publish = createPublisher({ clock: this.clock, transport: this.#transport, address: configCenter });
-    }
+    return {
+      nodes: new Map(
+        nodes.map((node) => {
+          const incoming = [...proxies].filter(([key]) => key.endsWith(` ${node.id}`)).map(([, link]) => link);
+          const place = { listen: addressOf(node.id)!, dial: dialOf(node), config: configOf(node, infrastructure) };
+          return [node.id, this.#nodeOf(node, place, incoming)];
+        }),
+      ),
+      links: proxies,
+      publish:
+        configCenter === undefined
+          ? undefined
+          : createPublisher({ clock: this.clock, transport: this.#transport, address: configCenter }),
+    };
   }
 
-  #nodeOf(plan: NodePlan, infrastructure: Infrastructure, port: number, dial: DialMap): LocalNode {
-    const incoming = [...this.#links].filter(([key]) => key.endsWith(` ${plan.id}`)).map(([, link]) => link);
-    return new LocalNode({
+  async close(): Promise<void> {
+    await this.#transport.close();
+    // Last: it removes the directory, and ends what hasn't ended.
+    await this.#guardian.close();
+  }
+
+  #nodeOf(
+    plan: NodePlan,
+    place: { readonly listen: string; readonly dial: DialMap; readonly config: unknown },
+    incoming: readonly PairProxy[],
+  ): LiveNode {
+    const disk = join(this.#directory, plan.id.replaceAll("/", "-"));
+    return new LiveNode({
       plan,
-      config: configOf(plan, infrastructure),
-      port,
-      dial,
-      disk: join(this.#directory, plan.id.replaceAll("/", "-")),
+      ...place,
       clock: this.clock,
       random: createRandom(this.#plan.seed).fork(`node ${plan.id}`),
-      guardian: this.#guardian,
-      world: this.#options,
+      world: this.#world,
+      launch: ({ onRecords }) =>
+        new NodeProcess({ node: plan.id, program: plan.program, disk, guardian: this.#guardian, onRecords }),
       onAlive: async (isAlive) => {
         await Promise.all(incoming.map((link) => link.setDestinationAlive(isAlive)));
       },
@@ -238,28 +164,4 @@ interface Infrastructure {
 function configOf({ program, config }: NodePlan, { registry, configCenter }: Infrastructure): unknown {
   if (program === "registry" || program === "config-center") return config;
   return { ...config, registry, configCenter };
-}
-
-/** Each pair that some fault of the plan names, once, in the plan's order. */
-function touchedLinks({ timeline }: Plan): readonly LinkPlan[] {
-  const links = timeline.flatMap(({ what }) => (what.kind === "fault" ? what.links : []));
-  return [...new Map(links.map((link) => [`${link.from} ${link.to}`, link])).values()];
-}
-
-/** Works on all items, so many at a time. Rejects with the first failure; nothing new is begun then. */
-async function inParallel<T>(items: readonly T[], limit: number, work: (item: T) => Promise<void>): Promise<void> {
-  const left = items.values();
-  let isFailed = false;
-  const worker = async (): Promise<void> => {
-    for (const item of left) {
-      if (isFailed) return;
-      try {
-        await work(item);
-      } catch (error) {
-        isFailed = true;
-        throw error;
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: limit }, worker));
 }

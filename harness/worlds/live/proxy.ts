@@ -6,15 +6,20 @@ import { sampleAddedLatency } from "../latency.ts";
 import { WorldError } from "../error.ts";
 import type { FleetLink, LinkShape } from "../world.ts";
 import { Lane, nextRetransmissionUs } from "./lane.ts";
-import { loopback } from "./ports.ts";
 
 export interface PairProxyOptions {
   /** "consumer/0 → orders/1": for messages. */
   readonly name: string;
-  /** Where connections are accepted; 0 takes a free port. */
+  /** Where connections are accepted; port 0 takes a free one. */
+  readonly listen: Place;
+  /** Where they lead. */
+  readonly destination: Place;
+}
+
+/** A host, by name or address, and one of its ports. */
+export interface Place {
+  readonly host: string;
   readonly port: number;
-  /** The destination's port. */
-  readonly destination: number;
 }
 
 /**
@@ -39,7 +44,7 @@ export class PairProxy implements FleetLink {
   constructor(ports: { readonly clock: Clock; readonly random: Random }, options: PairProxyOptions) {
     this.#ports = ports;
     this.#options = options;
-    this.#port = options.port;
+    this.#port = options.listen.port;
   }
 
   /** Resolves when it accepts connections. */
@@ -49,7 +54,7 @@ export class PairProxy implements FleetLink {
 
   /** Where it listens, or did last. */
   get address(): string {
-    return `${loopback}:${this.#port}`;
+    return `${this.#options.listen.host}:${this.#port}`;
   }
 
   /** How many connections it leads now. */
@@ -120,7 +125,7 @@ export class PairProxy implements FleetLink {
           }),
         );
       });
-      server.listen({ host: loopback, port: this.#port }, resolve);
+      server.listen({ host: this.#options.listen.host, port: this.#port }, resolve);
     });
     this.#port = (server.address() as AddressInfo).port;
     this.#server = server;
@@ -141,7 +146,7 @@ export class PairProxy implements FleetLink {
 class Connection {
   readonly #clock: Clock;
   readonly #random: Random;
-  readonly #destination: number;
+  readonly #destination: Place;
   readonly #near: Socket;
   readonly #forward: Lane;
   readonly #openedUs: number;
@@ -156,7 +161,7 @@ class Connection {
 
   constructor(
     ports: { readonly clock: Clock; readonly random: Random },
-    options: { readonly near: Socket; readonly destination: number; readonly shape: LinkShape },
+    options: { readonly near: Socket; readonly destination: Place; readonly shape: LinkShape },
   ) {
     this.#clock = ports.clock;
     this.#random = ports.random;
@@ -201,7 +206,7 @@ class Connection {
   }
 
   #connect(): void {
-    const far = connect({ host: loopback, port: this.#destination, allowHalfOpen: true, noDelay: true });
+    const far = connect({ ...this.#destination, allowHalfOpen: true, noDelay: true });
     this.#far = far;
     this.#backward = new Lane(
       { clock: this.#clock, random: this.#random },

@@ -188,7 +188,11 @@ async function echoThrough() {
   owned.push(die);
   const proxy = new PairProxy(
     { clock, random: createRandom(1) },
-    { name: "a → b", port: 0, destination: (server.address() as AddressInfo).port },
+    {
+      name: "a → b",
+      listen: { host: "127.0.0.1", port: 0 },
+      destination: { host: "127.0.0.1", port: (server.address() as AddressInfo).port },
+    },
   );
   await proxy.open();
   owned.push(() => proxy.close());

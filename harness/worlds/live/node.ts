@@ -1,30 +1,50 @@
 import type { Clock } from "../../../runtime/ports/clock.ts";
 import type { Random } from "../../../runtime/ports/random.ts";
 import type { RuntimeEvent } from "../../../runtime/telemetry/events.ts";
-import { controlVersion, type DialMap } from "../../../services/control.ts";
+import { controlVersion, type DialMap, type FromNode, type ToNode } from "../../../services/control.ts";
 import type { NodePlan } from "../../scenario/plan.ts";
 import { WorldError } from "../error.ts";
 import type { FleetNode, WorldOptions } from "../world.ts";
-import type { Guardian } from "./guardian.ts";
-import { loopback } from "./ports.ts";
-import { isStopped } from "./process-table.ts";
-import { NodeProcess } from "./process.ts";
 
-export interface LocalNodeOptions {
+/** What a node answers, beside its records. */
+export type Reply = Exclude<FromNode["type"], "records" | "failed">;
+export type ReplyOf<Type extends Reply> = Extract<FromNode, { readonly type: Type }>;
+
+/** One life of a node, from its start to its end: a process, or a container. */
+export interface NodeLife {
+  /** Resolves with the reason once it is gone and everything that it sent was heard. */
+  readonly ended: Promise<string>;
+  /** The last lines that it printed. */
+  readonly lastWords: string;
+  send(message: ToNode): void;
+  /** Sends a message and waits for its answer. Rejects when the life ends first. */
+  ask<Type extends Reply>(message: ToNode, reply: Type): Promise<ReplyOf<Type>>;
+  /** Ends it at once; `ended` says when that is so. */
+  kill(): void;
+  /** Freezes it. Resolves when it stands still. */
+  pause(): Promise<void>;
+  resume(): Promise<void>;
+}
+
+export interface LiveNodeOptions {
   readonly plan: NodePlan;
   /** The program's configuration, with the addresses of the infrastructure. */
   readonly config: unknown;
-  readonly port: number;
+  /** Where it listens, and, where that isn't what others dial, what it registers. */
+  readonly listen: string;
+  readonly advertise?: string | undefined;
+  readonly isExposed?: boolean | undefined;
   /** Whom it reaches through a proxy. */
   readonly dial: DialMap;
-  /** The directory of its disk: it outlives the node's processes. */
-  readonly disk: string;
   readonly clock: Clock;
   /** The node's own stream. */
   readonly random: Random;
-  readonly guardian: Guardian;
   readonly world: Pick<WorldOptions, "onEvents" | "onGap" | "onExit">;
-  /** Hears that its process is gone, or serves again: the proxies that lead to it follow. */
+  /** Begins a life; `onRecords` hears what it reports. */
+  readonly launch: (hears: {
+    readonly onRecords: (events: readonly RuntimeEvent[]) => void;
+  }) => NodeLife | Promise<NodeLife>;
+  /** Hears that its life has ended, or that it serves again: the proxies that lead to it follow. */
   readonly onAlive: (isAlive: boolean) => Promise<void>;
 }
 
@@ -36,15 +56,13 @@ const drainWithinUs = 10_000_000;
 const stopWithinUs = 1_000_000;
 /** How long a live node may take to hand over its records. */
 const collectWithinUs = 5_000_000;
-/** A process stops within a few microseconds of SIGSTOP; on a busy machine, a little later. */
-const pauseWithinUs = 1_000_000;
 
-/** One node of a fleet of processes: an address, a disk, and the process that runs there now. */
-export class LocalNode implements FleetNode {
+/** One node of a live fleet: an address, a disk, and the life that it leads there now. */
+export class LiveNode implements FleetNode {
   readonly id: string;
-  readonly #options: LocalNodeOptions;
+  readonly #options: LiveNodeOptions;
   #state: FleetNode["state"] = "stopped";
-  #process: NodeProcess | undefined;
+  #life: NodeLife | undefined;
   #isReady = false;
   /** The run is over: nothing is started any more. */
   #isClosed = false;
@@ -52,7 +70,7 @@ export class LocalNode implements FleetNode {
   /** When the last event happened that was handed over. */
   #heardUs: number;
 
-  constructor(options: LocalNodeOptions) {
+  constructor(options: LiveNodeOptions) {
     this.id = options.plan.id;
     this.#options = options;
     this.#heardUs = options.clock.nowUs();
@@ -62,31 +80,25 @@ export class LocalNode implements FleetNode {
     return this.#state;
   }
 
-  get address(): string {
-    return `${loopback}:${this.#options.port}`;
-  }
-
-  /** Starts a process. Resolves when it listens; then `go` takes it to work. */
+  /** Begins a life. Resolves when it listens; then `go` takes it to work. */
   async start(): Promise<void> {
     if (this.#isClosed)
       throw new WorldError(`the run is over: ${this.id} isn't started again`, { code: "UNAVAILABLE" });
-    const { plan, config, dial, disk, clock, random, guardian, world } = this.#options;
-    const process = new NodeProcess({
-      node: this.id,
-      program: plan.program,
-      disk,
-      guardian,
+    const { plan, config, listen, advertise, isExposed, dial, clock, random, launch, world } = this.#options;
+    const life = await launch({
       onRecords: (events) => {
         this.#heardUs = lastOf(events) ?? this.#heardUs;
         world.onEvents(this.id, events);
       },
     });
-    this.#process = process;
+    this.#life = life;
     this.#state = "running";
     this.#isReady = false;
     this.#heardUs = clock.nowUs();
-    void process.ended.then((why) => this.#ended(process, why));
-    const listening = process.ask(
+    void life.ended.then((why) => this.#ended(life, why));
+    // The run was over before it began.
+    if (this.#isClosed) return void (await this.#end(life));
+    const listening = life.ask(
       {
         type: "start",
         version: controlVersion,
@@ -94,56 +106,51 @@ export class LocalNode implements FleetNode {
         program: plan.program,
         config,
         seed: random.fork(`life ${this.#lives++}`).uint32(),
-        listen: this.address,
+        listen,
+        ...(advertise !== undefined && { advertise }),
+        ...(isExposed !== undefined && { isExposed }),
         dial,
       },
       "listening",
     );
-    await this.#inTime(process, listening);
+    await this.#inTime(life, listening);
     await this.#options.onAlive(true);
   }
 
   /** Registers and gets ready. */
   async go(): Promise<void> {
-    const process = this.#running();
-    await this.#inTime(process, process.ask({ type: "go" }, "ready"));
+    const life = this.#running();
+    await this.#inTime(life, life.ask({ type: "go" }, "ready"));
     this.#isReady = true;
   }
 
   async kill(): Promise<void> {
-    const process = this.#process;
-    if (process === undefined) return;
+    const life = this.#life;
+    if (life === undefined) return;
     this.#state = "killed";
-    process.signal("SIGKILL");
-    await this.#gone(process);
+    life.kill();
+    await this.#gone(life);
   }
 
   async pause(): Promise<void> {
-    const process = this.#process;
-    if (process === undefined || this.#state !== "running") return;
+    if (this.#life === undefined || this.#state !== "running") return;
     this.#state = "paused";
-    process.signal("SIGSTOP");
-    const { clock } = this.#options;
-    const untilUs = clock.nowUs() + pauseWithinUs;
-    while (process.pid !== undefined && !isStopped(process.pid) && clock.nowUs() < untilUs) {
-      if (globalThis.process.platform !== "linux") break;
-      await clock.sleep(1_000);
-    }
+    await this.#life.pause();
   }
 
   async resume(): Promise<void> {
     if (this.#state !== "paused") return;
     this.#state = "running";
-    this.#process?.signal("SIGCONT");
+    await this.#life?.resume();
   }
 
   async stop(): Promise<void> {
-    const process = this.#process;
-    if (process === undefined) return;
+    const life = this.#life;
+    if (life === undefined) return;
     await this.resume();
-    const drained = process.ask({ type: "drain" }, "drained").catch(() => undefined);
+    const drained = life.ask({ type: "drain" }, "drained").catch(() => undefined);
     await this.#within(drainWithinUs, drained);
-    await this.#end(process);
+    await this.#end(life);
   }
 
   async restart(): Promise<void> {
@@ -153,42 +160,42 @@ export class LocalNode implements FleetNode {
   }
 
   async slow(factor: number): Promise<void> {
-    this.#process?.send({ type: "slow", factor });
+    this.#life?.send({ type: "slow", factor });
   }
 
   async drive(drive: Parameters<FleetNode["drive"]>[0]): Promise<void> {
     // A dead node makes no more calls: that is an end too.
-    await this.#process?.ask({ type: "drive", drive }, "driven").catch(() => undefined);
+    await this.#life?.ask({ type: "drive", drive }, "driven").catch(() => undefined);
   }
 
   async collect(): Promise<void> {
-    const process = this.#process;
-    if (process === undefined || this.#state !== "running") return;
-    const collected = process.ask({ type: "collect" }, "collected").catch(() => undefined);
+    const life = this.#life;
+    if (life === undefined || this.#state !== "running") return;
+    const collected = life.ask({ type: "collect" }, "collected").catch(() => undefined);
     await this.#within(collectWithinUs, collected);
   }
 
   /** Ends the process without ceremony, whatever its state: the run is over. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    const process = this.#process;
-    if (process === undefined) return;
+    const life = this.#life;
+    if (life === undefined) return;
     await this.resume();
-    await this.#end(process);
+    await this.#end(life);
   }
 
   /** Ends the process now; nobody waits for it any longer. */
   abandon(): void {
-    if (this.#process === undefined) return;
+    if (this.#life === undefined) return;
     this.#state = "killed";
-    this.#process.signal("SIGKILL");
+    this.#life.kill();
   }
 
-  async #end(process: NodeProcess): Promise<void> {
+  async #end(life: NodeLife): Promise<void> {
     this.#state = "stopped";
-    process.send({ type: "stop" });
-    if (!(await this.#within(stopWithinUs, process.ended))) process.signal("SIGKILL");
-    await this.#gone(process);
+    life.send({ type: "stop" });
+    if (!(await this.#within(stopWithinUs, life.ended))) life.kill();
+    await this.#gone(life);
   }
 
   /** Whether it happened in time. */
@@ -205,9 +212,9 @@ export class LocalNode implements FleetNode {
   }
 
   /** Waits for a step of the start-up; a process that is late is ended. */
-  async #inTime(process: NodeProcess, step: Promise<unknown>): Promise<void> {
+  async #inTime(life: NodeLife, step: Promise<unknown>): Promise<void> {
     if (await this.#within(readyWithinUs, step)) return;
-    const printed = process.lastWords;
+    const printed = life.lastWords;
     await this.kill();
     throw new WorldError(
       `node ${this.id} wasn't ready within ${readyWithinUs / 1e6} s${printed === "" ? "" : `; the last that it printed:\n${printed}`}`,
@@ -215,24 +222,24 @@ export class LocalNode implements FleetNode {
     );
   }
 
-  #running(): NodeProcess {
-    if (this.#process === undefined) {
+  #running(): NodeLife {
+    if (this.#life === undefined) {
       throw new WorldError(`node ${this.id} doesn't run`, { code: "NOT_READY" });
     }
-    return this.#process;
+    return this.#life;
   }
 
   /** Waits until a process is gone and everybody knows. */
-  async #gone(process: NodeProcess): Promise<void> {
-    await process.ended;
+  async #gone(life: NodeLife): Promise<void> {
+    await life.ended;
     await this.#options.onAlive(false);
   }
 
-  #ended(process: NodeProcess, why: string): void {
-    if (process !== this.#process) return;
+  #ended(life: NodeLife, why: string): void {
+    if (life !== this.#life) return;
     const { clock, world } = this.#options;
     const isExpected = this.#state === "stopped" || this.#state === "killed";
-    this.#process = undefined;
+    this.#life = undefined;
     // It reports every 100 ms at most: what happened since then went with it.
     if (this.#state !== "stopped") world.onGap(this.id, this.#heardUs, clock.nowUs());
     if (isExpected) return;

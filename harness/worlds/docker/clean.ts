@@ -1,0 +1,75 @@
+import type Docker from "dockerode";
+
+import { statusOf } from "./engine.ts";
+import { isOwnerAlive, label } from "./labels.ts";
+
+/** What was left behind, and is gone now. */
+export interface Cleaned {
+  readonly containers: readonly string[];
+  readonly networks: readonly string[];
+}
+
+/** Removes every container and network of one invocation, whatever its state. */
+export function removeInvocation(docker: Docker, invocation: string): Promise<Cleaned> {
+  return remove(docker, `${label.invocation}=${invocation}`, () => true);
+}
+
+/** Removes what invocations left behind that are dead. Those that still run keep theirs. */
+export function removeOrphans(docker: Docker): Promise<Cleaned> {
+  return remove(docker, label.owner, (labels) => !isOwnerAlive(labels[label.owner] ?? ""));
+}
+
+/** What dead invocations left behind. */
+export async function findOrphans(docker: Docker): Promise<Cleaned> {
+  const { containers, networks } = await find(
+    docker,
+    label.owner,
+    (labels) => !isOwnerAlive(labels[label.owner] ?? ""),
+  );
+  return { containers: containers.map(({ name }) => name), networks: networks.map(({ name }) => name) };
+}
+
+interface Found {
+  readonly id: string;
+  readonly name: string;
+}
+
+async function find(
+  docker: Docker,
+  wanted: string,
+  isTheirs: (labels: Readonly<Record<string, string>>) => boolean,
+): Promise<{ readonly containers: readonly Found[]; readonly networks: readonly Found[] }> {
+  const filters = { label: [wanted] };
+  const [containers, networks] = await Promise.all([
+    docker.listContainers({ all: true, filters }),
+    docker.listNetworks({ filters }),
+  ]);
+  return {
+    containers: containers
+      .filter(({ Labels }) => isTheirs(Labels))
+      .map(({ Id, Names }) => ({ id: Id, name: (Names[0] ?? Id).replace(/^\//, "") })),
+    networks: networks.filter(({ Labels }) => isTheirs(Labels ?? {})).map(({ Id, Name }) => ({ id: Id, name: Name })),
+  };
+}
+
+async function remove(
+  docker: Docker,
+  wanted: string,
+  isTheirs: (labels: Readonly<Record<string, string>>) => boolean,
+): Promise<Cleaned> {
+  const { containers, networks } = await find(docker, wanted, isTheirs);
+  await Promise.all(containers.map(({ id }) => gone(docker.getContainer(id).remove({ force: true, v: true }))));
+  // A network goes when nobody is on it any more.
+  await Promise.all(networks.map(({ id }) => gone(docker.getNetwork(id).remove())));
+  return { containers: containers.map(({ name }) => name), networks: networks.map(({ name }) => name) };
+}
+
+/** Somebody else may have removed it, or be about to: that is as good. */
+export async function gone(removal: Promise<unknown>): Promise<void> {
+  try {
+    await removal;
+  } catch (error) {
+    const status = statusOf(error);
+    if (status !== 404 && status !== 409) throw error;
+  }
+}

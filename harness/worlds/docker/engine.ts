@@ -1,0 +1,163 @@
+import { existsSync } from "node:fs";
+import { homedir, release } from "node:os";
+import { join } from "node:path";
+
+import Docker from "dockerode";
+
+import { WorldError } from "../error.ts";
+
+/** What stands in the way of containers here, and what to do about it. */
+export interface Obstacle {
+  readonly message: string;
+  readonly hint: string;
+}
+
+/** How long an engine may take to answer. */
+const answerWithinMs = 5_000;
+
+/** Ready-made images by the name in `FLYBALL_IMAGE_<NAME>`, which overrides them. */
+export const defaultImages = {
+  node: "node:24-bookworm-slim",
+  zookeeper: "zookeeper:3.9",
+  nacos: "nacos/nacos-server:v2.2.4",
+  consul: "hashicorp/consul:1.22.0",
+  jaeger: "jaegertracing/jaeger:2.13.0",
+  prometheus: "prom/prometheus:v3.16.0",
+  k6: "grafana/k6:1.8.1",
+} as const;
+
+export type ImageName = keyof typeof defaultImages;
+
+/** The image to take for `name`: what the environment says, else the official one. */
+export function imageOf(name: ImageName, env: NodeJS.ProcessEnv = process.env): string {
+  return env[`FLYBALL_IMAGE_${name.toUpperCase()}`] ?? defaultImages[name];
+}
+
+/** A Docker engine, where `DOCKER_HOST` says or at its usual socket. Nothing is connected yet. */
+export function openEngine(): Docker {
+  if (process.env["DOCKER_HOST"] !== undefined) return new Docker();
+  return new Docker({ socketPath: socketPath() });
+}
+
+/** Docker Desktop and rootless engines have sockets of their own. */
+function socketPath(): string {
+  const { XDG_RUNTIME_DIR: runtime } = process.env;
+  const candidates = [
+    "/var/run/docker.sock",
+    ...(runtime === undefined ? [] : [join(runtime, "docker.sock")]),
+    join(homedir(), ".docker/run/docker.sock"),
+  ];
+  return candidates.find((path) => existsSync(path)) ?? candidates[0]!;
+}
+
+/** Why containers can't be run here; undefined when they can. */
+export async function obstacleTo(docker: Docker): Promise<Obstacle | undefined> {
+  try {
+    const info = (await inTime(docker.info())) as { readonly OSType?: string; readonly KernelVersion?: string };
+    if (info.OSType !== "linux") {
+      return { message: `the Docker engine runs ${info.OSType} containers`, hint: "switch it to Linux containers" };
+    }
+    // Times of harness and nodes are compared: they must be readings of one kernel's clock.
+    if (info.KernelVersion !== release()) {
+      return {
+        message: `the Docker engine runs on another machine (kernel ${info.KernelVersion}, here ${release()}), whose clock can't be compared with this one's`,
+        hint: "run Flyball where the engine is: on Linux, in WSL, or in a container beside it; or use --world local",
+      };
+    }
+    return undefined;
+  } catch (error) {
+    return obstacleOf(error);
+  }
+}
+
+function obstacleOf(error: unknown): Obstacle {
+  const { code, address, message } = error as NodeJS.ErrnoException & { readonly address?: string };
+  const where = process.env["DOCKER_HOST"] ?? address ?? socketPath();
+  switch (code) {
+    case "ENOENT":
+      return {
+        message: `no Docker engine is here: ${where} doesn't exist`,
+        hint: "install Docker Engine (Debian and Ubuntu: apt-get install docker.io) and start it, or use --world local, which needs none",
+      };
+    case "ECONNREFUSED":
+      return {
+        message: `the Docker engine at ${where} isn't running`,
+        hint: "start it (systemctl start docker), or use --world local, which needs none",
+      };
+    case "EACCES":
+    case "EPERM":
+      return {
+        message: `you may not use the Docker engine at ${where}`,
+        hint: "join its group (sudo usermod -aG docker $USER, then log in again), or set DOCKER_HOST to a rootless engine",
+      };
+    case undefined:
+    default:
+      return {
+        message: `the Docker engine at ${where} doesn't answer: ${message}`,
+        hint: "docker info says more; --world local needs no engine",
+      };
+  }
+}
+
+/** Rejects when an engine that accepts connections doesn't answer. */
+async function inTime<T>(work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`nothing came within ${answerWithinMs / 1000} s`)), answerWithinMs);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Makes sure that the image is here; pulls it when it isn't. Rejects with a `WorldError` that says what to do. */
+export async function ensureImage(
+  docker: Docker,
+  name: ImageName,
+  onProgress: (message: string) => void = () => undefined,
+): Promise<string> {
+  const reference = imageOf(name);
+  if (await hasImage(docker, reference)) return reference;
+  onProgress(`pulling ${reference}`);
+  try {
+    const stream = await docker.pull(reference);
+    await new Promise<void>((resolve, reject) => {
+      docker.modem.followProgress(
+        stream,
+        (error: Error | null) => (error === null ? resolve() : reject(error)),
+        ({ status, progress }: { readonly status?: string; readonly progress?: string }) =>
+          onProgress(`pulling ${reference}: ${[status, progress].filter(Boolean).join(" ")}`),
+      );
+    });
+    return reference;
+  } catch (cause) {
+    throw new WorldError(`the image ${reference} can't be had: ${reasonOf(cause)}`, {
+      code: "UNAVAILABLE",
+      hint: `docker pull ${reference}, or name another with FLYBALL_IMAGE_${name.toUpperCase()}`,
+      cause,
+    });
+  }
+}
+
+export async function hasImage(docker: Docker, reference: string): Promise<boolean> {
+  try {
+    await docker.getImage(reference).inspect();
+    return true;
+  } catch (error) {
+    if (statusOf(error) === 404) return false;
+    throw error;
+  }
+}
+
+/** The HTTP status of an engine's refusal. */
+export function statusOf(error: unknown): number | undefined {
+  return (error as { readonly statusCode?: number } | undefined)?.statusCode;
+}
+
+/** What an engine said, without the status in front of it. */
+export function reasonOf(error: unknown): string {
+  const { json, message } = error as { readonly json?: { readonly message?: string }; readonly message?: string };
+  return json?.message ?? message ?? String(error);
+}

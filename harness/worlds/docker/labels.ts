@@ -1,0 +1,42 @@
+import { readFileSync } from "node:fs";
+import { hostname } from "node:os";
+
+import { startTimeOf } from "../live/process-table.ts";
+
+/** On everything that Flyball makes in an engine. */
+export const label = {
+  /** Whose it is: one invocation of the command line, or of a test. */
+  invocation: "flyball.invocation",
+  /** The process that made it: while that lives, nobody else removes it. */
+  owner: "flyball.owner",
+  /** "orders/0", "zookeeper", "network": for people. */
+  role: "flyball.role",
+} as const;
+
+/** This process, so that a later one can tell whether it still lives: machine, boot, process id, start time. */
+export function ownerOfThis(): string {
+  return [hostname(), bootId(), process.pid, startTimeOf(process.pid) ?? "-"].join(" ");
+}
+
+/** Whether the owner may still live: one on another machine counts as alive, for nothing is known of it. */
+export function isOwnerAlive(owner: string): boolean {
+  const [host, boot, pid, startTime] = owner.split(" ");
+  if (host !== hostname()) return true;
+  if (boot !== bootId()) return false;
+  const now = startTimeOf(Number(pid));
+  if (startTime !== "-" || now !== undefined) return now === startTime;
+  try {
+    return process.kill(Number(pid), 0);
+  } catch {
+    return false;
+  }
+}
+
+/** Another one after each start of the machine; empty where the system doesn't say. */
+function bootId(): string {
+  try {
+    return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+  } catch {
+    return "";
+  }
+}

@@ -1,0 +1,69 @@
+import { expect, test } from "vitest";
+
+import { Container } from "./container.ts";
+import { removeInvocation, removeOrphans } from "./clean.ts";
+import { imageOf } from "./engine.ts";
+import { label } from "./labels.ts";
+import { consul, jaeger, nacos, prometheus, startServer, zookeeper, type ServerKind } from "./servers.ts";
+import { describeReal, docker, invocation, startTestServer } from "./testing.ts";
+
+describeReal("servers", () => {
+  test.each(Object.entries({ zookeeper, nacos, consul, jaeger, prometheus }))(
+    "%s gets ready, on loopback only, and again after it was killed",
+    async (_, kind) => {
+      const server = await startTestServer(kind);
+      const [port] = kind.ports as [number];
+      expect(server.addressOf(port)).toMatch(/^127\.0\.0\.1:\d+$/);
+      expect(await kind.isReady(server.addressOf)).toBe(true);
+      await server.container.kill();
+      await expect(kind.isReady(server.addressOf)).rejects.toThrow();
+      await server.restart();
+      expect(await kind.isReady(server.addressOf)).toBe(true);
+      await server.container.remove();
+    },
+    90_000,
+  );
+
+  test("one that ends before it is ready says why, and leaves nothing", async () => {
+    const broken: ServerKind = { ...consul, command: ["agent", "-no-such-option"] };
+    const name = `flyball-${invocation}-broken`;
+    await expect(startServer(docker, broken, { name, invocation })).rejects.toThrow(
+      /consul ended before it was ready; the last that it logged:[^]*no-such-option/,
+    );
+    expect(await docker.listContainers({ all: true, filters: { name: [name] } })).toEqual([]);
+  }, 60_000);
+
+  test("an image that isn't to be had is named, with the way out", async () => {
+    process.env["FLYBALL_IMAGE_CONSUL"] = "127.0.0.1:1/flyball/none:1";
+    try {
+      await expect(startTestServer(consul)).rejects.toMatchObject({
+        message: expect.stringContaining("the image 127.0.0.1:1/flyball/none:1 can't be had") as string,
+        hint: expect.stringContaining("FLYBALL_IMAGE_CONSUL") as string,
+      });
+    } finally {
+      delete process.env["FLYBALL_IMAGE_CONSUL"];
+    }
+  }, 60_000);
+
+  test("what a dead invocation left is removed, and what a live one has stays", async () => {
+    const image = imageOf("node");
+    const dead = `${invocation}-dead`;
+    const orphan = await docker.createContainer({
+      name: `flyball-${dead}`,
+      Image: image,
+      Labels: { [label.invocation]: dead, [label.owner]: `${(await import("node:os")).hostname()} another-boot 1 1` },
+    });
+    const mine = await Container.create(docker, {
+      name: `flyball-${invocation}-mine`,
+      role: "mine",
+      invocation,
+      image,
+    });
+    const { containers } = await removeOrphans(docker);
+    expect(containers).toContain(`flyball-${dead}`);
+    await expect(docker.getContainer(orphan.id).inspect()).rejects.toMatchObject({ statusCode: 404 });
+    expect((await docker.getContainer(mine.id).inspect()).Id).toBe(mine.id);
+    await removeInvocation(docker, invocation);
+    await expect(docker.getContainer(mine.id).inspect()).rejects.toMatchObject({ statusCode: 404 });
+  }, 60_000);
+});

@@ -1,0 +1,147 @@
+import { connect } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+
+import type Docker from "dockerode";
+
+import { WorldError } from "../error.ts";
+import { Container, type ContainerSpec } from "./container.ts";
+import { ensureImage, type ImageName } from "./engine.ts";
+
+/** A server that Flyball didn't write: how it is started, and when it is ready. */
+export interface ServerKind {
+  readonly image: ImageName;
+  readonly command?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** The first is the one that clients use. */
+  readonly ports: readonly number[];
+  /** Whether it answers as it should; `addressOf` tells where this machine reaches one of its ports. A rejection is a no. */
+  readonly isReady: (addressOf: (port: number) => string) => Promise<boolean>;
+}
+
+/** Time that a server has to get ready; two and a half times what the slowest takes on a busy machine. */
+const readyWithinMs = 60_000;
+const lookAgainAfterMs = 100;
+
+/** ZooKeeper: sessions from half a second on, so that scenarios needn't wait for the usual four. */
+export const zookeeper: ServerKind = {
+  image: "zookeeper",
+  env: {
+    ZOO_TICK_TIME: "500",
+    ZOO_CFG_EXTRA: "minSessionTimeout=500 maxSessionTimeout=40000",
+    ZOO_4LW_COMMANDS_WHITELIST: "ruok,srvr,cons,dump,wchp,mntr",
+    ZOO_MAX_CLIENT_CNXNS: "0",
+  },
+  ports: [2181],
+  isReady: async (addressOf) => (await say(addressOf(2181), "ruok")) === "imok",
+};
+
+/** Nacos: its HTTP port, and the gRPC one, which is always 1000 higher. */
+export const nacos: ServerKind = {
+  image: "nacos",
+  env: { MODE: "standalone", JVM_XMS: "256m", JVM_XMX: "512m", JVM_XMN: "128m" },
+  ports: [8848, 9848],
+  isReady: async (addressOf) => (await get(addressOf(8848), "/nacos/v1/console/health/readiness")).ok,
+};
+
+export const consul: ServerKind = {
+  image: "consul",
+  command: ["agent", "-dev", "-client", "0.0.0.0", "-log-level", "warn"],
+  ports: [8500],
+  isReady: async (addressOf) => {
+    const answer = await get(addressOf(8500), "/v1/status/leader");
+    return answer.ok && (await answer.text()) !== '""';
+  },
+};
+
+/** Jaeger, with its traces in memory: OTLP over HTTP, the query API, health. */
+export const jaeger: ServerKind = {
+  image: "jaeger",
+  ports: [4318, 16686, 13133],
+  isReady: async (addressOf) => (await get(addressOf(13133), "/status")).ok,
+};
+
+export const prometheus: ServerKind = {
+  image: "prometheus",
+  ports: [9090],
+  isReady: async (addressOf) => (await get(addressOf(9090), "/-/ready")).ok,
+};
+
+export type ServerOptions = Omit<ContainerSpec, "image" | "ports" | "role"> & {
+  /** Default: the image's name. */
+  readonly role?: string;
+  readonly onProgress?: (message: string) => void;
+  readonly signal?: AbortSignal;
+};
+
+/** A server that is ready. */
+export interface RunningServer {
+  readonly container: Container;
+  /** Where this machine reaches a port of it: "127.0.0.1:49153". It changes with each start. */
+  addressOf(port: number): string;
+  /** Starts it again after it was killed or stopped; resolves when it is ready. */
+  restart(): Promise<void>;
+}
+
+/** Starts a server and waits until it is ready. Rejects with a `WorldError` that holds the last lines of its log. */
+export async function startServer(docker: Docker, kind: ServerKind, options: ServerOptions): Promise<RunningServer> {
+  const { onProgress, signal, role = kind.image, ...rest } = options;
+  const image = await ensureImage(docker, kind.image, onProgress);
+  const container = await Container.create(docker, {
+    command: kind.command,
+    ...rest,
+    env: { ...kind.env, ...rest.env },
+    role,
+    image,
+    ports: kind.ports,
+  });
+  let addresses = new Map<number, string>();
+  const addressOf = (port: number): string => addresses.get(port) ?? "";
+  const start = async (): Promise<void> => {
+    await container.start();
+    addresses = new Map(
+      await Promise.all(kind.ports.map(async (port) => [port, await container.address(port)] as const)),
+    );
+    await untilReady(container, () => kind.isReady(addressOf), signal);
+  };
+  try {
+    await start();
+  } catch (error) {
+    await container.remove();
+    throw error;
+  }
+  return { container, addressOf, restart: start };
+}
+
+async function untilReady(container: Container, isReady: () => Promise<boolean>, signal?: AbortSignal): Promise<void> {
+  const { role } = container.spec;
+  const untilMs = performance.now() + readyWithinMs;
+  while (!(await isReady().catch(() => false))) {
+    signal?.throwIfAborted();
+    const isRunning = await container.isRunning();
+    if (!isRunning || performance.now() > untilMs) {
+      const why = isRunning ? `isn't ready after ${readyWithinMs / 1000} s` : "ended before it was ready";
+      const lastWords = await container.lastWords();
+      throw new WorldError(`${role} ${why}${lastWords === "" ? "" : `; the last that it logged:\n${lastWords}`}`, {
+        code: "NOT_READY",
+        hint: isRunning ? "this machine may be too busy, or too small" : "its image may be another one than is meant",
+      });
+    }
+    await sleep(lookAgainAfterMs, undefined, signal && { signal });
+  }
+}
+
+/** An answer must come soon: what hangs isn't ready. */
+const get = (address: string, path: string): Promise<Response> =>
+  fetch(`http://${address}${path}`, { signal: AbortSignal.timeout(2_000) });
+
+/** Says a word to a server that answers and hangs up (ZooKeeper's four-letter words). */
+function say(address: string, word: string): Promise<string> {
+  const [host, port] = address.split(":") as [string, string];
+  return new Promise((resolve, reject) => {
+    let answer = "";
+    const socket = connect({ host, port: Number(port), timeout: 2_000 }, () => socket.write(word));
+    socket.setEncoding("utf8").on("data", (text: string) => (answer += text));
+    socket.once("timeout", () => socket.destroy(new Error("no answer")));
+    socket.once("error", reject).once("close", () => resolve(answer));
+  });
+}

@@ -1,0 +1,198 @@
+import { availableParallelism } from "node:os";
+
+import type { Clock } from "../../../runtime/ports/clock.ts";
+import type { LinkPlan, Plan } from "../../scenario/plan.ts";
+import { WorldError } from "../error.ts";
+import type { FleetLink, FleetNode, RunningFleet, WorldOptions } from "../world.ts";
+
+/** A node of a live fleet, with the part of its life that only its world sees. */
+export interface OwnedNode extends FleetNode {
+  /** Begins to run. Resolves when it listens; then `go` takes it to work. */
+  start(): Promise<void>;
+  go(): Promise<void>;
+  /** Ends it without ceremony, whatever its state: the run is over. */
+  close(): Promise<void>;
+  /** Ends it now; nobody waits for it any longer. */
+  abandon(): void;
+}
+
+/** A link with a proxy on it. */
+export interface OwnedLink extends FleetLink {
+  /** Where the proxy listens. */
+  readonly address: string;
+  /** The destination's life ended, or began again. */
+  setDestinationAlive(isAlive: boolean): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Where a fleet lives: what a live world has of its own. */
+export interface Ground {
+  /** What nodes are there, for people: "processes", "containers". */
+  readonly what: string;
+  readonly clock: Clock;
+  /** Makes a place for every node and for every link that the plan's faults touch. No node runs yet. */
+  lay(links: readonly LinkPlan[]): Promise<LaidFleet>;
+  /** Lets go of everything, also when `lay` failed half-way. After nodes and links were closed. */
+  close(): Promise<void>;
+}
+
+export interface LaidFleet {
+  readonly nodes: ReadonlyMap<string, OwnedNode>;
+  /** By "from to". */
+  readonly links: ReadonlyMap<string, OwnedLink>;
+  /** Puts a document into the config centre; absent where there is none. */
+  readonly publish: ((key: string, content: string | undefined, signal: AbortSignal) => Promise<void>) | undefined;
+}
+
+/** After an abort, the run has this long to end by itself: then its fleet is ended under it. */
+const abortGraceUs = 5_000_000;
+
+/** Runs `main` on a fleet of the plan that lives on `ground`, and leaves nothing of it. */
+export async function runLive<T>(
+  plan: Plan,
+  options: WorldOptions,
+  ground: Ground,
+  main: (fleet: RunningFleet) => Promise<T>,
+): Promise<T> {
+  const fleet = new LiveFleet(plan, options, ground);
+  try {
+    options.signal.throwIfAborted();
+    await fleet.start();
+    return await main(fleet);
+  } finally {
+    await fleet.close();
+  }
+}
+
+class LiveFleet implements RunningFleet {
+  readonly clock: Clock;
+  readonly #plan: Plan;
+  readonly #options: WorldOptions;
+  readonly #ground: Ground;
+  #laid: LaidFleet = { nodes: new Map(), links: new Map(), publish: undefined };
+  readonly #closing = new AbortController();
+  #started: Promise<void> = Promise.resolve();
+  #onAbort: (() => void) | undefined;
+  #cancelGrace: () => void = () => undefined;
+
+  constructor(plan: Plan, options: WorldOptions, ground: Ground) {
+    this.clock = ground.clock;
+    this.#plan = plan;
+    this.#options = options;
+    this.#ground = ground;
+  }
+
+  get nodes(): ReadonlyMap<string, OwnedNode> {
+    return this.#laid.nodes;
+  }
+
+  /** Starts everything: nodes all at once; then the infrastructure gets ready, then the rules are set, then the fleet. */
+  async start(): Promise<void> {
+    const { signal } = this.#options;
+    const aborted = new Promise<never>((_resolve, reject) => {
+      this.#onAbort = () => {
+        reject(signal.reason as Error);
+        // Whatever the run does about it: what it waits for ends in the end.
+        this.#cancelGrace = this.clock.after(abortGraceUs, () => {
+          for (const node of this.nodes.values()) node.abandon();
+        });
+      };
+      signal.addEventListener("abort", this.#onAbort, { once: true });
+    });
+    aborted.catch(() => undefined);
+    this.#started = this.#startAll();
+    await Promise.race([this.#started, aborted]);
+  }
+
+  link(from: string, to: string): FleetLink {
+    const link = this.#laid.links.get(`${from} ${to}`);
+    if (link !== undefined) return link;
+    throw new WorldError(`the link ${from} → ${to} can't be touched: no fault of the plan named it`, {
+      code: "UNAVAILABLE",
+    });
+  }
+
+  async publish(key: string, content: string | undefined): Promise<void> {
+    const { publish } = this.#laid;
+    if (publish === undefined) throw new WorldError("the fleet has no config centre", { code: "UNAVAILABLE" });
+    await publish(key, content, AbortSignal.any([this.#options.signal, this.#closing.signal]));
+  }
+
+  /** Ends everything, also what is only starting. */
+  async close(): Promise<void> {
+    if (this.#onAbort !== undefined) this.#options.signal.removeEventListener("abort", this.#onAbort);
+    this.#cancelGrace();
+    this.#closing.abort(new WorldError("the fleet is being closed", { code: "UNAVAILABLE" }));
+    await this.#closeNodes();
+    // What was only being laid when the run was over, is there now.
+    await this.#started.catch(() => undefined);
+    await this.#closeNodes();
+    await Promise.all([...this.#laid.links.values()].map((link) => link.close()));
+    await this.#ground.close();
+  }
+
+  async #closeNodes(): Promise<void> {
+    await Promise.all([...this.nodes.values()].map((node) => node.close()));
+  }
+
+  async #startAll(): Promise<void> {
+    const { onProgress } = this.#options;
+    const { nodes: plans, rules } = this.#plan;
+    onProgress(`starting ${plans.length} ${this.#ground.what}`);
+    this.#laid = await this.#ground.lay(touchedLinks(this.#plan));
+    const all = [...this.nodes.values()];
+    let ready = 0;
+    const go = async (node: OwnedNode): Promise<void> => {
+      await node.go();
+      ready++;
+      onProgress(`${ready} of ${all.length} nodes ready`);
+    };
+    await inParallel(all, 2 * availableParallelism(), async (node) => {
+      this.#closing.signal.throwIfAborted();
+      await node.start();
+    });
+    await Promise.all(all.filter(isInfrastructure).map(go));
+    for (const { key, content } of rules) await this.publish(key, content);
+    await Promise.all(all.filter((node) => !isInfrastructure(node)).map(go));
+  }
+}
+
+const isInfrastructure = ({ id }: { readonly id: string }): boolean => id === "registry/0" || id === "config-center/0";
+
+/** Each pair that some fault of the plan names, once, in the plan's order; both its nodes are in the fleet. */
+function touchedLinks({ timeline, nodes }: Plan): readonly LinkPlan[] {
+  const ids = new Set(nodes.map(({ id }) => id));
+  const links = timeline.flatMap(({ what }) => (what.kind === "fault" ? what.links : []));
+  const strange = links.find(({ from, to }) => !ids.has(from) || !ids.has(to));
+  if (strange !== undefined) {
+    throw new WorldError(
+      `a fault names the link ${strange.from} → ${strange.to}, whose nodes aren't both in the fleet`,
+      {
+        code: "UNAVAILABLE",
+      },
+    );
+  }
+  return [...new Map(links.map((link) => [`${link.from} ${link.to}`, link])).values()];
+}
+
+/** Works on all items, so many at a time. Rejects with the first failure; nothing new is begun then. */
+export async function inParallel<T>(
+  items: readonly T[],
+  limit: number,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  const left = items.values();
+  let isFailed = false;
+  const worker = async (): Promise<void> => {
+    for (const item of left) {
+      if (isFailed) return;
+      try {
+        await work(item);
+      } catch (error) {
+        isFailed = true;
+        throw error;
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: limit }, worker));
+}
