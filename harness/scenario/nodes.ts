@@ -5,14 +5,17 @@ import type { Distribution as WorkDistribution } from "../../services/distributi
 import { didYouMean } from "../../services/nearest.ts";
 import { durationUs, fractionOf } from "./durations.ts";
 import { ScenarioError } from "./error.ts";
-import type { NodePlan } from "./plan.ts";
-import type { CallsSpec, ConsumerSpec, Distribution, ProviderSpec, Scenario } from "./schema.ts";
+import type { LoadName, NodePlan } from "./plan.ts";
+import type { CallsSpec, ConsumerSpec, GatewaySpec, Distribution, ProviderSpec, Scenario } from "./schema.ts";
 
 /** The weight of an instance that states none: Dubbo's. */
 const defaultWeight = 100;
 
-/** Every node of a scenario: the infrastructure first, then the fleet as it is written. */
-export function planNodes(scenario: Scenario): readonly NodePlan[] {
+/**
+ * Every node of a scenario: the infrastructure first, then the fleet as it is written. Whoever makes calls is a gateway where they
+ * come from outside.
+ */
+export function planNodes(scenario: Scenario, load: LoadName = "builtin"): readonly NodePlan[] {
   checkCalls(scenario);
   const sessionTimeout = scenario.registry?.sessionTimeout;
   const sessionTimeoutMs = sessionTimeout === undefined ? undefined : durationUs(sessionTimeout) / 1000;
@@ -20,7 +23,7 @@ export function planNodes(scenario: Scenario): readonly NodePlan[] {
   const fleet = Object.entries(scenario.fleet).flatMap(([service, spec]) =>
     spec.program === "provider"
       ? providers(service, spec, sessionTimeoutMs)
-      : consumers(service, spec, sessionTimeoutMs),
+      : consumers(service, spec, { sessionTimeoutMs, program: load === "k6" ? "gateway" : spec.program }),
   );
   return [
     infrastructure("registry", tick === undefined ? {} : { tickMs: durationUs(tick) / 1000 }),
@@ -30,7 +33,7 @@ export function planNodes(scenario: Scenario): readonly NodePlan[] {
 }
 
 /** The service that the nodes of a service call, if any. */
-export function calleeOf(spec: ProviderSpec | ConsumerSpec): string | undefined {
+export function calleeOf(spec: ProviderSpec | ConsumerSpec | GatewaySpec): string | undefined {
   return spec.calls?.service;
 }
 
@@ -78,13 +81,20 @@ function providers(service: string, spec: ProviderSpec, sessionTimeoutMs: number
   });
 }
 
-function consumers(service: string, spec: ConsumerSpec, sessionTimeoutMs: number | undefined): readonly NodePlan[] {
+function consumers(
+  service: string,
+  spec: ConsumerSpec | GatewaySpec,
+  {
+    sessionTimeoutMs,
+    program,
+  }: { readonly sessionTimeoutMs: number | undefined; readonly program: NodePlan["program"] },
+): readonly NodePlan[] {
   const { instances, calls, key, tag } = spec;
   const config = defined({ application: service, calls: callSettings(calls), key, tag, sessionTimeoutMs });
   return Array.from({ length: instances }, (_, index) => ({
     id: `${service}/${index}`,
     service,
-    program: "consumer",
+    program,
     config,
     tag: undefined,
     weight: defaultWeight,
