@@ -13,8 +13,9 @@ import { terminalReporter } from "../report/terminal.ts";
 import { columnsFor, paintFor } from "../report/text.ts";
 import { worse, type AgreementResult, type InvocationResult, type RunResult, type Verdict } from "../report/verdict.ts";
 import { replayCommand, runScenario } from "../run.ts";
+import type { LoadDriver } from "../load/driver.ts";
 import { ScenarioError } from "../scenario/error.ts";
-import type { Plan, WorldName } from "../scenario/plan.ts";
+import type { LoadName, Plan, WorldName } from "../scenario/plan.ts";
 import { planScenario } from "../scenario/planner.ts";
 import type { FaultSpec, Scenario } from "../scenario/schema.ts";
 import { applySets } from "../scenario/set.ts";
@@ -23,12 +24,14 @@ import { listScenarios, selectScenarios, type Listed } from "./catalog.ts";
 import { runTwice } from "./determinism.ts";
 import { CliError, exitCodeOf, exitCodes, explain, usageError, type ExitCode } from "./errors.ts";
 import { listJson, listText } from "./list.ts";
+import { openLoad, parseLoad } from "./loads.ts";
 import { interruptible } from "./signals.ts";
 import { openWorld, parseWorlds, worldNames } from "./worlds.ts";
 
 /** The options of `run`, as the parser gives them. */
 export interface RunCommandOptions {
   readonly world?: readonly string[];
+  readonly load?: string;
   readonly seed?: number;
   readonly seeds?: number;
   readonly set?: readonly string[];
@@ -56,6 +59,8 @@ export async function runCommand(asked: readonly string[], options: RunCommandOp
 interface Selection {
   readonly scenarios: readonly Listed[];
   readonly worlds: ReadonlyMap<WorldName, World>;
+  /** Makes the calls from outside; absent: the consumers make them. */
+  readonly load: LoadDriver | undefined;
   readonly seeds: readonly number[];
   /** Plans of the first seed: a scenario in a world, or why it can't be there. */
   readonly plans: ReadonlyMap<Listed, ReadonlyMap<WorldName, Plan | ScenarioError>>;
@@ -63,6 +68,7 @@ interface Selection {
 
 async function select(asked: readonly string[], options: RunCommandOptions): Promise<Selection> {
   const names = worldsOf(options);
+  const load = await openLoad(loadOf(options));
   const seeds = seedsOf(options);
   reportersOf(options);
   const listed = await selectScenarios(asked);
@@ -73,9 +79,12 @@ async function select(asked: readonly string[], options: RunCommandOptions): Pro
   const worlds = new Map<WorldName, World>();
   for (const name of names) worlds.set(name, await openWorld(name));
   const plans = new Map(
-    scenarios.map((one) => [one, plansOf(one, { worlds, seed: seeds[0]!, isAsked: options.world !== undefined })]),
+    scenarios.map((one) => [
+      one,
+      plansOf(one, { worlds, seed: seeds[0]!, load: load?.name, isAsked: options.world !== undefined }),
+    ]),
   );
-  return { scenarios, worlds, seeds, plans };
+  return { scenarios, worlds, load, seeds, plans };
 }
 
 /** A world that was asked for must be able to do it; one that comes by default may be left out, loudly. */
@@ -84,13 +93,19 @@ function plansOf(
   {
     worlds,
     seed,
+    load,
     isAsked,
-  }: { readonly worlds: ReadonlyMap<WorldName, World>; readonly seed: number; readonly isAsked: boolean },
+  }: {
+    readonly worlds: ReadonlyMap<WorldName, World>;
+    readonly seed: number;
+    readonly load: LoadName | undefined;
+    readonly isAsked: boolean;
+  },
 ): ReadonlyMap<WorldName, Plan | ScenarioError> {
   const plans = new Map<WorldName, Plan | ScenarioError>();
   for (const [world, { primitives }] of worlds) {
     try {
-      plans.set(world, planScenario(scenario, { world, seed, primitives }));
+      plans.set(world, planScenario(scenario, { world, seed, primitives, load }));
     } catch (error) {
       if (!(error instanceof ScenarioError)) throw error;
       if (error.code !== "UNSUPPORTED" || isAsked) {
@@ -106,8 +121,15 @@ function plansOf(
   return plans;
 }
 
-function worldsOf({ world, checkDeterminism }: RunCommandOptions): readonly WorldName[] {
-  if (checkDeterminism !== true) return world === undefined ? worldNames : parseWorlds(world);
+const loadOf = ({ load }: RunCommandOptions): LoadName => parseLoad(load ?? "builtin");
+
+function worldsOf(options: RunCommandOptions): readonly WorldName[] {
+  const { world, checkDeterminism } = options;
+  if (checkDeterminism !== true) {
+    if (world !== undefined) return parseWorlds(world);
+    // Nobody from outside reaches sim: who names a load and no world means the others.
+    return loadOf(options) === "builtin" ? worldNames : worldNames.filter((name) => name !== "sim");
+  }
   const names = world === undefined ? (["sim"] as const) : parseWorlds(world);
   if (names.some((name) => name !== "sim")) {
     throw usageError("--check-determinism is about sim: no other world repeats itself", "--world sim");
@@ -223,6 +245,7 @@ class Run {
   async execute(): Promise<ExitCode> {
     try {
       await this.#checkWorlds();
+      await this.#checkLoad();
       await makeDirectory(this.#out);
       const result = await this.#runAll();
       await this.#write(result);
@@ -255,6 +278,13 @@ class Run {
         hint: missing.hint,
       });
     }
+  }
+
+  async #checkLoad(): Promise<void> {
+    const { load } = this.#selection;
+    const missing = await load?.missing();
+    if (missing === undefined) return;
+    throw new CliError(missing.message, { exitCode: exitCodes.environment, hint: missing.hint });
   }
 
   async #runAll(): Promise<InvocationResult> {
@@ -343,6 +373,7 @@ class Run {
     const runIn = async (world: World, directory: string | undefined): Promise<FinishedRun> => {
       const { unwritten, ...run } = await runScenario(scenario, {
         world,
+        load: this.#selection.load,
         seed,
         out: directory,
         signal: this.#interruption.signal,

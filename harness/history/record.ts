@@ -9,7 +9,15 @@ export const historyVersion = 1;
  * others) are microseconds since the start of the load; what came before is negative.
  */
 export type HistoryRecord =
-  RunRecord | NodeRecord | StepRecord | ProcessRecord | GapRecord | LoadRecord | HarnessLagRecord | EndRecord;
+  | RunRecord
+  | NodeRecord
+  | StepRecord
+  | ProcessRecord
+  | GapRecord
+  | LoadRecord
+  | LoadReportRecord
+  | HarnessLagRecord
+  | EndRecord;
 
 /** The first line. */
 export interface RunRecord {
@@ -64,6 +72,24 @@ export interface LoadRecord {
   readonly type: "load";
   readonly node: string;
   readonly planned: number;
+}
+
+/** What a load generator outside of the fleet measured. */
+export interface LoadReportRecord {
+  readonly type: "load.report";
+  readonly by: "k6";
+  /** Requests that it made, and those of them that weren't answered 2xx or 3xx. */
+  readonly calls: number;
+  readonly failed: number;
+  readonly thresholds: readonly {
+    /** "http_req_duration{c0:in}" */
+    readonly metric: string;
+    /** "p(93.1)<=300" */
+    readonly expression: string;
+    readonly ok: boolean;
+    /** In k6's unit: a share, or milliseconds. null: it didn't say. */
+    readonly observed: number | null;
+  }[];
 }
 
 /** How late the harness's own timers ran. */
