@@ -14,7 +14,7 @@ import type { LoadDriver, PreparedLoad } from "./load/driver.ts";
 import { judgeRun } from "./judge/judge.ts";
 import { summarise } from "./judge/summary.ts";
 import { worse, type RunResult } from "./report/verdict.ts";
-import type { Plan } from "./scenario/plan.ts";
+import type { Plan, RegistryName } from "./scenario/plan.ts";
 import { planScenario } from "./scenario/planner.ts";
 import type { Scenario } from "./scenario/schema.ts";
 import { playTimeline } from "./timeline.ts";
@@ -36,6 +36,8 @@ export interface Progress {
 export interface RunOptions {
   readonly world: World;
   readonly seed: number;
+  /** What serves as registry in world `docker`. Default: the embedded one. */
+  readonly registry?: RegistryName | undefined;
   /** The run directory; undefined writes nothing. */
   readonly out?: string | undefined;
   /** Ends the run early: faults are healed, the fleet is stopped, and what was recorded is judged and reported. */
@@ -70,6 +72,7 @@ export async function runScenario(
   const plan = planScenario(scenario, {
     world: options.world.name,
     seed: options.seed,
+    registry: options.registry,
     primitives: options.world.primitives,
     load: options.load?.name,
   });
@@ -143,7 +146,9 @@ export function replayCommand(plan: Plan, options: RunOptions): string {
     (set) => ` --set ${/^[\w./=%-]+$/.test(set) ? set : `'${set.replaceAll("'", `'\\''`)}'`}`,
   );
   const load = plan.load === undefined ? "" : ` --load ${plan.load}`;
-  return `npm run scenario -- ${options.reference ?? plan.scenario.name} --world ${plan.world}${load} --seed ${plan.seed}${sets.join("")}`;
+  const registry = plan.world === "docker" && plan.registry !== "embedded" ? ` --registry ${plan.registry}` : "";
+  const name = options.reference ?? plan.scenario.name;
+  return `npm run scenario -- ${name} --world ${plan.world}${load} --seed ${plan.seed}${registry}${sets.join("")}`;
 }
 
 interface Recorded {
@@ -222,9 +227,9 @@ class Interrupted extends Error {
 }
 
 /** Calls before the load: connections get made, and in real processes the code gets compiled. */
-const warmUpUs = { sim: 200_000, local: 1_500_000 };
+const warmUpUs = { sim: 200_000, local: 1_500_000, docker: 1_500_000 };
 /** Between the last order to a real node and the first due time. */
-const leadUs = { sim: 1_000, local: 150_000 };
+const leadUs = { sim: 1_000, local: 150_000, docker: 150_000 };
 
 /** A load generator's own time to let its last calls end, sum up and go. */
 const reportWithinUs = 15_000_000;

@@ -2,7 +2,7 @@ import type { RuntimeEvent } from "../runtime/telemetry/events.ts";
 
 /**
  * The control protocol, version 1: how a harness runs one node of a fleet. `sim` hands the messages over as values, `local`
- * sends them as IPC messages, `docker` as lines of JSON over a token-protected socket.
+ * sends them as IPC messages, `docker` as lines of JSON over the container's standard input and output.
  *
  *     harness ─ start ─▶ node        the program, its configuration, its seed, whom to dial through what
  *     harness ◀ listening ─ node     the address is known, nothing is registered: links can be laid now

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 
 import { builtInPolicies } from "../runtime/call/client.ts";
+import { ipcChannel, stdioChannel, type Channel } from "../runtime/node/channel.ts";
 import { systemClock } from "../runtime/node/clock.ts";
 import { directoryDisk } from "../runtime/node/disk.ts";
 import { nodeHttp } from "../runtime/node/http.ts";
@@ -19,8 +20,8 @@ import { programs } from "./programs.ts";
 import { ConfigError, type NodeContext, type ServiceProgram } from "./service.ts";
 
 /**
- * Starts any one program of the fleet as a process. By hand: `node services/main.ts --help`. Under a harness (an IPC channel,
- * and FLYBALL_CONTROL=ipc) it speaks the protocol of `control.ts`; FLYBALL_DISK then names the directory of the node's disk.
+ * Starts any one program of the fleet as a process. By hand: `node services/main.ts --help`. Under a harness
+ * (FLYBALL_CONTROL=ipc or stdio) it speaks the protocol of `control.ts`; FLYBALL_DISK then names the directory of the node's disk.
  * Such a process ends with its channel, so it never outlives its harness.
  */
 
@@ -28,17 +29,12 @@ const exitCode = { ok: 0, failed: 1, usage: 2, bug: 70, interrupted: 130 } as co
 
 const clock = systemClock();
 
-function runUnderHarness(): void {
-  const send = (message: FromNode, then?: () => void): void => {
-    // An error means that the channel is gone, and with it the reason to be.
-    process.send!(message, undefined, undefined, (error) => (error === null ? then?.() : process.exit()));
-  };
+function runUnderHarness({ send, onMessage }: Channel<ToNode, FromNode>): void {
   const dial = new DialTable();
   let node: ControlledNode | undefined;
   let isTerminating = false;
 
-  process.on("disconnect", () => process.exit());
-  process.on("message", (message: ToNode) => {
+  onMessage((message) => {
     if (message.type === "dial") dial.replace(message.dial);
     if (message.type === "start") {
       dial.replace(message.dial);
@@ -376,5 +372,7 @@ function complain(message: string, hint?: string): void {
   process.stderr.write(`error: ${message}\n${hint === undefined ? "" : `  hint: ${hint}\n`}`);
 }
 
-if (process.env["FLYBALL_CONTROL"] === "ipc" && process.send !== undefined) runUnderHarness();
+const control = process.env["FLYBALL_CONTROL"];
+if (control === "ipc" && process.send !== undefined) runUnderHarness(ipcChannel());
+else if (control === "stdio") runUnderHarness(stdioChannel());
 else runByHand(process.argv.slice(2));

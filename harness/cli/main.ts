@@ -2,6 +2,7 @@ import { Command, CommanderError, InvalidArgumentError } from "commander";
 
 import { flyballVersion } from "../version.ts";
 import { exitCodes, explain, type ExitCode } from "./errors.ts";
+import type { DoctorOptions } from "./doctor.ts";
 import type { RunCommandOptions } from "./run.ts";
 
 /**
@@ -19,10 +20,11 @@ program
   .command("run")
   .description("run scenarios and say whether what they expect holds")
   .argument("[scenario...]", "names, or files such as ./my-scenario.ts", undefined)
-  .option("--world <names>", "where to run: sim, local, or both in turn (default: sim,local)", list)
+  .option("--world <names>", "where to run, one after the other: sim, local, docker (default: sim,local)", list)
   .option("--load <name>", "who makes the calls: builtin, or k6 from outside over HTTP (default: builtin)")
   .option("--seed <n>", "what the run's chances are drawn from (default: 1)", naturalNumber)
   .option("--seeds <n>", "run the seeds 1 to n", positiveNumber)
+  .option("--registry <name>", "docker: embedded, or a real zookeeper, nacos or consul (default: embedded)")
   .option("--set <path=value>", "change a value of the scenario, e.g. fleet.orders.retries=0; again for more", collect)
   .option("--out <dir>", "where reports and histories are written (default: .flyball/<time>-<id>)", directory)
   .option("--json", "print one JSON document to stdout, and people's text to stderr")
@@ -41,6 +43,18 @@ Exit codes: 0 passed · 1 an expectation failed · 2 usage or an invalid scenari
   .action(async (scenarios: readonly string[], options: RunCommandOptions) => {
     const { runCommand } = await import("./run.ts");
     await end(await runCommand(scenarios, options));
+  });
+
+program
+  .command("doctor")
+  .description("say what this machine has for each world, and how to get what it lacks")
+  .option("--world <names>", "look at these worlds only: sim, local, docker", list)
+  .option("--clean", "remove containers and networks that runs left behind which are dead")
+  .option("--json", "print one JSON document")
+  .addHelpText("after", "\nExit codes: 0 every world is ready · 3 something is missing")
+  .action(async (options: DoctorOptions) => {
+    const { doctorCommand } = await import("./doctor.ts");
+    await end(await doctorCommand(options));
   });
 
 /** What nobody awaits is a bug like any other; left to Node.js it would end with 1, as a failed expectation does. */

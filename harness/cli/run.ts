@@ -15,7 +15,7 @@ import { worse, type AgreementResult, type InvocationResult, type RunResult, typ
 import { replayCommand, runScenario } from "../run.ts";
 import type { LoadDriver } from "../load/driver.ts";
 import { ScenarioError } from "../scenario/error.ts";
-import type { LoadName, Plan, WorldName } from "../scenario/plan.ts";
+import type { LoadName, Plan, RegistryName, WorldName } from "../scenario/plan.ts";
 import { planScenario } from "../scenario/planner.ts";
 import type { FaultSpec, Scenario } from "../scenario/schema.ts";
 import { applySets } from "../scenario/set.ts";
@@ -26,7 +26,7 @@ import { CliError, exitCodeOf, exitCodes, explain, usageError, type ExitCode } f
 import { listJson, listText } from "./list.ts";
 import { openLoad, parseLoad } from "./loads.ts";
 import { interruptible } from "./signals.ts";
-import { openWorld, parseWorlds, worldNames } from "./worlds.ts";
+import { defaultWorlds, openWorld, parseWorlds } from "./worlds.ts";
 
 /** The options of `run`, as the parser gives them. */
 export interface RunCommandOptions {
@@ -34,6 +34,7 @@ export interface RunCommandOptions {
   readonly load?: string;
   readonly seed?: number;
   readonly seeds?: number;
+  readonly registry?: string;
   readonly set?: readonly string[];
   readonly out?: string;
   readonly json?: boolean;
@@ -62,6 +63,7 @@ interface Selection {
   /** Makes the calls from outside; absent: the consumers make them. */
   readonly load: LoadDriver | undefined;
   readonly seeds: readonly number[];
+  readonly registry: RegistryName;
   /** Plans of the first seed: a scenario in a world, or why it can't be there. */
   readonly plans: ReadonlyMap<Listed, ReadonlyMap<WorldName, Plan | ScenarioError>>;
 }
@@ -70,6 +72,7 @@ async function select(asked: readonly string[], options: RunCommandOptions): Pro
   const names = worldsOf(options);
   const load = await openLoad(loadOf(options));
   const seeds = seedsOf(options);
+  const registry = registryOf(options, names);
   reportersOf(options);
   const listed = await selectScenarios(asked);
   const scenarios = listed.map(({ scenario, reference }) => ({
@@ -81,10 +84,10 @@ async function select(asked: readonly string[], options: RunCommandOptions): Pro
   const plans = new Map(
     scenarios.map((one) => [
       one,
-      plansOf(one, { worlds, seed: seeds[0]!, load: load?.name, isAsked: options.world !== undefined }),
+      plansOf(one, { worlds, seed: seeds[0]!, load: load?.name, registry, isAsked: options.world !== undefined }),
     ]),
   );
-  return { scenarios, worlds, load, seeds, plans };
+  return { scenarios, worlds, load, seeds, registry, plans };
 }
 
 /** A world that was asked for must be able to do it; one that comes by default may be left out, loudly. */
@@ -94,18 +97,20 @@ function plansOf(
     worlds,
     seed,
     load,
+    registry,
     isAsked,
   }: {
     readonly worlds: ReadonlyMap<WorldName, World>;
     readonly seed: number;
     readonly load: LoadName | undefined;
+    readonly registry: RegistryName;
     readonly isAsked: boolean;
   },
 ): ReadonlyMap<WorldName, Plan | ScenarioError> {
   const plans = new Map<WorldName, Plan | ScenarioError>();
   for (const [world, { primitives }] of worlds) {
     try {
-      plans.set(world, planScenario(scenario, { world, seed, primitives, load }));
+      plans.set(world, planScenario(scenario, { world, seed, registry, primitives, load }));
     } catch (error) {
       if (!(error instanceof ScenarioError)) throw error;
       if (error.code !== "UNSUPPORTED" || isAsked) {
@@ -128,7 +133,7 @@ function worldsOf(options: RunCommandOptions): readonly WorldName[] {
   if (checkDeterminism !== true) {
     if (world !== undefined) return parseWorlds(world);
     // Nobody from outside reaches sim: who names a load and no world means the others.
-    return loadOf(options) === "builtin" ? worldNames : worldNames.filter((name) => name !== "sim");
+    return loadOf(options) === "builtin" ? defaultWorlds : defaultWorlds.filter((name) => name !== "sim");
   }
   const names = world === undefined ? (["sim"] as const) : parseWorlds(world);
   if (names.some((name) => name !== "sim")) {
@@ -141,6 +146,24 @@ function seedsOf({ seed, seeds }: RunCommandOptions): readonly number[] {
   if (seed !== undefined && seeds !== undefined)
     throw usageError("--seed names one seed and --seeds many: take one of them");
   return seeds === undefined ? [seed ?? 1] : Array.from({ length: seeds }, (_, index) => index + 1);
+}
+
+const registryNames = ["embedded", "zookeeper", "nacos", "consul"] as const satisfies readonly RegistryName[];
+
+/** Real registries are containers: only `docker` has them. */
+function registryOf({ registry }: RunCommandOptions, worlds: readonly WorldName[]): RegistryName {
+  if (registry === undefined) return "embedded";
+  const known = registryNames.find((name) => name === registry);
+  if (known === undefined) {
+    throw usageError(
+      `there is no registry "${registry}"; there is ${registryNames.join(", ")}`,
+      didYouMean(registry, registryNames),
+    );
+  }
+  if (known !== "embedded" && !worlds.includes("docker")) {
+    throw usageError(`--registry ${known} needs containers, and runs in ${worlds.join(" and ")}`, "add --world docker");
+  }
+  return known;
 }
 
 const reporterNames = ["terminal", "json"] as const;
@@ -252,8 +275,22 @@ class Run {
       this.#tell((reporter) => reporter.onEnd?.(result));
       return this.#interruption.exitCode ?? this.#trouble ?? exitCodeOf(result.verdict);
     } finally {
+      await this.#closeWorlds();
       this.#terminal?.close();
       this.#interruption.stop();
+    }
+  }
+
+  /** What runs shared goes with the last one; a world that can't let go says so, and takes nobody's verdict away. */
+  async #closeWorlds(): Promise<void> {
+    for (const world of this.#selection.worlds.values()) {
+      try {
+        await world.close?.();
+      } catch (error) {
+        const { message, exitCode } = explain(error);
+        this.#trouble ??= exitCode;
+        this.#notice(`world ${world.name}: ${message}`);
+      }
     }
   }
 
@@ -321,20 +358,22 @@ class Run {
     listed: Listed,
     seed: number,
   ): Promise<{ readonly runs: readonly FinishedRun[]; readonly agreement: AgreementResult | undefined }> {
-    const runs = await this.#runInWorlds(listed, seed);
-    const agreement = this.#agreement(listed, runs);
-    const local = runs.findIndex(({ result }) => result.world === "local");
-    const doubt = agreement?.rows.find((row) => row.doubt !== undefined)?.doubt;
-    const world = this.#selection.worlds.get("local");
-    const isRepeated = runs[local]?.result.out.endsWith("-again") === true;
-    if (agreement?.verdict !== "inconclusive" || doubt === undefined || world === undefined || isRepeated) {
-      return { runs, agreement };
+    let runs = await this.#runInWorlds(listed, seed);
+    const first = this.#agreement(listed, runs);
+    if (first?.verdict !== "inconclusive") return { runs, agreement: first };
+    for (const [index, { result }] of runs.entries()) {
+      const doubt = first.rows
+        .flatMap(({ measured }) => measured)
+        .find((one) => one.world === result.world && one.doubt !== undefined)?.doubt;
+      const world = [...this.#selection.worlds.values()].find(({ name }) => name === result.world);
+      if (doubt === undefined || world === undefined || result.out.endsWith("-again")) continue;
+      const names = `${first.reference} and ${world.name}`;
+      this.#notice(`${listed.scenario.name}, seed ${seed}: ${names} differ, but ${doubt}: ${world.name} once more`);
+      const again = await this.#run(listed, { world, seed }, `${result.out}-again`);
+      this.#tell((reporter) => reporter.onRun?.(again));
+      runs = runs.with(index, again);
     }
-    this.#notice(`${listed.scenario.name}, seed ${seed}: sim and local differ, but ${doubt}: local once more`);
-    const again = await this.#run(listed, { world, seed }, `${runs[local]!.result.out}-again`);
-    this.#tell((reporter) => reporter.onRun?.(again));
-    const second = runs.with(local, again);
-    return { runs: second, agreement: this.#agreement(listed, second) };
+    return { runs, agreement: this.#agreement(listed, runs) };
   }
 
   async #runInWorlds(listed: Listed, seed: number): Promise<readonly FinishedRun[]> {
@@ -375,6 +414,7 @@ class Run {
         world,
         load: this.#selection.load,
         seed,
+        registry: this.#selection.registry,
         out: directory,
         signal: this.#interruption.signal,
         onProgress: (progress) => this.#tell((reporter) => reporter.onProgress?.(id, progress)),
@@ -421,7 +461,7 @@ class Run {
     { world, seed }: { readonly world: World; readonly seed: number },
     { verdict, reason, out }: { readonly verdict: Verdict; readonly reason: string; readonly out: string },
   ): FinishedRun {
-    const plan = planScenario(scenario, { world: world.name, seed });
+    const plan = planScenario(scenario, { world: world.name, seed, registry: this.#selection.registry });
     return {
       plan,
       history: undefined,
@@ -445,13 +485,13 @@ class Run {
     };
   }
 
-  /** Prediction beside measurement, where both ran to their ends. */
+  /** Prediction beside measurement, of all worlds in which it ran to its end. */
   #agreement({ scenario }: Listed, runs: readonly FinishedRun[]): AgreementResult | undefined {
-    const sim = runs.find(({ result }) => result.world === "sim");
-    const local = runs.find(({ result }) => result.world === "local");
-    const isComplete = (run: FinishedRun | undefined): boolean => run?.history?.end?.outcome === "complete";
-    if (scenario.agreement === undefined || !isComplete(sim) || !isComplete(local)) return undefined;
-    return agree(scenario, { sim: sim!, local: local! });
+    const complete = runs.filter(({ history }) => history?.end?.outcome === "complete");
+    const reference = complete.find(({ result }) => result.world === "sim") ?? complete[0];
+    const others = complete.filter((run) => run !== reference);
+    if (scenario.agreement === undefined || reference === undefined || others.length === 0) return undefined;
+    return agree(scenario, reference, others);
   }
 
   #notice(text: string): void {

@@ -13,6 +13,7 @@ const worlds: Readonly<Record<WorldName, (options: WorldOpenOptions) => Promise<
     return simWorld({ host: await nodeHost(), parameters: calibration.parameters as Partial<SimParameters>, record });
   },
   local: async () => (await import("../worlds/local/world.ts")).localWorld(),
+  docker: async () => (await import("../worlds/docker/world.ts")).dockerWorld(),
 };
 
 export interface WorldOpenOptions {
@@ -21,6 +22,9 @@ export interface WorldOpenOptions {
 }
 
 export const worldNames = Object.keys(worlds) as readonly WorldName[];
+
+/** Those in which a scenario runs when nobody says where. */
+export const defaultWorlds: readonly WorldName[] = ["sim", "local"];
 
 export async function openWorld(name: WorldName, options: WorldOpenOptions = {}): Promise<World> {
   return worlds[name](options);

@@ -9,14 +9,16 @@ import { calls, historyOf, planOf, type CallSketch } from "./fixtures.ts";
 const check = recovery("orders").after("2s").within("1s").atLeast("99%").detects("1s");
 const plan = planOf([check]);
 const run = (made: readonly CallRecord[], verdict: Verdict = "pass"): ComparedRun => ({
-  result: { verdict, seed: 1 } as RunResult,
+  result: { verdict, seed: 1, world: "local" } as RunResult,
   history: historyOf(plan, made),
 });
 const made = (make: (index: number) => Partial<CallSketch> = () => ({})) => calls(1_000, make);
-const rowOf = (result: ReturnType<typeof agree>, quantity: RegExp) =>
-  result.rows.find((row) => quantity.test(row.quantity))!;
+const rowOf = (result: ReturnType<typeof agree>, quantity: RegExp) => {
+  const { expected, tolerance, measured } = result.rows.find((row) => quantity.test(row.quantity))!;
+  return { expected, tolerance, ...measured[0]! };
+};
 const compared = (sim: readonly CallRecord[], local: readonly CallRecord[]) =>
-  agree(plan.scenario, { sim: run(sim), local: run(local) });
+  agree(plan.scenario, run(sim), [run(local)]);
 
 test("runs that are alike agree, quantity by quantity", () => {
   const result = compared(made(), made());
@@ -68,7 +70,7 @@ describe("each tolerance fails when the difference exceeds it", () => {
     expect(row(2_744_000, 3_040_000).agrees).toBe(false);
     expect(row(4_992_000, 5_584_000).agrees).toBe(true);
     expect(row(4_992_000, 5_592_000).agrees).toBe(false);
-    expect(row(8_000_000, 8_000_000)).toMatchObject({ sim: "never", agrees: true });
+    expect(row(8_000_000, 8_000_000)).toMatchObject({ expected: "never", value: "never", agrees: true });
     // Never is not within a fifth of anything.
     expect([row(8_000_000, 3_000_000).agrees, row(3_000_000, 8_000_000).agrees]).toEqual([false, false]);
   });
@@ -77,7 +79,7 @@ describe("each tolerance fails when the difference exceeds it", () => {
 test("a scenario may state tighter tolerances", () => {
   const tight = { ...plan.scenario, agreement: { success: 0.01 } };
   const local = run(made((index) => (index < 11 ? { code: "INTERNAL" } : {})));
-  expect(rowOf(agree(tight, { sim: run(made()), local }), /success/)).toMatchObject({
+  expect(rowOf(agree(tight, run(made()), [local]), /success/)).toMatchObject({
     tolerance: "± 1%",
     agrees: false,
   });
@@ -89,10 +91,8 @@ test("tags stand in for instances where a service has them, by service", () => {
     tagged,
     made((index) => ({ to: `orders/${index % 2}` })),
   );
-  const result = agree(tagged.scenario, {
-    sim: { result: { verdict: "pass" } as RunResult, history },
-    local: { result: { verdict: "pass" } as RunResult, history },
-  });
+  const tagless: ComparedRun = { result: { verdict: "pass" } as RunResult, history };
+  const result = agree(tagged.scenario, tagless, [tagless]);
   expect(result.rows.map(({ quantity }) => quantity).filter((quantity) => quantity.includes("share"))).toEqual([
     "orders - share",
     "orders v1 share",
@@ -112,20 +112,37 @@ test("calls of unknown end count for neither", () => {
 
 test("a measurement that says nothing contradicts nothing", () => {
   const bad = made(() => ({ code: "INTERNAL" }));
-  const verdictOf = (sim: ComparedRun, local: ComparedRun) => agree(plan.scenario, { sim, local }).verdict;
+  const verdictOf = (sim: ComparedRun, local: ComparedRun) => agree(plan.scenario, sim, [local]).verdict;
   expect(verdictOf(run(made()), run(bad, "inconclusive"))).toBe("inconclusive");
   expect(verdictOf(run(made()), run(made(), "error"))).toBe("inconclusive");
   expect(verdictOf(run(made()), { result: run([]).result })).toBe("inconclusive");
   expect(verdictOf(run(made(), "fail"), run(made(), "fail"))).toBe("pass");
 });
 
+test("each world is held against the same prediction, and the worst of them counts", () => {
+  const docker: ComparedRun = {
+    result: { verdict: "pass", seed: 1, world: "docker" } as RunResult,
+    history: run(made((index) => (index < 31 ? { code: "INTERNAL" } : {}))).history,
+  };
+  const result = agree(plan.scenario, run(made()), [run(made()), docker]);
+  expect(result).toMatchObject({ verdict: "fail", worlds: ["local", "docker"] });
+  expect(result.rows.find(({ quantity }) => quantity === "orders success")).toEqual({
+    quantity: "orders success",
+    expected: "100%",
+    tolerance: "± 3%",
+    measured: [
+      { world: "local", value: "100%", agrees: true },
+      { world: "docker", value: "96.9%", agrees: false },
+    ],
+  });
+});
+
 describe("a busy machine", () => {
   const lags = (maxUs: number, seconds: number) =>
     Array.from({ length: seconds }, (_, second) => ({ node: "harness", atUs: second * 1_000_000 + 500_000, maxUs }));
   const slowed = (tookUs: number, maxUs: number, seconds = 8) =>
-    agree(plan.scenario, {
-      sim: run(made()),
-      local: {
+    agree(plan.scenario, run(made()), [
+      {
         result: run([]).result,
         history: historyOf(
           plan,
@@ -133,7 +150,7 @@ describe("a busy machine", () => {
           { lags: lags(maxUs, seconds) },
         ),
       },
-    });
+    ]);
 
   test("that stands still for over half a percent of the time puts a slow p99 in doubt", () => {
     const result = slowed(60_000, 6_000);
@@ -150,6 +167,6 @@ describe("a busy machine", () => {
       { lags: lags(900_000, 8) },
     );
     const local = { result: run([]).result, history: failing };
-    expect(agree(plan.scenario, { sim: run(made()), local }).verdict).toBe("fail");
+    expect(agree(plan.scenario, run(made()), [local]).verdict).toBe("fail");
   });
 });

@@ -1,6 +1,6 @@
 import { isInfrastructure } from "../history/collector.ts";
 import type { History } from "../history/history.ts";
-import type { AgreementResult, RunResult } from "../report/verdict.ts";
+import { worse, type AgreementResult, type AgreementRow, type RunResult, type Verdict } from "../report/verdict.ts";
 import { formatDuration, formatShare } from "../scenario/durations.ts";
 import type { Scenario } from "../scenario/schema.ts";
 import { exactShare, lagPeriodUs, lagsOf } from "./outcome.ts";
@@ -18,11 +18,45 @@ export interface ComparedRun {
   readonly history?: History | undefined;
 }
 
-/** Prediction beside measurement: what the simulator said of a scenario, and what real processes did with it. */
-export function agree(
-  scenario: Scenario,
-  { sim, local }: { readonly sim: ComparedRun; readonly local: ComparedRun },
-): AgreementResult {
+/** Prediction beside measurement: what one world said of a scenario, and what the others did with it. */
+export function agree(scenario: Scenario, reference: ComparedRun, others: readonly ComparedRun[]): AgreementResult {
+  const comparisons = others.flatMap((other) =>
+    reference.history === undefined || other.history === undefined
+      ? []
+      : comparisonsOf(scenario, reference.history, other.history).map((row) => ({ ...row, world: other.result.world })),
+  );
+  const rows = [...Map.groupBy(comparisons, ({ quantity }) => quantity)].map(([quantity, compared]): AgreementRow => {
+    const { expected, tolerance } = compared[0]!;
+    const measured = compared.map(({ world, value, agrees, doubt }) => ({
+      world,
+      value,
+      agrees,
+      ...(doubt !== undefined && { doubt }),
+    }));
+    return { quantity, expected, tolerance, measured };
+  });
+  const verdicts = others.map(({ result }) => verdictOf(rows, reference.result, result));
+  return {
+    scenario: scenario.name,
+    seed: reference.result.seed,
+    verdict: verdicts.reduce<Verdict>(worse, "pass"),
+    reference: reference.result.world,
+    worlds: others.map(({ result }) => result.world),
+    rows,
+  };
+}
+
+/** One quantity in two worlds. */
+interface Comparison {
+  readonly quantity: string;
+  readonly expected: string;
+  readonly value: string;
+  readonly tolerance: string;
+  readonly agrees: boolean;
+  readonly doubt?: string;
+}
+
+function comparisonsOf(scenario: Scenario, predicted: History, measured: History): readonly Comparison[] {
   const stated = scenario.agreement ?? {};
   const tolerance = {
     share: stated.share ?? defaults.share,
@@ -30,50 +64,43 @@ export function agree(
     p99: stated.p99 ?? defaults.p99,
     recovery: stated.recovery ?? defaults.recovery,
   };
-  const rows: AgreementResult["rows"][number][] = [];
-  if (sim.history !== undefined && local.history !== undefined) {
-    const [predicted, measured] = [sim.history, local.history];
-    for (const service of [...new Set([...servicesIn(predicted), ...servicesIn(measured)])].sort()) {
-      rows.push(
-        shareRow(`${service} success`, successOf(predicted, service), successOf(measured, service), tolerance.success),
-      );
-      rows.push(...shareRows(service, predicted, measured, tolerance.share));
-    }
+  const rows: Comparison[] = [];
+  for (const service of [...new Set([...servicesIn(predicted), ...servicesIn(measured)])].sort()) {
     rows.push(
-      timeRow("p99", p99Us(predicted), p99Us(measured), {
-        tolerance: tolerance.p99,
-        floor: floorUs.p99,
-        doubt: (allowedUs) => stallsDecideP99(measured, allowedUs),
+      shareRow(`${service} success`, successOf(predicted, service), successOf(measured, service), tolerance.success),
+    );
+    rows.push(...shareRows(service, predicted, measured, tolerance.share));
+  }
+  rows.push(
+    timeRow("p99", p99Us(predicted), p99Us(measured), {
+      tolerance: tolerance.p99,
+      floor: floorUs.p99,
+      doubt: (allowedUs) => stallsDecideP99(measured, allowedUs),
+    }),
+  );
+  for (const spec of scenario.expect) {
+    if (spec.check !== "recovery") continue;
+    const quantity = `${spec.service} recovery after ${spec.after}`;
+    const times = [recoveryTimeUs(predicted, spec), recoveryTimeUs(measured, spec)] as const;
+    rows.push(
+      timeRow(quantity, times[0], times[1], {
+        tolerance: tolerance.recovery,
+        floor: floorUs.recovery,
+        doubt: (allowedUs) => stallsDecideRecovery(measured, allowedUs),
       }),
     );
-    for (const spec of scenario.expect) {
-      if (spec.check !== "recovery") continue;
-      const quantity = `${spec.service} recovery after ${spec.after}`;
-      const times = [recoveryTimeUs(predicted, spec), recoveryTimeUs(measured, spec)] as const;
-      rows.push(
-        timeRow(quantity, times[0], times[1], {
-          tolerance: tolerance.recovery,
-          floor: floorUs.recovery,
-          doubt: (allowedUs) => stallsDecideRecovery(measured, allowedUs),
-        }),
-      );
-    }
   }
-  return {
-    scenario: scenario.name,
-    seed: sim.result.seed,
-    verdict: verdictOf(rows, sim.result, local.result),
-    rows,
-  };
+  return rows;
 }
 
 /** A measurement that says nothing can't contradict a prediction; neither can one that failed by itself. */
-function verdictOf(rows: AgreementResult["rows"], sim: RunResult, local: RunResult): AgreementResult["verdict"] {
-  if (rows.length === 0 || sim.verdict === "error" || local.verdict === "error") return "inconclusive";
-  const contradictions = rows.filter(({ agrees }) => !agrees);
+function verdictOf(rows: readonly AgreementRow[], reference: RunResult, other: RunResult): Verdict {
+  const own = rows.flatMap(({ measured }) => measured.filter(({ world }) => world === other.world));
+  if (own.length === 0 || reference.verdict === "error" || other.verdict === "error") return "inconclusive";
+  const contradictions = own.filter(({ agrees }) => !agrees);
   if (contradictions.length === 0) return "pass";
   if (contradictions.every(({ doubt }) => doubt !== undefined)) return "inconclusive";
-  return local.verdict === "inconclusive" ? "inconclusive" : "fail";
+  return other.verdict === "inconclusive" ? "inconclusive" : "fail";
 }
 
 /** Of each second of the load, the latest that anything ran late in it, where that is more than a quarter of what is allowed. */
@@ -114,15 +141,15 @@ function successOf(history: History, service: string): number {
 }
 
 /** First attempts by tag where the service's instances have tags, else by instance. */
-function shareRows(service: string, sim: History, local: History, tolerance: number): AgreementResult["rows"] {
+function shareRows(service: string, predicted: History, measured: History, tolerance: number): readonly Comparison[] {
   const tags = new Map(
-    sim.run.nodes.flatMap((node) => (node.service === service ? [[node.id, node.tag] as const] : [])),
+    predicted.run.nodes.flatMap((node) => (node.service === service ? [[node.id, node.tag] as const] : [])),
   );
   const hasTags = [...tags.values()].some((tag) => tag !== undefined);
   const cellOf = hasTags ? (id: string): string => `${service} ${tags.get(id) ?? "-"}` : (id: string): string => id;
-  const [predicted, measured] = [sharesOf(sim, service, cellOf), sharesOf(local, service, cellOf)];
-  const cells = [...new Set([...predicted.keys(), ...measured.keys()])].sort();
-  return cells.map((cell) => shareRow(`${cell} share`, predicted.get(cell) ?? 0, measured.get(cell) ?? 0, tolerance));
+  const [expected, shares] = [sharesOf(predicted, service, cellOf), sharesOf(measured, service, cellOf)];
+  const cells = [...new Set([...expected.keys(), ...shares.keys()])].sort();
+  return cells.map((cell) => shareRow(`${cell} share`, expected.get(cell) ?? 0, shares.get(cell) ?? 0, tolerance));
 }
 
 function sharesOf(history: History, service: string, cellOf: (id: string) => string): Map<string, number> {
@@ -138,14 +165,14 @@ function sharesOf(history: History, service: string, cellOf: (id: string) => str
   return new Map([...counts].map(([cell, count]) => [cell, count / total]));
 }
 
-function shareRow(quantity: string, sim: number, local: number, tolerance: number): AgreementResult["rows"][number] {
+function shareRow(quantity: string, expected: number, value: number, tolerance: number): Comparison {
   return {
     quantity,
-    sim: formatShare(sim),
-    local: formatShare(local),
+    expected: formatShare(expected),
+    value: formatShare(value),
     tolerance: `± ${exactShare(tolerance)}`,
     // Differences such as 1 - 0.97 come out a little too large.
-    agrees: Math.abs(sim - local) <= tolerance + 1e-9,
+    agrees: Math.abs(expected - value) <= tolerance + 1e-9,
   };
 }
 
@@ -159,23 +186,23 @@ interface TimeTolerance {
 
 function timeRow(
   quantity: string,
-  sim: number,
-  local: number,
+  expected: number,
+  value: number,
   { tolerance, floor, doubt }: TimeTolerance,
-): AgreementResult["rows"][number] {
+): Comparison {
   const show = (us: number): string => {
     if (us === Infinity) return "never";
     return us === 0 ? "at once" : formatDuration(Math.round(us / 1000) * 1000);
   };
-  const allowed = Math.max(floor, tolerance * sim);
+  const allowed = Math.max(floor, tolerance * expected);
   // "never" agrees with nothing but "never".
-  const agrees = sim === local || (sim < Infinity && Math.abs(sim - local) <= allowed);
+  const agrees = expected === value || (expected < Infinity && Math.abs(expected - value) <= allowed);
   // A busy machine makes everything slower, and nothing faster.
-  const reason = agrees || local < sim ? undefined : doubt(allowed);
+  const reason = agrees || value < expected ? undefined : doubt(allowed);
   return {
     quantity,
-    sim: show(sim),
-    local: show(local),
+    expected: show(expected),
+    value: show(value),
     tolerance: `± ${exactShare(tolerance)} or ${formatDuration(floor)}`,
     agrees,
     ...(reason !== undefined && { doubt: reason }),

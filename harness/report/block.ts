@@ -8,6 +8,7 @@ import {
   type AgreementResult,
   type CheckResult,
   type FaultResult,
+  type Measured,
   type RunResult,
   type Verdict,
 } from "./verdict.ts";
@@ -208,7 +209,9 @@ function faultsOf(runs: readonly FinishedRun[], { paint, width }: BlockOptions):
       `${indent}${paint("magenta", "▲")} ${paint("bold", first.fault.kind)} ${cut(first.fault.target, width - 40)}  ${paint("dim", span(first.fault))}`,
     );
     for (const { world, fault } of found) {
-      lines.push(...hanging(`${indent}  ${effect(fault, paint)} ${pad(world, 5)}  `, fault.evidence, width));
+      lines.push(
+        ...hanging(`${indent}  ${effect(fault, paint)} ${pad(world, longestName(runs))}  `, fault.evidence, width),
+      );
     }
   }
   return lines;
@@ -241,12 +244,17 @@ function span({ atMs, forMs }: FaultResult): string {
   return forMs === null ? `from ${seconds(atMs)} on` : `${seconds(atMs)} to ${seconds(atMs + forMs)}`;
 }
 
+/** Of the worlds' names: what stands behind them is in line. */
+const longestName = (runs: readonly FinishedRun[]): number =>
+  Math.max("local".length, ...runs.map(({ result }) => result.world.length));
+
 /** Columns behind the sparklines. */
 const noteWidth = 18;
 
 /** How the run went over time: what was done to it above, what came of it below. */
 function timesOf(runs: readonly FinishedRun[], { paint, width }: BlockOptions): readonly string[] {
-  const label = 16;
+  const worldWidth = longestName(runs) + 1;
+  const label = worldWidth + 10;
   const buckets = Math.max(20, Math.min(64, width - label - noteWidth));
   const seen = runs.flatMap((run) =>
     run.history === undefined || run.history.calls.length === 0
@@ -266,11 +274,11 @@ function timesOf(runs: readonly FinishedRun[], { paint, width }: BlockOptions): 
       lines.push(`${indent}${pad(name, label - 2)}${line}  ${paint("dim", note)}`.trimEnd());
     };
     row(
-      `${paint("bold", pad(world, 6))}${paint("dim", "calls")}`,
+      `${paint("bold", pad(world, worldWidth))}${paint("dim", "calls")}`,
       paint("cyan", sparkline(series.calls, 1.2 * callsMost)),
       `to ${Math.round(callsMost / secondsEach)}/s`,
     );
-    const indented = (name: string): string => `      ${paint("dim", name)}`;
+    const indented = (name: string): string => " ".repeat(worldWidth) + paint("dim", name);
     const retries = sum(series.retries);
     if (retries > 0) row(indented("retries"), paint("yellow", sparkline(series.retries, callsMost)), `${retries}`);
     const failed = sum(series.failed);
@@ -399,20 +407,29 @@ function worldsOf(runs: readonly FinishedRun[], { paint, width }: BlockOptions):
 
 /** Prediction beside measurement. */
 function agreementOf(agreement: AgreementResult, { paint }: BlockOptions): readonly string[] {
-  const rows = agreement.rows.map(({ quantity, sim, local, tolerance, agrees, doubt }) => [
-    mark(agrees ? "pass" : doubt === undefined ? "fail" : "inconclusive", paint),
+  const { reference, worlds } = agreement;
+  const rows = agreement.rows.map(({ quantity, expected, tolerance, measured }) => [
+    mark(measured.map(markOf).reduce<Verdict>(worse, "pass"), paint),
     quantity,
-    sim,
-    agrees ? local : paint("red", local),
+    expected,
+    ...worlds.map((world) => {
+      const cell = measured.find((one) => one.world === world);
+      if (cell === undefined) return "";
+      return cell.agrees ? cell.value : paint("red", cell.value);
+    }),
     paint("dim", tolerance),
   ]);
   const titles = [
     "",
-    paint("dim", "does sim predict local?"),
-    ...["sim", "local", "tolerance"].map((title) => paint("dim", title)),
+    paint("dim", `does ${reference} predict ${worlds.join(" and ")}?`),
+    ...[reference, ...worlds, "tolerance"].map((title) => paint("dim", title)),
   ];
-  return table([{}, {}, { align: "right" }, { align: "right" }, {}], [titles, ...rows]).map((line) => indent + line);
+  const numbers = [reference, ...worlds].map((): Column => ({ align: "right" }));
+  return table([{}, {}, ...numbers, {}], [titles, ...rows]).map((line) => indent + line);
 }
+
+const markOf = ({ agrees, doubt }: Measured): Verdict =>
+  agrees ? "pass" : doubt === undefined ? "fail" : "inconclusive";
 
 /** What does a run that didn't pass again, and where its records are. */
 function nextOf(

@@ -24,6 +24,7 @@ export function samplePlan(world: WorldName): Plan {
     scenario: sampleScenario,
     world,
     seed: 1,
+    registry: "embedded",
     scenarioHash: "0",
     nodes: [node("storefront/0", "consumer"), node("orders/0", "provider"), node("orders/1", "provider")],
     rules: [],
@@ -161,8 +162,20 @@ export const sampleAgreement: AgreementResult = {
   scenario: "node-loss",
   seed: 1,
   verdict: "pass",
+  reference: "sim",
+  worlds: ["local"],
   rows: [
-    { quantity: "orders success", sim: "100%", local: "100%", tolerance: "± 3%", agrees: true },
-    { quantity: "storefront p99", sim: "13.2 ms", local: "21.9 ms", tolerance: "± 20 ms", agrees: true },
+    {
+      quantity: "orders success",
+      expected: "100%",
+      tolerance: "± 3%",
+      measured: [{ world: "local", value: "100%", agrees: true }],
+    },
+    {
+      quantity: "storefront p99",
+      expected: "13.2 ms",
+      tolerance: "± 20 ms",
+      measured: [{ world: "local", value: "21.9 ms", agrees: true }],
+    },
   ],
 };

@@ -199,19 +199,36 @@ function summaryOf(
     .filter((wanted) => count(wanted) > 0)
     .map((wanted) => `${count(wanted)} ${wanted === "pass" ? "passed" : wanted === "fail" ? "failed" : wanted}`);
   const drifted = agreements.filter((agreement) => agreement.verdict === "fail");
+  const doubtful = agreements.filter((agreement) => agreement.verdict === "inconclusive");
+  const predictions = predictionsOf(agreements);
   const trouble = runs.filter((run) => run.verdict !== "pass");
   const lines = [
-    `${badge(verdict, paint)} ${counts.join(", ") || "nothing ran"}${agreements.length > 0 ? `; sim predicts local in ${agreements.length - drifted.length} of ${agreements.length}` : ""}${paint("dim", `  ${(wallMs / 1000).toFixed(1)} s`)}`,
+    `${badge(verdict, paint)} ${counts.join(", ") || "nothing ran"}${predictions}${paint("dim", `  ${(wallMs / 1000).toFixed(1)} s`)}`,
   ];
   if (trouble.length > 0 && runs.length > 1) {
     for (const run of trouble) lines.push(`  ${mark(run.verdict, paint)} ${run.replay}`);
   }
-  for (const { scenario, seed } of drifted)
-    lines.push(`  ${mark("fail", paint)} ${scenario} seed ${seed}: sim and local differ by more than the tolerance`);
+  for (const { scenario, seed, reference, worlds } of drifted) {
+    const what = `${[reference, ...worlds].join(" and ")} differ by more than the tolerance`;
+    lines.push(`  ${mark("fail", paint)} ${scenario} seed ${seed}: ${what}`);
+  }
+  for (const { scenario, seed, reference, worlds } of doubtful) {
+    const what = `whether ${reference} predicts ${worlds.join(" and ")} stays open: the machine was too busy`;
+    lines.push(`  ${mark("inconclusive", paint)} ${scenario} seed ${seed}: ${what}`);
+  }
   if (falseAlarm > 0) {
     lines.push(
       paint("dim", `  a healthy system fails any of this with a probability of at most ${falseAlarm.toExponential(1)}`),
     );
   }
   return lines;
+}
+
+/** "; sim predicts local and docker in 4 of 5" */
+function predictionsOf(agreements: InvocationResult["agreements"]): string {
+  const [first] = agreements;
+  if (first === undefined) return "";
+  const kept = agreements.filter(({ verdict }) => verdict === "pass").length;
+  const worlds = [...new Set(agreements.flatMap((agreement) => agreement.worlds))];
+  return `; ${first.reference} predicts ${worlds.join(" and ")} in ${kept} of ${agreements.length}`;
 }

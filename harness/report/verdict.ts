@@ -13,7 +13,7 @@ export interface InvocationResult {
   readonly version: 1;
   readonly verdict: Verdict;
   readonly runs: readonly RunResult[];
-  /** Prediction beside measurement, for scenarios that ran in two worlds with one seed. */
+  /** Prediction beside measurement, for scenarios that ran in several worlds with one seed. */
   readonly agreements: readonly AgreementResult[];
   /** Sum over all checks: the probability that a healthy system fails anything here. */
   readonly falseAlarm: number;
@@ -70,17 +70,31 @@ export interface CheckResult {
   readonly brokenAtMs?: number;
 }
 
+/** What one world said of a scenario, beside what others did with it. */
 export interface AgreementResult {
   readonly scenario: string;
   readonly seed: number;
   readonly verdict: Verdict;
-  readonly rows: readonly {
-    readonly quantity: string;
-    readonly sim: string;
-    readonly local: string;
-    readonly tolerance: string;
-    readonly agrees: boolean;
-    /** Why a difference may be the machine's fault. */
-    readonly doubt?: string;
-  }[];
+  /** The world that the others are held against: `sim`, or else the first. */
+  readonly reference: string;
+  /** The others. */
+  readonly worlds: readonly string[];
+  readonly rows: readonly AgreementRow[];
+}
+
+export interface AgreementRow {
+  readonly quantity: string;
+  /** The reference's. */
+  readonly expected: string;
+  readonly tolerance: string;
+  /** In the order of `worlds`; a world that has no such quantity is left out. */
+  readonly measured: readonly Measured[];
+}
+
+export interface Measured {
+  readonly world: string;
+  readonly value: string;
+  readonly agrees: boolean;
+  /** Why a difference may be the machine's fault. */
+  readonly doubt?: string;
 }

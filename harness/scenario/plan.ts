@@ -1,7 +1,10 @@
 import type { CheckSpec, FaultSpec, Scenario } from "./schema.ts";
 
 /** The worlds that a scenario can run in. */
-export type WorldName = "sim" | "local";
+export type WorldName = "sim" | "local" | "docker";
+
+/** What serves as registry and config centre. In `sim` and `local` it is always the embedded one. */
+export type RegistryName = "embedded" | "zookeeper" | "nacos" | "consul";
 
 /** Who makes the calls: the fleet's consumers, or k6 through gateways. */
 export type LoadName = "builtin" | "k6";
@@ -11,6 +14,7 @@ export interface Plan {
   readonly scenario: Scenario;
   readonly world: WorldName;
   readonly seed: number;
+  readonly registry: RegistryName;
   /** Default "builtin". */
   readonly load?: LoadName | undefined;
   /** Of the scenario's value, with every `--set` applied. */

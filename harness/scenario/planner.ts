@@ -7,13 +7,15 @@ import { durationUs, formatDuration, ratePerSecond, windowUs } from "./durations
 import { ScenarioError } from "./error.ts";
 import { hashOf } from "./hash.ts";
 import { known, planNodes } from "./nodes.ts";
-import type { CheckPlan, DrivePlan, LoadName, NodePlan, Plan, StepPlan, WorldName } from "./plan.ts";
+import type { CheckPlan, DrivePlan, LoadName, NodePlan, Plan, RegistryName, StepPlan, WorldName } from "./plan.ts";
 import type { CheckSpec, LoadSpec, Scenario } from "./schema.ts";
 import { checkService, planTimeline } from "./timeline.ts";
 
 export interface PlanOptions {
   readonly world: WorldName;
   readonly seed: number;
+  /** `docker`: what serves as registry and config centre. Default "embedded". */
+  readonly registry?: RegistryName | undefined;
   /** What the world can do; a scenario that needs more is refused. Absent: everything. */
   readonly primitives?: ReadonlySet<Primitive> | undefined;
   /** Who makes the calls. Default "builtin". */
@@ -24,7 +26,10 @@ export interface PlanOptions {
  * Resolves a scenario for one world and one seed: a pure function. Throws a `ScenarioError` for everything that can't work
  * (names that don't exist, steps that contradict each other, checks without enough trials), before anything starts.
  */
-export function planScenario(scenario: Scenario, { world, seed, primitives, load = "builtin" }: PlanOptions): Plan {
+export function planScenario(
+  scenario: Scenario,
+  { world, seed, registry = "embedded", primitives, load = "builtin" }: PlanOptions,
+): Plan {
   if (load !== "builtin" && world === "sim") {
     throw new ScenarioError(`world sim can't do "--load ${load}": nobody outside of it can reach its nodes`, {
       code: "UNSUPPORTED",
@@ -41,6 +46,7 @@ export function planScenario(scenario: Scenario, { world, seed, primitives, load
     scenario,
     world,
     seed,
+    registry,
     ...(load !== "builtin" && { load }),
     scenarioHash: hashOf(scenario),
     nodes,

@@ -33,6 +33,8 @@ export interface World {
    * `main` is the run itself: the world calls it with the running fleet and answers what it answers, whatever the world's time.
    */
   run<T>(plan: Plan, options: WorldOptions, main: (fleet: RunningFleet) => Promise<T>): Promise<T>;
+  /** Lets go of what its runs shared; after the last one. A world that shares nothing has none. */
+  close?(): Promise<void>;
 }
 
 export interface WorldOptions {

@@ -17,8 +17,8 @@ async function disagreements(scenario: Scenario, sets: readonly string[]): Promi
   const world = await openWorld("sim");
   const measured = await runScenario(scenario, { world, seed: 1 });
   const predicted = await runScenario(applySets(scenario, sets), { world, seed: 1 });
-  const { rows } = agree(scenario, { sim: predicted, local: measured });
-  return rows.filter(({ agrees }) => !agrees).map(({ quantity }) => quantity);
+  const { rows } = agree(scenario, predicted, [measured]);
+  return rows.filter(({ measured: [found] }) => found?.agrees === false).map(({ quantity }) => quantity);
 }
 
 test("the same simulator twice agrees on everything", async () => {

@@ -39,6 +39,11 @@ export function openEngine(): Docker {
   return new Docker({ socketPath: socketPath() });
 }
 
+/** Where the engine is, as in `DOCKER_HOST`. */
+export function engineHost(): string {
+  return process.env["DOCKER_HOST"] ?? `unix://${socketPath()}`;
+}
+
 /** Docker Desktop and rootless engines have sockets of their own. */
 function socketPath(): string {
   const { XDG_RUNTIME_DIR: runtime } = process.env;

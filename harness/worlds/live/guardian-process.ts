@@ -10,6 +10,8 @@ import { startTimeOf } from "./process-table.ts";
 /** By process id, the start time that tells it from a later process with the same id. */
 const processes = new Map<number, string | undefined>();
 const directories = new Set<string>();
+/** By invocation, where its engine is. */
+const invocations = new Map<string, string>();
 
 /** Killed processes are gone within this time; then their directories can be removed. */
 const goneWithinMs = 2_000;
@@ -25,6 +27,9 @@ function hear(message: ToGuardian): void {
     case "directory":
       directories.add(message.path);
       break;
+    case "containers":
+      invocations.set(message.invocation, message.engine);
+      break;
   }
 }
 
@@ -35,9 +40,25 @@ async function clean(): Promise<void> {
     // Where a stopped process doesn't even die, it does once it goes on.
     kill(pid, "SIGCONT");
   }
+  for (const [invocation, engine] of invocations) await removeContainers(invocation, engine);
   const untilMs = performance.now() + goneWithinMs;
   while ([...processes.keys()].some(isAlive) && performance.now() < untilMs) await sleep(10);
   for (const directory of directories) rmSync(directory, { recursive: true, force: true, maxRetries: 3 });
+}
+
+/** Loaded only now: most guardians never need an engine. What an engine that is gone itself leaves, the next run removes. */
+async function removeContainers(invocation: string, engine: string): Promise<void> {
+  process.env["DOCKER_HOST"] = engine;
+  const [{ openEngine }, { removeInvocation }] = await Promise.all([
+    import("../docker/engine.ts"),
+    import("../docker/clean.ts"),
+  ]);
+  const docker = openEngine();
+  // Twice: a container that the harness had asked for with its last breath is made a moment later.
+  for (let time = 0; time < 2; time++) {
+    await removeInvocation(docker, invocation).catch(() => undefined);
+    await sleep(500);
+  }
 }
 
 /** Whether it is still the process that was registered. Without a process table, its id has to do. */

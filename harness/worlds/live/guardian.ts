@@ -7,12 +7,15 @@ import { startTimeOf } from "./process-table.ts";
 export type ToGuardian =
   | { readonly type: "process"; readonly pid: number; readonly startTime: string | undefined }
   | { readonly type: "gone"; readonly pid: number }
-  | { readonly type: "directory"; readonly path: string };
+  | { readonly type: "directory"; readonly path: string }
+  /** Everything in a Docker engine that carries the invocation's label. */
+  | { readonly type: "containers"; readonly invocation: string; readonly engine: string };
 
 const program = fileURLToPath(new URL("guardian-process.ts", import.meta.url));
 
-/** How long a guardian may take to clean up after an orderly end. */
+/** How long a guardian may take to clean up after an orderly end, and when it has containers to remove. */
 const endsWithinMs = 3_000;
+const containersEndWithinMs = 60_000;
 
 /**
  * Sees to it that nothing outlives this process: whatever is registered here is ended and removed when this process ends,
@@ -23,6 +26,7 @@ export class Guardian {
   #process: ChildProcess | undefined;
   #ended: Promise<void> = Promise.resolve();
   #isClosed = false;
+  #hasContainers = false;
 
   constructor() {
     this.#spawn();
@@ -45,11 +49,18 @@ export class Guardian {
     this.#tell(path, { type: "directory", path });
   }
 
+  /** Registers what an invocation has in the Docker engine at `engine` (as in DOCKER_HOST), best before there is anything. */
+  containers(invocation: string, engine: string): void {
+    this.#hasContainers = true;
+    this.#tell(invocation, { type: "containers", invocation, engine });
+  }
+
   /** Ends and removes all that is registered; resolves when that is done. */
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#process?.stdin?.end();
-    const timer = setTimeout(() => this.#process?.kill("SIGKILL"), endsWithinMs);
+    const withinMs = this.#hasContainers ? containersEndWithinMs : endsWithinMs;
+    const timer = setTimeout(() => this.#process?.kill("SIGKILL"), withinMs);
     await this.#ended;
     clearTimeout(timer);
   }

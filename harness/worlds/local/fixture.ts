@@ -14,6 +14,7 @@ export function smallPlan(links: readonly LinkPlan[] = [], changes: Partial<Plan
     scenario: {} as Scenario,
     world: "local",
     seed: 1,
+    registry: "embedded",
     scenarioHash: "",
     nodes,
     rules: [],

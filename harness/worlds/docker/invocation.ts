@@ -1,0 +1,195 @@
+import { randomBytes } from "node:crypto";
+import { mkdir } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import type Docker from "dockerode";
+
+import { Guardian } from "../live/guardian.ts";
+import { removeInvocation, removeOrphans } from "./clean.ts";
+import { Container, type ContainerSpec } from "./container.ts";
+import { engineHost, ensureImage, type ImageName } from "./engine.ts";
+import { createNetwork, type Network } from "./network.ts";
+import { ProxyContainer } from "./proxies.ts";
+import { startServer, type RunningServer, type ServerKind } from "./servers.ts";
+
+/** The project, as the fleet's containers see it. */
+const project = fileURLToPath(new URL("../../../", import.meta.url));
+const projectMount = "/flyball";
+/** Compiled code is kept between runs: a node starts in half the time. */
+const cache = join(project, ".flyball/cache-docker");
+
+/** A place on the network: its address, and whatever runs there shares it. */
+export interface Sandbox {
+  readonly ip: string;
+  /** What a container names as its network to live there. */
+  readonly network: string;
+  /** Where this machine reaches the port that nodes listen at; only for a published one. */
+  readonly published: string | undefined;
+  disconnect(): Promise<void>;
+  connect(): Promise<void>;
+}
+
+/** Where every node listens: each has an address of its own. */
+export const nodePort = 20_880;
+
+/**
+ * Everything that one invocation of the command line has in a Docker engine: a network, places for nodes, servers that its runs
+ * share, and the proxies. A guardian removes it all when this process dies.
+ *
+ * A node's address belongs to a container of its own that does nothing (as a pod's does in Kubernetes): the node's container
+ * shares that one's network. So a node that was killed leaves a machine that refuses connections, and comes back at the same address.
+ */
+export class Invocation {
+  readonly id: string;
+  readonly docker: Docker;
+  readonly network: Network;
+  /** This machine's directory for the nodes' disks. */
+  readonly directory: string;
+  readonly #guardian: Guardian;
+  readonly #nodeImage: string;
+  readonly #sandboxes = new Map<string, Promise<Sandbox>>();
+  readonly #shared = new Map<ImageName, Promise<RunningServer>>();
+  #proxies: Promise<ProxyContainer> | undefined;
+  #places = 0;
+  #containers = 0;
+
+  private constructor(docker: Docker, parts: { guardian: Guardian; id: string; network: Network; nodeImage: string }) {
+    this.docker = docker;
+    this.id = parts.id;
+    this.network = parts.network;
+    this.directory = directoryOf(parts.id);
+    this.#guardian = parts.guardian;
+    this.#nodeImage = parts.nodeImage;
+  }
+
+  /** Removes what dead invocations left, and makes a network. */
+  static async open(docker: Docker, onProgress: (message: string) => void): Promise<Invocation> {
+    const id = randomBytes(3).toString("hex");
+    const guardian = new Guardian();
+    try {
+      guardian.containers(id, engineHost());
+      guardian.directory(directoryOf(id));
+      const [nodeImage, network] = await Promise.all([
+        ensureImage(docker, "node", onProgress),
+        removeOrphans(docker).then(() => createNetwork(docker, id)),
+        mkdir(directoryOf(id), { mode: 0o700 }),
+        mkdir(cache, { recursive: true }),
+      ]);
+      return new Invocation(docker, { guardian, id, network, nodeImage });
+    } catch (error) {
+      await guardian.close();
+      throw error;
+    }
+  }
+
+  /** A container of the plain Node.js image which runs a program of the project. */
+  async program(
+    file: string,
+    options: Pick<ContainerSpec, "role" | "network" | "ip" | "env" | "command"> & { readonly disk?: string },
+  ): Promise<Container> {
+    const { disk, env = {}, command = [], ...rest } = options;
+    return Container.create(this.docker, {
+      ...rest,
+      name: this.#nameOf(options.role),
+      invocation: this.id,
+      image: this.#nodeImage,
+      entrypoint: ["node", "--disable-warning=ExperimentalWarning", `${projectMount}/${file}`],
+      command,
+      workingDirectory: projectMount,
+      env: { NODE_COMPILE_CACHE: "/cache", ...env, ...(disk !== undefined && { FLYBALL_DISK: "/disk" }) },
+      mounts: [
+        { from: project, to: projectMount },
+        { from: cache, to: "/cache", isWritable: true },
+        ...(disk === undefined ? [] : [{ from: disk, to: "/disk", isWritable: true }]),
+      ],
+      ...(process.getuid !== undefined && { user: `${process.getuid()}:${process.getgid!()}` }),
+      isTalkedTo: true,
+    });
+  }
+
+  /** The place of that name, made when it is first asked for; runs use the same ones, one after the other. */
+  sandbox(name: string, { isPublished = false } = {}): Promise<Sandbox> {
+    const key = `${isPublished ? "published" : "plain"} ${name}`;
+    let sandbox = this.#sandboxes.get(key);
+    if (sandbox === undefined) this.#sandboxes.set(key, (sandbox = this.#makeSandbox(name, isPublished)));
+    return sandbox;
+  }
+
+  /** A server that this invocation's runs share: each uses names of its own there. */
+  sharedServer(kind: ServerKind, onProgress: (message: string) => void): Promise<RunningServer> {
+    let server = this.#shared.get(kind.image);
+    if (server === undefined) {
+      server = this.ownServer(kind, kind.image, onProgress);
+      this.#shared.set(kind.image, server);
+      // The next run may have better luck.
+      server.catch(() => this.#shared.delete(kind.image));
+    }
+    return server;
+  }
+
+  /** A server for one run alone, which removes it. */
+  ownServer(kind: ServerKind, role: string, onProgress: (message: string) => void): Promise<RunningServer> {
+    return startServer(this.docker, kind, {
+      name: this.#nameOf(role),
+      role,
+      invocation: this.id,
+      network: this.network.name,
+      ip: this.network.addressOf(this.#places++),
+      aliases: [role],
+      onProgress,
+    });
+  }
+
+  proxies(): Promise<ProxyContainer> {
+    this.#proxies ??= this.#startProxies();
+    this.#proxies.catch(() => (this.#proxies = undefined));
+    return this.#proxies;
+  }
+
+  async close(): Promise<void> {
+    await removeInvocation(this.docker, this.id).catch(() => undefined);
+    // Whatever that left, and the directory.
+    await this.#guardian.close();
+  }
+
+  async #startProxies(): Promise<ProxyContainer> {
+    const ip = this.network.addressOf(this.#places++);
+    const container = await this.program("harness/worlds/docker/proxies-main.ts", {
+      role: "proxies",
+      network: this.network.name,
+      ip,
+    });
+    return ProxyContainer.start(container, ip);
+  }
+
+  async #makeSandbox(name: string, isPublished: boolean): Promise<Sandbox> {
+    const ip = this.network.addressOf(this.#places++);
+    const container = await Container.create(this.docker, {
+      name: this.#nameOf(`${name}-place`),
+      role: `place of ${name}`,
+      invocation: this.id,
+      image: this.#nodeImage,
+      entrypoint: ["sleep", "infinity"],
+      network: this.network.name,
+      ip,
+      ...(isPublished && { ports: [nodePort] }),
+    });
+    await container.start();
+    const published = isPublished ? await container.address(nodePort) : undefined;
+    return {
+      ip,
+      network: `container:${container.id}`,
+      published,
+      disconnect: () => this.network.disconnect(container.id),
+      connect: () => this.network.connect(container.id, ip),
+    };
+  }
+
+  #nameOf(role: string): string {
+    return `flyball-${this.id}-${++this.#containers}-${role.replaceAll(/[^a-zA-Z0-9_.-]/g, "-")}`;
+  }
+}
+
+const directoryOf = (invocation: string): string => join(tmpdir(), `flyball-${invocation}`);

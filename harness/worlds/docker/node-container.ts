@@ -1,0 +1,89 @@
+import { once } from "node:events";
+
+import type { RuntimeEvent } from "../../../runtime/telemetry/events.ts";
+import { readLines } from "../../../runtime/node/lines.ts";
+import type { FromNode, ToNode } from "../../../services/control.ts";
+import { Conversation } from "../live/conversation.ts";
+import type { NodeLife, Reply, ReplyOf } from "../live/node.ts";
+import type { Attached, Container } from "./container.ts";
+
+/**
+ * One life of a node: a run of its container, talked to over the container's standard input and output. No port is open for it,
+ * whatever becomes of the node's network it can be reached, and when the harness is gone, the node's input ends and so does the node.
+ */
+export class NodeContainer implements NodeLife {
+  readonly #container: Container;
+  readonly #conversation: Conversation;
+  readonly #attached: Attached;
+  readonly ended: Promise<string>;
+
+  private constructor(container: Container, attached: Attached, conversation: Conversation) {
+    this.#container = container;
+    this.#attached = attached;
+    this.#conversation = conversation;
+    this.ended = this.#untilEnded();
+  }
+
+  static async start(
+    container: Container,
+    options: { readonly node: string; readonly onRecords: (events: readonly RuntimeEvent[]) => void },
+  ): Promise<NodeContainer> {
+    const conversation = new Conversation(options.node, options.onRecords);
+    const attached = await container.attach();
+    attached.stdin.on("error", () => undefined);
+    readLines(attached.stdout, (line) => {
+      const message = messageIn(line);
+      if (message === undefined) conversation.print(`${line}\n`);
+      else conversation.hear(message);
+    });
+    attached.stderr.setEncoding("utf8").on("data", (text: string) => conversation.print(text));
+    await container.start();
+    return new NodeContainer(container, attached, conversation);
+  }
+
+  get lastWords(): string {
+    return this.#conversation.lastWords;
+  }
+
+  send(message: ToNode): void {
+    if (this.#conversation.isOver || !this.#attached.stdin.writable) return;
+    this.#attached.stdin.write(`${JSON.stringify(message)}\n`);
+  }
+
+  ask<Type extends Reply>(message: ToNode, reply: Type): Promise<ReplyOf<Type>> {
+    const answer = this.#conversation.expect(reply);
+    this.send(message);
+    return answer;
+  }
+
+  kill(): void {
+    // One that is gone already can't be killed; what else goes wrong shows in that it doesn't end.
+    void this.#container.kill().catch(() => undefined);
+  }
+
+  pause(): Promise<void> {
+    return this.#container.pause();
+  }
+
+  resume(): Promise<void> {
+    return this.#container.resume();
+  }
+
+  async #untilEnded(): Promise<string> {
+    const silent = once(this.#attached.stdout, "end");
+    const how = await this.#container.ended();
+    // What it sent last may still be on its way when it has ended already.
+    await silent;
+    return this.#conversation.end(how);
+  }
+}
+
+/** A line of the control protocol; undefined for anything else that a node prints. */
+function messageIn(line: string): FromNode | undefined {
+  if (!line.startsWith('{"type":"')) return undefined;
+  try {
+    return JSON.parse(line) as FromNode;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,63 @@
+import type { ConfigCenter } from "../../../runtime/ports/config-center.ts";
+import { realInfrastructure } from "../../../runtime/node/infrastructure.ts";
+import type { Clock } from "../../../runtime/ports/clock.ts";
+import { silent } from "../../../runtime/ports/telemetry.ts";
+import { createRandom } from "../../../runtime/random.ts";
+import type { RegistryName } from "../../scenario/plan.ts";
+import { consul, nacos, zookeeper, type RunningServer, type ServerKind } from "./servers.ts";
+
+/** How a fleet uses a registry that isn't ours, which is its config centre as well. */
+export interface RegistryKind {
+  readonly server: ServerKind;
+  /** The ports that clients connect to. */
+  readonly ports: readonly number[];
+  /** Its URL for one run, at "host:port" of its first port; `run` keeps runs that share a server apart. */
+  readonly url: (address: string, run: string) => string;
+}
+
+export const registries: Readonly<Record<Exclude<RegistryName, "embedded">, RegistryKind>> = {
+  zookeeper: { server: zookeeper, ports: [2181], url: (address, run) => `zookeeper://${address}/${run}` },
+  nacos: { server: nacos, ports: [8848, 9848], url: (address, run) => `nacos://${address}?namespace=${run}` },
+  consul: { server: consul, ports: [8500], url: (address, run) => `consul://${address}?prefix=${run}` },
+};
+
+/** Time that a document has to reach a server that doesn't answer at first. */
+const publishWithinMs = 30_000;
+
+/** Puts documents into a real config centre from outside of every fault. */
+export function createRealPublisher(
+  kind: RegistryKind,
+  options: { readonly clock: Clock; readonly server: RunningServer; readonly run: string },
+): {
+  readonly publish: (key: string, content: string | undefined, signal: AbortSignal) => Promise<void>;
+  readonly close: () => Promise<void>;
+} {
+  const { clock, server, run } = options;
+  let opened: Promise<ConfigCenter> | undefined;
+  const open = (): Promise<ConfigCenter> => {
+    const url = kind.url(server.addressOf(kind.ports[0]!), run);
+    const scheme = url.slice(0, url.indexOf(":"));
+    return realInfrastructure().configCenters[scheme]!({
+      clock,
+      random: createRandom(1),
+      telemetry: silent,
+      url,
+      client: "flyball",
+      application: "flyball",
+    });
+  };
+  return {
+    publish: async (key, content, signal) => {
+      opened ??= open();
+      const center = await opened;
+      const document = { key, group: "dubbo" };
+      const done = content === undefined ? center.remove(document) : center.publish(document, content);
+      await Promise.race([done, clock.sleep(publishWithinMs * 1000, signal).then(() => Promise.reject(late(key)))]);
+    },
+    close: async () => {
+      await (await opened?.catch(() => undefined))?.close();
+    },
+  };
+}
+
+const late = (key: string): Error => new Error(`${key} couldn't be published within ${publishWithinMs / 1000} s`);

@@ -1,0 +1,89 @@
+import type { FleetNode } from "../world.ts";
+import { WorldError } from "../error.ts";
+import type { OwnedNode } from "../live/fleet.ts";
+import type { RunningServer } from "./servers.ts";
+
+/** A real server in the place of a node of ours: "registry/0" is a ZooKeeper. It makes no calls and reports nothing. */
+export class ServerNode implements OwnedNode {
+  readonly id: string;
+  readonly address: string;
+  readonly #server: RunningServer;
+  /** Nobody else's: it goes with the run. */
+  readonly #isOwn: boolean;
+  readonly #onAlive: (isAlive: boolean) => Promise<void>;
+  #state: FleetNode["state"] = "running";
+
+  constructor(
+    id: string,
+    options: {
+      readonly address: string;
+      readonly server: RunningServer;
+      readonly isOwn: boolean;
+      readonly onAlive: (isAlive: boolean) => Promise<void>;
+    },
+  ) {
+    this.id = id;
+    this.address = options.address;
+    this.#server = options.server;
+    this.#isOwn = options.isOwn;
+    this.#onAlive = options.onAlive;
+  }
+
+  get state(): FleetNode["state"] {
+    return this.#state;
+  }
+
+  async start(): Promise<void> {
+    await this.#onAlive(true);
+  }
+
+  async go(): Promise<void> {}
+
+  async kill(): Promise<void> {
+    this.#state = "killed";
+    await this.#server.container.kill();
+    await this.#onAlive(false);
+  }
+
+  async pause(): Promise<void> {
+    if (this.#state !== "running") return;
+    this.#state = "paused";
+    await this.#server.container.pause();
+  }
+
+  async resume(): Promise<void> {
+    if (this.#state !== "paused") return;
+    this.#state = "running";
+    await this.#server.container.resume();
+  }
+
+  async stop(): Promise<void> {
+    await this.resume();
+    this.#state = "stopped";
+    await this.#server.container.stop();
+    await this.#onAlive(false);
+  }
+
+  async restart(): Promise<void> {
+    if (this.#state === "running" || this.#state === "paused") await this.stop();
+    await this.#server.restart();
+    this.#state = "running";
+    await this.#onAlive(true);
+  }
+
+  async slow(): Promise<void> {
+    throw new WorldError(`${this.id} is no program of ours: it can't be told to be slow`, { code: "UNAVAILABLE" });
+  }
+
+  async drive(): Promise<void> {}
+
+  async collect(): Promise<void> {}
+
+  async close(): Promise<void> {
+    if (this.#isOwn) await this.#server.container.remove();
+  }
+
+  abandon(): void {
+    if (this.#isOwn) void this.#server.container.kill().catch(() => undefined);
+  }
+}

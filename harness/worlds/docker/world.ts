@@ -1,0 +1,269 @@
+import type Docker from "dockerode";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+
+import { systemClock } from "../../../runtime/node/clock.ts";
+import { tripleTransport } from "../../../runtime/node/triple.ts";
+import type { Clock } from "../../../runtime/ports/clock.ts";
+import { createRandom } from "../../../runtime/random.ts";
+import type { DialMap } from "../../../services/control.ts";
+import type { LinkPlan, NodePlan, Plan } from "../../scenario/plan.ts";
+import { runLive, type Ground, type LaidFleet, type OwnedLink, type OwnedNode } from "../live/fleet.ts";
+import { LiveNode } from "../live/node.ts";
+import { createPublisher } from "../publisher.ts";
+import type { LinkShape, Primitive, World, WorldOptions } from "../world.ts";
+import type { Container } from "./container.ts";
+import { obstacleTo, openEngine } from "./engine.ts";
+import { Invocation, nodePort, type Sandbox } from "./invocation.ts";
+import { NodeContainer } from "./node-container.ts";
+import { createRealPublisher, registries, type RegistryKind } from "./registries.ts";
+import { ServerNode } from "./server-node.ts";
+import type { RunningServer } from "./servers.ts";
+
+const primitives: ReadonlySet<Primitive> = new Set([
+  "node.kill",
+  "node.pause",
+  "node.stop",
+  "node.restart",
+  "node.slow",
+  "link.latency",
+  "link.bandwidth",
+  "link.loss",
+  "link.cut",
+  "link.reset",
+  "link.refuse",
+  "link.slow-close",
+]);
+
+/**
+ * Containers on a network of their own, one a node, around real servers. What is started first serves every run of the
+ * invocation, until `close`; nothing outlives this process, not even when it is killed: see `Invocation`.
+ */
+export function dockerWorld(): World {
+  const docker: Docker = openEngine();
+  let invocation: Promise<Invocation> | undefined;
+  let runs = 0;
+  return {
+    name: "docker",
+    primitives,
+    missing: () => obstacleTo(docker),
+    run: async (plan, options, main) => {
+      invocation ??= Invocation.open(docker, options.onProgress);
+      const opened = await invocation.catch((error: unknown) => {
+        invocation = undefined;
+        throw error;
+      });
+      const ground = new DockerGround(plan, options, { invocation: opened, run: `run-${++runs}` });
+      return runLive(plan, options, ground, main);
+    },
+    close: async () => {
+      const opened = await invocation?.catch(() => undefined);
+      invocation = undefined;
+      await opened?.close();
+    },
+  };
+}
+
+/** One run's part of an invocation: a place and a container for each node, a proxy for each touched link, the registry. */
+class DockerGround implements Ground {
+  readonly what = "containers";
+  readonly clock: Clock = systemClock();
+  readonly #plan: Plan;
+  readonly #world: WorldOptions;
+  readonly #invocation: Invocation;
+  /** Names this run among those that share a server. */
+  readonly #run: string;
+  readonly #transport = tripleTransport({ clock: this.clock });
+  readonly #containers: Container[] = [];
+  #closePublisher: () => Promise<void> = () => Promise.resolve();
+
+  constructor(plan: Plan, world: WorldOptions, at: { readonly invocation: Invocation; readonly run: string }) {
+    this.#plan = plan;
+    this.#world = world;
+    this.#invocation = at.invocation;
+    this.#run = at.run;
+  }
+
+  async lay(links: readonly LinkPlan[]): Promise<LaidFleet> {
+    const { nodes } = this.#plan;
+    const real = this.#plan.registry === "embedded" ? undefined : registries[this.#plan.registry];
+    const [sandboxes, server] = await Promise.all([
+      this.#places(real === undefined ? nodes : nodes.filter((node) => !isInfrastructure(node))),
+      real === undefined ? undefined : this.#server(real),
+    ]);
+    /** Where each node is; a real registry has several ports. */
+    const addressesOf = (id: string): readonly string[] => {
+      const sandbox = sandboxes.get(id);
+      if (sandbox !== undefined) return [`${sandbox.ip}:${nodePort}`];
+      return real === undefined || server === undefined
+        ? []
+        : real.ports.map((port) => `${server.container.spec.ip}:${port}`);
+    };
+    const proxies = await this.#openLinks(links, addressesOf);
+    const infrastructure =
+      real === undefined
+        ? { registry: addressesOf("registry/0")[0], configCenter: addressesOf("config-center/0")[0] }
+        : urlsOf(real, addressesOf("registry/0")[0]!, this.#run);
+    const all = await Promise.all(
+      nodes.map(async (plan): Promise<OwnedNode> => {
+        const incoming = links.filter(({ to }) => to === plan.id).map(({ from, to }) => proxies.get(`${from} ${to}`)!);
+        const onAlive = async (isAlive: boolean): Promise<void> => {
+          await Promise.all(incoming.map((link) => link.setDestinationAlive(isAlive)));
+        };
+        const sandbox = sandboxes.get(plan.id);
+        if (sandbox === undefined)
+          return new ServerNode(plan.id, {
+            address: addressesOf(plan.id)[0]!,
+            server: server!.running,
+            isOwn: server!.isOwn,
+            onAlive,
+          });
+        const dial = Object.assign(
+          {},
+          ...links.filter(({ from }) => from === plan.id).map(({ from, to }) => proxies.get(`${from} ${to}`)!.dial),
+        ) as DialMap;
+        const isOurs = plan.program === "registry" || plan.program === "config-center";
+        const config = isOurs ? plan.config : { ...plan.config, ...infrastructure };
+        return this.#nodeOf(plan, { sandbox, dial, config, onAlive });
+      }),
+    );
+    return {
+      nodes: new Map(all.map((node) => [node.id, node])),
+      network: this.#invocation.network.name,
+      links: proxies,
+      publish: this.#publisher(real, server?.running, sandboxes.get("config-center/0")),
+    };
+  }
+
+  async close(): Promise<void> {
+    await this.#closePublisher();
+    await this.#transport.close();
+    await Promise.all(this.#containers.map((container) => container.remove()));
+  }
+
+  async #places(nodes: readonly NodePlan[]): Promise<ReadonlyMap<string, Sandbox>> {
+    const places = await Promise.all(
+      nodes.map(async ({ id, program }, index) => {
+        // From outside, only the config centre is talked to.
+        const isPublished = program === "config-center";
+        return [id, await this.#invocation.sandbox(isPublished ? id : `node-${index}`, { isPublished })] as const;
+      }),
+    );
+    return new Map(places);
+  }
+
+  /** The real registry: the one that all runs share, or one for this run alone when its faults touch it. */
+  async #server({ server }: RegistryKind): Promise<LaidServer> {
+    const isOwn = this.#plan.timeline.some(
+      ({ what }) => what.kind !== "publish" && what.nodes.some((id) => isInfrastructure({ id })),
+    );
+    const { onProgress } = this.#world;
+    onProgress(`starting ${server.image}`);
+    const running = isOwn
+      ? await this.#invocation.ownServer(server, `${server.image}-of-${this.#run}`, onProgress)
+      : await this.#invocation.sharedServer(server, onProgress);
+    return { running, isOwn, container: running.container };
+  }
+
+  async #openLinks(
+    links: readonly LinkPlan[],
+    addressesOf: (id: string) => readonly string[],
+  ): Promise<ReadonlyMap<string, DialedLink>> {
+    if (links.length === 0) return new Map();
+    const proxies = await this.#invocation.proxies();
+    const random = createRandom(this.#plan.seed);
+    const opened = await Promise.all(
+      links.map(async ({ from, to }) => {
+        const seed = random.fork(`link ${from} ${to}`).uint32();
+        const parts = await Promise.all(
+          addressesOf(to).map(async (address) => {
+            const [host, port] = address.split(":") as [string, string];
+            const link = `${this.#run} ${from} → ${to} (${port})`;
+            return { address, link: await proxies.open({ link, seed, destination: { host, port: Number(port) } }) };
+          }),
+        );
+        return [`${from} ${to}`, joined(parts)] as const;
+      }),
+    );
+    return new Map(opened);
+  }
+
+  async #nodeOf(
+    plan: NodePlan,
+    place: {
+      readonly sandbox: Sandbox;
+      readonly dial: DialMap;
+      readonly config: unknown;
+      readonly onAlive: (isAlive: boolean) => Promise<void>;
+    },
+  ): Promise<LiveNode> {
+    const { sandbox, ...rest } = place;
+    const disk = join(this.#invocation.directory, `${this.#run}-${plan.id.replaceAll("/", "-")}`);
+    await mkdir(disk);
+    const container = await this.#invocation.program("services/main.ts", {
+      role: plan.id,
+      network: sandbox.network,
+      command: [plan.program],
+      env: { FLYBALL_CONTROL: "stdio" },
+      disk,
+    });
+    this.#containers.push(container);
+    return new LiveNode({
+      plan,
+      ...rest,
+      listen: `0.0.0.0:${nodePort}`,
+      advertise: `${sandbox.ip}:${nodePort}`,
+      isExposed: true,
+      clock: this.clock,
+      random: createRandom(this.#plan.seed).fork(`node ${plan.id}`),
+      world: this.#world,
+      launch: ({ onRecords }) => NodeContainer.start(container, { node: plan.id, onRecords }),
+    });
+  }
+
+  #publisher(
+    real: RegistryKind | undefined,
+    server: RunningServer | undefined,
+    configCenter: Sandbox | undefined,
+  ): LaidFleet["publish"] {
+    if (real !== undefined) {
+      const publisher = createRealPublisher(real, { clock: this.clock, server: server!, run: this.#run });
+      this.#closePublisher = publisher.close;
+      return publisher.publish;
+    }
+    if (configCenter === undefined) return undefined;
+    return createPublisher({ clock: this.clock, transport: this.#transport, address: configCenter.published! });
+  }
+}
+
+interface LaidServer {
+  readonly running: RunningServer;
+  readonly isOwn: boolean;
+  readonly container: Container;
+}
+
+/** A link, and whom its source dials instead of whom. */
+interface DialedLink extends OwnedLink {
+  readonly dial: DialMap;
+}
+
+/** The links to a destination's ports as one. */
+function joined(parts: readonly { readonly address: string; readonly link: OwnedLink }[]): DialedLink {
+  const all = async (act: (link: OwnedLink) => Promise<void>): Promise<void> => {
+    await Promise.all(parts.map(({ link }) => act(link)));
+  };
+  return {
+    address: parts[0]!.link.address,
+    dial: Object.fromEntries(parts.map(({ address, link }) => [address, link.address])),
+    shape: (shape: LinkShape) => all((link) => link.shape(shape)),
+    reset: () => all((link) => link.reset()),
+    setDestinationAlive: (isAlive) => all((link) => link.setDestinationAlive(isAlive)),
+    close: () => all((link) => link.close()),
+  };
+}
+
+const isInfrastructure = ({ id }: { readonly id: string }): boolean => id === "registry/0" || id === "config-center/0";
+
+function urlsOf({ url }: RegistryKind, address: string, run: string) {
+  return { registry: url(address, run), configCenter: url(address, run) };
+}
