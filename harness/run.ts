@@ -273,8 +273,11 @@ async function drive(
   const driven: Promise<unknown>[] = plan.drives.map(({ node, dueUs }) =>
     nodeOf(fleet, node).drive({ startUs: originUs, dueUs: outside === undefined ? dueUs : [], isWarmUp: false }),
   );
-  if (outside !== undefined) driven.push(outside.done.then((report) => log.write(report)));
-  const failure = new Promise<never>((_resolve, reject) => outside?.done.catch(reject));
+  const reported = outside?.done.then((report) => log.write(report));
+  if (reported !== undefined) driven.push(reported);
+  // It settles only when the load generator fails. A run that ends early waits for neither.
+  const failure = new Promise<never>((_resolve, reject) => void reported?.catch(reject));
+  failure.catch(() => undefined);
   const ticker = report(plan, fleet, originUs, run);
   try {
     const loaded = clock.sleep(originUs + plan.durationUs - clock.nowUs());

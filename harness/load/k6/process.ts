@@ -97,12 +97,21 @@ export class K6Process {
     if (this.#container !== undefined) {
       await exec("docker", ["rm", "--force", "--volumes", this.#container]).catch(() => undefined);
     }
-    this.#child.kill("SIGKILL");
+    // It leads a process group of its own.
+    if (this.#child.pid !== undefined) killGroup(this.#child.pid);
     await this.done.catch(() => undefined);
     // One that was only being created when it was removed is there now.
     if (this.#container !== undefined) {
       await exec("docker", ["rm", "--force", "--volumes", this.#container]).catch(() => undefined);
     }
+  }
+}
+
+function killGroup(pid: number): void {
+  try {
+    process.kill(-pid, "SIGKILL");
+  } catch {
+    // It has ended by itself.
   }
 }
 
