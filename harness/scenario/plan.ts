@@ -60,6 +60,8 @@ export interface StepPlan {
         readonly forUs: number | undefined;
         readonly nodes: readonly string[];
         readonly links: readonly LinkPlan[];
+        /** `disconnect`: every pair that connects to or from its nodes, for worlds that have no cable to pull. */
+        readonly cables?: readonly LinkPlan[];
       }
     | { readonly kind: "stop" | "restart"; readonly nodes: readonly string[] }
     | { readonly kind: "publish"; readonly key: string; readonly content: string | undefined };

@@ -104,6 +104,7 @@ const forHowLong = { for: duration.optional() };
 const fault = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("kill"), target, ...forHowLong }),
   z.strictObject({ kind: z.literal("pause"), target, ...forHowLong }),
+  z.strictObject({ kind: z.literal("disconnect"), target, ...forHowLong }),
   z.strictObject({ kind: z.literal("slow"), target, factor: z.number().min(1), ...forHowLong }),
   z.strictObject({
     kind: z.literal("latency"),

@@ -28,7 +28,7 @@ export interface Sandbox {
   /** Where this machine reaches the port that nodes listen at; only for a published one. */
   readonly published: string | undefined;
   disconnect(): Promise<void>;
-  connect(): Promise<void>;
+  reconnect(): Promise<void>;
 }
 
 /** Where every node listens: each has an address of its own. */
@@ -183,7 +183,7 @@ export class Invocation {
       network: `container:${container.id}`,
       published,
       disconnect: () => this.network.disconnect(container.id),
-      connect: () => this.network.connect(container.id, ip),
+      reconnect: () => this.network.connect(container.id, ip),
     };
   }
 

@@ -1,6 +1,7 @@
 import type { FleetNode } from "../world.ts";
 import { WorldError } from "../error.ts";
 import type { OwnedNode } from "../live/fleet.ts";
+import type { Network } from "./network.ts";
 import type { RunningServer } from "./servers.ts";
 
 /** A real server in the place of a node of ours: "registry/0" is a ZooKeeper. It makes no calls and reports nothing. */
@@ -10,6 +11,7 @@ export class ServerNode implements OwnedNode {
   readonly #server: RunningServer;
   /** Nobody else's: it goes with the run. */
   readonly #isOwn: boolean;
+  readonly #network: Network;
   readonly #onAlive: (isAlive: boolean) => Promise<void>;
   #state: FleetNode["state"] = "running";
 
@@ -19,6 +21,7 @@ export class ServerNode implements OwnedNode {
       readonly address: string;
       readonly server: RunningServer;
       readonly isOwn: boolean;
+      readonly network: Network;
       readonly onAlive: (isAlive: boolean) => Promise<void>;
     },
   ) {
@@ -26,6 +29,7 @@ export class ServerNode implements OwnedNode {
     this.address = options.address;
     this.#server = options.server;
     this.#isOwn = options.isOwn;
+    this.#network = options.network;
     this.#onAlive = options.onAlive;
   }
 
@@ -55,6 +59,14 @@ export class ServerNode implements OwnedNode {
     if (this.#state !== "paused") return;
     this.#state = "running";
     await this.#server.container.resume();
+  }
+
+  async disconnect(): Promise<void> {
+    await this.#network.disconnect(this.#server.container.id);
+  }
+
+  async reconnect(): Promise<void> {
+    await this.#network.connect(this.#server.container.id, this.#server.container.spec.ip!);
   }
 
   async stop(): Promise<void> {

@@ -26,6 +26,7 @@ const primitives: ReadonlySet<Primitive> = new Set([
   "node.stop",
   "node.restart",
   "node.slow",
+  "node.disconnect",
   "link.latency",
   "link.bandwidth",
   "link.loss",
@@ -67,6 +68,7 @@ export function dockerWorld(): World {
 /** One run's part of an invocation: a place and a container for each node, a proxy for each touched link, the registry. */
 class DockerGround implements Ground {
   readonly what = "containers";
+  readonly hasCables = true;
   readonly clock: Clock = systemClock();
   readonly #plan: Plan;
   readonly #world: WorldOptions;
@@ -116,6 +118,7 @@ class DockerGround implements Ground {
             address: addressesOf(plan.id)[0]!,
             server: server!.running,
             isOwn: server!.isOwn,
+            network: this.#invocation.network,
             onAlive,
           });
         const dial = Object.assign(
@@ -214,6 +217,7 @@ class DockerGround implements Ground {
       listen: `0.0.0.0:${nodePort}`,
       advertise: `${sandbox.ip}:${nodePort}`,
       isExposed: true,
+      network: sandbox,
       clock: this.clock,
       random: createRandom(this.#plan.seed).fork(`node ${plan.id}`),
       world: this.#world,
