@@ -24,7 +24,7 @@ program
   .option("--load <name>", "who makes the calls: builtin, or k6 from outside over HTTP (default: builtin)")
   .option("--seed <n>", "what the run's chances are drawn from (default: 1)", naturalNumber)
   .option("--seeds <n>", "run the seeds 1 to n", positiveNumber)
-  .option("--registry <name>", "docker: embedded, or a real zookeeper, nacos or consul (default: embedded)")
+  .option("--registry <name>", "embedded, zookeeper, nacos or consul: a real one in docker, its manner elsewhere")
   .option("--set <path=value>", "change a value of the scenario, e.g. fleet.orders.retries=0; again for more", collect)
   .option("--out <dir>", "where reports and histories are written (default: .flyball/<time>-<id>)", directory)
   .option("--json", "print one JSON document to stdout, and people's text to stderr")

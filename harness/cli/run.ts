@@ -17,6 +17,7 @@ import type { LoadDriver } from "../load/driver.ts";
 import { ScenarioError } from "../scenario/error.ts";
 import type { LoadName, Plan, RegistryName, WorldName } from "../scenario/plan.ts";
 import { planScenario } from "../scenario/planner.ts";
+import { registryNames } from "../scenario/registry.ts";
 import type { FaultSpec, Scenario } from "../scenario/schema.ts";
 import { applySets } from "../scenario/set.ts";
 import type { World } from "../worlds/world.ts";
@@ -63,7 +64,7 @@ interface Selection {
   /** Makes the calls from outside; absent: the consumers make them. */
   readonly load: LoadDriver | undefined;
   readonly seeds: readonly number[];
-  readonly registry: RegistryName;
+  readonly registry: RegistryName | undefined;
   /** Plans of the first seed: a scenario in a world, or why it can't be there. */
   readonly plans: ReadonlyMap<Listed, ReadonlyMap<WorldName, Plan | ScenarioError>>;
 }
@@ -72,7 +73,7 @@ async function select(asked: readonly string[], options: RunCommandOptions): Pro
   const names = worldsOf(options);
   const load = await openLoad(loadOf(options));
   const seeds = seedsOf(options);
-  const registry = registryOf(options, names);
+  const registry = registryOf(options);
   reportersOf(options);
   const listed = await selectScenarios(asked);
   const scenarios = listed.map(({ scenario, reference }) => ({
@@ -103,7 +104,7 @@ function plansOf(
     readonly worlds: ReadonlyMap<WorldName, World>;
     readonly seed: number;
     readonly load: LoadName | undefined;
-    readonly registry: RegistryName;
+    readonly registry: RegistryName | undefined;
     readonly isAsked: boolean;
   },
 ): ReadonlyMap<WorldName, Plan | ScenarioError> {
@@ -148,22 +149,15 @@ function seedsOf({ seed, seeds }: RunCommandOptions): readonly number[] {
   return seeds === undefined ? [seed ?? 1] : Array.from({ length: seeds }, (_, index) => index + 1);
 }
 
-const registryNames = ["embedded", "zookeeper", "nacos", "consul"] as const satisfies readonly RegistryName[];
-
-/** Real registries are containers: only `docker` has them. */
-function registryOf({ registry }: RunCommandOptions, worlds: readonly WorldName[]): RegistryName {
-  if (registry === undefined) return "embedded";
+/** Undefined: what each scenario says. */
+function registryOf({ registry }: RunCommandOptions): RegistryName | undefined {
+  if (registry === undefined) return undefined;
   const known = registryNames.find((name) => name === registry);
-  if (known === undefined) {
-    throw usageError(
-      `there is no registry "${registry}"; there is ${registryNames.join(", ")}`,
-      didYouMean(registry, registryNames),
-    );
-  }
-  if (known !== "embedded" && !worlds.includes("docker")) {
-    throw usageError(`--registry ${known} needs containers, and runs in ${worlds.join(" and ")}`, "add --world docker");
-  }
-  return known;
+  if (known !== undefined) return known;
+  throw usageError(
+    `there is no registry "${registry}"; there is ${registryNames.join(", ")}`,
+    didYouMean(registry, registryNames),
+  );
 }
 
 const reporterNames = ["terminal", "json"] as const;
@@ -480,7 +474,13 @@ class Run {
         checks: [],
         reason,
         out,
-        replay: replayCommand(plan, { world, seed, sets: this.#options.set, reference }),
+        replay: replayCommand(plan, {
+          world,
+          seed,
+          registry: this.#selection.registry,
+          sets: this.#options.set,
+          reference,
+        }),
       },
     };
   }

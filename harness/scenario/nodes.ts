@@ -5,8 +5,9 @@ import type { Distribution as WorkDistribution } from "../../services/distributi
 import { didYouMean } from "../../services/nearest.ts";
 import { durationUs, fractionOf } from "./durations.ts";
 import { ScenarioError } from "./error.ts";
-import type { LoadName, NodePlan } from "./plan.ts";
-import type { CallsSpec, ConsumerSpec, GatewaySpec, Distribution, ProviderSpec, Scenario } from "./schema.ts";
+import type { LoadName, NodePlan, RegistryName } from "./plan.ts";
+import { registryTimings } from "./registry.ts";
+import type { CallsSpec, ConsumerSpec, Distribution, GatewaySpec, ProviderSpec, Scenario } from "./schema.ts";
 
 /** The weight of an instance that states none: Dubbo's. */
 const defaultWeight = 100;
@@ -15,18 +16,22 @@ const defaultWeight = 100;
  * Every node of a scenario: the infrastructure first, then the fleet as it is written. Whoever makes calls is a gateway where they
  * come from outside.
  */
-export function planNodes(scenario: Scenario, load: LoadName = "builtin"): readonly NodePlan[] {
+export function planNodes(
+  scenario: Scenario,
+  { registry, load = "builtin" }: { readonly registry: RegistryName; readonly load?: LoadName | undefined },
+): readonly NodePlan[] {
   checkCalls(scenario);
-  const sessionTimeout = scenario.registry?.sessionTimeout;
-  const sessionTimeoutMs = sessionTimeout === undefined ? undefined : durationUs(sessionTimeout) / 1000;
-  const tick = scenario.registry?.tick;
+  const { sessionTimeout, tick } = scenario.registry ?? {};
+  const timing = registryTimings[registry];
+  const sessionTimeoutMs = sessionTimeout === undefined ? timing?.sessionTimeoutMs : durationUs(sessionTimeout) / 1000;
+  const tickMs = tick === undefined ? timing?.tickMs : durationUs(tick) / 1000;
   const fleet = Object.entries(scenario.fleet).flatMap(([service, spec]) =>
     spec.program === "provider"
       ? providers(service, spec, sessionTimeoutMs)
       : consumers(service, spec, { sessionTimeoutMs, program: load === "k6" ? "gateway" : spec.program }),
   );
   return [
-    infrastructure("registry", tick === undefined ? {} : { tickMs: durationUs(tick) / 1000 }),
+    infrastructure("registry", defined({ tickMs, mergeMs: timing?.mergeMs })),
     ...(needsConfigCenter(scenario) ? [infrastructure("config-center", {})] : []),
     ...fleet,
   ];

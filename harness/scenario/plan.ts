@@ -3,7 +3,7 @@ import type { CheckSpec, FaultSpec, Scenario } from "./schema.ts";
 /** The worlds that a scenario can run in. */
 export type WorldName = "sim" | "local" | "docker";
 
-/** What serves as registry and config centre. In `sim` and `local` it is always the embedded one. */
+/** What serves as registry and config centre: in `docker` the real one, in `sim` and `local` the embedded one in its manner. */
 export type RegistryName = "embedded" | "zookeeper" | "nacos" | "consul";
 
 /** Who makes the calls: the fleet's consumers, or k6 through gateways. */

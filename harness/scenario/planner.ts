@@ -14,7 +14,7 @@ import { checkService, planTimeline } from "./timeline.ts";
 export interface PlanOptions {
   readonly world: WorldName;
   readonly seed: number;
-  /** `docker`: what serves as registry and config centre. Default "embedded". */
+  /** What serves as registry and config centre. Default: what the scenario says (`registry.like`), else "embedded". */
   readonly registry?: RegistryName | undefined;
   /** What the world can do; a scenario that needs more is refused. Absent: everything. */
   readonly primitives?: ReadonlySet<Primitive> | undefined;
@@ -28,7 +28,7 @@ export interface PlanOptions {
  */
 export function planScenario(
   scenario: Scenario,
-  { world, seed, registry = "embedded", primitives, load = "builtin" }: PlanOptions,
+  { world, seed, registry: asked, primitives, load = "builtin" }: PlanOptions,
 ): Plan {
   if (load !== "builtin" && world === "sim") {
     throw new ScenarioError(`world sim can't do "--load ${load}": nobody outside of it can reach its nodes`, {
@@ -36,7 +36,8 @@ export function planScenario(
       hint: "--world local",
     });
   }
-  const nodes = planNodes(scenario, load);
+  const registry = asked ?? scenario.registry?.like ?? "embedded";
+  const nodes = planNodes(scenario, { registry, load });
   const { drives, durationUs: loadUs } = planLoad(scenario, seed);
   const timeline = planTimeline(scenario, { nodes, durationUs: loadUs });
   if (primitives !== undefined) checkPrimitives(timeline, { world, primitives });

@@ -219,6 +219,8 @@ export const scenarioSchema = z.strictObject({
   /** Settings of the registry. */
   registry: z
     .strictObject({
+      /** In the manner of which registry; in world `docker` it is that one itself. Default: the embedded one's own. */
+      like: z.enum(["zookeeper", "nacos", "consul"]).optional(),
       /** Silence after which an instance is taken out; it says that it lives three times as often. Default 6 s. */
       sessionTimeout: duration.optional(),
       /** Pause between two looks for silent instances. Default 500 ms. */
