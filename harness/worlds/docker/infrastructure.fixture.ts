@@ -12,6 +12,7 @@ export class TestClients {
   readonly clock = systemClock();
   readonly #server: () => RunningServer;
   readonly #url: string;
+  readonly #configUrl: string;
   readonly #ports: readonly number[];
   readonly #sessionTimeoutMs: number | undefined;
   readonly #closing: (() => Promise<void>)[] = [];
@@ -20,11 +21,14 @@ export class TestClients {
   constructor(options: {
     readonly server: () => RunningServer;
     readonly url: string;
+    /** Of the config centre. Default: `url`. */
+    readonly configUrl?: string;
     readonly ports: readonly number[];
     readonly sessionTimeoutMs?: number;
   }) {
     this.#server = options.server;
     this.#url = options.url;
+    this.#configUrl = options.configUrl ?? options.url;
     this.#ports = options.ports;
     this.#sessionTimeoutMs = options.sessionTimeoutMs;
   }
@@ -46,6 +50,7 @@ export class TestClients {
     const { paths, connection, infrastructure, scheme } = await this.#connect(client, options);
     const configCenter = await infrastructure.configCenters[scheme]!({
       ...connection,
+      url: this.#configUrl,
       telemetry: { emit: () => undefined },
     });
     this.#closing.push(() => configCenter.close());

@@ -46,7 +46,9 @@ describeReal("Nacos", () => {
       failWithinMs: 8_000,
       blipMs: 800,
       expiryMinMs: 0,
-      expiryMaxMs: 40_000,
+      // Half a second; but the client has longer to notice that the server is away.
+      expiryMaxMs: 15_000,
+      isBoundToConnection: true,
       recoverWithinMs: 15_000,
     },
   };

@@ -34,8 +34,8 @@ const ttlMsDefault = 15_000;
  * Consul forgets it. An agent that doesn't know the check any more is registered at again.
  *
  * Watches are blocking queries that see the critical ones too: so an instance that turns critical has `expired`, and one that
- * vanishes from a server that went on answering was `deregistered`. Nothing is said of those whom a server that came back doesn't
- * know. `close` takes out what was registered, if the agent can be reached; else the TTL does.
+ * vanishes was `deregistered`, as long as the server went on answering. Of those whom a server that came back doesn't know, or takes
+ * for dead, nothing is said. `close` takes out what was registered, if the agent can be reached; else the TTL does.
  */
 export class ConsulRegistry implements Registry {
   readonly #options: ConsulRegistryOptions;
@@ -213,8 +213,9 @@ export class ConsulRegistry implements Registry {
     const ids = new Set(entries.map(({ instance }) => instance.id));
     const passing = entries.filter(({ isPassing }) => isPassing).map(({ instance }) => instance);
     const reasonOf = ({ id }: Instance): RemovalReason | undefined => {
-      if (ids.has(id)) return "expired";
-      return isSameServer ? "deregistered" : undefined;
+      // A server that came back takes everybody for dead until it has heard from them.
+      if (!isSameServer) return undefined;
+      return ids.has(id) ? "expired" : "deregistered";
     };
     tracked.view.see(
       passing.sort((a, b) => (a.id < b.id ? -1 : 1)),

@@ -26,6 +26,8 @@ export interface GrpcNamingOptions {
 const healthCheckUs = 5_000_000;
 /** … and given up after so many questions without an answer. */
 const unansweredMax = 2;
+/** A connection that lived so long is made again at once when it breaks; a server that only takes and drops them isn't rushed. */
+const lastingUs = 1_000_000;
 /** A read waits so long for a connection. */
 const connectWithinUs = 3_000_000;
 
@@ -122,6 +124,7 @@ export class GrpcNaming implements Naming {
     const backoff = createBackoff(random.fork("connection"));
     while (!this.#life.isCancelled) {
       const spell = new Call({ clock, service: "nacos", method: "", parent: this.#life });
+      let isUrgent = false;
       try {
         const connection = await GrpcConnection.open(
           {
@@ -144,8 +147,11 @@ export class GrpcNaming implements Naming {
         await this.#keepAlive(connection, spell);
         connection.close();
         this.#connection = undefined;
-        // One that had lasted is made again at once: what hung on it is missed after half a second.
-        if (clock.nowUs() - sinceUs > healthCheckUs) backoff.reset();
+        if (clock.nowUs() - sinceUs > lastingUs) {
+          backoff.reset();
+          // What hung on it is missed after half a second.
+          isUrgent = true;
+        }
       } catch {
         // The end of this client shows in the loop's condition.
       } finally {
@@ -153,7 +159,7 @@ export class GrpcNaming implements Naming {
       }
       if (this.#life.isCancelled) return;
       this.#availability.become("suspended");
-      await pause(clock, backoff.nextUs(), this.#life);
+      if (!isUrgent) await pause(clock, backoff.nextUs(), this.#life);
     }
   }
 

@@ -175,9 +175,9 @@ export class NacosRegistry implements Registry {
       else if (now === undefined && !isSameServer && isHealthy) reasons.delete(address);
     }
     for (const [address, { isHealthy, isEnabled }] of present) {
-      if (!isHealthy) reasons.set(address, "expired");
-      else if (!isEnabled) reasons.set(address, "deregistered");
-      else reasons.delete(address);
+      if (isHealthy && isEnabled) reasons.delete(address);
+      // A server that was paused takes everybody for dead until it has heard from them.
+      else if (isSameServer) reasons.set(address, isHealthy ? "deregistered" : "expired");
     }
   }
 }
