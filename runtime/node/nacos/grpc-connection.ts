@@ -49,6 +49,9 @@ export class GrpcConnection {
       "grpc.use_local_subchannel_pool": 1,
       "grpc.max_receive_message_length": 32 * 1024 * 1024,
       "grpc.enable_retries": 0,
+      // Whether there is another try is its owner's decision.
+      "grpc.initial_reconnect_backoff_ms": 3_600_000,
+      "grpc.max_reconnect_backoff_ms": 3_600_000,
     });
     this.#stream = this.#client.makeBidiStreamRequest(
       "/BiRequestStream/requestBiStream",

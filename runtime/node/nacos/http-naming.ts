@@ -41,6 +41,7 @@ export class HttpNaming implements Naming {
   /** Reads go over one connection, one after the other: while it lasts, the server is the same process. */
   readonly #reader: HttpClient;
   readonly #held = new Set<HttpHold>();
+  readonly #turns = new Turns();
   readonly #subscribed = new Map<string, Set<(sighting: Sighting) => void>>();
   #incarnation = 0;
   #push: PushReceiver | undefined;
@@ -57,7 +58,13 @@ export class HttpNaming implements Naming {
   }
 
   hold(registration: NacosRegistration): Hold {
-    const hold = new HttpHold(this.#options, this.#link, registration, () => this.#held.delete(hold));
+    const hold = new HttpHold({
+      options: this.#options,
+      link: this.#link,
+      turns: this.#turns,
+      registration,
+      onEnd: () => this.#held.delete(hold),
+    });
     this.#held.add(hold);
     return hold;
   }
@@ -161,15 +168,17 @@ class HttpHold implements Hold {
   readonly confirmed: Promise<void>;
   readonly #options: HttpNamingOptions;
   readonly #link: HttpLink;
+  readonly #turns: Turns;
   readonly #registration: NacosRegistration;
   readonly #timeoutUs: number;
   readonly #ending: Call;
   readonly #onEnd: () => void;
   readonly #kept: Promise<void>;
 
-  constructor(options: HttpNamingOptions, link: HttpLink, registration: NacosRegistration, onEnd: () => void) {
+  constructor({ options, link, turns, registration, onEnd }: HttpHoldOptions) {
     this.#options = options;
     this.#link = link;
+    this.#turns = turns;
     this.#registration = registration;
     this.#timeoutUs = (options.sessionTimeoutMs ?? beatTimeoutMsDefault) * 1000;
     this.#ending = new Call({ clock: options.clock, service: "nacos", method: "" });
@@ -263,9 +272,37 @@ class HttpHold implements Hold {
       method === "POST"
         ? { method, path, body: query, headers: { "content-type": "application/x-www-form-urlencoded" } }
         : { method, path: `${path}?${query}` };
-    const answer = await this.#link.call(request, { parent: parent ?? this.#ending });
+    const send = () => this.#link.call(request, { parent: parent ?? this.#ending });
+    const { ip, port } = this.#registration;
+    const answer = await (method === "PUT" ? send() : this.#turns.take(`${ip}:${port}`, send));
     if (answer.status !== 200) throw this.#link.refusal(answer, "INVALID_ARGUMENT");
     return answer;
+  }
+}
+
+interface HttpHoldOptions {
+  readonly options: HttpNamingOptions;
+  readonly link: HttpLink;
+  readonly turns: Turns;
+  readonly registration: NacosRegistration;
+  readonly onEnd: () => void;
+}
+
+/**
+ * One change after the other, per address: Nacos 2 makes a "client" of an address when it is first registered, whatever the service,
+ * and of two that are registered at once it forgets one.
+ */
+class Turns {
+  readonly #last = new Map<string, Promise<unknown>>();
+
+  async take<T>(address: string, change: () => Promise<T>): Promise<T> {
+    const turn = (this.#last.get(address) ?? Promise.resolve()).catch(() => undefined).then(change);
+    this.#last.set(address, turn);
+    try {
+      return await turn;
+    } finally {
+      if (this.#last.get(address) === turn) this.#last.delete(address);
+    }
   }
 }
 
