@@ -3,8 +3,8 @@ import { Call } from "../../call/call.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { Random } from "../../ports/random.ts";
 import type { Subscription } from "../../ports/registry.ts";
-import type { HttpAnswer } from "../http/client.ts";
-import type { HttpLink } from "../http/link.ts";
+import type { HttpAnswer } from "../http-api/client.ts";
+import type { HttpLink } from "../http-api/link.ts";
 
 export interface BlockingQueryOptions {
   readonly clock: Clock;
@@ -51,8 +51,9 @@ export function blockingQuery({ clock, random, link, path, onAnswer, onBroken }:
           });
         if (life.isCancelled) return;
         onAnswer(answer);
-        const next = indexOf(answer);
-        index = next < index ? 0n : next < 1n ? 1n : next;
+        const told = indexOf(answer);
+        const next = told < 1n ? 1n : told;
+        index = next < index ? 0n : next;
         backoff.reset();
       } catch {
         if (life.isCancelled) return;

@@ -4,8 +4,8 @@ import type { ConfigCenter, ConfigDocument, ConfigKey } from "../../ports/config
 import type { ConfigCenterConnection } from "../../ports/infrastructure.ts";
 import type { Subscription } from "../../ports/registry.ts";
 import { silent } from "../../ports/telemetry.ts";
-import type { HttpAnswer } from "../http/client.ts";
-import { HttpLink } from "../http/link.ts";
+import type { HttpAnswer } from "../http-api/client.ts";
+import { HttpLink } from "../http-api/link.ts";
 import { blockingQuery, indexOf } from "./blocking.ts";
 
 export interface ConsulConfigCenterOptions extends ConfigCenterConnection {

@@ -14,8 +14,8 @@ import type {
   ServiceSnapshot,
   Subscription,
 } from "../../ports/registry.ts";
-import type { HttpAnswer } from "../http/client.ts";
-import { HttpLink } from "../http/link.ts";
+import type { HttpAnswer } from "../http-api/client.ts";
+import { HttpLink } from "../http-api/link.ts";
 import { blockingQuery, indexOf } from "./blocking.ts";
 import { checkIdOf, consulId, healthEntriesOf, isOwnedBy, registrationOf } from "./format.ts";
 

@@ -8,7 +8,7 @@ import type { ConfigCenter, ConfigDocument, ConfigKey } from "../../ports/config
 import type { ConfigCenterConnection } from "../../ports/infrastructure.ts";
 import type { Subscription } from "../../ports/registry.ts";
 import { silent } from "../../ports/telemetry.ts";
-import { HttpLink } from "../http/link.ts";
+import { HttpLink } from "../http-api/link.ts";
 import { GrpcConnection, grpcAddress } from "./grpc-connection.ts";
 
 export interface NacosConfigCenterOptions extends ConfigCenterConnection {

@@ -5,8 +5,8 @@ import type { Clock } from "../../ports/clock.ts";
 import type { Random } from "../../ports/random.ts";
 import type { RegistryState, Subscription } from "../../ports/registry.ts";
 import type { Telemetry } from "../../ports/telemetry.ts";
-import { HttpClient } from "../http/client.ts";
-import { HttpLink } from "../http/link.ts";
+import { HttpClient } from "../http-api/client.ts";
+import { HttpLink } from "../http-api/link.ts";
 import { sightingOf, type Hold, type NacosRegistration, type Naming, type Sighting } from "./naming.ts";
 import { PushReceiver } from "./push.ts";
 
