@@ -7,8 +7,9 @@ import { parseInfrastructureUrl } from "./infrastructure-url.ts";
  * Consul's agent as a registry: "consul://127.0.0.1:8500?prefix=run1-". `prefix` stands in front of every service's name and every
  * key, so that several fleets can share an agent; default none.
  *
- * Our own client of a few HTTP calls rather than npm's `consul` 2.0.1: that one can't be told where to dial for each connection, and
- * compares indexes as numbers.
+ * Our own client of a few HTTP calls rather than npm's `consul` 2.0.1, whose watch was read and left: it asks again without a pause
+ * however fast answers come, and waits up to 30 s, the same for everybody, after failures: consumers would be deaf for half a
+ * minute after an outage, and come back in one wave.
  */
 export function consulRegistry(dial: (address: string) => string = (address) => address): OpenRegistry {
   return async (connection) => new ConsulRegistry({ ...connection, ...parse(connection.url), dial });

@@ -74,7 +74,13 @@ export class ConsulRegistry implements Registry {
     this.#held.get(id)?.ending.cancel();
     const held: Held = { id, body, ending: this.#call(), isRegistered: false };
     this.#held.set(id, held);
-    await new Promise<void>((resolve, reject) => void this.#keep(held, resolve, reject));
+    try {
+      await new Promise<void>((resolve, reject) => void this.#keep(held, resolve, reject));
+    } catch (error) {
+      if (this.#held.get(id) === held) this.#held.delete(id);
+      held.ending.cancel();
+      throw error;
+    }
     return { deregister: () => this.#deregister(held) };
   }
 

@@ -9,15 +9,19 @@ const textBytesMax = 1024 * 1024;
  * gzip when it is long, acknowledged by a datagram. Whatever else arrives is ignored.
  */
 export class PushReceiver {
+  /** Where it listens; 0 when it can't. */
+  readonly port: Promise<number>;
   readonly #socket: Socket;
-  #port = 0;
 
   /** Listens at `address` of this machine; `onPush` gets the service. */
   constructor(address: string, onPush: (serviceInfo: unknown) => void) {
     this.#socket = createSocket(address.includes(":") ? "udp6" : "udp4");
-    this.#socket.on("listening", () => (this.#port = this.#socket.address().port));
+    const { promise, resolve } = Promise.withResolvers<number>();
+    this.port = promise;
+    this.#socket.on("listening", () => resolve(this.#socket.address().port));
     // Without datagrams there is the next poll.
-    this.#socket.on("error", () => (this.#port = 0));
+    this.#socket.on("error", () => resolve(0));
+    this.#socket.on("close", () => resolve(0));
     this.#socket.on("message", (datagram, from) => {
       const push = read(datagram);
       if (push === undefined) return;
@@ -26,11 +30,6 @@ export class PushReceiver {
       onPush(push.serviceInfo);
     });
     this.#socket.bind(0, address);
-  }
-
-  /** 0 while it doesn't listen. */
-  get port(): number {
-    return this.#port;
   }
 
   close(): void {
