@@ -25,7 +25,7 @@ const longPollMs = 30_000;
 const readsMax = 50;
 /** So many of a document's latest changes are searched for one's own. */
 const historyPage = 100;
-/** After a conditional publish: who passed the server's check at the same time has written by then. */
+/** After a conditional publish: those that came at the same time, and too late, are in the history by then. */
 const settleUs = 200_000;
 
 /**
@@ -35,10 +35,10 @@ const settleUs = 200_000;
  * asks, and a deletion has one too. What a watch can't see is a publish that changes nothing: Nacos tells changes by the content's
  * MD5. Blank documents (empty, or nothing but white space) are refused, by Nacos itself.
  *
- * A conditional publish goes over gRPC, where Nacos compares MD5s. Its comparison isn't atomic (2.2.4 let four out of four concurrent
- * ones pass), so the history is asked afterwards: of those that were made on one version the last one holds, and the others end
- * ABORTED, though what they wrote may have been seen for a moment. A publish without a condition that comes at the same moment may
- * be overwritten, too; that is found out, and ends ABORTED. Not noticed is a document that was changed and changed back.
+ * A conditional publish goes over gRPC, where Nacos compares MD5s. The first one of several holds, but 2.2.4 tells all of them that
+ * they did, so the history is asked afterwards: it is ABORTED unless it came right after the version that it was made on. What came
+ * too late changed nothing, but is an entry of the history like any other: versions may grow without a change. Not noticed is a
+ * document that was changed and changed back.
  */
 export class NacosConfigCenter implements ConfigCenter {
   readonly #options: NacosConfigCenterOptions;
@@ -289,13 +289,11 @@ export class NacosConfigCenter implements ConfigCenter {
       throw /cas publish fail/i.test(error.message) ? conflict(key, ifVersion) : error;
     }
     await pause(this.#options.clock, settleUs, this.life);
-    const changes = await this.#history(key, historyPage);
-    const mine = changes.findIndex((change) => change.mark === mark);
-    const isLast = changes.slice(0, mine).every((change) => !change.mark.endsWith(suffix));
-    const rivals = changes.slice(mine + 1).findIndex((change) => !change.mark.endsWith(suffix));
-    const before = rivals < 0 ? 0 : (changes[mine + 1 + rivals]?.id ?? 0);
-    if (mine < 0 || !isLast || before !== base) throw conflict(key, ifVersion);
-    return this.#offset + changes[mine]!.id;
+    const later = (await this.#history(key, historyPage)).filter(({ id }) => id > base).reverse();
+    if (later[0]?.mark !== mark) throw conflict(key, ifVersion);
+    // Those that came too late.
+    const rivals = later.findIndex((change) => !change.mark.endsWith(suffix));
+    return this.#offset + later.at(rivals < 0 ? -1 : rivals - 1)!.id;
   }
 
   /** Made when the first conditional publish wants it. */
