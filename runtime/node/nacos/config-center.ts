@@ -272,7 +272,7 @@ export class NacosConfigCenter implements ConfigCenter {
   async #publishIf(key: ConfigKey, content: string, ifVersion: number): Promise<number> {
     const present = await this.get(key);
     if (ifVersion !== present.version && !(ifVersion === 0 && !present.exists)) throw conflict(key, ifVersion);
-    const base = present.version - this.#offset;
+    const base = Math.max(0, present.version - this.#offset);
     const suffix = ` if ${base}`;
     const mark = randomUUID() + suffix;
     const connection = await this.#connection();
