@@ -65,6 +65,8 @@ export interface RunningFleet {
   /** The world's time. In `sim` it moves only while `main` waits. */
   readonly clock: Clock;
   readonly nodes: ReadonlyMap<string, FleetNode>;
+  /** The Docker network in which the nodes' addresses are; absent: this host's own. */
+  readonly network?: string | undefined;
   /** The connections that one node makes to another. */
   link(from: string, to: string): FleetLink;
   /** Puts a document into the config centre, from outside of every fault; without content it is deleted. */
@@ -75,6 +77,8 @@ export interface RunningFleet {
 
 export interface FleetNode {
   readonly id: string;
+  /** Where others reach it: "host:port". */
+  readonly address: string;
   readonly state: "running" | "paused" | "stopped" | "killed";
   /** Ends the process at once; its connections break, its memory is lost, its disk stays. */
   kill(): Promise<void>;

@@ -115,6 +115,7 @@ class DockerGround implements Ground {
         const sandbox = sandboxes.get(plan.id);
         if (sandbox === undefined)
           return new ServerNode(plan.id, {
+            address: addressesOf(plan.id)[0]!,
             server: server!.running,
             isOwn: server!.isOwn,
             network: this.#invocation.network,
@@ -131,6 +132,7 @@ class DockerGround implements Ground {
     );
     return {
       nodes: new Map(all.map((node) => [node.id, node])),
+      network: this.#invocation.network.name,
       links: proxies,
       publish: this.#publisher(real, server?.running, sandboxes.get("config-center/0")),
     };

@@ -79,6 +79,10 @@ export class LiveNode implements FleetNode {
     this.#heardUs = options.clock.nowUs();
   }
 
+  get address(): string {
+    return this.#options.advertise ?? this.#options.listen;
+  }
+
   get state(): FleetNode["state"] {
     return this.#state;
   }
