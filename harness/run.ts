@@ -8,7 +8,7 @@ import { HistoryCollector } from "./history/collector.ts";
 import { makeDirectory } from "./history/directory.ts";
 import { HistoryError } from "./history/error.ts";
 import type { History } from "./history/history.ts";
-import { historyVersion, type HistoryRecord } from "./history/record.ts";
+import { historyVersion, type HistoryRecord, type MetricsRecord } from "./history/record.ts";
 import { openHistoryWriter, type HistoryWriter } from "./history/writer.ts";
 import type { LoadDriver, PreparedLoad } from "./load/driver.ts";
 import { judgeRun } from "./judge/judge.ts";
@@ -200,6 +200,7 @@ async function record(plan: Plan, options: RunOptions): Promise<Recorded> {
           digest = fleet.digest?.();
           endUs = log.relative(fleet.clock.nowUs());
         }
+        await readMetricsBack(fleet, { log, progress });
       },
     );
   } catch (error) {
@@ -293,6 +294,16 @@ async function drive(
     lag?.();
     await Promise.all([...fleet.nodes.values()].map((node) => node.collect()));
   }
+}
+
+/** What Prometheus counted, where there is one, beside what the nodes reported themselves. */
+async function readMetricsBack(
+  fleet: RunningFleet,
+  { log, progress }: { readonly log: RunLog; readonly progress: (progress: Progress) => void },
+): Promise<void> {
+  if (fleet.readMetrics === undefined) return;
+  progress({ phase: "draining", message: "reading metrics back" });
+  for (const record of await fleet.readMetrics()) log.metrics(record);
 }
 
 /** Starts the load generator outside of the fleet, if there is one; it waits for its time. */
@@ -444,6 +455,13 @@ class RunLog {
 
   lag(atUs: number, maxUs: number): void {
     this.#timed((originUs) => this.write({ type: "harness.lag", atUs: atUs - originUs, maxUs }));
+  }
+
+  metrics(record: MetricsRecord): void {
+    this.#timed((originUs) => {
+      const scrapedUs = record.scrapedUs === null ? null : record.scrapedUs - originUs;
+      this.write({ ...record, atUs: record.atUs - originUs, scrapedUs });
+    });
   }
 
   /** A record that is on the run's time already. */

@@ -85,11 +85,10 @@ async function select(asked: readonly string[], options: RunCommandOptions): Pro
   }));
   const worlds = new Map<WorldName, World>();
   for (const name of names) worlds.set(name, await openWorld(name));
+  // Of many scenarios that nobody named, each runs where it can.
+  const isAsked = options.world !== undefined && asked.length > 0;
   const plans = new Map(
-    scenarios.map((one) => [
-      one,
-      plansOf(one, { worlds, seed: seeds[0]!, load: load?.name, registry, isAsked: options.world !== undefined }),
-    ]),
+    scenarios.map((one) => [one, plansOf(one, { worlds, seed: seeds[0]!, load: load?.name, registry, isAsked })]),
   );
   return { scenarios, worlds, load, seeds, registry, plans };
 }

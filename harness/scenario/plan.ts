@@ -20,6 +20,8 @@ export interface Plan {
   /** Of the scenario's value, with every `--set` applied. */
   readonly scenarioHash: string;
   readonly nodes: readonly NodePlan[];
+  /** Nodes count what they do, and Prometheus scrapes them: some check is about that. */
+  readonly isScraped: boolean;
   /** Documents to publish before the fleet gets ready. */
   readonly rules: readonly { readonly key: string; readonly content: string }[];
   readonly drives: readonly DrivePlan[];

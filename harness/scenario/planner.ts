@@ -51,6 +51,7 @@ export function planScenario(
     ...(load !== "builtin" && { load }),
     scenarioHash: hashOf(scenario),
     nodes,
+    isScraped: scenario.expect.some(({ check }) => check === "metrics"),
     rules: Object.entries(scenario.rules ?? {}).map(([key, content]) => ({ key, content })),
     drives,
     timeline,

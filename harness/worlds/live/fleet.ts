@@ -42,6 +42,8 @@ export interface LaidFleet {
   readonly nodes: ReadonlyMap<string, OwnedNode>;
   /** The Docker network in which the nodes' addresses are; absent: this host's own. */
   readonly network?: string | undefined;
+  /** What Prometheus counted of the nodes; absent where there is none. */
+  readonly readMetrics?: RunningFleet["readMetrics"];
   /** By "from to". */
   readonly links: ReadonlyMap<string, OwnedLink>;
   /** Puts a document into the config centre; absent where there is none. */
@@ -88,6 +90,10 @@ class LiveFleet implements RunningFleet {
 
   get nodes(): ReadonlyMap<string, OwnedNode> {
     return this.#laid.nodes;
+  }
+
+  get readMetrics(): RunningFleet["readMetrics"] {
+    return this.#laid.readMetrics;
   }
 
   get network(): string | undefined {
