@@ -69,6 +69,7 @@ const types: ReadonlySet<unknown> = new Set<HistoryRecord["type"]>([
   "load",
   "load.report",
   "harness.lag",
+  "metrics",
   "end",
 ]);
 

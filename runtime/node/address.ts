@@ -1,6 +1,7 @@
 import type { AddressInfo, Server } from "node:net";
 
 import { RpcError } from "../call/status.ts";
+import { requireLoopback } from "./loopback.ts";
 
 /**
  * Has a server listen at "host:port" and answers where it really does. Rejects with an `RpcError`: UNAVAILABLE when the address
@@ -8,12 +9,7 @@ import { RpcError } from "../call/status.ts";
  */
 export async function listenAt(server: Server, address: string, isLoopbackOnly: boolean): Promise<string> {
   const { host, port } = splitAddress(address);
-  if (isLoopbackOnly && !isLoopback(host)) {
-    throw new RpcError(`${address} can be reached from other machines`, {
-      code: "INVALID_ARGUMENT",
-      hint: "listen at 127.0.0.1 or [::1]; in a container, --expose allows it",
-    });
-  }
+  if (isLoopbackOnly) requireLoopback(address, host);
   await bind(server, { host, port, address });
   return `${host}:${(server.address() as AddressInfo).port}`;
 }
@@ -50,6 +46,3 @@ function splitAddress(address: string): { readonly host: string; readonly port: 
   }
   return { host: match[1]!, port };
 }
-
-const isLoopback = (host: string): boolean =>
-  /^127\.\d+\.\d+\.\d+$/.test(host) || host === "[::1]" || host === "localhost";
