@@ -132,8 +132,8 @@ class DockerGround implements Ground {
     );
     return {
       nodes: new Map(all.map((node) => [node.id, node])),
-      network: this.#invocation.network.name,
       links: proxies,
+      network: this.#invocation.network.name,
       publish: this.#publisher(real, server?.running, sandboxes.get("config-center/0")),
     };
   }
