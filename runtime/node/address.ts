@@ -1,7 +1,6 @@
 import type { AddressInfo, Server } from "node:net";
 
 import { RpcError } from "../call/status.ts";
-import { requireLoopback } from "./loopback.ts";
 
 /**
  * Has a server listen at "host:port" and answers where it really does. Rejects with an `RpcError`: UNAVAILABLE when the address
@@ -9,7 +8,12 @@ import { requireLoopback } from "./loopback.ts";
  */
 export async function listenAt(server: Server, address: string, isLoopbackOnly: boolean): Promise<string> {
   const { host, port } = splitAddress(address);
-  if (isLoopbackOnly) requireLoopback(address, host);
+  if (isLoopbackOnly && !isLoopback(host)) {
+    throw new RpcError(`${address} can be reached from other machines`, {
+      code: "INVALID_ARGUMENT",
+      hint: "listen at 127.0.0.1 or [::1]; in a container, --expose allows it",
+    });
+  }
   await bind(server, { host, port, address });
   return `${host}:${(server.address() as AddressInfo).port}`;
 }
@@ -46,3 +50,6 @@ function splitAddress(address: string): { readonly host: string; readonly port: 
   }
   return { host: match[1]!, port };
 }
+
+const isLoopback = (host: string): boolean =>
+  /^127\.\d+\.\d+\.\d+$/.test(host) || host === "[::1]" || host === "localhost";
