@@ -28,6 +28,8 @@ program
   .option("--out <dir>", "where reports and histories are written (default: .flyball/<time>-<id>)", directory)
   .option("--json", "print one JSON document to stdout, and people's text to stderr")
   .option("--reporter <names>", "terminal, json, or both (default: terminal)", list)
+  .option("--all", "run every scenario that there is")
+  .option("--tag <name>", "run the scenarios with this tag")
   .option("--list", "show the scenarios and run nothing")
   .option("--dry-run", "show the plan and run nothing")
   .option("--check-determinism", "run each seed twice in sim and name the first event that differs")

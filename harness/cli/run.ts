@@ -6,6 +6,7 @@ import { didYouMean } from "../../services/nearest.ts";
 import { faults } from "../faults/table.ts";
 import { makeDirectory } from "../history/directory.ts";
 import { agree } from "../judge/agreement.ts";
+import { agreementMarkdown } from "../report/agreement.ts";
 import { jsonReporter } from "../report/json.ts";
 import { planText } from "../report/plan-text.ts";
 import type { FinishedRun, Reporter, RunId } from "../report/reporter.ts";
@@ -37,6 +38,8 @@ export interface RunCommandOptions {
   readonly out?: string;
   readonly json?: boolean;
   readonly reporter?: readonly string[];
+  readonly all?: boolean;
+  readonly tag?: string;
   readonly list?: boolean;
   readonly dryRun?: boolean;
   readonly checkDeterminism?: boolean;
@@ -69,7 +72,7 @@ async function select(asked: readonly string[], options: RunCommandOptions): Pro
   const seeds = seedsOf(options);
   const registry = registryOf(options);
   reportersOf(options);
-  const listed = await selectScenarios(asked);
+  const listed = await selectScenarios(asked, options);
   const scenarios = listed.map(({ scenario, reference }) => ({
     scenario: applySets(scenario, options.set ?? []),
     reference,
@@ -165,7 +168,8 @@ function reportersOf({ reporter, json }: RunCommandOptions): ReadonlySet<Reporte
 
 async function list(asked: readonly string[], options: RunCommandOptions): Promise<ExitCode> {
   const names = worldsOf(options);
-  const listed = asked.length > 0 ? await selectScenarios(asked) : await listScenarios();
+  const listed =
+    asked.length > 0 || options.tag !== undefined ? await selectScenarios(asked, options) : await listScenarios();
   const worlds = new Map<WorldName, World>();
   for (const name of names) worlds.set(name, await openWorld(name));
   const entries = listed.map(({ scenario }) => ({
@@ -272,11 +276,16 @@ class Run {
     }
   }
 
-  /** A disk that is full by now takes nobody's verdict away. */
   async #write(result: InvocationResult): Promise<void> {
-    const path = join(this.#out, "verdict.json");
+    await this.#writeFile("verdict.json", `${JSON.stringify(result, null, 2)}\n`);
+    if (result.agreements.length > 0) await this.#writeFile("agreement.md", agreementMarkdown(result.agreements));
+  }
+
+  /** A disk that is full by now takes nobody's verdict away. */
+  async #writeFile(name: string, text: string): Promise<void> {
+    const path = join(this.#out, name);
     try {
-      await writeFile(path, `${JSON.stringify(result, null, 2)}\n`);
+      await writeFile(path, text);
     } catch (error) {
       const { message, exitCode } = explain(error);
       this.#trouble ??= exitCode;

@@ -18,6 +18,7 @@ export class HistoryCollector {
     registryStates: History["registryStates"][number][];
     gaps: History["gaps"][number][];
     lags: History["lags"][number][];
+    metrics: History["metrics"][number][];
   } = {
     // The first record replaces it; a history without one is refused.
     run: undefined as never,
@@ -30,6 +31,7 @@ export class HistoryCollector {
     gaps: [],
     planned: new Map(),
     lags: [],
+    metrics: [],
     end: undefined,
   };
 
@@ -56,6 +58,9 @@ export class HistoryCollector {
         return;
       case "harness.lag":
         history.lags.push({ node: "harness", atUs: record.atUs, maxUs: record.maxUs });
+        return;
+      case "metrics":
+        history.metrics.push(record);
         return;
       case "end":
         history.end = record;

@@ -1,6 +1,6 @@
 import type { Attempt, MembershipChange, RuleChange, RegistryStateChange } from "../../runtime/telemetry/events.ts";
 import type { RpcCode } from "../../runtime/call/status.ts";
-import type { EndRecord, GapRecord, ProcessRecord, RunRecord, StepRecord } from "./record.ts";
+import type { EndRecord, GapRecord, MetricsRecord, ProcessRecord, RunRecord, StepRecord } from "./record.ts";
 
 /** A run as checks, fault effects and reports read it, whether it was just made or read from a file. */
 export interface History {
@@ -17,6 +17,8 @@ export interface History {
   readonly planned: ReadonlyMap<string, number>;
   /** Scheduling lag of nodes and of the harness ("harness"). */
   readonly lags: readonly { readonly node: string; readonly atUs: number; readonly maxUs: number }[];
+  /** What Prometheus counted, where there was one. */
+  readonly metrics: readonly MetricsRecord[];
   /** Undefined when the file was cut off. */
   readonly end: EndRecord | undefined;
 }

@@ -68,6 +68,7 @@ const types: ReadonlySet<unknown> = new Set<HistoryRecord["type"]>([
   "gap",
   "load",
   "harness.lag",
+  "metrics",
   "end",
 ]);
 

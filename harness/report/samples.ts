@@ -95,6 +95,7 @@ export function sampleHistory(plan: Plan, { failing = false } = {}): History {
     gaps: [],
     planned: new Map([["storefront/0", 960]]),
     lags: [],
+    metrics: [],
     end: { type: "end", atUs: 8_100_000, outcome: "complete" },
   };
 }

@@ -3,6 +3,7 @@ export {
   attemptsPerCall,
   gracefulStop,
   latency,
+  metrics,
   noDeadCalls,
   recovery,
   share,

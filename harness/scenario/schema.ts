@@ -191,6 +191,8 @@ const check = z.discriminatedUnion("check", [
   z.strictObject({ check: z.literal("stickiness"), service: name, detects: fraction, ...when }),
   /** No call fails from the moment a node is asked to stop until it is gone and a second longer. */
   z.strictObject({ check: z.literal("graceful-stop"), service: name, target, detects: fraction }),
+  /** Prometheus counted the service's calls as the history has them (worlds with a Prometheus only). */
+  z.strictObject({ check: z.literal("metrics"), service: name }),
 ]);
 
 const tolerance = z.strictObject({

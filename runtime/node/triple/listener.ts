@@ -14,6 +14,7 @@ import { Call, whileWaiting } from "../../call/call.ts";
 import { RpcError, toRpcError } from "../../call/status.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { Listener, ListenOptions, ServedMethod, StreamResponse } from "../../ports/transport.ts";
+import { requireLoopback } from "../loopback.ts";
 import { fromGrpc, toGrpc, toStatus } from "./wire.ts";
 
 export interface TripleListenerOptions {
@@ -38,12 +39,7 @@ export async function listenTriple(
   { clock, messageBytesMax, isLoopbackOnly }: TripleListenerOptions,
 ): Promise<Listener> {
   const { host, port } = splitAddress(address);
-  if (isLoopbackOnly && !isLoopback(host)) {
-    throw new RpcError(`${address} can be reached from other machines`, {
-      code: "INVALID_ARGUMENT",
-      hint: "listen at 127.0.0.1 or [::1]; in a container, --expose allows it",
-    });
-  }
+  if (isLoopbackOnly) requireLoopback(address, host);
   const server = new Server({
     "grpc.max_receive_message_length": messageBytesMax,
     "grpc.max_send_message_length": messageBytesMax,
@@ -222,6 +218,3 @@ function splitAddress(address: string): { readonly host: string; readonly port: 
   }
   return { host: match[1]!, port };
 }
-
-const isLoopback = (host: string): boolean =>
-  /^127\.\d+\.\d+\.\d+$/.test(host) || host === "[::1]" || host === "localhost";
