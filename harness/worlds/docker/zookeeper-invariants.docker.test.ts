@@ -186,9 +186,11 @@ describeReal("ZooKeeper, whatever happens to it", () => {
     await driven;
     expect(shop.codes()).toEqual({ OK: 300 });
     expect(shop.membership().every(({ instances }) => instances.length > 0)).toBe(true);
-    // The watch goes on, with versions that grow: a change in the new tree arrives.
+    // The watch goes on, with versions that grow: changes in the new tree arrive.
+    await startNode("provider", "orders/2", providerConfig);
+    await until(() => shop.membership().at(-1)?.instances.length === 3, recoverWithinMs);
     await second_.stop();
-    await until(() => shop.membership().at(-1)?.instances.join() === "orders/0", recoverWithinMs);
+    await until(() => shop.membership().at(-1)?.instances.join() === "orders/0,orders/2", recoverWithinMs);
     const versions = shop.membership().map(({ version }) => version);
     expect(versions).toEqual([...versions].sort((a, b) => a - b));
   }, 90_000);
