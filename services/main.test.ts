@@ -183,7 +183,7 @@ test("by hand every mistake is named, with the way out, and ends with 2", async 
 test("by hand --help says what there is", async () => {
   const child = byHand("--help");
   expect(await child.exit).toBe("0");
-  for (const word of ["registry", "config-center", "provider", "consumer", "--rate"]) {
+  for (const word of ["registry", "config-center", "provider", "consumer", "gateway", "--rate"]) {
     expect(child.printed()).toContain(word);
   }
 });

@@ -21,6 +21,7 @@ program
   .description("run scenarios and say whether what they expect holds")
   .argument("[scenario...]", "names, or files such as ./my-scenario.ts", undefined)
   .option("--world <names>", "where to run, one after the other: sim, local, docker (default: sim,local)", list)
+  .option("--load <name>", "who makes the calls: builtin, or k6 from outside over HTTP (default: builtin)")
   .option("--seed <n>", "what the run's chances are drawn from (default: 1)", naturalNumber)
   .option("--seeds <n>", "run the seeds 1 to n", positiveNumber)
   .option("--registry <name>", "embedded, zookeeper, nacos or consul: a real one in docker, its manner elsewhere")

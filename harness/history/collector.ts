@@ -56,6 +56,9 @@ export class HistoryCollector {
       case "load":
         (history.planned as Map<string, number>).set(record.node, record.planned);
         return;
+      case "load.report":
+        history.loadReport = record;
+        return;
       case "harness.lag":
         history.lags.push({ node: "harness", atUs: record.atUs, maxUs: record.maxUs });
         return;

@@ -67,6 +67,7 @@ const types: ReadonlySet<unknown> = new Set<HistoryRecord["type"]>([
   "process",
   "gap",
   "load",
+  "load.report",
   "harness.lag",
   "metrics",
   "end",

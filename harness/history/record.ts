@@ -16,6 +16,7 @@ export type HistoryRecord =
   | ProcessRecord
   | GapRecord
   | LoadRecord
+  | LoadReportRecord
   | HarnessLagRecord
   | MetricsRecord
   | EndRecord;
@@ -73,6 +74,24 @@ export interface LoadRecord {
   readonly type: "load";
   readonly node: string;
   readonly planned: number;
+}
+
+/** What a load generator outside of the fleet measured. */
+export interface LoadReportRecord {
+  readonly type: "load.report";
+  readonly by: "k6";
+  /** Requests that it made, and those of them that weren't answered 2xx or 3xx. */
+  readonly calls: number;
+  readonly failed: number;
+  readonly thresholds: readonly {
+    /** "http_req_duration{c0:in}" */
+    readonly metric: string;
+    /** "p(93.1)<=300" */
+    readonly expression: string;
+    readonly ok: boolean;
+    /** In k6's unit: a share, or milliseconds. null: it didn't say. */
+    readonly observed: number | null;
+  }[];
 }
 
 /** How late the harness's own timers ran. */

@@ -5,15 +5,21 @@ import type { Distribution as WorkDistribution } from "../../services/distributi
 import { didYouMean } from "../../services/nearest.ts";
 import { durationUs, fractionOf } from "./durations.ts";
 import { ScenarioError } from "./error.ts";
-import type { NodePlan, RegistryName } from "./plan.ts";
+import type { LoadName, NodePlan, RegistryName } from "./plan.ts";
 import { registryTimings } from "./registry.ts";
-import type { CallsSpec, ConsumerSpec, Distribution, ProviderSpec, Scenario } from "./schema.ts";
+import type { CallsSpec, ConsumerSpec, Distribution, GatewaySpec, ProviderSpec, Scenario } from "./schema.ts";
 
 /** The weight of an instance that states none: Dubbo's. */
 const defaultWeight = 100;
 
-/** Every node of a scenario: the infrastructure first, then the fleet as it is written. */
-export function planNodes(scenario: Scenario, registry: RegistryName): readonly NodePlan[] {
+/**
+ * Every node of a scenario: the infrastructure first, then the fleet as it is written. Whoever makes calls is a gateway where they
+ * come from outside.
+ */
+export function planNodes(
+  scenario: Scenario,
+  { registry, load = "builtin" }: { readonly registry: RegistryName; readonly load?: LoadName | undefined },
+): readonly NodePlan[] {
   checkCalls(scenario);
   const { sessionTimeout, tick } = scenario.registry ?? {};
   const timing = registryTimings[registry];
@@ -22,7 +28,7 @@ export function planNodes(scenario: Scenario, registry: RegistryName): readonly 
   const fleet = Object.entries(scenario.fleet).flatMap(([service, spec]) =>
     spec.program === "provider"
       ? providers(service, spec, sessionTimeoutMs)
-      : consumers(service, spec, sessionTimeoutMs),
+      : consumers(service, spec, { sessionTimeoutMs, program: load === "k6" ? "gateway" : spec.program }),
   );
   return [
     infrastructure("registry", defined({ tickMs, mergeMs: timing?.mergeMs })),
@@ -32,7 +38,7 @@ export function planNodes(scenario: Scenario, registry: RegistryName): readonly 
 }
 
 /** The service that the nodes of a service call, if any. */
-export function calleeOf(spec: ProviderSpec | ConsumerSpec): string | undefined {
+export function calleeOf(spec: ProviderSpec | ConsumerSpec | GatewaySpec): string | undefined {
   return spec.calls?.service;
 }
 
@@ -80,13 +86,20 @@ function providers(service: string, spec: ProviderSpec, sessionTimeoutMs: number
   });
 }
 
-function consumers(service: string, spec: ConsumerSpec, sessionTimeoutMs: number | undefined): readonly NodePlan[] {
+function consumers(
+  service: string,
+  spec: ConsumerSpec | GatewaySpec,
+  {
+    sessionTimeoutMs,
+    program,
+  }: { readonly sessionTimeoutMs: number | undefined; readonly program: NodePlan["program"] },
+): readonly NodePlan[] {
   const { instances, calls, key, tag } = spec;
   const config = defined({ application: service, calls: callSettings(calls), key, tag, sessionTimeoutMs });
   return Array.from({ length: instances }, (_, index) => ({
     id: `${service}/${index}`,
     service,
-    program: "consumer",
+    program,
     config,
     tag: undefined,
     weight: defaultWeight,

@@ -73,6 +73,9 @@ const consumer = z.strictObject({
   tag: z.string().optional(),
 });
 
+/** A consumer that also makes a call for each HTTP request, so that load can come from outside of the fleet. */
+const gateway = consumer.extend({ program: z.literal("gateway") });
+
 const load = z.strictObject({
   on: name,
   arrivals: z.enum(["constant", "poisson"]),
@@ -214,7 +217,7 @@ export const scenarioSchema = z.strictObject({
   /** What a learner should see here, and why it happens. */
   explanation: bilingual,
   tags: z.array(z.string()),
-  fleet: z.record(name, z.discriminatedUnion("program", [provider, consumer])),
+  fleet: z.record(name, z.discriminatedUnion("program", [provider, consumer, gateway])),
   /** Settings of the registry. */
   registry: z
     .strictObject({
@@ -240,6 +243,7 @@ export type Distribution = z.infer<typeof distribution>;
 export type CallsSpec = z.infer<typeof calls>;
 export type ProviderSpec = z.infer<typeof provider>;
 export type ConsumerSpec = z.infer<typeof consumer>;
+export type GatewaySpec = z.infer<typeof gateway>;
 export type LoadSpec = z.infer<typeof load>;
 export type FaultSpec = z.infer<typeof fault>;
 export type ActionSpec = z.infer<typeof action>;

@@ -1,8 +1,6 @@
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 
-import { RpcError } from "../../call/status.ts";
-import { requireLoopback } from "../loopback.ts";
+import { listenAt } from "../address.ts";
 
 export interface ExpositionOptions {
   /** "host:port" to serve at; port 0 takes a free one. */
@@ -29,9 +27,6 @@ export interface Exposition {
  */
 export async function serveMetrics(options: ExpositionOptions): Promise<Exposition> {
   const { address, contentType, render, isLoopbackOnly = true } = options;
-  const colon = address.lastIndexOf(":");
-  const host = address.slice(0, colon);
-  if (isLoopbackOnly) requireLoopback(address, host);
   const server = createServer((request, response) => {
     const answer = (status: number, text: string, headers: Readonly<Record<string, string>> = {}): void => {
       response.writeHead(status, { "content-type": "text/plain; charset=utf-8", ...headers }).end(text);
@@ -44,17 +39,10 @@ export async function serveMetrics(options: ExpositionOptions): Promise<Expositi
       (error: unknown) => answer(500, `${error instanceof Error ? error.message : String(error)}\n`),
     );
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", (cause: NodeJS.ErrnoException) => {
-      const why = cause.code === "EADDRINUSE" ? "is taken" : `can't be listened at (${cause.code ?? cause.message})`;
-      const hint = "choose another address for the metrics; port 0 takes a free one";
-      reject(new RpcError(`${address} ${why}`, { code: "UNAVAILABLE", hint, cause }));
-    });
-    server.listen({ host: host.replace(/^\[(.*)\]$/, "$1"), port: Number(address.slice(colon + 1)) }, resolve);
-  });
+  const listening = await listenAt(server, address, isLoopbackOnly);
   server.unref();
   return {
-    address: `${host}:${(server.address() as AddressInfo).port}`,
+    address: listening,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
