@@ -2,11 +2,12 @@ import type Docker from "dockerode";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 
-import { systemClock } from "../../../runtime/node/clock.ts";
+import { epochOf, systemClock } from "../../../runtime/node/clock.ts";
 import { tripleTransport } from "../../../runtime/node/triple.ts";
 import type { Clock } from "../../../runtime/ports/clock.ts";
 import { createRandom } from "../../../runtime/random.ts";
-import type { DialMap } from "../../../services/control.ts";
+import type { DialMap, Tracing } from "../../../services/control.ts";
+import { openJaeger, type FoundSpan, type SpanId } from "../../history/jaeger.ts";
 import type { LinkPlan, NodePlan, Plan } from "../../scenario/plan.ts";
 import { runLive, type Ground, type LaidFleet, type OwnedLink, type OwnedNode } from "../live/fleet.ts";
 import { LiveNode } from "../live/node.ts";
@@ -19,7 +20,7 @@ import { NodeContainer } from "./node-container.ts";
 import { createRealPublisher, registries, type RegistryKind } from "./registries.ts";
 import { metricsPort, Scraping } from "./scraping.ts";
 import { ServerNode } from "./server-node.ts";
-import type { RunningServer } from "./servers.ts";
+import { jaeger, jaegerPorts, type RunningServer } from "./servers.ts";
 
 const primitives: ReadonlySet<Primitive> = new Set([
   "node.kill",
@@ -91,12 +92,14 @@ class DockerGround implements Ground {
   async lay(links: readonly LinkPlan[]): Promise<LaidFleet> {
     const { nodes } = this.#plan;
     const real = this.#plan.registry === "embedded" ? undefined : registries[this.#plan.registry];
-    const [sandboxes, server, scraping] = await Promise.all([
+    const [sandboxes, server, scraping, traceStore] = await Promise.all([
       this.#places(real === undefined ? nodes : nodes.filter((node) => !isInfrastructure(node))),
       real === undefined ? undefined : this.#server(real),
       this.#plan.isScraped ? this.#scrape() : undefined,
+      this.#plan.tracing && this.#invocation.sharedServer(jaeger, this.#world.onProgress),
     ]);
     this.#scraping = scraping;
+    const tracing = traceStore && tracingTo(traceStore, this.#plan, this.#run);
     /** Where each node is; a real registry has several ports. */
     const addressesOf = (id: string): readonly string[] => {
       const sandbox = sandboxes.get(id);
@@ -131,7 +134,7 @@ class DockerGround implements Ground {
         ) as DialMap;
         const isOurs = plan.program === "registry" || plan.program === "config-center";
         const config = isOurs ? plan.config : { ...plan.config, ...infrastructure };
-        return this.#nodeOf(plan, { sandbox, dial, config, onAlive });
+        return this.#nodeOf(plan, { sandbox, dial, config, tracing, onAlive });
       }),
     );
     return {
@@ -140,6 +143,7 @@ class DockerGround implements Ground {
       network: this.#invocation.network.name,
       readMetrics: scraping && (() => scraping.read(all.filter((node) => node instanceof LiveNode))),
       publish: this.#publisher(real, server?.running, sandboxes.get("config-center/0")),
+      readSpans: traceStore && ((reported) => this.#readSpans(traceStore, reported)),
     };
   }
 
@@ -207,6 +211,7 @@ class DockerGround implements Ground {
       readonly sandbox: Sandbox;
       readonly dial: DialMap;
       readonly config: unknown;
+      readonly tracing: Tracing | undefined;
       readonly onAlive: (isAlive: boolean) => Promise<void>;
     },
   ): Promise<LiveNode> {
@@ -243,6 +248,12 @@ class DockerGround implements Ground {
       world: this.#world,
       launch: ({ onRecords }) => NodeContainer.start(container, { node: plan.id, onRecords }),
     });
+  }
+
+  #readSpans(traceStore: RunningServer, reported: Iterable<SpanId>): Promise<readonly FoundSpan[]> {
+    const { clock } = this;
+    const url = `http://${traceStore.addressOf(jaegerPorts.query)}`;
+    return openJaeger({ url, clock, epochUs: epochOf(clock) }).readBack(reported, { signal: this.#world.signal });
   }
 
   #publisher(
@@ -287,6 +298,11 @@ function joined(parts: readonly { readonly address: string; readonly link: Owned
 }
 
 const isInfrastructure = ({ id }: { readonly id: string }): boolean => id === "registry/0" || id === "config-center/0";
+
+/** Spans go to the store over the run's own network, under the run's own name: others may share it. */
+function tracingTo(traceStore: RunningServer, { tracing }: Plan, run: string): Tracing | undefined {
+  return tracing && { ...tracing, otlp: `http://${traceStore.container.spec.ip}:${jaegerPorts.otlp}`, run };
+}
 
 function urlsOf({ url }: RegistryKind, address: string, run: string) {
   return { registry: url(address, run), configCenter: url(address, run) };
