@@ -10,7 +10,7 @@ export interface BlockingQueryOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly link: HttpLink;
-  /** With a query, or at least its "?". */
+  /** With a query: "?consistent", because a server that has just started would answer from a memory that it is still reading in. */
   readonly path: string;
   /** Each answer, whether or not anything has changed. What it throws is as if there had been no answer. */
   readonly onAnswer: (answer: HttpAnswer) => void;

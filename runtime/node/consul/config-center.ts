@@ -44,7 +44,7 @@ export class ConsulConfigCenter implements ConfigCenter {
   }
 
   async get(key: ConfigKey): Promise<ConfigDocument> {
-    return this.#read(key, await this.#link.call({ method: "GET", path: this.#path(key) }));
+    return this.#read(key, await this.#link.call({ method: "GET", path: `${this.#path(key)}consistent` }));
   }
 
   async publish(key: ConfigKey, content: string, options: { readonly ifVersion?: number } = {}): Promise<number> {
@@ -91,7 +91,7 @@ export class ConsulConfigCenter implements ConfigCenter {
       clock,
       random: random.fork(`watch ${key.group} ${key.key}`),
       link: this.#link,
-      path: this.#path(key),
+      path: `${this.#path(key)}consistent`,
       onAnswer: (answer) => {
         const document = this.#read(key, answer);
         if (told !== undefined && (document.version <= told.version || (!document.exists && !told.exists))) return;

@@ -230,7 +230,7 @@ export class ConsulRegistry implements Registry {
   }
 
   #healthPath(service: string): string {
-    return `/v1/health/service/${encodeURIComponent(this.#options.prefix + service)}?`;
+    return `/v1/health/service/${encodeURIComponent(this.#options.prefix + service)}?consistent`;
   }
 
   #call(): Call {

@@ -5,7 +5,7 @@ import type { Clock } from "../../ports/clock.ts";
 import type { Random } from "../../ports/random.ts";
 import type { RegistryState, Subscription } from "../../ports/registry.ts";
 import type { Telemetry } from "../../ports/telemetry.ts";
-import { HttpClient } from "../http-api/client.ts";
+import { HttpClient, type HttpAnswer } from "../http-api/client.ts";
 import { HttpLink } from "../http-api/link.ts";
 import { sightingOf, type Hold, type NacosRegistration, type Naming, type Sighting } from "./naming.ts";
 import { PushReceiver } from "./push.ts";
@@ -27,6 +27,8 @@ export interface HttpNamingOptions {
 
 const beatTimeoutMsDefault = 15_000;
 const pollMsDefault = 10_000;
+/** No server restarts so fast, and none that paused no longer takes its instances for dead. */
+const sameWithinUs = 4_500_000;
 
 /**
  * Nacos's naming over its first HTTP API (servers 1.x and 2.x). An instance lives by heartbeats, one each third of the timeout
@@ -44,6 +46,9 @@ export class HttpNaming implements Naming {
   readonly #turns = new Turns();
   readonly #subscribed = new Map<string, Set<(sighting: Sighting) => void>>();
   #incarnation = 0;
+  /** The last answer came then; this client has given up the connection since. */
+  #readUs = 0;
+  #isGivenUp = false;
   #push: PushReceiver | undefined;
   #isClosing = false;
 
@@ -130,19 +135,32 @@ export class HttpNaming implements Naming {
     })}`;
     // The server sends datagrams only to those who call themselves a client that it knows.
     const headers = { "user-agent": "Nacos-Java-Client:v2.2.4", "client-version": "2.2.4" };
-    const before = this.#incarnation;
     const answer = await this.#link
       .call({ method: "GET", path, headers }, { parent, client: this.#reader })
       .catch((error: unknown) => {
-        if (parent?.isCancelled !== true) this.#incarnation++;
+        if (parent?.isCancelled !== true) this.#onUnread(error);
         throw error;
       });
-    if (answer.isFirst && this.#incarnation === before) this.#incarnation++;
+    this.#onRead(answer);
     const serviceInfo = this.#link.json(answer) as { readonly cacheMillis?: unknown };
     const sighting = sightingOf(serviceInfo, this.#incarnation);
     if (sighting === undefined) throw new RpcError("Nacos answers no list of instances", { code: "UNAVAILABLE" });
     const { cacheMillis } = serviceInfo;
     return { sighting, cacheMs: typeof cacheMillis === "number" && cacheMillis >= 100 ? cacheMillis : pollMsDefault };
+  }
+
+  /** A process that ends breaks its connections. One that only didn't answer in time is the same, unless that took long. */
+  #onUnread(error: unknown): void {
+    if (toRpcError(error).code === "DEADLINE_EXCEEDED") this.#isGivenUp = true;
+    else this.#incarnation++;
+  }
+
+  #onRead({ isFirst }: HttpAnswer): void {
+    const nowUs = this.#options.clock.nowUs();
+    const isLate = nowUs - this.#readUs > sameWithinUs;
+    if (isFirst && (!this.#isGivenUp || isLate)) this.#incarnation++;
+    this.#isGivenUp = false;
+    this.#readUs = nowUs;
   }
 
   /** 0 where pushes aren't wanted, or can't be had. */
