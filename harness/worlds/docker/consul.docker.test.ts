@@ -3,6 +3,7 @@ import { beforeAll, describe, test } from "vitest";
 import { configCenterContract } from "../../../runtime/ports/config-center.contract.ts";
 import { registryContract } from "../../../runtime/ports/registry.contract.ts";
 import { TestClients } from "./infrastructure.fixture.ts";
+import { describeInvariants } from "./registry-invariants.fixture.ts";
 import { consul, type RunningServer, type ServerKind } from "./servers.ts";
 import { describeReal, startTestServer } from "./testing.ts";
 
@@ -94,4 +95,21 @@ describeReal("Consul", () => {
       );
     }
   });
+
+  describeInvariants(
+    "Consul",
+    {
+      forget: ["sh", "-c", "rm -rf /consul/data/*"],
+      url: "consul://127.0.0.1:8500?prefix=invariants-",
+      configUrl: "consul://127.0.0.1:8500?prefix=invariants-",
+      ports: [8500],
+      // Longer than an election takes: until then nobody's sign of life is spread.
+      sessionTimeoutMs: 6_000,
+      pushWithinMs: 10_000,
+      killed: { minMs: 3_600, maxMs: 6_000 + 3_000 },
+      blipMs: 1_000,
+      isBoundToConnection: false,
+    },
+    () => server,
+  );
 });

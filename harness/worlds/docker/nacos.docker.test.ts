@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, test, vi } from "vitest";
 import { configCenterContract } from "../../../runtime/ports/config-center.contract.ts";
 import { registryContract, type RegistryTiming } from "../../../runtime/ports/registry.contract.ts";
 import { TestClients } from "./infrastructure.fixture.ts";
+import { describeInvariants } from "./registry-invariants.fixture.ts";
 import { nacos, type RunningServer } from "./servers.ts";
 import { describeReal, startTestServer } from "./testing.ts";
 
@@ -198,7 +199,7 @@ describeReal("Nacos", () => {
               api(`/cs/configs?tenant=test&dataId=${encodeURIComponent(key)}&group=${group}`);
             await vi.waitUntil(
               async () => (await config("flyball.worker.v1.Worker", "mapping")).split(",").includes(service),
-              { timeout: 10_000, interval: 100 },
+              { timeout: 40_000, interval: 100 },
             );
             expect(JSON.parse(await config(service, revision))).toMatchObject({ app: service, revision });
           }),
@@ -237,4 +238,36 @@ describeReal("Nacos", () => {
       );
     }
   });
+
+  describeInvariants(
+    "Nacos over HTTP",
+    {
+      url: "nacos://127.0.0.1:8848?namespace=invariants&pollMs=500",
+      configUrl: "nacos://127.0.0.1:8848?namespace=invariants",
+      ports: [8848, 9848],
+      sessionTimeoutMs: 4_500,
+      pushWithinMs: 10_000,
+      // Unhealthy after the timeout, found out by a look each 5 s.
+      killed: { minMs: 2_700, maxMs: 4_500 + 5_000 + 2_500 },
+      blipMs: 1_000,
+      isBoundToConnection: false,
+    },
+    () => server,
+  );
+
+  describeInvariants(
+    "Nacos over gRPC",
+    {
+      url: "nacos://127.0.0.1:8848?namespace=invariants-grpc&protocol=grpc",
+      configUrl: "nacos://127.0.0.1:8848?namespace=invariants",
+      ports: [8848, 9848],
+      sessionTimeoutMs: undefined,
+      pushWithinMs: 10_000,
+      // Half a second, less where another change was about to be pushed.
+      killed: { minMs: 0, maxMs: 3_000 },
+      blipMs: 1_000,
+      isBoundToConnection: true,
+    },
+    () => server,
+  );
 });

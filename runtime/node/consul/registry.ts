@@ -137,16 +137,19 @@ export class ConsulRegistry implements Registry {
 
   /** Registers and keeps registered, until the held one's end. */
   async #keep(held: Held, onRegistered: () => void, onRefused: (error: RpcError) => void): Promise<void> {
-    const { random } = this.#options;
+    const { clock, random } = this.#options;
     const backoff = createBackoff(random.fork(`register ${held.id}`));
     const { ending } = held;
     while (!ending.isCancelled) {
       try {
         await this.#link.availability.connected(ending, this.#link.life);
         if (!held.isRegistered) {
+          const sinceUs = clock.nowUs();
           await this.#put("/v1/agent/service/register", held.body, ending);
           held.isRegistered = true;
           onRegistered();
+          // An agent without a leader answers late, and has counted the TTL since it was asked.
+          if (clock.nowUs() - sinceUs > this.#periodUs() / 2) continue;
         } else if (!(await this.#pass(held))) {
           // A fleet that lost its agent doesn't come back in one moment.
           await this.#link.pause(random.below(Math.ceil((this.#ttlMs * 1000) / 12)), ending);

@@ -1,4 +1,5 @@
 import { Agent, request, type IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
 
 import type { Call } from "../../call/call.ts";
 import { RpcError } from "../../call/status.ts";
@@ -45,6 +46,8 @@ const answerBytesMax = 32 * 1024 * 1024;
 export class HttpClient {
   readonly #options: HttpClientOptions;
   readonly #agent: Agent;
+  /** Those that have carried an answer. Node's own `reusedSocket` is false for a request that waited for its connection. */
+  readonly #used = new WeakSet<Socket>();
 
   constructor(options: HttpClientOptions) {
     this.#options = options;
@@ -83,6 +86,7 @@ export class HttpClient {
       });
       let reason: RpcError | undefined;
       let hasAnswer = false;
+      let isUsed = false;
       const end = (why: RpcError): void => {
         reason ??= why;
         sending.destroy(why);
@@ -99,14 +103,16 @@ export class HttpClient {
       };
       const fail = (error: Error & { readonly code?: string }): void => {
         settle();
-        const isStale = sending.reusedSocket && !hasAnswer && (error.code === "ECONNRESET" || error.code === "EPIPE");
+        const isStale = isUsed && !hasAnswer && (error.code === "ECONNRESET" || error.code === "EPIPE");
         if (reason === undefined && isStale) resolve("stale");
         else reject(reason ?? unreachable(address, error));
       };
+      sending.on("socket", (socket) => (isUsed = this.#used.has(socket)));
       sending.on("error", fail);
       sending.on("response", (response) => {
         hasAnswer = true;
         const { localAddress } = response.socket;
+        this.#used.add(response.socket);
         const chunks: Buffer[] = [];
         let size = 0;
         response.on("error", fail);
@@ -121,7 +127,7 @@ export class HttpClient {
             status: response.statusCode ?? 0,
             headers: response.headers,
             text: Buffer.concat(chunks).toString("utf8"),
-            isFirst: !sending.reusedSocket,
+            isFirst: !isUsed,
             localAddress,
           });
         });

@@ -79,7 +79,7 @@ export class GrpcConnection {
     }
   }
 
-  /** Resolves with the answer's body; rejects with an `RpcError`: INVALID_ARGUMENT when the server says no. */
+  /** Resolves with the answer's body; rejects with an `RpcError`; UNAVAILABLE also for what the server couldn't do now. */
   request(type: string, body: Readonly<Record<string, unknown>>, timeoutMs = answerWithinMs): Promise<Payload["body"]> {
     return new Promise((resolve, reject) => {
       if (this.#isEnded) return reject(this.#gone());
@@ -102,7 +102,7 @@ export class GrpcConnection {
           if (resultCode === undefined || resultCode === 200) return resolve(answer!.body);
           reject(
             new RpcError(`Nacos refuses ${type}: ${message} (${errorCode ?? resultCode})`, {
-              code: errorCode === 403 ? "PERMISSION_DENIED" : errorCode === 301 ? "UNAVAILABLE" : "INVALID_ARGUMENT",
+              code: errorCode === 400 ? "INVALID_ARGUMENT" : errorCode === 403 ? "PERMISSION_DENIED" : "UNAVAILABLE",
             }),
           );
         },

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 
 import { Directory, type DirectoryOptions } from "../../../runtime/discovery/directory.ts";
 import { systemClock } from "../../../runtime/node/clock.ts";
@@ -11,15 +11,15 @@ import type { ConfigDocument } from "../../../runtime/ports/config-center.ts";
 import type { Instance } from "../../../runtime/ports/registry.ts";
 import type { MembershipChange } from "../../../runtime/telemetry/events.ts";
 import { TestClients } from "./infrastructure.fixture.ts";
-import { consul, nacos, type RunningServer, type ServerKind } from "./servers.ts";
-import { describeReal, startTestServer } from "./testing.ts";
+import type { RunningServer } from "./servers.ts";
 
-/** The invariants of a registry and its consumers, whatever happens: on Nacos over both of its protocols, and on Consul. */
 const clock = systemClock();
 const second = 1_000_000;
 
-interface Kind {
-  readonly server: ServerKind;
+/** A registry, and how fast it is. */
+export interface InvariantsKind {
+  /** Run in the server's container, makes that it knows nothing when it starts again. Default: it does so by itself. */
+  readonly forget?: readonly string[];
   readonly url: string;
   readonly ports: readonly number[];
   readonly sessionTimeoutMs: number | undefined;
@@ -34,56 +34,13 @@ interface Kind {
   readonly isBoundToConnection: boolean;
 }
 
-const kinds: Readonly<Record<string, Kind>> = {
-  "Nacos over HTTP": {
-    server: nacos,
-    url: "nacos://127.0.0.1:8848?namespace=invariants&pollMs=500",
-    configUrl: "nacos://127.0.0.1:8848?namespace=invariants",
-    ports: [8848, 9848],
-    sessionTimeoutMs: 4_500,
-    pushWithinMs: 10_000,
-    // Unhealthy after the timeout, found out by a look each 5 s.
-    killed: { minMs: 2_700, maxMs: 4_500 + 5_000 + 2_500 },
-    blipMs: 1_000,
-    isBoundToConnection: false,
-  },
-  "Nacos over gRPC": {
-    server: nacos,
-    url: "nacos://127.0.0.1:8848?namespace=invariants&protocol=grpc",
-    configUrl: "nacos://127.0.0.1:8848?namespace=invariants",
-    ports: [8848, 9848],
-    sessionTimeoutMs: undefined,
-    pushWithinMs: 10_000,
-    // Half a second, less where another change was about to be pushed.
-    killed: { minMs: 0, maxMs: 3_000 },
-    blipMs: 1_000,
-    isBoundToConnection: true,
-  },
-  Consul: {
-    server: consul,
-    url: "consul://127.0.0.1:8500?prefix=invariants-",
-    configUrl: "consul://127.0.0.1:8500?prefix=invariants-",
-    ports: [8500],
-    sessionTimeoutMs: 2_000,
-    pushWithinMs: 10_000,
-    killed: { minMs: 1_200, maxMs: 2_000 + 3_000 },
-    blipMs: 500,
-    isBoundToConnection: false,
-  },
-};
-
 /** Protection that asks and ends soon. */
 const emptyProtection = { confirmAfterMs: 500, expireAfterMs: 120_000 };
 const backWithinMs = 20_000;
 
-for (const [name, kind] of Object.entries(kinds)) {
-  describeReal(`${name}, whatever happens to it`, () => {
-    let server: RunningServer;
-    beforeAll(async () => {
-      server = await startTestServer(kind.server);
-    }, 90_000);
-    afterAll(() => server.container.remove(), 60_000);
-
+/** Tests of the invariants, on a server that the caller starts, and that is killed and paused in them. */
+export function describeInvariants(name: string, kind: InvariantsKind, server: () => RunningServer): void {
+  describe(`${name}, whatever happens to it`, () => {
     /** What happens to the server would happen to every test. */
     const alone = (fact: string, holds: (scene: Scene) => Promise<void>): void =>
       void test(fact, () => inScene(holds), 180_000);
@@ -91,7 +48,7 @@ for (const [name, kind] of Object.entries(kinds)) {
       void test.concurrent(fact, () => inScene(holds), 180_000);
     let scenes = 0;
     const inScene = async (holds: (scene: Scene) => Promise<void>): Promise<void> => {
-      const scene = new Scene(kind, () => server, `orders-${scenes++}`);
+      const scene = new Scene(kind, server, `orders-${scenes++}`);
       try {
         await holds(scene);
       } finally {
@@ -99,8 +56,8 @@ for (const [name, kind] of Object.entries(kinds)) {
       }
     };
     const restart = async (): Promise<void> => {
-      await server.container.kill();
-      await server.restart();
+      await server().container.kill();
+      await server().restart();
     };
 
     together("1: registration converges, and a killed one goes neither too early nor too late", async (scene) => {
@@ -197,6 +154,7 @@ for (const [name, kind] of Object.entries(kinds)) {
         const everybody = "0,1,2,3,4,5";
         await until(() => shops.every(({ ids }) => ids() === everybody), kind.pushWithinMs);
         const before = shops.map(({ changes }) => changes.length);
+        if (kind.forget !== undefined) await server().container.run(...kind.forget);
         await restart();
         const fresh = await scene.consumer();
         await until(() => [...shops, fresh].every(({ ids }) => ids() === everybody), backWithinMs);
@@ -327,7 +285,11 @@ class Scene {
   readonly service: string;
   readonly #directories: Directory[] = [];
 
-  constructor({ url, configUrl, ports, sessionTimeoutMs }: Kind, server: () => RunningServer, service: string) {
+  constructor(
+    { url, configUrl, ports, sessionTimeoutMs }: InvariantsKind,
+    server: () => RunningServer,
+    service: string,
+  ) {
     this.service = service;
     this.clients = new TestClients({
       server,
