@@ -1,3 +1,8 @@
+/** Waits for all of them, whatever becomes of each; then rejects with the first failure. For ends: one that fails keeps no other. */
+export async function settled(all: Iterable<Promise<unknown>>): Promise<void> {
+  for (const ended of await Promise.allSettled(all)) if (ended.status === "rejected") throw ended.reason;
+}
+
 /** Works on all items, so many at a time. Rejects with the first failure; nothing new is begun then. */
 export async function inParallel<T>(
   items: readonly T[],
