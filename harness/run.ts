@@ -256,17 +256,14 @@ async function drive(
   signal.throwIfAborted();
 
   const lag = plan.world === "sim" ? undefined : watchLag(fleet, log);
-  progress({ phase: "warming up", message: "warming up" });
-  const warmUp = plan.drives.map(({ node, dueUs }) =>
-    nodeOf(fleet, node).drive({
-      startUs: clock.nowUs() + leadUs[plan.world],
-      dueUs: warmUpOf(dueUs, plan.durationUs, warmUpUs[plan.world]),
-      isWarmUp: true,
-    }),
-  );
-  await untilAborted(Promise.all(warmUp), signal);
-
-  const outside = await prepareLoad(plan, fleet, run);
+  let outside: PreparedLoad | undefined;
+  try {
+    await warmUp(plan, fleet, run);
+    outside = await prepareLoad(plan, fleet, run);
+  } catch (error) {
+    lag?.();
+    throw error;
+  }
   const originUs = outside?.originUs ?? clock.nowUs() + leadUs[plan.world];
   log.begin(originUs);
   run.sabotage?.onLoad?.(originUs);
@@ -290,10 +287,12 @@ async function drive(
     const withinUs = plan.drainUs + (outside === undefined ? 0 : reportWithinUs);
     await untilAborted(Promise.race([Promise.all(driven), clock.sleep(withinUs)]), signal);
   } finally {
-    await outside?.close();
     ticker();
-    await timeline.heal();
-    lag?.();
+    try {
+      await outside?.close();
+    } finally {
+      await timeline.heal().finally(lag);
+    }
     await Promise.all([...fleet.nodes.values()].map((node) => node.collect()));
   }
 }
@@ -318,6 +317,22 @@ async function readMetricsBack(
   if (fleet.readMetrics === undefined) return;
   progress({ phase: "draining", message: "reading metrics back" });
   for (const record of await fleet.readMetrics()) log.metrics(record);
+}
+
+async function warmUp(
+  plan: Plan,
+  fleet: RunningFleet,
+  { progress, signal }: { readonly progress: (progress: Progress) => void; readonly signal: AbortSignal },
+): Promise<void> {
+  progress({ phase: "warming up", message: "warming up" });
+  const driven = plan.drives.map(({ node, dueUs }) =>
+    nodeOf(fleet, node).drive({
+      startUs: fleet.clock.nowUs() + leadUs[plan.world],
+      dueUs: warmUpOf(dueUs, plan.durationUs, warmUpUs[plan.world]),
+      isWarmUp: true,
+    }),
+  );
+  await untilAborted(Promise.all(driven), signal);
 }
 
 /** Starts the load generator outside of the fleet, if there is one; it waits for its time. */
