@@ -24,3 +24,13 @@ export async function inParallel<T>(
   };
   await Promise.all(Array.from({ length: limit }, worker));
 }
+
+/** What `work` answers, or a rejection with the signal's reason as soon as it aborts: `work` goes on, and nobody waits for it. */
+export function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(signal.reason as Error);
+    if (signal.aborted) abort();
+    signal.addEventListener("abort", abort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });
+}

@@ -14,6 +14,7 @@ import type { LoadDriver, PreparedLoad } from "./load/driver.ts";
 import { judgeRun } from "./judge/judge.ts";
 import { summarise } from "./judge/summary.ts";
 import { spansToReadBack } from "./judge/traces.ts";
+import { untilAborted } from "./parallel.ts";
 import { worse, type RunResult } from "./report/verdict.ts";
 import type { Plan, RegistryName } from "./scenario/plan.ts";
 import { planScenario } from "./scenario/planner.ts";
@@ -369,15 +370,6 @@ function nodeOf(fleet: RunningFleet, id: string): FleetNode {
 function warmUpOf(dueUs: readonly number[], durationUs: number, lengthUs: number): readonly number[] {
   const calls = Math.ceil((dueUs.length * lengthUs) / durationUs);
   return Array.from({ length: calls }, (_, index) => Math.round((index * lengthUs) / calls));
-}
-
-function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = (): void => reject(signal.reason as Error);
-    if (signal.aborted) abort();
-    signal.addEventListener("abort", abort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
-  });
 }
 
 /** Tells twice a second of the run's clock how it goes; the answer stops it. */

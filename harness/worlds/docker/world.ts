@@ -8,7 +8,7 @@ import type { Clock } from "../../../runtime/ports/clock.ts";
 import { createRandom } from "../../../runtime/random.ts";
 import type { DialMap, Tracing } from "../../../services/control.ts";
 import { openJaeger, type FoundSpan, type SpanId } from "../../history/jaeger.ts";
-import { settled } from "../../parallel.ts";
+import { settled, untilAborted } from "../../parallel.ts";
 import type { LinkPlan, NodePlan, Plan } from "../../scenario/plan.ts";
 import { WorldError } from "../error.ts";
 import { runLive, type Ground, type LaidFleet, type OwnedLink, type OwnedNode } from "../live/fleet.ts";
@@ -102,12 +102,14 @@ class DockerGround implements Ground {
   async lay(links: readonly LinkPlan[]): Promise<LaidFleet> {
     const { nodes } = this.#plan;
     const real = this.#plan.registry === "embedded" ? undefined : registries[this.#plan.registry];
-    const [sandboxes, server, scraping, traceStore] = await Promise.all([
+    const coming = Promise.all([
       this.#places(real === undefined ? nodes : nodes.filter((node) => !isInfrastructure(node))),
       real === undefined ? undefined : this.#server(real),
       this.#plan.isScraped ? this.#scrape() : undefined,
       this.#plan.tracing && this.#invocation.sharedServer(jaeger, this.#world.onProgress),
     ]);
+    // A server takes its time to get ready: who interrupts a run doesn't wait for it.
+    const [sandboxes, server, scraping, traceStore] = await untilAborted(coming, this.#world.signal);
     this.#configCenter = sandboxes.get("config-center/0");
     const tracing = traceStore && tracingTo(traceStore, this.#plan, this.#run);
     /** Where each node is; a real registry has several ports. */
