@@ -57,8 +57,8 @@ export interface RunOptions {
 
 /**
  * The one way in which a scenario is run: plan, fleet, warm-up, load and timeline, history, judge. Rejects with a
- * `ScenarioError` for what can't be planned and with a `WorldError` when the fleet doesn't come up. A run whose files can't be
- * written is an error, and is told in full all the same: `unwritten` says why.
+ * `ScenarioError` for what can't be planned and with a `WorldError` when the fleet doesn't come up. A run that breaks off later, or
+ * whose files can't be written, is an error, and is told in full all the same: `brokenBy` and `unwritten` say why.
  */
 export async function runScenario(
   scenario: Scenario,
@@ -67,6 +67,7 @@ export async function runScenario(
   readonly result: RunResult;
   readonly history: History;
   readonly plan: Plan;
+  readonly brokenBy: unknown;
   readonly unwritten: HistoryError | undefined;
 }> {
   const wall = systemClock();
@@ -79,7 +80,7 @@ export async function runScenario(
     load: options.load?.name,
   });
   const recorded = await record(plan, options);
-  const { history } = recorded;
+  const { history, brokenBy } = recorded;
 
   const progress = options.onProgress ?? (() => undefined);
   progress({ phase: "judging", message: "judging" });
@@ -107,11 +108,12 @@ export async function runScenario(
     replay: replayCommand(plan, options),
   };
   const unwritten = recorded.unwritten ?? (await writeVerdict(result, options.out));
-  if (unwritten === undefined) return { result, history, plan, unwritten };
+  if (unwritten === undefined) return { result, history, plan, brokenBy, unwritten };
   return {
     result: { ...result, verdict: "error", reason: result.reason ?? unwritten.message },
     history,
     plan,
+    brokenBy,
     unwritten,
   };
 }
@@ -157,6 +159,8 @@ interface Recorded {
   readonly history: History;
   /** Something that makes the run an error: a node that died by itself, a step that failed, a full disk. */
   readonly problem: string | undefined;
+  /** The error that broke the run off after its load had begun; undefined where none did. */
+  readonly brokenBy: unknown;
   /** The part of it that is the disk's fault. */
   readonly unwritten: HistoryError | undefined;
 }
@@ -177,6 +181,7 @@ async function record(plan: Plan, options: RunOptions): Promise<Recorded> {
   options.signal?.addEventListener("abort", interrupt, { once: true });
 
   let problem: string | undefined;
+  let brokenBy: unknown;
   let outcome: "complete" | "interrupted" | "error" = "complete";
   let digest: string | undefined;
   let endUs = 0;
@@ -212,6 +217,8 @@ async function record(plan: Plan, options: RunOptions): Promise<Recorded> {
     } else if (log.hasOrigin) {
       // The fleet ran: what it did is worth a report beside the error.
       outcome = "error";
+      // A node that died by itself is a defect, and what follows from it is no more than that.
+      if (problem === undefined) brokenBy = error;
       problem ??= error instanceof Error ? error.message : String(error);
     } else {
       await writer?.close();
@@ -222,7 +229,7 @@ async function record(plan: Plan, options: RunOptions): Promise<Recorded> {
   }
   log.write({ type: "end", atUs: endUs, outcome, ...(digest && { digest }), ...(problem && { error: problem }) });
   const unwritten = await log.close();
-  return { history: collector.history(), problem: problem ?? unwritten?.message, unwritten };
+  return { history: collector.history(), problem: problem ?? unwritten?.message, brokenBy, unwritten };
 }
 
 /** The run was asked to end early. */
