@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 
 import { explain } from "./cli/errors.ts";
 import { openWorld } from "./cli/worlds.ts";
+import { LoadError, type LoadDriver } from "./load/driver.ts";
 import { runScenario } from "./run.ts";
 import { consumer, poisson, provider, scenario, successRate } from "./scenario/builders.ts";
 import { PrometheusError } from "./telemetry/prometheus.ts";
@@ -39,4 +40,19 @@ test.each([
   expect(result).toMatchObject({ verdict: "error", reason: error.message });
   expect(history.calls.length).toBeGreaterThan(100);
   expect(explain(brokenBy).exitCode).toBe(exitCode);
+});
+
+test("a load that can't be started leaves none of the run's timers", async () => {
+  const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length;
+  const load: LoadDriver = {
+    name: "k6",
+    missing: () => Promise.resolve(undefined),
+    prepare: () => Promise.reject(new LoadError("there is no k6", { code: "UNAVAILABLE" })),
+  };
+  const ran = runScenario(shop, { world: await openWorld("local"), seed: 1, load });
+  await expect(ran).rejects.toThrow("there is no k6");
+  // Others of this process's are over soon; one of the run's would be set again and again.
+  const untilMs = performance.now() + 2_000;
+  while (timers() > 0 && performance.now() < untilMs) await new Promise((resolve) => setImmediate(resolve));
+  expect(timers()).toBe(0);
 });
