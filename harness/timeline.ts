@@ -3,6 +3,7 @@ import type { HistoryRecord } from "./history/record.ts";
 import { LinkShapes, type Lift } from "./faults/links.ts";
 import { each } from "./faults/nodes.ts";
 import { faultKind } from "./faults/table.ts";
+import { settled } from "./parallel.ts";
 import type { Plan, StepPlan } from "./scenario/plan.ts";
 import type { RunningFleet } from "./worlds/world.ts";
 
@@ -96,7 +97,7 @@ export function playTimeline(
       await Promise.allSettled(underWay);
       const left = plan.timeline.filter(({ index }) => lifts.has(index));
       // One that can't be lifted keeps none of the others.
-      for (const ended of await Promise.allSettled(left.map(lift))) if (ended.status === "rejected") throw ended.reason;
+      await settled(left.map(lift));
     },
   };
 }

@@ -412,7 +412,7 @@ class Run {
     const { seed } = where;
     const id: RunId = { scenario, world: where.world.name, seed };
     const runIn = async (world: World, directory: string | undefined): Promise<FinishedRun> => {
-      const { unwritten, ...run } = await runScenario(scenario, {
+      const { brokenBy, unwritten, ...run } = await runScenario(scenario, {
         world,
         load: this.#selection.load,
         seed,
@@ -423,7 +423,9 @@ class Run {
         sets: this.#options.set,
         reference,
       });
-      if (unwritten !== undefined) this.#trouble ??= explain(unwritten).exitCode;
+      for (const error of [brokenBy, unwritten]) {
+        if (error !== undefined) this.#trouble ??= explain(error).exitCode;
+      }
       return run;
     };
     try {

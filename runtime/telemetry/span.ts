@@ -39,7 +39,7 @@ export type Attributes = Readonly<Record<string, string | number | boolean>>;
 
 export interface SpanEvent {
   readonly atUs: number;
-  /** "flyball.rule", "flyball.fault" */
+  /** "flyball.rule", "flyball.step" */
   readonly name: string;
   readonly attributes: Attributes;
 }

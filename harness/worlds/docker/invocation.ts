@@ -9,10 +9,10 @@ import type Docker from "dockerode";
 import { Guardian } from "../live/guardian.ts";
 import { removeInvocation, removeOrphans } from "./clean.ts";
 import { Container, type ContainerSpec } from "./container.ts";
-import { engineHost, ensureImage, type ImageName } from "./engine.ts";
+import { engineHost, ensureImage, reasonOf, type ImageName } from "./engine.ts";
 import { createNetwork, type Network } from "./network.ts";
 import { ProxyContainer } from "./proxies.ts";
-import { startServer, type RunningServer, type ServerKind } from "./servers.ts";
+import { startServer, type RunningServer, type ServerKind, type ServerOptions } from "./servers.ts";
 
 /** The project, as the fleet's containers see it. */
 const project = fileURLToPath(new URL("../../../", import.meta.url));
@@ -25,8 +25,8 @@ export interface Sandbox {
   readonly ip: string;
   /** What a container names as its network to live there. */
   readonly network: string;
-  /** Where this machine reaches the port that nodes listen at; only for a published one. */
-  readonly published: string | undefined;
+  /** Where this machine reaches the port that nodes listen at; only for a published one. It changes with each way back onto the network. */
+  published(): string | undefined;
   disconnect(): Promise<void>;
   reconnect(): Promise<void>;
 }
@@ -68,17 +68,21 @@ export class Invocation {
   static async open(docker: Docker, onProgress: (message: string) => void): Promise<Invocation> {
     const id = randomBytes(3).toString("hex");
     const guardian = new Guardian();
+    let making: Promise<Network> | undefined;
     try {
       guardian.containers(id, engineHost());
       guardian.directory(directoryOf(id));
+      making = cleared(docker, onProgress).then(() => createNetwork(docker, id));
       const [nodeImage, network] = await Promise.all([
         ensureImage(docker, "node", onProgress),
-        removeOrphans(docker).then(() => createNetwork(docker, id)),
+        making,
         mkdir(directoryOf(id), { mode: 0o700 }),
         mkdir(cache, { recursive: true }),
       ]);
       return new Invocation(docker, { guardian, id, network, nodeImage });
     } catch (error) {
+      // A network that is only being made would outlive its guardian.
+      await making?.catch(() => undefined);
       await guardian.close();
       throw error;
     }
@@ -113,7 +117,12 @@ export class Invocation {
   sandbox(name: string, { isPublished = false } = {}): Promise<Sandbox> {
     const key = `${isPublished ? "published" : "plain"} ${name}`;
     let sandbox = this.#sandboxes.get(key);
-    if (sandbox === undefined) this.#sandboxes.set(key, (sandbox = this.#makeSandbox(name, isPublished)));
+    if (sandbox === undefined) {
+      sandbox = this.#makeSandbox(name, isPublished);
+      this.#sandboxes.set(key, sandbox);
+      // The next run may have better luck.
+      sandbox.catch(() => this.#sandboxes.delete(key));
+    }
     return sandbox;
   }
 
@@ -138,7 +147,7 @@ export class Invocation {
     kind: ServerKind,
     role: string,
     onProgress: (message: string) => void,
-    options: Pick<ContainerSpec, "mounts"> = {},
+    options: Pick<ServerOptions, "mounts" | "signal"> = {},
   ): Promise<RunningServer> {
     return startServer(this.docker, kind, {
       ...options,
@@ -171,7 +180,8 @@ export class Invocation {
       network: this.network.name,
       ip,
     });
-    return ProxyContainer.start(container, ip);
+    // The next run has new ones.
+    return ProxyContainer.start(container, { host: ip, onEnd: () => (this.#proxies = undefined) });
   }
 
   async #makeSandbox(name: string, isPublished: boolean): Promise<Sandbox> {
@@ -186,19 +196,40 @@ export class Invocation {
       ip,
       ...(isPublished && { ports: [nodePort] }),
     });
-    await container.start();
-    const published = isPublished ? await container.address(nodePort) : undefined;
+    let published: string | undefined;
+    const locate = async (): Promise<void> => {
+      if (isPublished) published = await container.address(nodePort);
+    };
+    try {
+      await container.start();
+      await locate();
+    } catch (error) {
+      await container.remove();
+      throw error;
+    }
     return {
       ip,
       network: `container:${container.id}`,
-      published,
+      published: () => published,
       disconnect: () => this.network.disconnect(container.id),
-      reconnect: () => this.network.connect(container.id, ip),
+      reconnect: async () => {
+        await this.network.connect(container.id, ip);
+        await locate();
+      },
     };
   }
 
   #nameOf(role: string): string {
     return `flyball-${this.id}-${++this.#containers}-${role.replaceAll(/[^a-zA-Z0-9_.-]/g, "-")}`;
+  }
+}
+
+/** What dead runs left goes first; what can't be removed keeps nobody from running, and is there for the next one to remove. */
+async function cleared(docker: Docker, onProgress: (message: string) => void): Promise<void> {
+  try {
+    await removeOrphans(docker);
+  } catch (error) {
+    onProgress(`something that dead runs left can't be removed: ${reasonOf(error)}`);
   }
 }
 

@@ -17,11 +17,17 @@ export class NodeContainer implements NodeLife {
   readonly #attached: Attached;
   readonly ended: Promise<string>;
 
-  private constructor(container: Container, attached: Attached, conversation: Conversation) {
-    this.#container = container;
-    this.#attached = attached;
-    this.#conversation = conversation;
-    this.ended = this.#untilEnded();
+  private constructor(parts: {
+    readonly container: Container;
+    readonly attached: Attached;
+    readonly conversation: Conversation;
+    /** Resolves once everything that it printed was heard. */
+    readonly silent: Promise<unknown>;
+  }) {
+    this.#container = parts.container;
+    this.#attached = parts.attached;
+    this.#conversation = parts.conversation;
+    this.ended = this.#untilEnded(parts.silent);
   }
 
   static async start(
@@ -37,8 +43,15 @@ export class NodeContainer implements NodeLife {
       else conversation.hear(message);
     });
     attached.stderr.setEncoding("utf8").on("data", (text: string) => conversation.print(text));
-    await container.start();
-    return new NodeContainer(container, attached, conversation);
+    // Listened for before it runs: one that ends at once may be silent before it is known to have started.
+    const silent = once(attached.stdout, "end");
+    try {
+      await container.start();
+    } catch (error) {
+      attached.stdin.end();
+      throw error;
+    }
+    return new NodeContainer({ container, attached, conversation, silent });
   }
 
   get lastWords(): string {
@@ -69,8 +82,7 @@ export class NodeContainer implements NodeLife {
     return this.#container.resume();
   }
 
-  async #untilEnded(): Promise<string> {
-    const silent = once(this.#attached.stdout, "end");
+  async #untilEnded(silent: Promise<unknown>): Promise<string> {
     const how = await this.#container.ended();
     // What it sent last may still be on its way when it has ended already.
     await silent;

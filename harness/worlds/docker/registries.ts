@@ -3,6 +3,7 @@ import { realInfrastructure } from "../../../runtime/node/infrastructure.ts";
 import type { Clock } from "../../../runtime/ports/clock.ts";
 import { silent } from "../../../runtime/ports/telemetry.ts";
 import { createRandom } from "../../../runtime/random.ts";
+import { WorldError } from "../error.ts";
 import type { RegistryName } from "../../scenario/plan.ts";
 import { consul, nacos, zookeeper, type RunningServer, type ServerKind } from "./servers.ts";
 
@@ -24,7 +25,7 @@ export const registries: Readonly<Record<Exclude<RegistryName, "embedded">, Regi
 /** Time that a document has to reach a server that doesn't answer at first. */
 const publishWithinMs = 30_000;
 
-/** Puts documents into a real config centre from outside of every fault. */
+/** Puts documents into a real config centre from outside of every fault: it is dialled where this machine reaches it at that moment. */
 export function createRealPublisher(
   kind: RegistryKind,
   options: { readonly clock: Clock; readonly server: RunningServer; readonly run: string },
@@ -35,9 +36,10 @@ export function createRealPublisher(
   const { clock, server, run } = options;
   let opened: Promise<ConfigCenter> | undefined;
   const open = (): Promise<ConfigCenter> => {
-    const url = kind.url(server.addressOf(kind.ports[0]!), run);
+    const url = kind.url(`${server.container.spec.ip}:${kind.ports[0]!}`, run);
     const scheme = url.slice(0, url.indexOf(":"));
-    return realInfrastructure().configCenters[scheme]!({
+    const dial = (address: string): string => server.addressOf(Number(address.slice(address.lastIndexOf(":") + 1)));
+    return realInfrastructure({ dial }).configCenters[scheme]!({
       clock,
       random: createRandom(1),
       telemetry: silent,
@@ -60,4 +62,5 @@ export function createRealPublisher(
   };
 }
 
-const late = (key: string): Error => new Error(`${key} couldn't be published within ${publishWithinMs / 1000} s`);
+const late = (key: string): WorldError =>
+  new WorldError(`${key} couldn't be published within ${publishWithinMs / 1000} s`, { code: "UNAVAILABLE" });

@@ -79,8 +79,10 @@ export type ServerOptions = Omit<ContainerSpec, "image" | "ports" | "role"> & {
 /** A server that is ready. */
 export interface RunningServer {
   readonly container: Container;
-  /** Where this machine reaches a port of it: "127.0.0.1:49153". It changes with each start. */
+  /** Where this machine reaches a port of it: "127.0.0.1:49153". It changes with each start, and with each way back onto its network. */
   addressOf(port: number): string;
+  /** Looks again where that is. */
+  locate(): Promise<void>;
   /** Starts it again after it was killed or stopped; resolves when it is ready. */
   restart(): Promise<void>;
 }
@@ -99,11 +101,14 @@ export async function startServer(docker: Docker, kind: ServerKind, options: Ser
   });
   let addresses = new Map<number, string>();
   const addressOf = (port: number): string => addresses.get(port) ?? "";
-  const start = async (): Promise<void> => {
-    await container.start();
+  const locate = async (): Promise<void> => {
     addresses = new Map(
       await Promise.all(kind.ports.map(async (port) => [port, await container.address(port)] as const)),
     );
+  };
+  const start = async (): Promise<void> => {
+    await container.start();
+    await locate();
     await untilReady(container, () => kind.isReady(addressOf), signal);
   };
   try {
@@ -112,7 +117,7 @@ export async function startServer(docker: Docker, kind: ServerKind, options: Ser
     await container.remove();
     throw error;
   }
-  return { container, addressOf, restart: start };
+  return { container, addressOf, locate, restart: start };
 }
 
 async function untilReady(container: Container, isReady: () => Promise<boolean>, signal?: AbortSignal): Promise<void> {

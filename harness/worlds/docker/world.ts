@@ -8,7 +8,9 @@ import type { Clock } from "../../../runtime/ports/clock.ts";
 import { createRandom } from "../../../runtime/random.ts";
 import type { DialMap, Tracing } from "../../../services/control.ts";
 import { openJaeger, type FoundSpan, type SpanId } from "../../history/jaeger.ts";
+import { settled, untilAborted } from "../../parallel.ts";
 import type { LinkPlan, NodePlan, Plan } from "../../scenario/plan.ts";
+import { WorldError } from "../error.ts";
 import { runLive, type Ground, type LaidFleet, type OwnedLink, type OwnedNode } from "../live/fleet.ts";
 import { LiveNode } from "../live/node.ts";
 import { createPublisher } from "../publisher.ts";
@@ -77,8 +79,16 @@ class DockerGround implements Ground {
   readonly #invocation: Invocation;
   /** Names this run among those that share a server. */
   readonly #run: string;
-  readonly #transport = tripleTransport({ clock: this.clock });
+  /** To the config centre alone, which is dialled where this machine reaches it at that moment. */
+  readonly #transport = tripleTransport({
+    clock: this.clock,
+    dial: (address) => this.#configCenter?.published() ?? address,
+  });
   readonly #containers: Container[] = [];
+  /** What `lay` has begun: when it fails half-way, what is there only later goes, too. */
+  readonly #begun: Promise<unknown>[] = [];
+  readonly #closing = new AbortController();
+  #configCenter: Sandbox | undefined;
   #scraping: Scraping | undefined;
   #closePublisher: () => Promise<void> = () => Promise.resolve();
 
@@ -92,13 +102,15 @@ class DockerGround implements Ground {
   async lay(links: readonly LinkPlan[]): Promise<LaidFleet> {
     const { nodes } = this.#plan;
     const real = this.#plan.registry === "embedded" ? undefined : registries[this.#plan.registry];
-    const [sandboxes, server, scraping, traceStore] = await Promise.all([
+    const coming = Promise.all([
       this.#places(real === undefined ? nodes : nodes.filter((node) => !isInfrastructure(node))),
       real === undefined ? undefined : this.#server(real),
       this.#plan.isScraped ? this.#scrape() : undefined,
       this.#plan.tracing && this.#invocation.sharedServer(jaeger, this.#world.onProgress),
     ]);
-    this.#scraping = scraping;
+    // A server takes its time to get ready: who interrupts a run doesn't wait for it.
+    const [sandboxes, server, scraping, traceStore] = await untilAborted(coming, this.#world.signal);
+    this.#configCenter = sandboxes.get("config-center/0");
     const tracing = traceStore && tracingTo(traceStore, this.#plan, this.#run);
     /** Where each node is; a real registry has several ports. */
     const addressesOf = (id: string): readonly string[] => {
@@ -134,7 +146,7 @@ class DockerGround implements Ground {
         ) as DialMap;
         const isOurs = plan.program === "registry" || plan.program === "config-center";
         const config = isOurs ? plan.config : { ...plan.config, ...infrastructure };
-        return this.#nodeOf(plan, { sandbox, dial, config, tracing, onAlive });
+        return this.#begin(this.#nodeOf(plan, { sandbox, dial, config, tracing, onAlive }));
       }),
     );
     return {
@@ -142,16 +154,25 @@ class DockerGround implements Ground {
       links: proxies,
       network: this.#invocation.network.name,
       readMetrics: scraping && (() => scraping.read(all.filter((node) => node instanceof LiveNode))),
-      publish: this.#publisher(real, server?.running, sandboxes.get("config-center/0")),
+      publish: this.#publisher(real, server?.running),
       readSpans: traceStore && ((reported) => this.#readSpans(traceStore, reported)),
     };
   }
 
   async close(): Promise<void> {
-    await this.#scraping?.close();
-    await this.#closePublisher();
-    await this.#transport.close();
-    await Promise.all(this.#containers.map((container) => container.remove()));
+    this.#closing.abort(new WorldError("the fleet is being closed", { code: "UNAVAILABLE" }));
+    await Promise.allSettled(this.#begun);
+    await settled([
+      this.#scraping?.close() ?? Promise.resolve(),
+      this.#closePublisher(),
+      this.#transport.close(),
+      ...this.#containers.map((container) => container.remove()),
+    ]);
+  }
+
+  #begin<T>(work: Promise<T>): Promise<T> {
+    this.#begun.push(work);
+    return work;
   }
 
   async #places(nodes: readonly NodePlan[]): Promise<ReadonlyMap<string, Sandbox>> {
@@ -165,8 +186,11 @@ class DockerGround implements Ground {
     return new Map(places);
   }
 
-  #scrape(): Promise<Scraping> {
-    return Scraping.start(this.#invocation, { clock: this.clock, run: this.#run, onProgress: this.#world.onProgress });
+  async #scrape(): Promise<Scraping> {
+    const { clock } = this;
+    const { onProgress } = this.#world;
+    this.#scraping = await Scraping.start(this.#invocation, { clock, run: this.#run, onProgress });
+    return this.#scraping;
   }
 
   /** The real registry: the one that all runs share, or one for this run alone when its faults touch it. */
@@ -176,9 +200,11 @@ class DockerGround implements Ground {
     );
     const { onProgress } = this.#world;
     onProgress(`starting ${server.image}`);
+    const signal = AbortSignal.any([this.#world.signal, this.#closing.signal]);
     const running = isOwn
-      ? await this.#invocation.ownServer(server, `${server.image}-of-${this.#run}`, onProgress)
+      ? await this.#begin(this.#invocation.ownServer(server, `${server.image}-of-${this.#run}`, onProgress, { signal }))
       : await this.#invocation.sharedServer(server, onProgress);
+    if (isOwn) this.#containers.push(running.container);
     return { running, isOwn, container: running.container };
   }
 
@@ -256,18 +282,15 @@ class DockerGround implements Ground {
     return openJaeger({ url, clock, epochUs: epochOf(clock) }).readBack(reported, { signal: this.#world.signal });
   }
 
-  #publisher(
-    real: RegistryKind | undefined,
-    server: RunningServer | undefined,
-    configCenter: Sandbox | undefined,
-  ): LaidFleet["publish"] {
+  #publisher(real: RegistryKind | undefined, server: RunningServer | undefined): LaidFleet["publish"] {
     if (real !== undefined) {
       const publisher = createRealPublisher(real, { clock: this.clock, server: server!, run: this.#run });
       this.#closePublisher = publisher.close;
       return publisher.publish;
     }
-    if (configCenter === undefined) return undefined;
-    return createPublisher({ clock: this.clock, transport: this.#transport, address: configCenter.published! });
+    if (this.#configCenter === undefined) return undefined;
+    const address = `${this.#configCenter.ip}:${nodePort}`;
+    return createPublisher({ clock: this.clock, transport: this.#transport, address });
   }
 }
 

@@ -1,7 +1,7 @@
 import { availableParallelism } from "node:os";
 
 import type { Clock } from "../../../runtime/ports/clock.ts";
-import { inParallel } from "../../parallel.ts";
+import { inParallel, settled } from "../../parallel.ts";
 import type { LinkPlan, Plan } from "../../scenario/plan.ts";
 import { WorldError } from "../error.ts";
 import type { FleetLink, FleetNode, RunningFleet, WorldOptions } from "../world.ts";
@@ -64,13 +64,18 @@ export async function runLive<T>(
   main: (fleet: RunningFleet) => Promise<T>,
 ): Promise<T> {
   const fleet = new LiveFleet(plan, options, ground);
+  let answer: T;
   try {
     options.signal.throwIfAborted();
     await fleet.start();
-    return await main(fleet);
-  } finally {
-    await fleet.close();
+    answer = await main(fleet);
+  } catch (error) {
+    // What went wrong first explains what can't be ended now.
+    await fleet.close().catch(() => undefined);
+    throw error;
   }
+  await fleet.close();
+  return answer;
 }
 
 class LiveFleet implements RunningFleet {
@@ -139,21 +144,24 @@ class LiveFleet implements RunningFleet {
     return this.#laid.readSpans;
   }
 
-  /** Ends everything, also what is only starting. */
+  /** Ends everything, also what is only starting. What can't be ended keeps nothing else: it is told at the end. */
   async close(): Promise<void> {
     if (this.#onAbort !== undefined) this.#options.signal.removeEventListener("abort", this.#onAbort);
     this.#cancelGrace();
     this.#closing.abort(new WorldError("the fleet is being closed", { code: "UNAVAILABLE" }));
-    await this.#closeNodes();
+    const nodes = this.#closeNodes();
+    await Promise.allSettled([nodes]);
     // What was only being laid when the run was over, is there now.
     await this.#started.catch(() => undefined);
-    await this.#closeNodes();
-    await Promise.all([...this.#laid.links.values()].map((link) => link.close()));
-    await this.#ground.close();
+    const lateNodes = this.#closeNodes();
+    await Promise.allSettled([lateNodes]);
+    const links = settled([...this.#laid.links.values()].map((link) => link.close()));
+    await Promise.allSettled([links]);
+    await settled([nodes, lateNodes, links, this.#ground.close()]);
   }
 
-  async #closeNodes(): Promise<void> {
-    await Promise.all([...this.nodes.values()].map((node) => node.close()));
+  #closeNodes(): Promise<void> {
+    return settled([...this.nodes.values()].map((node) => node.close()));
   }
 
   async #startAll(): Promise<void> {

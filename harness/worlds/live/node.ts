@@ -211,10 +211,13 @@ export class LiveNode implements FleetNode {
   async close(): Promise<void> {
     this.#isClosed = true;
     const life = this.#life;
-    if (life === undefined) return;
-    await this.resume();
-    await this.#end(life);
-    await this.reconnect();
+    try {
+      await this.resume();
+      if (life !== undefined) await this.#end(life);
+    } finally {
+      // Also of one that is dead by now: its place on the network may be another run's next.
+      await this.reconnect();
+    }
   }
 
   /** Ends the process now; nobody waits for it any longer. */
@@ -285,8 +288,8 @@ export class LiveNode implements FleetNode {
     this.#state = "killed";
     // Until it is ready, whoever starts it is told.
     if (this.#isReady) world.onExit(this.id, clock.nowUs(), why);
-    // Who opens a listener again is told when that fails; nothing is opened here.
-    void this.#options.onAlive(false);
+    // Nothing is opened here that could fail, and where the proxies themselves are gone nobody is refused by them.
+    this.#options.onAlive(false).catch(() => undefined);
   }
 }
 

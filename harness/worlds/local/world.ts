@@ -130,9 +130,12 @@ class LocalGround implements Ground {
   }
 
   async close(): Promise<void> {
-    await this.#transport.close();
-    // Last: it removes the directory, and ends what hasn't ended.
-    await this.#guardian.close();
+    try {
+      await this.#transport.close();
+    } finally {
+      // Last: it removes the directory, and ends what hasn't ended.
+      await this.#guardian.close();
+    }
   }
 
   #nodeOf(
