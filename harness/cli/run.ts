@@ -58,7 +58,7 @@ interface Selection {
   readonly scenarios: readonly Listed[];
   readonly worlds: ReadonlyMap<WorldName, World>;
   readonly seeds: readonly number[];
-  readonly registry: RegistryName;
+  readonly registry: RegistryName | undefined;
   /** Plans of the first seed: a scenario in a world, or why it can't be there. */
   readonly plans: ReadonlyMap<Listed, ReadonlyMap<WorldName, Plan | ScenarioError>>;
 }
@@ -95,7 +95,7 @@ function plansOf(
   }: {
     readonly worlds: ReadonlyMap<WorldName, World>;
     readonly seed: number;
-    readonly registry: RegistryName;
+    readonly registry: RegistryName | undefined;
     readonly isAsked: boolean;
   },
 ): ReadonlyMap<WorldName, Plan | ScenarioError> {
@@ -136,8 +136,8 @@ function seedsOf({ seed, seeds }: RunCommandOptions): readonly number[] {
 const registryNames = ["embedded", "zookeeper", "nacos", "consul"] as const satisfies readonly RegistryName[];
 
 /** Real registries are containers: only `docker` has them. */
-function registryOf({ registry }: RunCommandOptions, worlds: readonly WorldName[]): RegistryName {
-  if (registry === undefined) return "embedded";
+function registryOf({ registry }: RunCommandOptions, worlds: readonly WorldName[]): RegistryName | undefined {
+  if (registry === undefined) return undefined;
   const known = registryNames.find((name) => name === registry);
   if (known === undefined) {
     throw usageError(

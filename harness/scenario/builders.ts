@@ -9,7 +9,7 @@ export {
   sticky,
   successRate,
 } from "./builders/checks.ts";
-export { consumer, provider } from "./builders/fleet.ts";
+export { consumer, foreign, provider } from "./builders/fleet.ts";
 export { constant, poisson } from "./builders/load.ts";
 export { scenario, type ScenarioInput } from "./builders/scenario.ts";
 export { at } from "./builders/timeline.ts";

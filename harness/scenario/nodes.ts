@@ -5,8 +5,17 @@ import type { Distribution as WorkDistribution } from "../../services/distributi
 import { didYouMean } from "../../services/nearest.ts";
 import { durationUs, fractionOf } from "./durations.ts";
 import { ScenarioError } from "./error.ts";
+import { planForeign } from "./foreign.ts";
 import type { NodePlan } from "./plan.ts";
-import type { CallsSpec, ConsumerSpec, Distribution, ProviderSpec, Scenario } from "./schema.ts";
+import type {
+  CallsSpec,
+  ConsumerSpec,
+  Distribution,
+  FleetSpec,
+  ForeignSpec,
+  ProviderSpec,
+  Scenario,
+} from "./schema.ts";
 
 /** The weight of an instance that states none: Dubbo's. */
 const defaultWeight = 100;
@@ -18,9 +27,7 @@ export function planNodes(scenario: Scenario): readonly NodePlan[] {
   const sessionTimeoutMs = sessionTimeout === undefined ? undefined : durationUs(sessionTimeout) / 1000;
   const tick = scenario.registry?.tick;
   const fleet = Object.entries(scenario.fleet).flatMap(([service, spec]) =>
-    spec.program === "provider"
-      ? providers(service, spec, sessionTimeoutMs)
-      : consumers(service, spec, sessionTimeoutMs),
+    nodesOf(service, spec, sessionTimeoutMs),
   );
   return [
     infrastructure("registry", tick === undefined ? {} : { tickMs: durationUs(tick) / 1000 }),
@@ -29,8 +36,13 @@ export function planNodes(scenario: Scenario): readonly NodePlan[] {
   ];
 }
 
+/** What the nodes of a service are, whoever wrote them. */
+export function roleOf(spec: FleetSpec): "provider" | "consumer" {
+  return spec.program === "foreign" ? spec.role : spec.program;
+}
+
 /** The service that the nodes of a service call, if any. */
-export function calleeOf(spec: ProviderSpec | ConsumerSpec): string | undefined {
+export function calleeOf(spec: FleetSpec): string | undefined {
   return spec.calls?.service;
 }
 
@@ -51,6 +63,17 @@ function needsConfigCenter({ rules, timeline }: Scenario): boolean {
   );
 }
 
+function nodesOf(service: string, spec: FleetSpec, sessionTimeoutMs: number | undefined): readonly NodePlan[] {
+  switch (spec.program) {
+    case "provider":
+      return providers(service, spec, sessionTimeoutMs);
+    case "consumer":
+      return consumers(service, spec, sessionTimeoutMs);
+    case "foreign":
+      return foreigners(service, spec);
+  }
+}
+
 function providers(service: string, spec: ProviderSpec, sessionTimeoutMs: number | undefined): readonly NodePlan[] {
   const { instances, groups = [{ instances: instances ?? 1 }], ...common } = spec;
   const each = groups.flatMap(({ instances: count, ...own }) => Array.from({ length: count }, () => own));
@@ -60,7 +83,13 @@ function providers(service: string, spec: ProviderSpec, sessionTimeoutMs: number
       hint: "leave out `instances` where there are groups",
     });
   }
-  return each.map((own, index) => {
+  return each.map(({ foreign, ...own }, index): NodePlan => {
+    const id = `${service}/${index}`;
+    if (foreign !== undefined) {
+      const { tag, weight = defaultWeight } = { ...common, ...own };
+      const plan = planForeign(`fleet.${service}.groups: the foreign program of ${id}`, foreign, "provider");
+      return { id, service, program: "provider", config: {}, tag, weight, foreign: plan };
+    }
     const { tag, weight = defaultWeight, serviceTime, errorRate, capacity, queueMax, calls } = { ...common, ...own };
     const config = defined({
       service,
@@ -74,7 +103,7 @@ function providers(service: string, spec: ProviderSpec, sessionTimeoutMs: number
       calls: calls === undefined ? undefined : callSettings(calls),
       sessionTimeoutMs,
     });
-    return { id: `${service}/${index}`, service, program: "provider", config, tag, weight };
+    return { id, service, program: "provider", config, tag, weight };
   });
 }
 
@@ -88,6 +117,27 @@ function consumers(service: string, spec: ConsumerSpec, sessionTimeoutMs: number
     config,
     tag: undefined,
     weight: defaultWeight,
+  }));
+}
+
+function foreigners(service: string, spec: ForeignSpec): readonly NodePlan[] {
+  const { role, instances = 1, tag, weight = defaultWeight, calls } = spec;
+  if (role === "consumer" && calls === undefined) {
+    throw new ScenarioError(`fleet.${service}: a consumer calls a service`, {
+      code: "INVALID_SCENARIO",
+      hint: `calls: { service: "orders" }`,
+    });
+  }
+  const foreign = planForeign(`fleet.${service}`, spec, role);
+  const config = calls === undefined ? {} : { calls: callSettings(calls) };
+  return Array.from({ length: instances }, (_, index) => ({
+    id: `${service}/${index}`,
+    service,
+    program: role,
+    config,
+    tag,
+    weight,
+    foreign,
   }));
 }
 
@@ -116,8 +166,9 @@ export function workDistribution(spec: Distribution): WorkDistribution {
 
 /** Whom the fleet calls, and how, must exist; and calls must come to an end. */
 function checkCalls({ fleet }: Scenario): void {
-  const providerNames = Object.keys(fleet).filter((name) => fleet[name]!.program === "provider");
-  for (const [name, { calls }] of Object.entries(fleet)) {
+  const providerNames = Object.keys(fleet).filter((name) => roleOf(fleet[name]!) === "provider");
+  for (const [name, spec] of Object.entries(fleet)) {
+    const calls: CallsSpec | undefined = spec.calls;
     if (name === "registry" || name === "config-center") {
       throw new ScenarioError(`fleet.${name}: the infrastructure has this name`, { code: "INVALID_SCENARIO" });
     }

@@ -6,7 +6,8 @@ import type { Primitive } from "../worlds/world.ts";
 import { durationUs, formatDuration, ratePerSecond, windowUs } from "./durations.ts";
 import { ScenarioError } from "./error.ts";
 import { hashOf } from "./hash.ts";
-import { known, planNodes } from "./nodes.ts";
+import { checkForeign, registryOf } from "./foreign.ts";
+import { known, planNodes, roleOf } from "./nodes.ts";
 import type { CheckPlan, DrivePlan, NodePlan, Plan, RegistryName, StepPlan, WorldName } from "./plan.ts";
 import type { CheckSpec, LoadSpec, Scenario } from "./schema.ts";
 import { checkService, planTimeline } from "./timeline.ts";
@@ -14,7 +15,7 @@ import { checkService, planTimeline } from "./timeline.ts";
 export interface PlanOptions {
   readonly world: WorldName;
   readonly seed: number;
-  /** `docker`: what serves as registry and config centre. Default "embedded". */
+  /** `docker`: what serves as registry and config centre. Default: "zookeeper" with foreign nodes, else "embedded". */
   readonly registry?: RegistryName | undefined;
   /** What the world can do; a scenario that needs more is refused. Absent: everything. */
   readonly primitives?: ReadonlySet<Primitive> | undefined;
@@ -26,12 +27,14 @@ export interface PlanOptions {
  */
 export function planScenario(
   scenario: Scenario,
-  { world, seed, registry = "embedded", primitives }: PlanOptions,
+  { world, seed, registry: asked, primitives }: PlanOptions,
 ): Plan {
   const nodes = planNodes(scenario);
+  const registry = registryOf(scenario, world, asked);
   const { drives, durationUs: loadUs } = planLoad(scenario, seed);
   const timeline = planTimeline(scenario, { nodes, durationUs: loadUs });
   if (primitives !== undefined) checkPrimitives(timeline, { world, primitives });
+  checkForeign(nodes, { world, registry, timeline });
   checkWindows(scenario, loadUs);
   const context = { scenario, world, nodes, drives, timeline, durationUs: loadUs };
   return {
@@ -69,7 +72,7 @@ function planLoad(
   seed: number,
 ): { readonly drives: readonly DrivePlan[]; readonly durationUs: number } {
   const consumers = Object.entries(scenario.fleet).flatMap(([name, spec]) =>
-    spec.program === "consumer" ? [name] : [],
+    roleOf(spec) === "consumer" ? [name] : [],
   );
   const random = createRandom(seed).fork("load");
   const due = new Map<string, readonly number[]>();

@@ -4,9 +4,8 @@ import type {
   Agreement,
   Bilingual,
   CheckSpec,
-  ConsumerSpec,
+  FleetSpec,
   LoadSpec,
-  ProviderSpec,
   Scenario,
   StepSpec,
 } from "../schema.ts";
@@ -21,7 +20,7 @@ export interface ScenarioInput {
   readonly explanation: Bilingual;
   /** Default none. Scenarios with "tour" are those that run by default. */
   readonly tags?: readonly string[];
-  readonly fleet: Readonly<Record<string, ProviderSpec | ConsumerSpec>>;
+  readonly fleet: Readonly<Record<string, FleetSpec>>;
   readonly registry?: NonNullable<Scenario["registry"]>;
   /** Rule documents (YAML) that are there from the beginning, by key. */
   readonly rules?: Readonly<Record<string, string>>;
@@ -68,7 +67,7 @@ function spelledOut({ spec }: CheckBuilder, fleet: ScenarioInput["fleet"]): unkn
   };
 }
 
-function instancesOf(service: ProviderSpec | ConsumerSpec): number {
-  if (service.program === "consumer" || service.groups === undefined) return service.instances ?? 1;
+function instancesOf(service: FleetSpec): number {
+  if (service.program !== "provider" || service.groups === undefined) return service.instances ?? 1;
   return service.groups.reduce((sum, { instances }) => sum + instances, 0);
 }

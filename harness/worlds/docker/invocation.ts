@@ -6,10 +6,11 @@ import { fileURLToPath } from "node:url";
 
 import type Docker from "dockerode";
 
+import type { ForeignPlan } from "../../scenario/plan.ts";
 import { Guardian } from "../live/guardian.ts";
 import { removeInvocation, removeOrphans } from "./clean.ts";
 import { Container, type ContainerSpec } from "./container.ts";
-import { engineHost, ensureImage, type ImageName } from "./engine.ts";
+import { engineHost, ensureImage, pulled, type ImageName } from "./engine.ts";
 import { createNetwork, type Network } from "./network.ts";
 import { ProxyContainer } from "./proxies.ts";
 import { startServer, type RunningServer, type ServerKind } from "./servers.ts";
@@ -29,6 +30,8 @@ export interface Sandbox {
   readonly published: string | undefined;
   disconnect(): Promise<void>;
   connect(): Promise<void>;
+  /** Whether something listens at the port that nodes listen at: found without a connection, which a program might mind. */
+  isListening(): Promise<boolean>;
 }
 
 /** Where every node listens: each has an address of its own. */
@@ -109,6 +112,31 @@ export class Invocation {
     });
   }
 
+  /** A container that runs somebody else's program: of an image of its own, or a file of the project in the plain Node.js image. */
+  async foreignProgram(
+    { image, command }: Pick<ForeignPlan, "image" | "command">,
+    options: Pick<ContainerSpec, "role" | "network" | "env"> & { readonly onProgress: (message: string) => void },
+  ): Promise<Container> {
+    const { onProgress, ...rest } = options;
+    const common = { ...rest, name: this.#nameOf(options.role), invocation: this.id, isTalkedTo: true };
+    if (image !== undefined) {
+      const otherwise = "name another in the scenario's fleet";
+      return Container.create(this.docker, {
+        ...common,
+        image: await pulled(this.docker, image, { otherwise, onProgress }),
+        command,
+      });
+    }
+    return Container.create(this.docker, {
+      ...common,
+      image: this.#nodeImage,
+      entrypoint: command,
+      command: [],
+      workingDirectory: projectMount,
+      mounts: [{ from: project, to: projectMount }],
+    });
+  }
+
   /** The place of that name, made when it is first asked for; runs use the same ones, one after the other. */
   sandbox(name: string, { isPublished = false } = {}): Promise<Sandbox> {
     const key = `${isPublished ? "published" : "plain"} ${name}`;
@@ -184,6 +212,10 @@ export class Invocation {
       published,
       disconnect: () => this.network.disconnect(container.id),
       connect: () => this.network.connect(container.id, ip),
+      isListening: async () => {
+        const { output } = await container.run("cat", "/proc/net/tcp", "/proc/net/tcp6");
+        return hasListener(output, nodePort);
+      },
     };
   }
 
@@ -193,3 +225,12 @@ export class Invocation {
 }
 
 const directoryOf = (invocation: string): string => join(tmpdir(), `flyball-${invocation}`);
+
+/** Whether /proc/net/tcp (proc(5)) has a socket in state LISTEN (0A) at the port. */
+function hasListener(table: string, port: number): boolean {
+  const local = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
+  return table.split("\n").some((line) => {
+    const [, address = "", , state] = line.trim().split(/\s+/);
+    return address.endsWith(local) && state === "0A";
+  });
+}

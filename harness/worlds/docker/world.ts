@@ -7,13 +7,16 @@ import { tripleTransport } from "../../../runtime/node/triple.ts";
 import type { Clock } from "../../../runtime/ports/clock.ts";
 import { createRandom } from "../../../runtime/random.ts";
 import type { DialMap } from "../../../services/control.ts";
-import type { LinkPlan, NodePlan, Plan } from "../../scenario/plan.ts";
+import { filledIn, type Placeholder } from "../../scenario/foreign.ts";
+import type { ForeignPlan, LinkPlan, NodePlan, Plan } from "../../scenario/plan.ts";
 import { runLive, type Ground, type LaidFleet, type OwnedLink, type OwnedNode } from "../live/fleet.ts";
 import { LiveNode } from "../live/node.ts";
 import { createPublisher } from "../publisher.ts";
 import type { LinkShape, Primitive, World, WorldOptions } from "../world.ts";
 import type { Container } from "./container.ts";
 import { obstacleTo, openEngine } from "./engine.ts";
+import { ForeignNode } from "./foreign-node.ts";
+import { withNames } from "./instance-names.ts";
 import { Invocation, nodePort, type Sandbox } from "./invocation.ts";
 import { NodeContainer } from "./node-container.ts";
 import { createRealPublisher, registries, type RegistryKind } from "./registries.ts";
@@ -75,11 +78,16 @@ class DockerGround implements Ground {
   readonly #run: string;
   readonly #transport = tripleTransport({ clock: this.clock });
   readonly #containers: Container[] = [];
+  /** Node ids by address. */
+  readonly #names = new Map<string, string>();
   #closePublisher: () => Promise<void> = () => Promise.resolve();
 
   constructor(plan: Plan, world: WorldOptions, at: { readonly invocation: Invocation; readonly run: string }) {
     this.#plan = plan;
-    this.#world = world;
+    const isMixed = plan.nodes.some(({ foreign }) => foreign !== undefined);
+    this.#world = isMixed
+      ? { ...world, onEvents: (node, events) => world.onEvents(node, withNames(events, this.#names)) }
+      : world;
     this.#invocation = at.invocation;
     this.#run = at.run;
   }
@@ -91,6 +99,7 @@ class DockerGround implements Ground {
       this.#places(real === undefined ? nodes : nodes.filter((node) => !isInfrastructure(node))),
       real === undefined ? undefined : this.#server(real),
     ]);
+    for (const [id, { ip }] of sandboxes) this.#names.set(`${ip}:${nodePort}`, id);
     /** Where each node is; a real registry has several ports. */
     const addressesOf = (id: string): readonly string[] => {
       const sandbox = sandboxes.get(id);
@@ -100,10 +109,10 @@ class DockerGround implements Ground {
         : real.ports.map((port) => `${server.container.spec.ip}:${port}`);
     };
     const proxies = await this.#openLinks(links, addressesOf);
-    const infrastructure =
+    const infrastructure: Infrastructure =
       real === undefined
         ? { registry: addressesOf("registry/0")[0], configCenter: addressesOf("config-center/0")[0] }
-        : urlsOf(real, addressesOf("registry/0")[0]!, this.#run);
+        : urlsOf(real, addressesOf("registry/0")[0]!, this.#part(real));
     const all = await Promise.all(
       nodes.map(async (plan): Promise<OwnedNode> => {
         const incoming = links.filter(({ to }) => to === plan.id).map(({ from, to }) => proxies.get(`${from} ${to}`)!);
@@ -117,6 +126,11 @@ class DockerGround implements Ground {
           {},
           ...links.filter(({ from }) => from === plan.id).map(({ from, to }) => proxies.get(`${from} ${to}`)!.dial),
         ) as DialMap;
+        if (plan.foreign !== undefined) {
+          const address = addressesOf("registry/0")[0]!;
+          const place = { sandbox, onAlive, infrastructure: urlsOf(real!, dial[address] ?? address, this.#part(real!)) };
+          return this.#foreignNodeOf(plan, plan.foreign, place);
+        }
         const isOurs = plan.program === "registry" || plan.program === "config-center";
         const config = isOurs ? plan.config : { ...plan.config, ...infrastructure };
         return this.#nodeOf(plan, { sandbox, dial, config, onAlive });
@@ -147,16 +161,24 @@ class DockerGround implements Ground {
   }
 
   /** The real registry: the one that all runs share, or one for this run alone when its faults touch it. */
-  async #server({ server }: RegistryKind): Promise<LaidServer> {
-    const isOwn = this.#plan.timeline.some(
+  async #server(kind: RegistryKind): Promise<LaidServer> {
+    const isTouched = this.#plan.timeline.some(
       ({ what }) => what.kind !== "publish" && what.nodes.some((id) => isInfrastructure({ id })),
     );
+    const isOwn = isTouched || this.#part(kind) === undefined;
+    const { server } = kind;
     const { onProgress } = this.#world;
     onProgress(`starting ${server.image}`);
     const running = isOwn
       ? await this.#invocation.ownServer(server, `${server.image}-of-${this.#run}`, onProgress)
       : await this.#invocation.sharedServer(server, onProgress);
     return { running, isOwn, container: running.container };
+  }
+
+  /** The name of this run's part of the registry; undefined where all of it is this run's. */
+  #part({ isShareable }: RegistryKind): string | undefined {
+    const hasForeign = this.#plan.nodes.some(({ foreign }) => foreign !== undefined);
+    return hasForeign && !isShareable ? undefined : this.#run;
   }
 
   async #openLinks(
@@ -215,13 +237,58 @@ class DockerGround implements Ground {
     });
   }
 
+  async #foreignNodeOf(
+    plan: NodePlan,
+    foreign: ForeignPlan,
+    place: {
+      readonly sandbox: Sandbox;
+      readonly infrastructure: Infrastructure;
+      readonly onAlive: (isAlive: boolean) => Promise<void>;
+    },
+  ): Promise<ForeignNode> {
+    const { sandbox, infrastructure, onAlive } = place;
+    const { registry = "", configCenter = "" } = infrastructure;
+    const [, registryAddress = ""] = /^[^:]+:\/\/([^/?]+)/.exec(registry) ?? [];
+    const [service, index] = plan.id.split("/") as [string, string];
+    const calls = plan.config["calls"] as { readonly service: string } | undefined;
+    const values: Readonly<Record<Placeholder, string>> = {
+      registry,
+      registryAddress,
+      configCenter,
+      otlp: "",
+      ip: sandbox.ip,
+      port: String(nodePort),
+      node: plan.id,
+      service,
+      index,
+      calls: calls?.service ?? "",
+      tag: plan.tag ?? "",
+      weight: String(plan.weight),
+    };
+    const container = await this.#invocation.foreignProgram(
+      { image: foreign.image, command: foreign.command?.map((text) => filledIn(text, values)) },
+      {
+        role: plan.id,
+        network: sandbox.network,
+        env: Object.fromEntries(
+          Object.entries(foreign.environment).map(([name, text]) => [name, filledIn(text, values)]),
+        ),
+        onProgress: this.#world.onProgress,
+      },
+    );
+    this.#containers.push(container);
+    const { id } = plan;
+    const { isListening } = sandbox;
+    return new ForeignNode({ id, plan: foreign, container, isListening, clock: this.clock, world: this.#world, onAlive });
+  }
+
   #publisher(
     real: RegistryKind | undefined,
     server: RunningServer | undefined,
     configCenter: Sandbox | undefined,
   ): LaidFleet["publish"] {
     if (real !== undefined) {
-      const publisher = createRealPublisher(real, { clock: this.clock, server: server!, run: this.#run });
+      const publisher = createRealPublisher(real, { clock: this.clock, server: server!, run: this.#part(real) });
       this.#closePublisher = publisher.close;
       return publisher.publish;
     }
@@ -258,6 +325,11 @@ function joined(parts: readonly { readonly address: string; readonly link: Owned
 
 const isInfrastructure = ({ id }: { readonly id: string }): boolean => id === "registry/0" || id === "config-center/0";
 
-function urlsOf({ url }: RegistryKind, address: string, run: string) {
+interface Infrastructure {
+  readonly registry: string | undefined;
+  readonly configCenter: string | undefined;
+}
+
+function urlsOf({ url }: RegistryKind, address: string, run: string | undefined): Infrastructure {
   return { registry: url(address, run), configCenter: url(address, run) };
 }
