@@ -2,6 +2,7 @@ import { Command, CommanderError, InvalidArgumentError } from "commander";
 
 import { flyballVersion } from "../version.ts";
 import { exitCodes, explain, type ExitCode } from "./errors.ts";
+import type { DoctorOptions } from "./doctor.ts";
 import type { RunCommandOptions } from "./run.ts";
 
 /**
@@ -41,6 +42,18 @@ Exit codes: 0 passed · 1 an expectation failed · 2 usage or an invalid scenari
   .action(async (scenarios: readonly string[], options: RunCommandOptions) => {
     const { runCommand } = await import("./run.ts");
     await end(await runCommand(scenarios, options));
+  });
+
+program
+  .command("doctor")
+  .description("say what this machine has for each world, and how to get what it lacks")
+  .option("--world <names>", "look at these worlds only: sim, local, docker", list)
+  .option("--clean", "remove containers and networks that runs left behind which are dead")
+  .option("--json", "print one JSON document")
+  .addHelpText("after", "\nExit codes: 0 every world is ready · 3 something is missing")
+  .action(async (options: DoctorOptions) => {
+    const { doctorCommand } = await import("./doctor.ts");
+    await end(await doctorCommand(options));
   });
 
 /** What nobody awaits is a bug like any other; left to Node.js it would end with 1, as a failed expectation does. */

@@ -6,6 +6,13 @@ export interface InfrastructureOptions {
 }
 
 /** The real registries and config centres, by scheme. Each one's client is loaded when the first URL names it. */
-export function realInfrastructure(_options: InfrastructureOptions = {}): InfrastructureTable {
-  return { registries: {}, configCenters: {} };
+export function realInfrastructure({ dial }: InfrastructureOptions = {}): InfrastructureTable {
+  return {
+    registries: {
+      zookeeper: async (connection) => (await import("./zookeeper.ts")).zookeeperRegistry(dial)(connection),
+    },
+    configCenters: {
+      zookeeper: async (connection) => (await import("./zookeeper.ts")).zookeeperConfigCenter(dial)(connection),
+    },
+  };
 }

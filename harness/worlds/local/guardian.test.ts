@@ -9,7 +9,7 @@ import { childrenOf, commandOf, startTimeOf } from "../live/process-table.ts";
 const test = anywhere.runIf(process.platform === "linux");
 
 const world = new URL("world.ts", import.meta.url).href;
-const fixture = new URL("fixture.ts", import.meta.url).href;
+const fixture = new URL("../live/fixture.ts", import.meta.url).href;
 
 /** A harness of a small fleet: it pauses a node, tells so, and waits for ever. */
 const harness = `

@@ -1,0 +1,70 @@
+import type Docker from "dockerode";
+
+import { findOrphans, removeOrphans } from "./clean.ts";
+import { defaultImages, hasImage, imageOf, obstacleTo, openEngine, type ImageName } from "./engine.ts";
+
+/** One thing that was looked at. */
+export interface Finding {
+  readonly name: string;
+  /** `missing`: the world can't run; `advice`: it can, and something is worth knowing. */
+  readonly state: "ok" | "advice" | "missing";
+  readonly message: string;
+  /** What to do next. */
+  readonly hint?: string;
+}
+
+/** Fleets of containers and a Java server need about this much. */
+const memoryBytesMin = 3 * 2 ** 30;
+
+/** What this machine has and lacks for world `docker`; with `isCleaning`, what dead invocations left is removed. */
+export async function examineDocker({ isCleaning }: { readonly isCleaning: boolean }): Promise<readonly Finding[]> {
+  const docker = openEngine();
+  const obstacle = await obstacleTo(docker);
+  if (obstacle !== undefined) return [{ name: "Docker engine", state: "missing", ...obstacle }];
+  const [engine, images, leftovers] = await Promise.all([
+    engineOf(docker),
+    Promise.all((Object.keys(defaultImages) as ImageName[]).map((name) => imageFinding(docker, name))),
+    leftoversOf(docker, isCleaning),
+  ]);
+  return [...engine, ...images, leftovers];
+}
+
+async function engineOf(docker: Docker): Promise<readonly Finding[]> {
+  const { ServerVersion, NCPU, MemTotal } = (await docker.info()) as {
+    readonly ServerVersion: string;
+    readonly NCPU: number;
+    readonly MemTotal: number;
+  };
+  const memory = `${(MemTotal / 2 ** 30).toFixed(1)} GiB`;
+  const engine: Finding = {
+    name: "Docker engine",
+    state: "ok",
+    message: `${ServerVersion}, ${NCPU} processors, ${memory} of memory`,
+  };
+  if (MemTotal >= memoryBytesMin) return [engine];
+  return [
+    engine,
+    { name: "memory", state: "advice", message: `the engine has ${memory}`, hint: "give it 3 GiB or more for Nacos" },
+  ];
+}
+
+async function imageFinding(docker: Docker, name: ImageName): Promise<Finding> {
+  const reference = imageOf(name);
+  if (await hasImage(docker, reference)) return { name: `image ${name}`, state: "ok", message: reference };
+  return {
+    name: `image ${name}`,
+    state: "advice",
+    message: `${reference} isn't here yet`,
+    hint: `it is pulled when it is needed; docker pull ${reference}, or FLYBALL_IMAGE_${name.toUpperCase()}=…`,
+  };
+}
+
+async function leftoversOf(docker: Docker, isCleaning: boolean): Promise<Finding> {
+  const { containers, networks } = await (isCleaning ? removeOrphans(docker) : findOrphans(docker));
+  const what = `${count(containers.length, "container")} and ${count(networks.length, "network")} of dead runs`;
+  if (containers.length + networks.length === 0) return { name: "leftovers", state: "ok", message: "none" };
+  if (isCleaning) return { name: "leftovers", state: "ok", message: `removed ${what}` };
+  return { name: "leftovers", state: "advice", message: what, hint: "flyball doctor --clean removes them" };
+}
+
+const count = (number: number, what: string): string => `${number} ${what}${number === 1 ? "" : "s"}`;

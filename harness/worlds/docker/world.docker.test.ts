@@ -1,0 +1,149 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { afterAll, describe, expect, test } from "vitest";
+
+import { smallPlan } from "../live/fixture.ts";
+import { liveFacts, observed } from "../live/testing.ts";
+import { findOrphans } from "./clean.ts";
+import { label } from "./labels.ts";
+import { describeReal, docker } from "./testing.ts";
+import { dockerWorld } from "./world.ts";
+
+describeReal("a world of containers", () => {
+  const world = dockerWorld();
+  afterAll(() => world.close!(), 60_000);
+
+  describe("like every live world", () => {
+    test.each(Object.entries(liveFacts))("%s", (_, holds) => holds(world), 90_000);
+  });
+
+  test("a node that dies by itself is reported, and the run goes on", async () => {
+    const run = observed();
+    await world.run(smallPlan(), run.options, async (fleet) => {
+      const [container] = await mine("orders/1");
+      await docker.getContainer(container!).kill();
+      while (run.exits.length === 0) await fleet.clock.sleep(5_000);
+      expect(run.exits).toEqual(["orders/1: it was ended by signal 9"]);
+      expect(fleet.nodes.get("orders/1")!.state).toBe("killed");
+      expect(await run.drive(fleet, 10)).toEqual({ OK: 10 });
+    });
+  }, 60_000);
+
+  test("runs side by side don't meet, and each is gone with its close", async () => {
+    const others = [dockerWorld(), dockerWorld()];
+    const seen = await Promise.all(
+      others.map((other) => {
+        const run = observed();
+        return other.run(smallPlan(), run.options, async (fleet) => {
+          expect(await run.drive(fleet, 40)).toEqual({ OK: 40 });
+          return run.events.filter(({ type }) => type === "membership");
+        });
+      }),
+    );
+    for (const memberships of seen) {
+      for (const membership of memberships) {
+        expect(membership).toMatchObject({ instances: ["orders/0", "orders/1"] });
+      }
+    }
+    const before = await everything();
+    await Promise.all(others.map((other) => other.close!()));
+    const after = await everything();
+    expect(before.length - after.length).toBeGreaterThanOrEqual(2 * (5 + 1));
+  }, 120_000);
+
+  test("an abort ends a start-up and a run, a paused node included", async () => {
+    for (const moment of ["2 of 5 nodes ready", "main"]) {
+      const abort = new AbortController();
+      const run = observed(abort.signal, (message) => {
+        if (message === moment) abort.abort(new Error("enough"));
+      });
+      const ran = world.run(smallPlan(), run.options, async (fleet) => {
+        await fleet.nodes.get("orders/0")!.pause();
+        abort.abort(new Error("enough"));
+        throw abort.signal.reason;
+      });
+      await expect(ran).rejects.toThrow("enough");
+      // Places stay for the next run; nodes don't.
+      expect(await mine("orders/0")).toEqual([]);
+    }
+  }, 90_000);
+
+  test.each(["paused", "starting 5 containers", "1 of 5 nodes ready"])(
+    "a harness that is killed (%s) leaves neither container nor network",
+    async (when) => {
+      const child = start();
+      await printed(child, when);
+      const owner = `${child.pid}`;
+      child.kill("SIGKILL");
+      await new Promise((resolve) => child.once("exit", resolve));
+      const untilMs = performance.now() + 30_000;
+      let left = await ofProcess(owner);
+      while (left.length > 0 && performance.now() < untilMs) {
+        await sleep(200);
+        left = await ofProcess(owner);
+      }
+      expect(left).toEqual([]);
+      expect(await findOrphans(docker)).toEqual({ containers: [], networks: [] });
+    },
+    90_000,
+  );
+});
+
+const world = new URL("world.ts", import.meta.url).href;
+const fixture = new URL("../live/fixture.ts", import.meta.url).href;
+
+/** A harness of a small fleet: it pauses a node, tells so, and waits for ever. */
+const harness = `
+  const { dockerWorld } = await import(${JSON.stringify(world)});
+  const { smallPlan } = await import(${JSON.stringify(fixture)});
+  const ignore = () => undefined;
+  const options = {
+    onEvents: ignore, onGap: ignore, onExit: ignore, signal: new AbortController().signal,
+    onProgress: (message) => console.log(message),
+  };
+  await dockerWorld().run(smallPlan([{ from: "shop/0", to: "orders/0" }]), options, async (fleet) => {
+    await fleet.nodes.get("orders/0").pause();
+    await fleet.link("shop/0", "orders/0").shape({ cut: "both" });
+    console.log("paused");
+    await fleet.clock.sleep(600_000_000);
+  });
+`;
+
+function start(): ChildProcess {
+  return spawn(process.execPath, ["--input-type=module", "--eval", harness], { stdio: ["ignore", "pipe", "inherit"] });
+}
+
+function printed(child: ChildProcess, line: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let text = "";
+    child.stdout!.on("data", (more: Buffer) => {
+      text += more.toString();
+      if (text.includes(line)) resolve();
+    });
+    child.once("exit", () => reject(new Error(`the harness ended after printing ${text}`)));
+  });
+}
+
+/** The ids of this process's running containers of that role. */
+async function mine(role: string): Promise<readonly string[]> {
+  const all = await docker.listContainers({ filters: { label: [`${label.role}=${role}`] } });
+  return all.filter(({ Labels }) => Labels[label.owner]?.split(" ")[2] === String(process.pid)).map(({ Id }) => Id);
+}
+
+/** The names of everything that a process has made. */
+async function ofProcess(pid: string): Promise<readonly string[]> {
+  const filters = { label: [label.owner] };
+  const [containers, networks] = await Promise.all([
+    docker.listContainers({ all: true, filters }),
+    docker.listNetworks({ filters }),
+  ]);
+  return [
+    ...containers.map(({ Labels, Names }) => ({ labels: Labels, name: Names[0]! })),
+    ...networks.map(({ Labels, Name }) => ({ labels: Labels ?? {}, name: Name })),
+  ]
+    .filter(({ labels }) => labels[label.owner]?.split(" ")[2] === pid)
+    .map(({ name }) => name);
+}
+
+const everything = (): Promise<readonly string[]> => ofProcess(String(process.pid));

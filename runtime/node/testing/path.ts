@@ -1,0 +1,139 @@
+import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
+
+/**
+ * For tests: the way from one client to one server on this machine, as a listener that leads on. It can fall silent, break, refuse,
+ * and lead elsewhere, while both ends stay as they are.
+ */
+export class TestPath {
+  readonly #pairs = new Set<Pair>();
+  readonly #server: Server;
+  #port = 0;
+  #target: () => string;
+  #isCut = false;
+  #isRefusing = false;
+  /** How many connections were made over it. */
+  accepted = 0;
+
+  private constructor(target: () => string) {
+    this.#target = target;
+    this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (near) => this.#accept(near));
+  }
+
+  /** `target` is asked for each new connection: "host:port". */
+  static async open(target: () => string): Promise<TestPath> {
+    const path = new TestPath(target);
+    await path.#listen();
+    return path;
+  }
+
+  get address(): string {
+    return `127.0.0.1:${this.#port}`;
+  }
+
+  /** Nothing passes in either direction, and nobody is told: both ends see a connection that is silent. */
+  cut(): void {
+    this.#isCut = true;
+    for (const pair of this.#pairs) pair.hold();
+  }
+
+  /** Ends `cut` and `refuse`; what was sent in the meantime arrives. */
+  heal(): void {
+    this.#isCut = false;
+    this.#isRefusing = false;
+    for (const pair of this.#pairs) pair.release();
+  }
+
+  /** Resets every connection. */
+  reset(): void {
+    for (const pair of [...this.#pairs]) pair.reset();
+  }
+
+  /** Resets every connection, and each new one at once. */
+  refuse(): void {
+    this.#isRefusing = true;
+    this.reset();
+  }
+
+  close(): void {
+    this.#server.close();
+    this.reset();
+  }
+
+  async #listen(): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once("error", reject);
+      this.#server.listen(0, "127.0.0.1", resolve);
+    });
+    this.#port = (this.#server.address() as AddressInfo).port;
+  }
+
+  #accept(near: Socket): void {
+    this.accepted++;
+    if (this.#isRefusing) {
+      near.resetAndDestroy();
+      return;
+    }
+    const target = this.#target();
+    const colon = target.lastIndexOf(":");
+    const far = connect({
+      host: target.slice(0, colon),
+      port: Number(target.slice(colon + 1)),
+      allowHalfOpen: true,
+      noDelay: true,
+    });
+    const pair = new Pair(near, far, () => this.#pairs.delete(pair));
+    this.#pairs.add(pair);
+    if (this.#isCut) pair.hold();
+  }
+}
+
+/** One connection: what comes out of one half goes into the other. */
+class Pair {
+  readonly #halves: readonly [Socket, Socket];
+  readonly #onGone: () => void;
+  #isHeld = false;
+  #late: (() => void)[] = [];
+
+  constructor(near: Socket, far: Socket, onGone: () => void) {
+    this.#halves = [near, far];
+    this.#onGone = onGone;
+    this.#lead(near, far);
+    this.#lead(far, near);
+  }
+
+  hold(): void {
+    this.#isHeld = true;
+    for (const half of this.#halves) half.pause();
+  }
+
+  release(): void {
+    this.#isHeld = false;
+    const late = this.#late;
+    this.#late = [];
+    for (const step of late) step();
+    for (const half of this.#halves) half.resume();
+  }
+
+  reset(): void {
+    for (const half of this.#halves) half.resetAndDestroy();
+    this.#onGone();
+  }
+
+  #lead(from: Socket, to: Socket): void {
+    from.on("data", (chunk) => {
+      if (!to.destroyed) to.write(chunk);
+    });
+    from.on("end", () => this.#soon(() => to.end()));
+    from.on("error", () => this.#soon(() => this.reset()));
+    from.on("close", () => {
+      if (to.destroyed) this.#onGone();
+      else this.#soon(() => to.destroy());
+    });
+  }
+
+  /** The news that an end has gone doesn't pass a cut either. */
+  #soon(step: () => void): void {
+    if (this.#isHeld) this.#late.push(step);
+    else step();
+  }
+}
