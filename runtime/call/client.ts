@@ -357,7 +357,9 @@ class OneAttempt implements Cancellable {
 
   constructor(logical: LogicalCall, endpoint: Endpoint, request: unknown) {
     const { clock, transport, attemptTimeoutUs } = logical.channel;
-    const { service, method, metadata } = logical;
+    const { service, method } = logical;
+    const { addressing } = endpoint;
+    const metadata = addressing.size === 0 ? logical.metadata : new Map([...logical.metadata, ...addressing]);
     this.#logical = logical;
     this.#endpoint = endpoint;
     this.#call = new Call({ clock, service, method, metadata, timeoutUs: attemptTimeoutUs, parent: logical });

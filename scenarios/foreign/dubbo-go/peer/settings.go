@@ -64,6 +64,7 @@ func Fail(err error) {
 //	APPLICATION       its name; an application-level registration is found by it
 //	REGISTRY          zookeeper://host:port or nacos://host:port?namespace=NAME
 //	REGISTRATION      interface, application (default) or all
+//	METADATA          where an application-level registration says what it offers: remote (default) is the registry, local is itself
 //	SESSION_TIMEOUT   ZooKeeper's (default 2s)
 //	CONFIG_CENTER     where rules come from, as REGISTRY (default none)
 //	OTLP              host:port of an OTLP/HTTP collector (default: no traces)
@@ -76,6 +77,9 @@ func NewInstance(opts ...dubbo.InstanceOption) (*dubbo.Instance, error) {
 	)
 	if center := Text("CONFIG_CENTER", ""); center != "" {
 		opts = append(opts, dubbo.WithConfigCenter(configCenterOptions(center)...))
+	}
+	if Text("METADATA", "remote") == "remote" {
+		opts = append(opts, dubbo.WithRemoteMetadata())
 	}
 	if tag := Text("TAG", ""); tag != "" {
 		opts = append(opts, dubbo.WithTag(tag))
