@@ -35,7 +35,7 @@ export interface Progress {
 export interface RunOptions {
   readonly world: World;
   readonly seed: number;
-  /** What serves as registry in world `docker`. Default: the embedded one. */
+  /** What serves as registry. Default: what the scenario says. */
   readonly registry?: RegistryName | undefined;
   /** The run directory; undefined writes nothing. */
   readonly out?: string | undefined;
@@ -141,7 +141,7 @@ export function replayCommand(plan: Plan, options: RunOptions): string {
   const sets = (options.sets ?? []).map(
     (set) => ` --set ${/^[\w./=%-]+$/.test(set) ? set : `'${set.replaceAll("'", `'\\''`)}'`}`,
   );
-  const registry = plan.world === "docker" && plan.registry !== "embedded" ? ` --registry ${plan.registry}` : "";
+  const registry = options.registry === undefined ? "" : ` --registry ${options.registry}`;
   const name = options.reference ?? plan.scenario.name;
   return `npm run scenario -- ${name} --world ${plan.world} --seed ${plan.seed}${registry}${sets.join("")}`;
 }

@@ -23,7 +23,7 @@ program
   .option("--world <names>", "where to run, one after the other: sim, local, docker (default: sim,local)", list)
   .option("--seed <n>", "what the run's chances are drawn from (default: 1)", naturalNumber)
   .option("--seeds <n>", "run the seeds 1 to n", positiveNumber)
-  .option("--registry <name>", "docker: embedded, or a real zookeeper, nacos or consul (default: embedded)")
+  .option("--registry <name>", "embedded, zookeeper, nacos or consul: a real one in docker, its manner elsewhere")
   .option("--set <path=value>", "change a value of the scenario, e.g. fleet.orders.retries=0; again for more", collect)
   .option("--out <dir>", "where reports and histories are written (default: .flyball/<time>-<id>)", directory)
   .option("--json", "print one JSON document to stdout, and people's text to stderr")

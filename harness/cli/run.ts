@@ -16,6 +16,7 @@ import { replayCommand, runScenario } from "../run.ts";
 import { ScenarioError } from "../scenario/error.ts";
 import type { Plan, RegistryName, WorldName } from "../scenario/plan.ts";
 import { planScenario } from "../scenario/planner.ts";
+import { registryNames } from "../scenario/registry.ts";
 import type { FaultSpec, Scenario } from "../scenario/schema.ts";
 import { applySets } from "../scenario/set.ts";
 import type { World } from "../worlds/world.ts";
@@ -66,7 +67,7 @@ interface Selection {
 async function select(asked: readonly string[], options: RunCommandOptions): Promise<Selection> {
   const names = worldsOf(options);
   const seeds = seedsOf(options);
-  const registry = registryOf(options, names);
+  const registry = registryOf(options);
   reportersOf(options);
   const listed = await selectScenarios(asked);
   const scenarios = listed.map(({ scenario, reference }) => ({
@@ -133,22 +134,15 @@ function seedsOf({ seed, seeds }: RunCommandOptions): readonly number[] {
   return seeds === undefined ? [seed ?? 1] : Array.from({ length: seeds }, (_, index) => index + 1);
 }
 
-const registryNames = ["embedded", "zookeeper", "nacos", "consul"] as const satisfies readonly RegistryName[];
-
-/** Real registries are containers: only `docker` has them. */
-function registryOf({ registry }: RunCommandOptions, worlds: readonly WorldName[]): RegistryName | undefined {
+/** Undefined: what each scenario says. */
+function registryOf({ registry }: RunCommandOptions): RegistryName | undefined {
   if (registry === undefined) return undefined;
   const known = registryNames.find((name) => name === registry);
-  if (known === undefined) {
-    throw usageError(
-      `there is no registry "${registry}"; there is ${registryNames.join(", ")}`,
-      didYouMean(registry, registryNames),
-    );
-  }
-  if (known !== "embedded" && !worlds.includes("docker")) {
-    throw usageError(`--registry ${known} needs containers, and runs in ${worlds.join(" and ")}`, "add --world docker");
-  }
-  return known;
+  if (known !== undefined) return known;
+  throw usageError(
+    `there is no registry "${registry}"; there is ${registryNames.join(", ")}`,
+    didYouMean(registry, registryNames),
+  );
 }
 
 const reporterNames = ["terminal", "json"] as const;
@@ -456,7 +450,13 @@ class Run {
         checks: [],
         reason,
         out,
-        replay: replayCommand(plan, { world, seed, sets: this.#options.set, reference }),
+        replay: replayCommand(plan, {
+          world,
+          seed,
+          registry: this.#selection.registry,
+          sets: this.#options.set,
+          reference,
+        }),
       },
     };
   }

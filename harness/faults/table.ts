@@ -1,6 +1,7 @@
 import type { FaultSpec } from "../scenario/schema.ts";
 import { bandwidth } from "./bandwidth.ts";
 import { blackhole } from "./blackhole.ts";
+import { disconnect } from "./disconnect.ts";
 import type { FaultKind, FaultStep } from "./fault.ts";
 import { kill } from "./kill.ts";
 import { latency } from "./latency.ts";
@@ -16,6 +17,7 @@ import { slow } from "./slow.ts";
 export const faults: Readonly<Record<FaultSpec["kind"], FaultKind<never>>> = {
   kill,
   pause,
+  disconnect,
   slow,
   latency,
   bandwidth,

@@ -72,7 +72,8 @@ function checkPlaceholders(where: string, text: string): void {
 
 /** What serves as registry where nobody says: foreign programs can't speak the embedded one's protocol. */
 export function registryOf(scenario: Scenario, world: WorldName, asked: RegistryName | undefined): RegistryName {
-  if (asked !== undefined) return asked;
+  const named = asked ?? scenario.registry?.like;
+  if (named !== undefined) return named;
   return world === "docker" && hasForeign(scenario) ? "zookeeper" : "embedded";
 }
 

@@ -6,7 +6,8 @@ import { didYouMean } from "../../services/nearest.ts";
 import { durationUs, fractionOf } from "./durations.ts";
 import { ScenarioError } from "./error.ts";
 import { planForeign } from "./foreign.ts";
-import type { NodePlan } from "./plan.ts";
+import type { NodePlan, RegistryName } from "./plan.ts";
+import { registryTimings } from "./registry.ts";
 import type {
   CallsSpec,
   ConsumerSpec,
@@ -21,16 +22,15 @@ import type {
 const defaultWeight = 100;
 
 /** Every node of a scenario: the infrastructure first, then the fleet as it is written. */
-export function planNodes(scenario: Scenario): readonly NodePlan[] {
+export function planNodes(scenario: Scenario, registry: RegistryName): readonly NodePlan[] {
   checkCalls(scenario);
-  const sessionTimeout = scenario.registry?.sessionTimeout;
-  const sessionTimeoutMs = sessionTimeout === undefined ? undefined : durationUs(sessionTimeout) / 1000;
-  const tick = scenario.registry?.tick;
-  const fleet = Object.entries(scenario.fleet).flatMap(([service, spec]) =>
-    nodesOf(service, spec, sessionTimeoutMs),
-  );
+  const { sessionTimeout, tick } = scenario.registry ?? {};
+  const timing = registryTimings[registry];
+  const sessionTimeoutMs = sessionTimeout === undefined ? timing?.sessionTimeoutMs : durationUs(sessionTimeout) / 1000;
+  const tickMs = tick === undefined ? timing?.tickMs : durationUs(tick) / 1000;
+  const fleet = Object.entries(scenario.fleet).flatMap(([service, spec]) => nodesOf(service, spec, sessionTimeoutMs));
   return [
-    infrastructure("registry", tick === undefined ? {} : { tickMs: durationUs(tick) / 1000 }),
+    infrastructure("registry", defined({ tickMs, mergeMs: timing?.mergeMs })),
     ...(needsConfigCenter(scenario) ? [infrastructure("config-center", {})] : []),
     ...fleet,
   ];

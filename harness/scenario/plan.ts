@@ -3,7 +3,7 @@ import type { CheckSpec, FaultSpec, Scenario } from "./schema.ts";
 /** The worlds that a scenario can run in. */
 export type WorldName = "sim" | "local" | "docker";
 
-/** What serves as registry and config centre. In `sim` and `local` it is always the embedded one. */
+/** What serves as registry and config centre: in `docker` the real one, in `sim` and `local` the embedded one in its manner. */
 export type RegistryName = "embedded" | "zookeeper" | "nacos" | "consul";
 
 /** A scenario resolved for one world and one seed: every node, every due time, every moment as a number. */
@@ -70,6 +70,8 @@ export interface StepPlan {
         readonly forUs: number | undefined;
         readonly nodes: readonly string[];
         readonly links: readonly LinkPlan[];
+        /** `disconnect`: every pair that connects to or from its nodes, for worlds that have no cable to pull. */
+        readonly cables?: readonly LinkPlan[];
       }
     | { readonly kind: "stop" | "restart"; readonly nodes: readonly string[] }
     | { readonly kind: "publish"; readonly key: string; readonly content: string | undefined };

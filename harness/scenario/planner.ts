@@ -15,7 +15,10 @@ import { checkService, planTimeline } from "./timeline.ts";
 export interface PlanOptions {
   readonly world: WorldName;
   readonly seed: number;
-  /** `docker`: what serves as registry and config centre. Default: "zookeeper" with foreign nodes, else "embedded". */
+  /**
+   * What serves as registry and config centre. Default: what the scenario says (`registry.like`), else "zookeeper" in `docker`
+   * where programs that aren't ours must find it, else "embedded".
+   */
   readonly registry?: RegistryName | undefined;
   /** What the world can do; a scenario that needs more is refused. Absent: everything. */
   readonly primitives?: ReadonlySet<Primitive> | undefined;
@@ -25,12 +28,9 @@ export interface PlanOptions {
  * Resolves a scenario for one world and one seed: a pure function. Throws a `ScenarioError` for everything that can't work
  * (names that don't exist, steps that contradict each other, checks without enough trials), before anything starts.
  */
-export function planScenario(
-  scenario: Scenario,
-  { world, seed, registry: asked, primitives }: PlanOptions,
-): Plan {
-  const nodes = planNodes(scenario);
+export function planScenario(scenario: Scenario, { world, seed, registry: asked, primitives }: PlanOptions): Plan {
   const registry = registryOf(scenario, world, asked);
+  const nodes = planNodes(scenario, registry);
   const { drives, durationUs: loadUs } = planLoad(scenario, seed);
   const timeline = planTimeline(scenario, { nodes, durationUs: loadUs });
   if (primitives !== undefined) checkPrimitives(timeline, { world, primitives });

@@ -60,11 +60,11 @@ const foreignProgram = {
   image: z.string().min(1).optional(),
   /** What to run instead of what the image says; without an image: a file of the project, and its arguments. */
   command: z.array(z.string()).min(1).optional(),
-  environment: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, { error: "a variable's name" }), z.string()).optional(),
-  /** When it is ready: it listens at its port (a provider's default), or prints a line that contains `line` (a consumer's: "ready"). */
-  ready: z
-    .strictObject({ line: z.string().min(1).optional(), within: duration.optional() })
+  environment: z
+    .record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, { error: "a variable's name" }), z.string())
     .optional(),
+  /** When it is ready: it listens at its port (a provider's default), or prints a line that contains `line` (a consumer's: "ready"). */
+  ready: z.strictObject({ line: z.string().min(1).optional(), within: duration.optional() }).optional(),
   /** Time that it has to end after SIGTERM. Default 15 s. */
   stopWithin: duration.optional(),
 };
@@ -144,6 +144,7 @@ const forHowLong = { for: duration.optional() };
 const fault = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("kill"), target, ...forHowLong }),
   z.strictObject({ kind: z.literal("pause"), target, ...forHowLong }),
+  z.strictObject({ kind: z.literal("disconnect"), target, ...forHowLong }),
   z.strictObject({ kind: z.literal("slow"), target, factor: z.number().min(1), ...forHowLong }),
   z.strictObject({
     kind: z.literal("latency"),
@@ -258,6 +259,8 @@ export const scenarioSchema = z.strictObject({
   /** Settings of the registry. */
   registry: z
     .strictObject({
+      /** In the manner of which registry; in world `docker` it is that one itself. Default: the embedded one's own. */
+      like: z.enum(["zookeeper", "nacos", "consul"]).optional(),
       /** Silence after which an instance is taken out; it says that it lives three times as often. Default 6 s. */
       sessionTimeout: duration.optional(),
       /** Pause between two looks for silent instances. Default 500 ms. */

@@ -47,7 +47,8 @@ function resolve(step: StepSpec, context: Context): StepPlan["what"] {
   }
   const nodes = "target" in fault ? nodesOf(fault.target, context) : [];
   const links = "link" in fault ? linksOf(fault.link, context) : [];
-  return { kind: "fault", fault, forUs, nodes, links };
+  if (fault.kind !== "disconnect") return { kind: "fault", fault, forUs, nodes, links };
+  return { kind: "fault", fault, forUs, nodes, links, cables: cablesOf(nodes, context) };
 }
 
 function tooLate(what: string, loadUs: number): ScenarioError {
@@ -92,6 +93,16 @@ function linksOf(link: Extract<FaultSpec, { link: unknown }>["link"], context: C
   );
 }
 
+/** Every pair that connects to or from these nodes. */
+function cablesOf(ends: readonly string[], context: Context): readonly LinkPlan[] {
+  const ids = context.nodes.map(({ id }) => id);
+  return ids.flatMap((from) =>
+    ids
+      .filter((to) => (ends.includes(from) || ends.includes(to)) && connects(from, to, context))
+      .map((to) => ({ from, to })),
+  );
+}
+
 /** Everybody of the fleet talks to the registry, every caller to the config centre, and services as the scenario says. */
 function connects(from: string, to: string, { scenario }: Context): boolean {
   const caller = scenario.fleet[serviceOf(from)];
@@ -106,7 +117,7 @@ const serviceOf = (node: string): string => node.slice(0, node.indexOf("/"));
 
 /** What a node is in between two steps of the timeline. */
 interface State {
-  readonly is: "killed" | "paused" | "stopped";
+  readonly is: "killed" | "paused" | "stopped" | "disconnected";
   readonly sinceUs: number;
   readonly untilUs: number;
 }
@@ -123,7 +134,11 @@ function checkStates(steps: readonly StepPlan[]): void {
       const kind = what.kind === "fault" ? what.fault.kind : what.kind;
       const untilUs = what.kind === "fault" && what.forUs !== undefined ? atUs + what.forUs : Infinity;
       if (kind === "restart") {
-        if (current?.is === "paused" || (current !== undefined && current.untilUs !== Infinity)) {
+        if (
+          current?.is === "paused" ||
+          current?.is === "disconnected" ||
+          (current !== undefined && current.untilUs !== Infinity)
+        ) {
           throw contradiction(`restart ${node} at ${formatDuration(atUs)}`, current);
         }
         states.delete(node);
@@ -141,6 +156,7 @@ function checkStates(steps: readonly StepPlan[]): void {
       }
       if (kind === "kill") states.set(node, { is: "killed", sinceUs: atUs, untilUs });
       if (kind === "pause") states.set(node, { is: "paused", sinceUs: atUs, untilUs });
+      if (kind === "disconnect") states.set(node, { is: "disconnected", sinceUs: atUs, untilUs });
       if (kind === "stop") states.set(node, { is: "stopped", sinceUs: atUs, untilUs });
     }
   }

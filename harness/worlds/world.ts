@@ -14,6 +14,7 @@ export type Primitive =
   | "node.stop"
   | "node.restart"
   | "node.slow"
+  | "node.disconnect"
   | "link.latency"
   | "link.bandwidth"
   | "link.loss"
@@ -80,6 +81,10 @@ export interface FleetNode {
   /** Freezes the process: its sockets stay open, nothing is answered. */
   pause(): Promise<void>;
   resume(): Promise<void>;
+  /** Takes it off the network: nothing gets in or out, and its sockets don't hear of it. Where the world offers `node.disconnect`. */
+  disconnect(): Promise<void>;
+  /** Brings it back, at the same address. */
+  reconnect(): Promise<void>;
   /** Graceful: deregister, drain, end. Resolves when the process is gone. */
   stop(): Promise<void>;
   /** Starts a killed or stopped node again, at the same address. Resolves when it is ready. */

@@ -1,14 +1,6 @@
 import { fractionOf } from "../durations.ts";
 import { parseScenario } from "../parse.ts";
-import type {
-  Agreement,
-  Bilingual,
-  CheckSpec,
-  FleetSpec,
-  LoadSpec,
-  Scenario,
-  StepSpec,
-} from "../schema.ts";
+import type { Agreement, Bilingual, CheckSpec, FleetSpec, LoadSpec, Scenario, StepSpec } from "../schema.ts";
 import { CheckBuilder } from "./checks.ts";
 import { LoadBuilder } from "./load.ts";
 

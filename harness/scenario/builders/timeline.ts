@@ -16,6 +16,8 @@ export function at(moment: string) {
     /** SIGKILL; with `for` the node is started again afterwards. */
     kill: (target: string, options: Options<"kill"> = {}) => fault({ kind: "kill", target, ...options }),
     /** Freezes the process; its sockets stay open. */
+    disconnect: (target: string, options: Options<"disconnect"> = {}) =>
+      fault({ kind: "disconnect", target, ...options }),
     pause: (target: string, options: Options<"pause"> = {}) => fault({ kind: "pause", target, ...options }),
     /** Its work takes `factor` times as long. */
     slow: (target: string, options: Options<"slow">) => fault({ kind: "slow", target, ...options }),

@@ -5,14 +5,15 @@ import { WorldError } from "../error.ts";
 import type { OwnedNode } from "../live/fleet.ts";
 import type { FleetNode, WorldOptions } from "../world.ts";
 import type { Container } from "./container.ts";
+import type { Sandbox } from "./invocation.ts";
 import { NodeContainer } from "./node-container.ts";
 
 export interface ForeignNodeOptions {
   readonly id: string;
   readonly plan: ForeignPlan;
   readonly container: Container;
-  /** Whether something listens at its port. */
-  readonly isListening: () => Promise<boolean>;
+  /** Its place on the network. */
+  readonly sandbox: Pick<Sandbox, "isListening" | "disconnect" | "reconnect">;
   readonly clock: Clock;
   readonly world: Pick<WorldOptions, "onEvents" | "onGap" | "onExit">;
   /** Hears that its life has ended, or that it serves again: the proxies that lead to it follow. */
@@ -34,6 +35,7 @@ export class ForeignNode implements OwnedNode {
   #life: NodeContainer | undefined;
   #isReady = false;
   #isClosed = false;
+  #isDisconnected = false;
   /** When the last event happened that was handed over; undefined for one that reports nothing. */
   #heardUs: number | undefined;
 
@@ -65,7 +67,10 @@ export class ForeignNode implements OwnedNode {
     this.#life = life;
     void life.ended.then((why) => this.#ended(life, why));
     if (this.#isClosed) return void (await this.#end(life));
-    await this.#untilReady(life, plan.readyLine === undefined ? this.#options.isListening : async () => isSaid);
+    await this.#untilReady(
+      life,
+      plan.readyLine === undefined ? () => this.#options.sandbox.isListening() : async () => isSaid,
+    );
     this.#isReady = true;
     await this.#options.onAlive(true);
   }
@@ -105,6 +110,17 @@ export class ForeignNode implements OwnedNode {
     await this.go();
   }
 
+  async disconnect(): Promise<void> {
+    this.#isDisconnected = true;
+    await this.#options.sandbox.disconnect();
+  }
+
+  async reconnect(): Promise<void> {
+    if (!this.#isDisconnected) return;
+    this.#isDisconnected = false;
+    await this.#options.sandbox.reconnect();
+  }
+
   async slow(): Promise<void> {
     throw new WorldError(`${this.id} is no program of ours: it can't be told to be slow`, { code: "UNAVAILABLE" });
   }
@@ -126,6 +142,8 @@ export class ForeignNode implements OwnedNode {
   async close(): Promise<void> {
     this.#isClosed = true;
     const life = this.#life;
+    // The place is the next run's.
+    await this.reconnect();
     if (life === undefined) return;
     await this.resume();
     await this.#end(life);

@@ -29,7 +29,7 @@ export interface Sandbox {
   /** Where this machine reaches the port that nodes listen at; only for a published one. */
   readonly published: string | undefined;
   disconnect(): Promise<void>;
-  connect(): Promise<void>;
+  reconnect(): Promise<void>;
   /** Whether something listens at the port that nodes listen at: found without a connection, which a program might mind. */
   isListening(): Promise<boolean>;
 }
@@ -211,7 +211,7 @@ export class Invocation {
       network: `container:${container.id}`,
       published,
       disconnect: () => this.network.disconnect(container.id),
-      connect: () => this.network.connect(container.id, ip),
+      reconnect: () => this.network.connect(container.id, ip),
       isListening: async () => {
         const { output } = await container.run("cat", "/proc/net/tcp", "/proc/net/tcp6");
         return hasListener(output, nodePort);

@@ -44,7 +44,7 @@ export async function createNetwork(docker: Docker, invocation: string): Promise
           const number = index + 10;
           return `${prefix}.${block + Math.floor(number / 256)}.${number % 256}`;
         },
-        disconnect: async (containerId) => void (await network.disconnect({ Container: containerId, Force: true })),
+        disconnect: async (containerId) => void (await network.disconnect({ Container: containerId })),
         connect: async (containerId, address) =>
           void (await network.connect({
             Container: containerId,

@@ -1,6 +1,7 @@
 import type { FleetNode } from "../world.ts";
 import { WorldError } from "../error.ts";
 import type { OwnedNode } from "../live/fleet.ts";
+import type { Network } from "./network.ts";
 import type { RunningServer } from "./servers.ts";
 
 /** A real server in the place of a node of ours: "registry/0" is a ZooKeeper. It makes no calls and reports nothing. */
@@ -9,6 +10,7 @@ export class ServerNode implements OwnedNode {
   readonly #server: RunningServer;
   /** Nobody else's: it goes with the run. */
   readonly #isOwn: boolean;
+  readonly #network: Network;
   readonly #onAlive: (isAlive: boolean) => Promise<void>;
   #state: FleetNode["state"] = "running";
 
@@ -17,12 +19,14 @@ export class ServerNode implements OwnedNode {
     options: {
       readonly server: RunningServer;
       readonly isOwn: boolean;
+      readonly network: Network;
       readonly onAlive: (isAlive: boolean) => Promise<void>;
     },
   ) {
     this.id = id;
     this.#server = options.server;
     this.#isOwn = options.isOwn;
+    this.#network = options.network;
     this.#onAlive = options.onAlive;
   }
 
@@ -52,6 +56,14 @@ export class ServerNode implements OwnedNode {
     if (this.#state !== "paused") return;
     this.#state = "running";
     await this.#server.container.resume();
+  }
+
+  async disconnect(): Promise<void> {
+    await this.#network.disconnect(this.#server.container.id);
+  }
+
+  async reconnect(): Promise<void> {
+    await this.#network.connect(this.#server.container.id, this.#server.container.spec.ip!);
   }
 
   async stop(): Promise<void> {

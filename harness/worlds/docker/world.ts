@@ -29,6 +29,7 @@ const primitives: ReadonlySet<Primitive> = new Set([
   "node.stop",
   "node.restart",
   "node.slow",
+  "node.disconnect",
   "link.latency",
   "link.bandwidth",
   "link.loss",
@@ -70,6 +71,7 @@ export function dockerWorld(): World {
 /** One run's part of an invocation: a place and a container for each node, a proxy for each touched link, the registry. */
 class DockerGround implements Ground {
   readonly what = "containers";
+  readonly hasCables = true;
   readonly clock: Clock = systemClock();
   readonly #plan: Plan;
   readonly #world: WorldOptions;
@@ -121,14 +123,23 @@ class DockerGround implements Ground {
         };
         const sandbox = sandboxes.get(plan.id);
         if (sandbox === undefined)
-          return new ServerNode(plan.id, { server: server!.running, isOwn: server!.isOwn, onAlive });
+          return new ServerNode(plan.id, {
+            server: server!.running,
+            isOwn: server!.isOwn,
+            network: this.#invocation.network,
+            onAlive,
+          });
         const dial = Object.assign(
           {},
           ...links.filter(({ from }) => from === plan.id).map(({ from, to }) => proxies.get(`${from} ${to}`)!.dial),
         ) as DialMap;
         if (plan.foreign !== undefined) {
           const address = addressesOf("registry/0")[0]!;
-          const place = { sandbox, onAlive, infrastructure: urlsOf(real!, dial[address] ?? address, this.#part(real!)) };
+          const place = {
+            sandbox,
+            onAlive,
+            infrastructure: urlsOf(real!, dial[address] ?? address, this.#part(real!)),
+          };
           return this.#foreignNodeOf(plan, plan.foreign, place);
         }
         const isOurs = plan.program === "registry" || plan.program === "config-center";
@@ -230,6 +241,7 @@ class DockerGround implements Ground {
       listen: `0.0.0.0:${nodePort}`,
       advertise: `${sandbox.ip}:${nodePort}`,
       isExposed: true,
+      network: sandbox,
       clock: this.clock,
       random: createRandom(this.#plan.seed).fork(`node ${plan.id}`),
       world: this.#world,
@@ -278,8 +290,7 @@ class DockerGround implements Ground {
     );
     this.#containers.push(container);
     const { id } = plan;
-    const { isListening } = sandbox;
-    return new ForeignNode({ id, plan: foreign, container, isListening, clock: this.clock, world: this.#world, onAlive });
+    return new ForeignNode({ id, plan: foreign, container, sandbox, clock: this.clock, world: this.#world, onAlive });
   }
 
   #publisher(

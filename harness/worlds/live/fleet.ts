@@ -30,6 +30,8 @@ export interface Ground {
   /** What nodes are there, for people: "processes", "containers". */
   readonly what: string;
   readonly clock: Clock;
+  /** Whether a node's network is something of its own; else its cables are cut one by one, by proxies. */
+  readonly hasCables: boolean;
   /** Makes a place for every node and for every link that the plan's faults touch. No node runs yet. */
   lay(links: readonly LinkPlan[]): Promise<LaidFleet>;
   /** Lets go of everything, also when `lay` failed half-way. After nodes and links were closed. */
@@ -139,7 +141,7 @@ class LiveFleet implements RunningFleet {
     const { onProgress } = this.#options;
     const { nodes: plans, rules } = this.#plan;
     onProgress(`starting ${plans.length} ${this.#ground.what}`);
-    this.#laid = await this.#ground.lay(touchedLinks(this.#plan));
+    this.#laid = await this.#ground.lay(touchedLinks(this.#plan, this.#ground));
     const all = [...this.nodes.values()];
     let ready = 0;
     const go = async (node: OwnedNode): Promise<void> => {
@@ -160,9 +162,11 @@ class LiveFleet implements RunningFleet {
 const isInfrastructure = ({ id }: { readonly id: string }): boolean => id === "registry/0" || id === "config-center/0";
 
 /** Each pair that some fault of the plan names, once, in the plan's order; both its nodes are in the fleet. */
-function touchedLinks({ timeline, nodes }: Plan): readonly LinkPlan[] {
+function touchedLinks({ timeline, nodes }: Plan, { hasCables }: Ground): readonly LinkPlan[] {
   const ids = new Set(nodes.map(({ id }) => id));
-  const links = timeline.flatMap(({ what }) => (what.kind === "fault" ? what.links : []));
+  const links = timeline.flatMap(({ what }) =>
+    what.kind === "fault" ? [...what.links, ...(hasCables ? [] : (what.cables ?? []))] : [],
+  );
   const strange = links.find(({ from, to }) => !ids.has(from) || !ids.has(to));
   if (strange !== undefined) {
     throw new WorldError(

@@ -34,6 +34,8 @@ export interface LiveNodeOptions {
   readonly listen: string;
   readonly advertise?: string | undefined;
   readonly isExposed?: boolean | undefined;
+  /** Takes it off its network and brings it back, where the world can. */
+  readonly network?: { disconnect(): Promise<void>; reconnect(): Promise<void> } | undefined;
   /** Whom it reaches through a proxy. */
   readonly dial: DialMap;
   readonly clock: Clock;
@@ -64,6 +66,7 @@ export class LiveNode implements FleetNode {
   #state: FleetNode["state"] = "stopped";
   #life: NodeLife | undefined;
   #isReady = false;
+  #isDisconnected = false;
   /** The run is over: nothing is started any more. */
   #isClosed = false;
   #lives = 0;
@@ -144,6 +147,17 @@ export class LiveNode implements FleetNode {
     await this.#life?.resume();
   }
 
+  async disconnect(): Promise<void> {
+    this.#isDisconnected = true;
+    await this.#network().disconnect();
+  }
+
+  async reconnect(): Promise<void> {
+    if (!this.#isDisconnected) return;
+    await this.#network().reconnect();
+    this.#isDisconnected = false;
+  }
+
   async stop(): Promise<void> {
     const life = this.#life;
     if (life === undefined) return;
@@ -182,6 +196,7 @@ export class LiveNode implements FleetNode {
     if (life === undefined) return;
     await this.resume();
     await this.#end(life);
+    await this.reconnect();
   }
 
   /** Ends the process now; nobody waits for it any longer. */
@@ -196,6 +211,12 @@ export class LiveNode implements FleetNode {
     life.send({ type: "stop" });
     if (!(await this.#within(stopWithinUs, life.ended))) life.kill();
     await this.#gone(life);
+  }
+
+  #network(): NonNullable<LiveNodeOptions["network"]> {
+    const { network } = this.#options;
+    if (network !== undefined) return network;
+    throw new WorldError(`node ${this.id} has no network of its own`, { code: "UNAVAILABLE" });
   }
 
   /** Whether it happened in time. */

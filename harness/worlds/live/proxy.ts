@@ -35,7 +35,10 @@ export class PairProxy implements FleetLink {
   readonly #connections = new Set<Connection>();
   #port: number;
   #server: Server | undefined;
-  #shape: LinkShape = {};
+  /** As the faults on this link want it. */
+  #asked: LinkShape = {};
+  /** How many of its two ends have no cable. */
+  #unplugged = 0;
   #isDestinationAlive = true;
   #isClosed = false;
   /** Listeners open and close one after the other. */
@@ -63,10 +66,15 @@ export class PairProxy implements FleetLink {
   }
 
   async shape(shape: LinkShape): Promise<void> {
-    this.#shape = shape;
-    for (const connection of this.#connections) connection.setShape(shape);
+    this.#asked = shape;
     if (shape.isRefusing === true) this.#resetAll();
-    await this.#settle();
+    await this.#reshape();
+  }
+
+  /** One of its ends is taken off the network, or brought back. */
+  async setConnected(isConnected: boolean): Promise<void> {
+    this.#unplugged += isConnected ? -1 : 1;
+    await this.#reshape();
   }
 
   async reset(): Promise<void> {
@@ -82,6 +90,17 @@ export class PairProxy implements FleetLink {
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#resetAll();
+    await this.#settle();
+  }
+
+  /** Without a cable nothing passes, whatever else is asked of the link. */
+  get #shape(): LinkShape {
+    return this.#unplugged > 0 ? { ...this.#asked, cut: "both" } : this.#asked;
+  }
+
+  async #reshape(): Promise<void> {
+    const shape = this.#shape;
+    for (const connection of this.#connections) connection.setShape(shape);
     await this.#settle();
   }
 

@@ -81,6 +81,42 @@ export const liveFacts: Readonly<Record<string, (world: World) => Promise<void>>
     });
   },
 
+  "a node off the network is silent, not dead, and is reached again at the same address": async (world) => {
+    const plan = smallPlan();
+    const cables = ["shop/0", "registry/0", "config-center/0"].flatMap((other) => [
+      other === "shop/0" ? { from: other, to: "orders/1" } : { from: "orders/1", to: other },
+    ]);
+    const [step] = plan.timeline;
+    const unplugging = {
+      ...step!,
+      what: {
+        kind: "fault",
+        fault: { kind: "disconnect", target: "orders/1" },
+        forUs: 1,
+        nodes: ["orders/1"],
+        links: [],
+        cables,
+      },
+    } as const;
+    const run = observed();
+    await world.run({ ...plan, timeline: [unplugging] }, run.options, async (fleet) => {
+      const orders = fleet.nodes.get("orders/1")!;
+      expect(await run.drive(fleet, 20)).toEqual({ OK: 20 });
+      await orders.disconnect();
+      expect(Object.keys(await run.drive(fleet, 20)).sort()).toEqual(["DEADLINE_EXCEEDED", "OK"]);
+      expect(run.outcomes("orders/1")).toEqual(["DEADLINE_EXCEEDED"]);
+      // The harness reaches it all the same.
+      await orders.collect();
+      expect(orders.state).toBe("running");
+      await orders.reconnect();
+      const untilUs = fleet.clock.nowUs() + 10_000_000;
+      do await run.drive(fleet, 20);
+      while (!run.outcomes("orders/1").includes("OK") && fleet.clock.nowUs() < untilUs);
+      expect(run.outcomes("orders/1")).toContain("OK");
+    });
+    expect(run.exits).toEqual([]);
+  },
+
   "rules are there before the first call": async (world) => {
     const run = observed();
     const rules = [{ key: "orders.tag-router", content: "force: false\ntags: []\n" }];

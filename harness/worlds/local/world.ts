@@ -12,7 +12,7 @@ import type { LinkPlan, NodePlan, Plan } from "../../scenario/plan.ts";
 import { WorldError } from "../error.ts";
 import { runLive, type Ground, type LaidFleet } from "../live/fleet.ts";
 import { Guardian } from "../live/guardian.ts";
-import { LiveNode } from "../live/node.ts";
+import { LiveNode, type LiveNodeOptions } from "../live/node.ts";
 import { PairProxy } from "../live/proxy.ts";
 import { createPublisher } from "../publisher.ts";
 import type { Primitive, World, WorldOptions } from "../world.ts";
@@ -25,6 +25,7 @@ const primitives: ReadonlySet<Primitive> = new Set([
   "node.stop",
   "node.restart",
   "node.slow",
+  "node.disconnect",
   "link.latency",
   "link.bandwidth",
   "link.loss",
@@ -58,6 +59,7 @@ function whatIsMissing(): Awaited<ReturnType<World["missing"]>> {
 /** This machine: a port of loopback and a directory for each node, a proxy for each touched link. */
 class LocalGround implements Ground {
   readonly what = "processes";
+  readonly hasCables = false;
   readonly clock: Clock = systemClock();
   readonly #plan: Plan;
   readonly #world: WorldOptions;
@@ -103,8 +105,19 @@ class LocalGround implements Ground {
     return {
       nodes: new Map(
         nodes.map((node) => {
-          const incoming = [...proxies].filter(([key]) => key.endsWith(` ${node.id}`)).map(([, link]) => link);
-          const place = { listen: addressOf(node.id)!, dial: dialOf(node), config: configOf(node, infrastructure) };
+          const proxiesOf = (isOurs: (link: LinkPlan) => boolean): readonly PairProxy[] =>
+            links.filter(isOurs).map(({ from, to }) => proxies.get(`${from} ${to}`)!);
+          const incoming = proxiesOf(({ to }) => to === node.id);
+          const cables = [...incoming, ...proxiesOf(({ from }) => from === node.id)];
+          const place = {
+            listen: addressOf(node.id)!,
+            dial: dialOf(node),
+            config: configOf(node, infrastructure),
+            network: {
+              disconnect: () => each(cables, (cable) => cable.setConnected(false)),
+              reconnect: () => each(cables, (cable) => cable.setConnected(true)),
+            },
+          };
           return [node.id, this.#nodeOf(node, place, incoming)];
         }),
       ),
@@ -124,7 +137,7 @@ class LocalGround implements Ground {
 
   #nodeOf(
     plan: NodePlan,
-    place: { readonly listen: string; readonly dial: DialMap; readonly config: unknown },
+    place: Pick<LiveNodeOptions, "listen" | "dial" | "config" | "network">,
     incoming: readonly PairProxy[],
   ): LiveNode {
     const disk = join(this.#directory, plan.id.replaceAll("/", "-"));
@@ -136,9 +149,7 @@ class LocalGround implements Ground {
       world: this.#world,
       launch: ({ onRecords }) =>
         new NodeProcess({ node: plan.id, program: plan.program, disk, guardian: this.#guardian, onRecords }),
-      onAlive: async (isAlive) => {
-        await Promise.all(incoming.map((link) => link.setDestinationAlive(isAlive)));
-      },
+      onAlive: (isAlive) => each(incoming, (link) => link.setDestinationAlive(isAlive)),
     });
   }
 
@@ -154,6 +165,10 @@ class LocalGround implements Ground {
       });
     }
   }
+}
+
+async function each(proxies: readonly PairProxy[], act: (proxy: PairProxy) => Promise<void>): Promise<void> {
+  await Promise.all(proxies.map(act));
 }
 
 interface Infrastructure {

@@ -38,6 +38,8 @@ export class SimHost {
   readonly acceptors = new Map<number, Acceptor>();
   /** The last port that was given to somebody who asked for any. */
   lastFreePort = 32_767;
+  /** Its cable is pulled: nothing gets in or out. */
+  isDisconnected = false;
   /** Open on this side; in the order in which they were made. */
   readonly connections = new Set<Connection>();
   /** By the number of the node at the other end. */
@@ -135,6 +137,7 @@ export class Link {
 
   /** Whether bytes in this direction get nowhere. */
   isCut(isForward: boolean): boolean {
+    if (this.from.isDisconnected || this.to.isDisconnected) return true;
     const cut = this.shape?.cut;
     return cut !== undefined && (cut === "both" || (cut === "forward") === isForward);
   }

@@ -136,6 +136,14 @@ export class SimNode implements FleetNode {
     this.#process.resume();
   }
 
+  async disconnect(): Promise<void> {
+    this.#host.isDisconnected = true;
+  }
+
+  async reconnect(): Promise<void> {
+    this.#host.isDisconnected = false;
+  }
+
   async stop(): Promise<void> {
     if (!this.#process.isAlive) return;
     const process = this.#process;

@@ -26,6 +26,7 @@ const primitives: ReadonlySet<Primitive> = new Set([
   "node.stop",
   "node.restart",
   "node.slow",
+  "node.disconnect",
   "link.latency",
   "link.bandwidth",
   "link.loss",

@@ -20,7 +20,9 @@ const goMinimum = [1, 25] as const;
 
 const obstacle = whatIsMissing();
 if (obstacle !== undefined) {
-  console.error(`error: ${obstacle}\nhint: https://go.dev/dl, or leave the foreign scenarios out: nothing else needs Go`);
+  console.error(
+    `error: ${obstacle}\nhint: https://go.dev/dl, or leave the foreign scenarios out: nothing else needs Go`,
+  );
   process.exit(3);
 }
 
@@ -51,7 +53,10 @@ function generate(): string {
     parameter: `paths=source_relative,M${file_worker.proto.name}=flyball/foreign/worker`,
     protoFile: [file_worker.proto],
   });
-  const answer = go(["run", "google.golang.org/protobuf/cmd/protoc-gen-go"], toBinary(CodeGeneratorRequestSchema, request));
+  const answer = go(
+    ["run", "google.golang.org/protobuf/cmd/protoc-gen-go"],
+    toBinary(CodeGeneratorRequestSchema, request),
+  );
   const { file, error } = fromBinary(CodeGeneratorResponseSchema, answer);
   if (error !== "") throw new Error(error);
   return file[0]!.content;
