@@ -8,6 +8,7 @@ import { conformancePage } from "../conformance/page.ts";
 import type { Property } from "../conformance/property.ts";
 import { score, type Score } from "../conformance/scorecard.ts";
 import { paintFor, type Paint } from "../report/text.ts";
+import { planScenario } from "../scenario/planner.ts";
 import { CliError, exitCodes, explain, usageError, type ExitCode } from "./errors.ts";
 import { interruptible } from "./signals.ts";
 import { openWorld } from "./worlds.ts";
@@ -47,7 +48,10 @@ async function select(asked: readonly string[]): Promise<readonly Property[]> {
       throw usageError(`there is no property "${name}"; there is ${names.join(", ")}`, didYouMean(name, names));
     }
   }
-  return Promise.all((asked.length > 0 ? asked : names).map(load));
+  const properties = await Promise.all((asked.length > 0 ? asked : names).map(load));
+  // A mistake in the last must not cost the measurement of those before.
+  for (const { scenario } of properties) planScenario(scenario, { world: "docker", seed: 1 });
+  return properties;
 }
 
 async function load(name: string): Promise<Property> {

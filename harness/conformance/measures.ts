@@ -1,5 +1,5 @@
 import type { CallRecord, History } from "../history/history.ts";
-import { callsOf, type When } from "../judge/select.ts";
+import { callsOf, outcomeOf, type When } from "../judge/select.ts";
 import { formatShare } from "../scenario/durations.ts";
 import type { Measurement } from "./property.ts";
 
@@ -40,6 +40,17 @@ export function partOf(
 ): number | undefined {
   const calls = callsOf(history, service, when);
   return calls.length < callsMin ? undefined : calls.filter(isSo).length / calls.length;
+}
+
+/** How many calls there were, how many failed, and how the first of those did. */
+export function callsAndFailures(
+  history: History,
+  service: string,
+  when: When,
+): { readonly calls: number; readonly failed: number; readonly first: string | undefined } {
+  const calls = callsOf(history, service, when);
+  const failed = calls.filter((call) => outcomeOf(call) === "failed");
+  return { calls: calls.length, failed: failed.length, first: failed[0]?.message };
 }
 
 export { formatShare };

@@ -89,6 +89,8 @@ func main() {
 	c.obey()
 }
 
+const emptyReply = "the reply is empty"
+
 type consumer struct {
 	stub    *worker.Client
 	service string
@@ -151,11 +153,14 @@ func (c *consumer) call(dueUs int64) {
 	c.mu.Unlock()
 
 	tries := &tries{}
-	_, err := c.stub.Do(context.WithValue(c.context(), triesKey{}, tries), &worker.DoRequest{})
+	reply, err := c.stub.Do(context.WithValue(c.context(), triesKey{}, tries), &worker.DoRequest{})
 	attempts := tries.all()
 	end := event{Type: "call.end", Call: number, Code: "OK", Attempts: &attempts}
 	if err != nil {
 		end.Code, end.Message = codeOf(err, attempts), firstLine(err)
+	} else if reply.Instance == "" {
+		// dubbo-go took it for a success: whoever looks at the reply sees that nobody did the work.
+		end.Message = emptyReply
 	}
 
 	c.mu.Lock()
@@ -227,6 +232,8 @@ func (t *tries) all() []attempt {
 
 func (*attempts) Invoke(ctx context.Context, invoker base.Invoker, invocation base.Invocation) result.Result {
 	tries, _ := ctx.Value(triesKey{}).(*tries)
+	// Later it may be gone: an invoker can be destroyed while it is used.
+	location := invoker.GetURL().Location
 	beginUs := nowUs()
 	answer := invoker.Invoke(ctx, invocation)
 	if tries != nil {
@@ -235,7 +242,7 @@ func (*attempts) Invoke(ctx context.Context, invoker base.Invoker, invocation ba
 			code = codeOf(err, nil)
 		}
 		tries.mu.Lock()
-		tries.list = append(tries.list, attempt{invoker.GetURL().Location, beginUs, nowUs(), code})
+		tries.list = append(tries.list, attempt{location, beginUs, nowUs(), code})
 		tries.mu.Unlock()
 	}
 	return answer

@@ -4,6 +4,9 @@
 //	IP, PORT       what it registers and listens at
 //	INSTANCE       its name in its answers (default IP:PORT)
 //	WEIGHT         (default: none is written)
+//	PARAMETERS     what else it registers: "region=r1,zone=a"
+//	WARM_UP        over which its share grows (default: dubbo-go's)
+//	CALLS_PER_SECOND  what its limiter lets through (default: no limiter)
 //	SERVICE_TIME   mean of an exponential distribution (default 0)
 //	ERROR_RATE     share of the calls that fail (default 0)
 //	ERROR_CODE     their gRPC status; 17 is what a plain error becomes (default 14, UNAVAILABLE)
@@ -17,6 +20,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"strings"
 	"time"
 
 	"dubbo.apache.org/dubbo-go/v3"
@@ -81,6 +85,21 @@ func main() {
 	}
 	if tag := peer.Text("TAG", ""); tag != "" {
 		opts = append(opts, server.WithTag(tag))
+	}
+	for _, pair := range strings.Split(peer.Text("PARAMETERS", ""), ",") {
+		if key, value, isPair := strings.Cut(pair, "="); isPair {
+			opts = append(opts, server.WithParam(key, value))
+		}
+	}
+	if warmUp := peer.Duration("WARM_UP", 0); warmUp > 0 {
+		opts = append(opts, server.WithWarmUp(warmUp))
+	}
+	if rate := peer.Number("CALLS_PER_SECOND", 0); rate > 0 {
+		opts = append(opts,
+			server.WithTpsLimiter("method-service"), server.WithTpsLimitRate(int(rate)), server.WithTpsLimitStrategy("slidingWindow"),
+			// There is no option for it.
+			func(opts *server.ServiceOptions) { opts.Service.TpsLimitInterval = "1000" },
+		)
 	}
 	if err := worker.Register(srv, provider, opts...); err != nil {
 		peer.Fail(err)
