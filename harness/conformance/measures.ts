@@ -8,9 +8,12 @@ import type { Measurement } from "./property.ts";
 /** Fewer calls than this say nothing. */
 const callsMin = 30;
 
-/** How long a call's attempts took all together: what its caller waited. */
-export function longestCallMs(history: History, service: string, when: When): number {
-  return Math.max(0, ...callsOf(history, service, when).map(({ beginUs, endUs }) => (endUs - beginUs) / 1000));
+/** What the caller waited for the longest of the calls; one that didn't end took until the run did. */
+export function longestCallMs(history: History, service: string, when: When): number | undefined {
+  const calls = callsOf(history, service, when);
+  const lastUs = history.end?.atUs ?? history.run.durationUs;
+  if (calls.length < callsMin) return undefined;
+  return Math.max(...calls.map(({ beginUs, endUs }) => ((endUs < 0 ? lastUs : endUs) - beginUs) / 1000));
 }
 
 /** The part of the first attempts that goes to an instance. */

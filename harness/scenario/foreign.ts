@@ -41,7 +41,15 @@ export function planForeign(
     });
   }
   for (const [index, text] of (command ?? []).entries()) checkPlaceholders(`${where}.command.${index}`, text);
-  for (const [name, text] of Object.entries(environment)) checkPlaceholders(`${where}.environment.${name}`, text);
+  for (const [name, text] of Object.entries(environment)) {
+    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) {
+      throw new ScenarioError(`${where}.environment: "${name}" is no variable's name`, {
+        code: "INVALID_SCENARIO",
+        hint: "letters, digits and _, no digit first",
+      });
+    }
+    checkPlaceholders(`${where}.environment.${name}`, text);
+  }
   return {
     image,
     command,

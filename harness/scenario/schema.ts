@@ -60,9 +60,7 @@ const foreignProgram = {
   image: z.string().min(1).optional(),
   /** What to run instead of what the image says; without an image: a file of the project, and its arguments. */
   command: z.array(z.string()).min(1).optional(),
-  environment: z
-    .record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, { error: "a variable's name" }), z.string())
-    .optional(),
+  environment: z.record(z.string(), z.string()).optional(),
   /** When it is ready: it listens at its port (a provider's default), or prints a line that contains `line` (a consumer's: "ready"). */
   ready: z.strictObject({ line: z.string().min(1).optional(), within: duration.optional() }).optional(),
   /** Time that it has to end after SIGTERM. Default 15 s. */

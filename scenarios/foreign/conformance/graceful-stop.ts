@@ -21,7 +21,7 @@ export default property({
       storefront: dubboGoConsumer({ calls: "orders", retries: 0 }, { CLUSTER: "failfast" }),
       orders: dubboGoProvider({ instances: 2 }),
     },
-    load: constant("100/s").on("storefront").for("7s"),
+    load: constant("110/s").on("storefront").for("7s"),
     timeline: [at("1s").stop("orders/1")],
     expect: [successRate("orders").atLeast("99%").detects("93%")],
   }),

@@ -5,11 +5,14 @@ import { dubboGoConsumer, dubboGoProvider } from "../dubbo-go/fleet.ts";
 
 export default property({
   area: "clusters",
-  promise: { en: "A call that the provider's limiter rejects fails", zh: "被提供者限流器拒绝的调用会失败" },
+  promise: {
+    en: "A call that the provider's limiter rejects ends with RESOURCE_EXHAUSTED",
+    zh: "被提供者限流器拒绝的调用以 RESOURCE_EXHAUSTED 结束",
+  },
   expected: "fails",
   finding: {
-    en: "The default handler of a rejection logs it and answers an empty reply, status OK.",
-    zh: "默认的拒绝处理只记日志，然后返回一个空的应答，状态却是 OK。",
+    en: "The default handler of a rejection only logs it and answers an empty result, which Triple can't write as a protobuf message: the caller sees INTERNAL, and tries the limiter twice more.",
+    zh: "默认的拒绝处理只记日志并返回空结果，而 Triple 无法把它写成 protobuf 消息：调用方看到 INTERNAL，并且又去碰了两次限流器。",
   },
   scenario: scenario({
     name: "limiter-says-no",
@@ -27,11 +30,11 @@ export default property({
   }),
   measure: (history) =>
     within(
-      partOf(history, "orders", {}, ({ code, message }) => code === "OK" && message !== undefined),
-      (empty) => empty === 0,
-      (empty) => ({
-        en: `${formatShare(empty)} of the calls ended OK with an empty reply (wanted: none)`,
-        zh: `${formatShare(empty)} 的调用以空应答“成功”（应当没有）`,
+      partOf(history, "orders", {}, ({ code }) => code !== "OK" && code !== "RESOURCE_EXHAUSTED"),
+      (other) => other === 0,
+      (other) => ({
+        en: `${formatShare(other)} of the calls ended with another error (wanted: none)`,
+        zh: `${formatShare(other)} 的调用以别的错误结束（应当没有）`,
       }),
     ),
 });

@@ -13,22 +13,22 @@ export default property({
   },
   scenario: scenario({
     name: "warm-up",
-    title: { en: "A restart under load", zh: "负载下重启" },
+    title: { en: "Dead, and back after 3 s", zh: "宕机，3 秒后回来" },
     explanation: {
-      en: "orders/1 is restarted; its warm-up is 60 s, so that in the first seconds it should get a few per cent of the calls.",
-      zh: "重启 orders/1，预热时间 60 秒，头几秒它应当只得到百分之几的调用。",
+      en: "orders/1 dies, and comes back when its session has expired; its warm-up is 60 s, so that in the first seconds it should get a few per cent of the calls.",
+      zh: "orders/1 宕机，会话过期后才回来；预热时间 60 秒，头几秒它应当只得到百分之几的调用。",
     },
     fleet: {
       storefront: dubboGoConsumer({ calls: "orders" }),
       orders: dubboGoProvider({ instances: 2 }, { WARM_UP: "60s", SESSION_TIMEOUT: "1s" }),
     },
-    load: constant("100/s").on("storefront").for("11s"),
-    timeline: [at("500ms").restart("orders/1")],
+    load: constant("100/s").on("storefront").for("9s"),
+    timeline: [at("500ms").kill("orders/1", { for: "3s" })],
     expect: [successRate("orders").atLeast("80%").detects("50%")],
   }),
   measure: (history) =>
     within(
-      shareOf(history, "orders", "orders/1", { during: "8s..11s" }),
+      shareOf(history, "orders", "orders/1", { during: "6s..9s" }),
       (fresh) => fresh < 0.3,
       (fresh) => ({
         en: `${formatShare(fresh)} of the calls went to the fresh one of two (wanted: below 30%)`,

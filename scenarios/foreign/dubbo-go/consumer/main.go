@@ -5,6 +5,7 @@
 // It reads what peer.NewInstance and peer.ReferenceOptions read, and
 //
 //	CALL_TAG       the request tag (dubbo.tag) of every call (default none)
+//	CLIENT_TIMEOUT the same as TIMEOUT for all references of a client (default TIMEOUT: a reference's own has no effect)
 //	READY_WITHIN   time that the first call has to succeed; 0 waits for none (default 20s)
 package main
 
@@ -74,7 +75,7 @@ func main() {
 	if err != nil {
 		peer.Fail(err)
 	}
-	cli, err := instance.NewClient(client.WithClientNoCheck())
+	cli, err := instance.NewClient(client.WithClientNoCheck(), client.WithClientRequestTimeout(peer.Duration("CLIENT_TIMEOUT", peer.Duration("TIMEOUT", time.Second))))
 	if err != nil {
 		peer.Fail(err)
 	}
