@@ -1,12 +1,14 @@
 import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import type Docker from "dockerode";
 
 import type { ForeignPlan } from "../../scenario/plan.ts";
+import { WorldError } from "../error.ts";
 import { Guardian } from "../live/guardian.ts";
 import { removeInvocation, removeOrphans } from "./clean.ts";
 import { Container, type ContainerSpec } from "./container.ts";
@@ -125,6 +127,13 @@ export class Invocation {
         ...common,
         image: await pulled(this.docker, image, { otherwise, onProgress }),
         command,
+      });
+    }
+    const [file = ""] = command ?? [];
+    if (file.includes("/") && !existsSync(resolve(project, file))) {
+      throw new WorldError(`${options.role} can't be run: there is no file ${file} in the project`, {
+        code: "UNAVAILABLE",
+        hint: "build it first; npm run foreign builds the dubbo-go programs (it needs Go 1.25)",
       });
     }
     return Container.create(this.docker, {
