@@ -1,21 +1,26 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 
+import { generatedFiles } from "../dashboards/table.ts";
+
 /**
- * Generates `*_pb.ts` beside every `.proto` with protoc (Debian: protobuf-compiler) and protoc-gen-es.
+ * Generates Grafana's dashboards (`dashboards/generated/*.json`) from `dashboards/*.ts`, and `*_pb.ts` beside every `.proto`
+ * with protoc (Debian: protobuf-compiler) and protoc-gen-es.
  * With `--check` it writes nothing and fails when a committed file differs from what would be generated; where protoc
  * is absent it says so and passes, except in CI.
  */
 const root = join(import.meta.dirname, "..");
 const isCheck = process.argv.includes("--check");
 
+generateDashboards();
+
 const hasProtoc = spawnSync("protoc", ["--version"]).status === 0;
 if (!hasProtoc) {
   const isForgiven = isCheck && process.env["CI"] !== "true";
   console.log(`${isForgiven ? "skipped: " : ""}protoc is not installed (Debian: apt-get install protobuf-compiler)`);
-  process.exit(isForgiven ? 0 : 3);
+  process.exit(isForgiven ? (process.exitCode ?? 0) : 3);
 }
 
 const protos = globSync(["runtime/**/*.proto", "services/**/*.proto"], { cwd: root }).sort();
@@ -25,6 +30,25 @@ try {
   if (isCheck) compare();
 } finally {
   if (isCheck) rmSync(out, { recursive: true });
+}
+
+function generateDashboards(): void {
+  const room = join(root, "dashboards/generated");
+  const wanted = generatedFiles();
+  const present = globSync("*.json", { cwd: room });
+  const read = (file: string): string | undefined =>
+    present.includes(file) ? readFileSync(join(room, file), "utf8") : undefined;
+  const stale = [...wanted].filter(([file, text]) => read(file) !== text);
+  const orphaned = present.filter((file) => !wanted.has(file));
+  if (!isCheck) {
+    mkdirSync(room, { recursive: true });
+    for (const [file, text] of stale) writeFileSync(join(room, file), text);
+    for (const file of orphaned) rmSync(join(room, file));
+    return;
+  }
+  for (const [file] of stale) console.error(`dashboards/generated/${file} is stale: run npm run generate`);
+  for (const file of orphaned) console.error(`dashboards/generated/${file} is nobody's any more: run npm run generate`);
+  if (stale.length + orphaned.length > 0) process.exitCode = 1;
 }
 
 /** Each directory is a root of its own, so that a generated file doesn't depend on where the room lies. */

@@ -8,8 +8,9 @@ import { HistoryCollector } from "./history/collector.ts";
 import { makeDirectory } from "./history/directory.ts";
 import { HistoryError } from "./history/error.ts";
 import type { History } from "./history/history.ts";
-import { historyVersion, type HistoryRecord } from "./history/record.ts";
+import { historyVersion, type HistoryRecord, type MetricsRecord } from "./history/record.ts";
 import { openHistoryWriter, type HistoryWriter } from "./history/writer.ts";
+import type { LoadDriver, PreparedLoad } from "./load/driver.ts";
 import { judgeRun } from "./judge/judge.ts";
 import { summarise } from "./judge/summary.ts";
 import { worse, type RunResult } from "./report/verdict.ts";
@@ -46,6 +47,8 @@ export interface RunOptions {
   readonly sets?: readonly string[] | undefined;
   /** How the scenario is named on a command line: its name, or a file. Default: its name. */
   readonly reference?: string | undefined;
+  /** Makes the calls from outside of the fleet. Default: the fleet's own consumers make them. */
+  readonly load?: LoadDriver | undefined;
   /** A planted defect (`sim`): tests show with it that a check can fail. */
   readonly sabotage?: Sabotage | undefined;
 }
@@ -71,6 +74,7 @@ export async function runScenario(
     seed: options.seed,
     registry: options.registry,
     primitives: options.world.primitives,
+    load: options.load?.name,
   });
   const recorded = await record(plan, options);
   const { history } = recorded;
@@ -141,9 +145,10 @@ export function replayCommand(plan: Plan, options: RunOptions): string {
   const sets = (options.sets ?? []).map(
     (set) => ` --set ${/^[\w./=%-]+$/.test(set) ? set : `'${set.replaceAll("'", `'\\''`)}'`}`,
   );
+  const load = plan.load === undefined ? "" : ` --load ${plan.load}`;
   const registry = options.registry === undefined ? "" : ` --registry ${options.registry}`;
   const name = options.reference ?? plan.scenario.name;
-  return `npm run scenario -- ${name} --world ${plan.world} --seed ${plan.seed}${registry}${sets.join("")}`;
+  return `npm run scenario -- ${name} --world ${plan.world}${load} --seed ${plan.seed}${registry}${sets.join("")}`;
 }
 
 interface Recorded {
@@ -189,11 +194,13 @@ async function record(plan: Plan, options: RunOptions): Promise<Recorded> {
       },
       async (fleet) => {
         try {
-          await drive(plan, fleet, { log, collector, progress, signal: abort.signal, sabotage: options.sabotage });
+          const { load, sabotage } = options;
+          await drive(plan, fleet, { log, collector, progress, signal: abort.signal, load, out, sabotage });
         } finally {
           digest = fleet.digest?.();
           endUs = log.relative(fleet.clock.nowUs());
         }
+        await readMetricsBack(fleet, { log, progress });
       },
     );
   } catch (error) {
@@ -225,6 +232,9 @@ const warmUpUs = { sim: 200_000, local: 1_500_000, docker: 1_500_000 };
 /** Between the last order to a real node and the first due time. */
 const leadUs = { sim: 1_000, local: 150_000, docker: 150_000 };
 
+/** A load generator's own time to let its last calls end, sum up and go. */
+const reportWithinUs = 15_000_000;
+
 /** The load and the timeline on a fleet that is ready. */
 async function drive(
   plan: Plan,
@@ -234,6 +244,8 @@ async function drive(
     readonly collector: HistoryCollector;
     readonly progress: (progress: Progress) => void;
     readonly signal: AbortSignal;
+    readonly load: LoadDriver | undefined;
+    readonly out: string | undefined;
     readonly sabotage: Sabotage | undefined;
   },
 ): Promise<void> {
@@ -252,27 +264,70 @@ async function drive(
   );
   await untilAborted(Promise.all(warmUp), signal);
 
-  const originUs = clock.nowUs() + leadUs[plan.world];
+  const outside = await prepareLoad(plan, fleet, run);
+  const originUs = outside?.originUs ?? clock.nowUs() + leadUs[plan.world];
   log.begin(originUs);
   run.sabotage?.onLoad?.(originUs);
   for (const { node, dueUs } of plan.drives) log.write({ type: "load", node, planned: dueUs.length });
   const timeline = playTimeline(plan, fleet, { originUs, write: (record) => log.write(record) });
-  const driven = plan.drives.map(({ node, dueUs }) =>
-    nodeOf(fleet, node).drive({ startUs: originUs, dueUs, isWarmUp: false }),
+  // Gateways learn when the load begins; their calls come from outside.
+  const driven: Promise<unknown>[] = plan.drives.map(({ node, dueUs }) =>
+    nodeOf(fleet, node).drive({ startUs: originUs, dueUs: outside === undefined ? dueUs : [], isWarmUp: false }),
   );
+  const reported = outside?.done.then((report) => log.write(report));
+  if (reported !== undefined) driven.push(reported);
+  // It settles only when the load generator fails. A run that ends early waits for neither.
+  const failure = new Promise<never>((_resolve, reject) => void reported?.catch(reject));
+  failure.catch(() => undefined);
   const ticker = report(plan, fleet, originUs, run);
   try {
     const loaded = clock.sleep(originUs + plan.durationUs - clock.nowUs());
-    await untilAborted(Promise.all([loaded, timeline.done]), signal);
+    await untilAborted(Promise.race([Promise.all([loaded, timeline.done]), failure]), signal);
     progress({ phase: "draining", message: "waiting for the last calls" });
     // Calls have deadlines, so this ends; the bound is for a node that hangs.
-    await untilAborted(Promise.race([Promise.all(driven), clock.sleep(plan.drainUs)]), signal);
+    const withinUs = plan.drainUs + (outside === undefined ? 0 : reportWithinUs);
+    await untilAborted(Promise.race([Promise.all(driven), clock.sleep(withinUs)]), signal);
   } finally {
+    await outside?.close();
     ticker();
     await timeline.heal();
     lag?.();
     await Promise.all([...fleet.nodes.values()].map((node) => node.collect()));
   }
+}
+
+/** What Prometheus counted, where there is one, beside what the nodes reported themselves. */
+async function readMetricsBack(
+  fleet: RunningFleet,
+  { log, progress }: { readonly log: RunLog; readonly progress: (progress: Progress) => void },
+): Promise<void> {
+  if (fleet.readMetrics === undefined) return;
+  progress({ phase: "draining", message: "reading metrics back" });
+  for (const record of await fleet.readMetrics()) log.metrics(record);
+}
+
+/** Starts the load generator outside of the fleet, if there is one; it waits for its time. */
+async function prepareLoad(
+  plan: Plan,
+  fleet: RunningFleet,
+  run: {
+    readonly load: LoadDriver | undefined;
+    readonly out: string | undefined;
+    readonly signal: AbortSignal;
+    readonly progress: (progress: Progress) => void;
+  },
+): Promise<PreparedLoad | undefined> {
+  const { load, out, signal, progress } = run;
+  if (load === undefined) return undefined;
+  progress({ phase: "warming up", message: `starting ${load.name}` });
+  return load.prepare(plan, {
+    clock: fleet.clock,
+    addresses: new Map(plan.drives.map(({ node }) => [node, nodeOf(fleet, node).address])),
+    network: fleet.network,
+    leadUs: leadUs[plan.world],
+    out,
+    signal,
+  });
 }
 
 function nodeOf(fleet: RunningFleet, id: string): FleetNode {
@@ -400,6 +455,13 @@ class RunLog {
 
   lag(atUs: number, maxUs: number): void {
     this.#timed((originUs) => this.write({ type: "harness.lag", atUs: atUs - originUs, maxUs }));
+  }
+
+  metrics(record: MetricsRecord): void {
+    this.#timed((originUs) => {
+      const scrapedUs = record.scrapedUs === null ? null : record.scrapedUs - originUs;
+      this.write({ ...record, atUs: record.atUs - originUs, scrapedUs });
+    });
   }
 
   /** A record that is on the run's time already. */

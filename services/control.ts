@@ -34,6 +34,8 @@ export type ToNode =
       readonly advertise?: string | undefined;
       /** It may listen beyond loopback. Default false. */
       readonly isExposed?: boolean | undefined;
+      /** "host:port" to serve metrics at, for Prometheus. Default: it counts nothing. */
+      readonly metrics?: string | undefined;
       readonly dial: DialMap;
     }
   | { readonly type: "go" }

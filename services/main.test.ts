@@ -1,5 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
+import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -31,6 +33,24 @@ test("under a harness a node goes through its life as it is told, and ends", asy
   await node.next("drained");
   node.send({ type: "stop" });
   await node.next("stopped");
+  expect(await node.exit).toBe("0");
+});
+
+test("under a harness a node's metrics can be read until it stops", async () => {
+  const probe = createServer().listen(0, "127.0.0.1");
+  await once(probe, "listening");
+  const { port } = probe.address() as AddressInfo;
+  await new Promise((resolve) => probe.close(resolve));
+  const node = underHarness();
+  node.send({ ...start("registry", {}), metrics: `127.0.0.1:${port}` } as ToNode);
+  node.send({ type: "go" });
+  await node.next("ready");
+  node.send({ type: "drain" });
+  await node.next("drained");
+  const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+  expect(text).toContain('flyball_node_phase{phase="draining"} 0\n');
+  expect(text).toContain('flyball_node_phase{phase="ready"} 1\n');
+  node.send({ type: "stop" });
   expect(await node.exit).toBe("0");
 });
 
@@ -94,6 +114,28 @@ test("by hand a fleet of four makes calls", async () => {
   expect(await consumer.exit).toBe("0");
 });
 
+test("by hand a node that is told to serves metrics of the calls that it makes", async () => {
+  const registry = byHand("registry", "--metrics", "127.0.0.1:0");
+  const registryAddress = (await registry.prints(/listens at (\S+)/))[1]!;
+  const provider = byHand("provider", "--node", "orders/0", "--registry", registryAddress, "--metrics", "127.0.0.1:0");
+  const served = (await provider.prints(/metrics at (\S+)/))[1]!;
+  await provider.prints(/is ready/);
+  const consumer = byHand("consumer", "--rate", "20/s", "--registry", registryAddress, "--metrics", "127.0.0.1:0");
+  const made = (await consumer.prints(/metrics at (\S+)/))[1]!;
+  await consumer.prints(/\d+ calls: OK \d+ /);
+  const read = async (url: string): Promise<string> => (await fetch(url)).text();
+  expect(await read(served)).toMatch(/^rpc_server_call_duration_seconds_count\{.*rpc_status_code="OK"\} [1-9]/m);
+  expect(await read(made)).toMatch(/^rpc_client_call_duration_seconds_count\{.*peer_service="orders".*\} [1-9]/m);
+  expect(await read(made)).toMatch(/^flyball_instance_weight\{.*peer_instance="orders\/0".*\} 100$/m);
+  expect(await read((await registry.prints(/metrics at (\S+)/))[1]!)).toMatch(/rpc_server_call_duration_seconds_count/);
+});
+
+test("by hand metrics stay on loopback unless the node is exposed", async () => {
+  const open = byHand("registry", "--metrics", "0.0.0.0:0");
+  expect(await open.exit).toBe("1");
+  expect(open.printed()).toMatch(/0\.0\.0\.0:0 can be reached from other machines[^]*--expose/);
+});
+
 test("by hand a node in a container listens everywhere, and registers where others reach it", async () => {
   const registry = byHand("registry");
   const registryAddress = (await registry.prints(/listens at (\S+)/))[1]!;
@@ -121,6 +163,7 @@ test("by hand every mistake is named, with the way out, and ends with 2", async 
     [["provder"], /no program "provder"[^]*did you mean "provider"/],
     [["registry", "--lisen", "x"], /no option --lisen[^]*did you mean --listen/],
     [["registry", "--listen", "there"], /--listen there is no address/],
+    [["registry", "--metrics", "9464"], /--metrics 9464 is no address/],
     [["provider", "--advertise", "here", "--registry", "127.0.0.1:1"], /--advertise here is no address/],
     [["consumer", "--registry", "127.0.0.1:1", "--rate", "fast"], /--rate fast is no rate[^]*20\/s/],
     [["provider", "--registry", "127.0.0.1:1", "--config", "{"], /--config is no JSON/],
@@ -140,7 +183,7 @@ test("by hand every mistake is named, with the way out, and ends with 2", async 
 test("by hand --help says what there is", async () => {
   const child = byHand("--help");
   expect(await child.exit).toBe("0");
-  for (const word of ["registry", "config-center", "provider", "consumer", "--rate"]) {
+  for (const word of ["registry", "config-center", "provider", "consumer", "gateway", "--rate"]) {
     expect(child.printed()).toContain(word);
   }
 });

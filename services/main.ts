@@ -6,7 +6,9 @@ import { builtInPolicies } from "../runtime/call/client.ts";
 import { ipcChannel, stdioChannel, type Channel } from "../runtime/node/channel.ts";
 import { systemClock } from "../runtime/node/clock.ts";
 import { directoryDisk } from "../runtime/node/disk.ts";
+import { nodeHttp } from "../runtime/node/http.ts";
 import { realInfrastructure } from "../runtime/node/infrastructure.ts";
+import type { NodeMetrics } from "../runtime/node/telemetry/metrics.ts";
 import { tripleTransport } from "../runtime/node/triple.ts";
 import { createRandom } from "../runtime/random.ts";
 import { CallLog } from "../runtime/telemetry/call-log.ts";
@@ -67,24 +69,44 @@ function runUnderHarness({ send, onMessage }: Channel<ToNode, FromNode>): void {
   process.on("SIGINT", () => undefined);
 }
 
-function contextMaker(dial: DialTable, diskPath: string | undefined) {
-  return (
-    { node, seed, listen, advertise, isExposed = false }: StartMessage,
-    telemetry: NodeContext["telemetry"],
-  ): NodeContext => ({
-    node,
-    listen,
-    advertise,
-    clock,
-    random: createRandom(seed),
-    transport: tripleTransport({ clock, dial: (address) => dial.resolve(address), isLoopbackOnly: !isExposed }),
-    disk: directoryDisk(diskPath ?? join(tmpdir(), `flyball-${process.pid}`)),
-    telemetry,
-    calls: new CallLog({ clock, telemetry }),
-    policies: builtInPolicies,
-    infrastructure: realInfrastructure({ dial: (address) => dial.resolve(address) }),
-    work: (us) => (us <= 0 ? Promise.resolve() : clock.sleep(us)),
-  });
+function contextMaker(dial: DialTable, diskPath: string | undefined, onMetrics?: (url: string) => void) {
+  return async (start: StartMessage, own: NodeContext["telemetry"]): Promise<NodeContext> => {
+    const { node, seed, listen, advertise, isExposed = false } = start;
+    const metrics = start.metrics === undefined ? undefined : await openMetrics(start, start.metrics, onMetrics);
+    const telemetry = metrics?.counting(own) ?? own;
+    return {
+      node,
+      listen,
+      advertise,
+      clock,
+      random: createRandom(seed),
+      transport: tripleTransport({ clock, dial: (address) => dial.resolve(address), isLoopbackOnly: !isExposed }),
+      http: nodeHttp({ clock, isLoopbackOnly: !isExposed }),
+      disk: directoryDisk(diskPath ?? join(tmpdir(), `flyball-${process.pid}`)),
+      telemetry,
+      calls: new CallLog({ clock, telemetry }),
+      policies: metrics?.watched(builtInPolicies) ?? builtInPolicies,
+      infrastructure: realInfrastructure({ dial: (address) => dial.resolve(address) }),
+      work: (us) => (us <= 0 ? Promise.resolve() : clock.sleep(us)),
+    };
+  };
+}
+
+/** Counts, and serves what it counted until the process ends: its last scrape comes after its last call. */
+async function openMetrics(
+  start: StartMessage,
+  address: string,
+  onServed?: (url: string) => void,
+): Promise<NodeMetrics> {
+  // Loaded by those who want it: nobody else's start pays for it.
+  const { createMetrics } = await import("../runtime/node/telemetry/metrics.ts");
+  const { serveMetrics } = await import("../runtime/node/telemetry/exposition.ts");
+  const metrics = createMetrics({ clock, node: start.node });
+  const { contentType } = metrics;
+  const isLoopbackOnly = start.isExposed !== true;
+  const served = await serveMetrics({ address, isLoopbackOnly, contentType, render: () => metrics.render() });
+  onServed?.(`http://${served.address}/metrics`);
+  return metrics;
 }
 
 /** Where each address is really dialled; every address that isn't listed is dialled itself. */
@@ -112,6 +134,7 @@ const options = {
   listen: { type: "string" },
   advertise: { type: "string" },
   expose: { type: "boolean" },
+  metrics: { type: "string" },
   registry: { type: "string" },
   "config-center": { type: "string" },
   service: { type: "string", default: "orders" },
@@ -131,14 +154,16 @@ const help = `node services/main.ts PROGRAM [options]    runs one program of a f
   config-center   rule documents              --listen 127.0.0.1:8848
   provider        does work                   --listen 127.0.0.1:20880 --registry 127.0.0.1:2181
   consumer        calls a service             --registry 127.0.0.1:2181 --rate 20/s
+  gateway         calls it for HTTP clients   --listen 127.0.0.1:8080 --registry 127.0.0.1:2181
 
   --listen HOST:PORT         where it listens, on loopback; port 0 takes a free one (default 127.0.0.1:0)
   --expose                   let it listen beyond loopback, for containers: --listen 0.0.0.0:20880 --expose
   --advertise HOST:PORT      what it registers instead, where others reach it by another address (provider)
-  --registry WHERE           the registry to join (provider, consumer): HOST:PORT of an embedded one, or a URL
-  --config-center WHERE      where its rules come from (provider, consumer; default: no rules)
+  --metrics HOST:PORT        where it serves /metrics to Prometheus, for example 127.0.0.1:9464 (default: nowhere)
+  --registry WHERE           the registry to join (provider, consumer, gateway): HOST:PORT of an embedded one, or a URL
+  --config-center WHERE      where its rules come from (likewise; default: no rules)
   --service NAME             the service to provide or to call (default orders)
-  --rate N/s                 calls to make each second (consumer; default 20/s)
+  --rate N/s                 calls to make each second (consumer: default 20/s; gateway: default none)
   --config JSON              the program's configuration; what the options above say comes on top
   --node NAME                its name in the registry (default PROGRAM/<process id>)
   --seed N                   of its random streams (default 1)
@@ -177,15 +202,18 @@ function startByHand(args: readonly string[]): void {
     listen: addressOf("listen", values.listen) ?? "127.0.0.1:0",
     advertise: addressOf("advertise", values.advertise),
     isExposed: values.expose ?? false,
+    metrics: addressOf("metrics", values.metrics),
     dial: {},
   };
   // Fails before anything has started.
   program.parse(start.config);
-  const rate = name === "consumer" ? rateOf(values.rate ?? "20/s") : undefined;
-  if (rate === undefined && values.rate !== undefined) throw new ConfigError("--rate is for the consumer");
+  if (!isCaller(name) && values.rate !== undefined) throw new ConfigError("--rate is for the consumer and the gateway");
+  const rateText = values.rate ?? (name === "consumer" ? "20/s" : undefined);
+  const rate = rateText === undefined ? undefined : rateOf(rateText);
 
   const diskPath = values.disk ?? join(".flyball", "disk", start.node.replaceAll("/", "-"));
-  const node = createNode(program, contextMaker(new DialTable(), diskPath), (message) => hear(message));
+  const onMetrics = (url: string): void => say(`${start.node} serves metrics at ${url}`);
+  const node = createNode(program, contextMaker(new DialTable(), diskPath, onMetrics), (message) => hear(message));
   let load: Load | undefined;
   const hear = (message: FromNode): void => {
     switch (message.type) {
@@ -264,12 +292,14 @@ function configOf(program: ServiceProgram, values: Values): unknown {
   const configCenter = addressOf("config-center", values["config-center"], isInfrastructureAddress);
   const infrastructure = { ...(registry && { registry }), ...(configCenter && { configCenter }) };
   if (program.name === "provider") return { service: values.service, ...given, ...infrastructure };
-  if (program.name !== "consumer") {
+  if (!isCaller(program.name)) {
     if (registry ?? configCenter) throw new ConfigError(`the ${program.name} joins no registry`);
     return given;
   }
   return { application: "by-hand", calls: { service: values.service }, ...given, ...infrastructure };
 }
+
+const isCaller = (program: string): boolean => program === "consumer" || program === "gateway";
 
 function addressOf(option: string, value: string | undefined, isRight = isAddress): string | undefined {
   if (value === undefined || isRight(value)) return value;

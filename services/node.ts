@@ -17,7 +17,7 @@ export interface NodeOptions {
  * What a world gives to a node that starts. `telemetry` is the node's own, which sends what it hears in batches; a world that
  * has a shorter way for events may take that one instead, in the context's `telemetry` and `calls`.
  */
-export type MakeContext = (start: StartMessage, telemetry: Telemetry) => NodeContext;
+export type MakeContext = (start: StartMessage, telemetry: Telemetry) => NodeContext | Promise<NodeContext>;
 
 export type StartMessage = Extract<ToNode, { readonly type: "start" }>;
 
@@ -114,7 +114,9 @@ class Node implements ControlledNode {
       throw new ConfigError(`control protocol ${version}`, `this node speaks ${controlVersion}`);
     }
     if (this.#context !== undefined) throw new ConfigError(`${start.node} has been started already`);
-    const given = this.#makeContext(start, { emit: (event) => this.#emit(event) });
+    const made = this.#makeContext(start, { emit: (event) => this.#emit(event) });
+    // A simulated node's is there at once, and its start takes no turn more than it needs.
+    const given = made instanceof Promise ? await made : made;
     const context: NodeContext = { ...given, work: (us) => given.work(us * this.#slowness) };
     this.#context = context;
     const { lagTickMs = 50 } = this.#options;

@@ -19,7 +19,7 @@ const provider = { service: "orders", registry: "127.0.0.1:1" };
 const consumer = { application: "web", calls: { service: "orders" }, registry: "127.0.0.1:1" };
 
 test("there is a program for each kind of node", () => {
-  expect([...programs.keys()]).toEqual(["registry", "config-center", "provider", "consumer"]);
+  expect([...programs.keys()]).toEqual(["registry", "config-center", "provider", "consumer", "gateway"]);
 });
 
 test("a minimal configuration gets its defaults", () => {
@@ -33,6 +33,7 @@ test("a minimal configuration gets its defaults", () => {
     application: "orders",
   });
   expect(parse("consumer", consumer)).toMatchObject({ calls: { service: "orders" }, application: "web" });
+  expect(parse("gateway", consumer)).toMatchObject({ graceMs: 2000, calls: { service: "orders" } });
   expect(parse("registry", {})).toEqual({ tickMs: 500, mergeMs: 50 });
   expect(parse("config-center", undefined)).toEqual({});
 });
@@ -73,6 +74,8 @@ describe("a wrong configuration is refused by the name of its key:", () => {
       { ...consumer, calls: { service: "x", retryOn: ["OH"] } },
       "calls.retryOn must be",
     ],
+    ["a gateway that calls nobody", "gateway", { application: "web", registry: "a:1" }, "calls is missing"],
+    ["a gateway's negative grace", "gateway", { ...consumer, graceMs: -1 }, "graceMs must be a number from 0"],
     ["a key without a name", "consumer", { ...consumer, key: { count: 3 } }, "key.name is missing"],
     ["no keys", "consumer", { ...consumer, key: { name: "user", count: 0 } }, "key.count must be"],
   ])("%s", (_, program, config, message) => {

@@ -1,10 +1,14 @@
 import { configCenter } from "./config-center/config-center.ts";
 import { consumer } from "./consumer/consumer.ts";
+import { gateway } from "./gateway/gateway.ts";
 import { provider } from "./provider/provider.ts";
 import { registry } from "./registry/registry.ts";
 import type { ServiceProgram } from "./service.ts";
 
 /** Every program of the fleet, by name. */
 export const programs: ReadonlyMap<string, ServiceProgram> = new Map(
-  ([registry, configCenter, provider, consumer] as readonly ServiceProgram[]).map((program) => [program.name, program]),
+  ([registry, configCenter, provider, consumer, gateway] as readonly ServiceProgram[]).map((program) => [
+    program.name,
+    program,
+  ]),
 );

@@ -1,6 +1,7 @@
 import type { PolicyTables } from "../runtime/call/client.ts";
 import type { Clock } from "../runtime/ports/clock.ts";
 import type { Disk } from "../runtime/ports/disk.ts";
+import type { Http } from "../runtime/ports/http.ts";
 import type { InfrastructureTable } from "../runtime/ports/infrastructure.ts";
 import type { Random } from "../runtime/ports/random.ts";
 import type { Transport } from "../runtime/ports/transport.ts";
@@ -19,6 +20,8 @@ export interface NodeContext {
   readonly clock: Clock;
   readonly random: Random;
   readonly transport: Transport;
+  /** Absent in worlds without: nobody from outside calls there. */
+  readonly http?: Http | undefined;
   readonly disk: Disk;
   readonly telemetry: Telemetry;
   readonly calls: CallLog;

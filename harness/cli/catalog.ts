@@ -23,14 +23,23 @@ export async function listScenarios(): Promise<readonly Listed[]> {
   return Promise.all((await names()).map(load));
 }
 
-/** The scenarios asked for, in that order; the tour when none is. */
-export async function selectScenarios(asked: readonly string[]): Promise<readonly Listed[]> {
+/** The scenarios asked for, in that order; else all, or those with a tag; the tour when nobody says which. */
+export async function selectScenarios(
+  asked: readonly string[],
+  { all = false, tag }: { readonly all?: boolean; readonly tag?: string } = {},
+): Promise<readonly Listed[]> {
   if (asked.length > 0) {
+    if (all || tag !== undefined) throw usageError("scenarios are named, or chosen by --all or --tag: not both");
     const selected: Listed[] = [];
     for (const reference of asked) selected.push(await load(reference));
     return selected;
   }
-  return (await listScenarios()).filter(({ scenario }) => scenario.tags.includes(defaultTag));
+  const listed = await listScenarios();
+  const chosen = all && tag === undefined ? undefined : (tag ?? defaultTag);
+  const selected = chosen === undefined ? listed : listed.filter(({ scenario }) => scenario.tags.includes(chosen));
+  if (selected.length > 0) return selected;
+  const tags = [...new Set(listed.flatMap(({ scenario }) => scenario.tags))].sort();
+  throw usageError(`no scenario has the tag "${chosen}"; there is ${tags.join(", ")}`, didYouMean(chosen!, tags));
 }
 
 async function names(): Promise<readonly string[]> {

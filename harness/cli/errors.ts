@@ -65,6 +65,10 @@ export function explain(error: unknown): CliError {
   const options = { hint: typeof hint === "string" ? hint : undefined, cause: error };
   if (error.name === "ScenarioError") return new CliError(error.message, { ...options, exitCode: exitCodes.usage });
   if (error.name === "WorldError") return new CliError(error.message, { ...options, exitCode: exitCodes.environment });
+  if (error.name === "LoadError") {
+    const exitCode = code === "CRASHED" ? exitCodes.bug : exitCodes.environment;
+    return new CliError(error.message, { ...options, exitCode });
+  }
   if (error.name === "HistoryError")
     return new CliError(error.message, { ...options, exitCode: exitCodes.environment });
   // The operating system says no: a full disk, a directory that can't be written.

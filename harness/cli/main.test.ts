@@ -66,6 +66,8 @@ describe("wrong usage ends with 2, and names what is near", () => {
     ["a seed", ["run", "--seed", "-1"], "whole number"],
     ["an empty directory", ["run", "--out", ""], "a name is missing"],
     ["two ways to say seeds", ["run", "--seed", "1", "--seeds", "2"], "take one of them"],
+    ["a load", ["run", "--load", "k5"], 'hint: did you mean "k6"?'],
+    ["a load from outside of sim", ["run", "node-loss", "--load", "k6", "--world", "sim"], "hint: --world local"],
     ["determinism of the real world", ["run", "--check-determinism", "--world", "local"], "hint: --world sim"],
   ])("%s", async (_name, args, text) => {
     const { code, stdout, stderr } = await flyball(...args);
@@ -73,6 +75,18 @@ describe("wrong usage ends with 2, and names what is near", () => {
     expect(stdout).toBe("");
     expect(code).toBe(2);
   });
+});
+
+test("a load generator that isn't here ends with 3, and says where to get it", async () => {
+  const child = spawn(process.execPath, [main, "run", "node-loss", "--load", "k6"], {
+    cwd: directory,
+    env: { NO_COLOR: "1", PATH: directory },
+  });
+  let said = "";
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (said += text));
+  const code = await new Promise((resolve) => child.on("close", resolve));
+  expect(said).toMatch(/error: k6 can't be had[^]*hint: install it/);
+  expect(code).toBe(3);
 });
 
 describe("a scenario file that is no scenario ends with 2, and is named", () => {

@@ -6,6 +6,7 @@ import { didYouMean } from "../../services/nearest.ts";
 import { faults } from "../faults/table.ts";
 import { makeDirectory } from "../history/directory.ts";
 import { agree } from "../judge/agreement.ts";
+import { agreementMarkdown } from "../report/agreement.ts";
 import { jsonReporter } from "../report/json.ts";
 import { planText } from "../report/plan-text.ts";
 import type { FinishedRun, Reporter, RunId } from "../report/reporter.ts";
@@ -13,8 +14,9 @@ import { terminalReporter } from "../report/terminal.ts";
 import { columnsFor, paintFor } from "../report/text.ts";
 import { worse, type AgreementResult, type InvocationResult, type RunResult, type Verdict } from "../report/verdict.ts";
 import { replayCommand, runScenario } from "../run.ts";
+import type { LoadDriver } from "../load/driver.ts";
 import { ScenarioError } from "../scenario/error.ts";
-import type { Plan, RegistryName, WorldName } from "../scenario/plan.ts";
+import type { LoadName, Plan, RegistryName, WorldName } from "../scenario/plan.ts";
 import { planScenario } from "../scenario/planner.ts";
 import { registryNames } from "../scenario/registry.ts";
 import type { FaultSpec, Scenario } from "../scenario/schema.ts";
@@ -24,12 +26,14 @@ import { listScenarios, selectScenarios, type Listed } from "./catalog.ts";
 import { runTwice } from "./determinism.ts";
 import { CliError, exitCodeOf, exitCodes, explain, usageError, type ExitCode } from "./errors.ts";
 import { listJson, listText } from "./list.ts";
+import { openLoad, parseLoad } from "./loads.ts";
 import { interruptible } from "./signals.ts";
 import { defaultWorlds, openWorld, parseWorlds } from "./worlds.ts";
 
 /** The options of `run`, as the parser gives them. */
 export interface RunCommandOptions {
   readonly world?: readonly string[];
+  readonly load?: string;
   readonly seed?: number;
   readonly seeds?: number;
   readonly registry?: string;
@@ -37,6 +41,8 @@ export interface RunCommandOptions {
   readonly out?: string;
   readonly json?: boolean;
   readonly reporter?: readonly string[];
+  readonly all?: boolean;
+  readonly tag?: string;
   readonly list?: boolean;
   readonly dryRun?: boolean;
   readonly checkDeterminism?: boolean;
@@ -58,6 +64,8 @@ export async function runCommand(asked: readonly string[], options: RunCommandOp
 interface Selection {
   readonly scenarios: readonly Listed[];
   readonly worlds: ReadonlyMap<WorldName, World>;
+  /** Makes the calls from outside; absent: the consumers make them. */
+  readonly load: LoadDriver | undefined;
   readonly seeds: readonly number[];
   readonly registry: RegistryName | undefined;
   /** Plans of the first seed: a scenario in a world, or why it can't be there. */
@@ -66,23 +74,23 @@ interface Selection {
 
 async function select(asked: readonly string[], options: RunCommandOptions): Promise<Selection> {
   const names = worldsOf(options);
+  const load = await openLoad(loadOf(options));
   const seeds = seedsOf(options);
   const registry = registryOf(options);
   reportersOf(options);
-  const listed = await selectScenarios(asked);
+  const listed = await selectScenarios(asked, options);
   const scenarios = listed.map(({ scenario, reference }) => ({
     scenario: applySets(scenario, options.set ?? []),
     reference,
   }));
   const worlds = new Map<WorldName, World>();
   for (const name of names) worlds.set(name, await openWorld(name));
+  // Of many scenarios that nobody named, each runs where it can.
+  const isAsked = options.world !== undefined && asked.length > 0;
   const plans = new Map(
-    scenarios.map((one) => [
-      one,
-      plansOf(one, { worlds, seed: seeds[0]!, registry, isAsked: options.world !== undefined }),
-    ]),
+    scenarios.map((one) => [one, plansOf(one, { worlds, seed: seeds[0]!, load: load?.name, registry, isAsked })]),
   );
-  return { scenarios, worlds, seeds, registry, plans };
+  return { scenarios, worlds, load, seeds, registry, plans };
 }
 
 /** A world that was asked for must be able to do it; one that comes by default may be left out, loudly. */
@@ -91,11 +99,13 @@ function plansOf(
   {
     worlds,
     seed,
+    load,
     registry,
     isAsked,
   }: {
     readonly worlds: ReadonlyMap<WorldName, World>;
     readonly seed: number;
+    readonly load: LoadName | undefined;
     readonly registry: RegistryName | undefined;
     readonly isAsked: boolean;
   },
@@ -103,7 +113,7 @@ function plansOf(
   const plans = new Map<WorldName, Plan | ScenarioError>();
   for (const [world, { primitives }] of worlds) {
     try {
-      plans.set(world, planScenario(scenario, { world, seed, registry, primitives }));
+      plans.set(world, planScenario(scenario, { world, seed, registry, primitives, load }));
     } catch (error) {
       if (!(error instanceof ScenarioError)) throw error;
       if (error.code !== "UNSUPPORTED" || isAsked) {
@@ -119,8 +129,15 @@ function plansOf(
   return plans;
 }
 
-function worldsOf({ world, checkDeterminism }: RunCommandOptions): readonly WorldName[] {
-  if (checkDeterminism !== true) return world === undefined ? defaultWorlds : parseWorlds(world);
+const loadOf = ({ load }: RunCommandOptions): LoadName => parseLoad(load ?? "builtin");
+
+function worldsOf(options: RunCommandOptions): readonly WorldName[] {
+  const { world, checkDeterminism } = options;
+  if (checkDeterminism !== true) {
+    if (world !== undefined) return parseWorlds(world);
+    // Nobody from outside reaches sim: who names a load and no world means the others.
+    return loadOf(options) === "builtin" ? defaultWorlds : defaultWorlds.filter((name) => name !== "sim");
+  }
   const names = world === undefined ? (["sim"] as const) : parseWorlds(world);
   if (names.some((name) => name !== "sim")) {
     throw usageError("--check-determinism is about sim: no other world repeats itself", "--world sim");
@@ -165,7 +182,8 @@ function reportersOf({ reporter, json }: RunCommandOptions): ReadonlySet<Reporte
 
 async function list(asked: readonly string[], options: RunCommandOptions): Promise<ExitCode> {
   const names = worldsOf(options);
-  const listed = asked.length > 0 ? await selectScenarios(asked) : await listScenarios();
+  const listed =
+    asked.length > 0 || options.tag !== undefined ? await selectScenarios(asked, options) : await listScenarios();
   const worlds = new Map<WorldName, World>();
   for (const name of names) worlds.set(name, await openWorld(name));
   const entries = listed.map(({ scenario }) => ({
@@ -247,6 +265,7 @@ class Run {
   async execute(): Promise<ExitCode> {
     try {
       await this.#checkWorlds();
+      await this.#checkLoad();
       await makeDirectory(this.#out);
       const result = await this.#runAll();
       await this.#write(result);
@@ -272,11 +291,16 @@ class Run {
     }
   }
 
-  /** A disk that is full by now takes nobody's verdict away. */
   async #write(result: InvocationResult): Promise<void> {
-    const path = join(this.#out, "verdict.json");
+    await this.#writeFile("verdict.json", `${JSON.stringify(result, null, 2)}\n`);
+    if (result.agreements.length > 0) await this.#writeFile("agreement.md", agreementMarkdown(result.agreements));
+  }
+
+  /** A disk that is full by now takes nobody's verdict away. */
+  async #writeFile(name: string, text: string): Promise<void> {
+    const path = join(this.#out, name);
     try {
-      await writeFile(path, `${JSON.stringify(result, null, 2)}\n`);
+      await writeFile(path, text);
     } catch (error) {
       const { message, exitCode } = explain(error);
       this.#trouble ??= exitCode;
@@ -293,6 +317,13 @@ class Run {
         hint: missing.hint,
       });
     }
+  }
+
+  async #checkLoad(): Promise<void> {
+    const { load } = this.#selection;
+    const missing = await load?.missing();
+    if (missing === undefined) return;
+    throw new CliError(missing.message, { exitCode: exitCodes.environment, hint: missing.hint });
   }
 
   async #runAll(): Promise<InvocationResult> {
@@ -383,6 +414,7 @@ class Run {
     const runIn = async (world: World, directory: string | undefined): Promise<FinishedRun> => {
       const { unwritten, ...run } = await runScenario(scenario, {
         world,
+        load: this.#selection.load,
         seed,
         registry: this.#selection.registry,
         out: directory,

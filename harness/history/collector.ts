@@ -18,6 +18,7 @@ export class HistoryCollector {
     registryStates: History["registryStates"][number][];
     gaps: History["gaps"][number][];
     lags: History["lags"][number][];
+    metrics: History["metrics"][number][];
   } = {
     // The first record replaces it; a history without one is refused.
     run: undefined as never,
@@ -30,6 +31,7 @@ export class HistoryCollector {
     gaps: [],
     planned: new Map(),
     lags: [],
+    metrics: [],
     end: undefined,
   };
 
@@ -54,8 +56,14 @@ export class HistoryCollector {
       case "load":
         (history.planned as Map<string, number>).set(record.node, record.planned);
         return;
+      case "load.report":
+        history.loadReport = record;
+        return;
       case "harness.lag":
         history.lags.push({ node: "harness", atUs: record.atUs, maxUs: record.maxUs });
+        return;
+      case "metrics":
+        history.metrics.push(record);
         return;
       case "end":
         history.end = record;

@@ -1,6 +1,14 @@
 import type { Attempt, MembershipChange, RuleChange, RegistryStateChange } from "../../runtime/telemetry/events.ts";
 import type { RpcCode } from "../../runtime/call/status.ts";
-import type { EndRecord, GapRecord, ProcessRecord, RunRecord, StepRecord } from "./record.ts";
+import type {
+  EndRecord,
+  GapRecord,
+  LoadReportRecord,
+  MetricsRecord,
+  ProcessRecord,
+  RunRecord,
+  StepRecord,
+} from "./record.ts";
 
 /** A run as checks, fault effects and reports read it, whether it was just made or read from a file. */
 export interface History {
@@ -15,8 +23,12 @@ export interface History {
   readonly gaps: readonly GapRecord[];
   /** Planned calls by consumer node. */
   readonly planned: ReadonlyMap<string, number>;
+  /** What a load generator outside of the fleet measured; undefined where the load came from inside, or it didn't get so far. */
+  readonly loadReport?: LoadReportRecord | undefined;
   /** Scheduling lag of nodes and of the harness ("harness"). */
   readonly lags: readonly { readonly node: string; readonly atUs: number; readonly maxUs: number }[];
+  /** What Prometheus counted, where there was one. */
+  readonly metrics: readonly MetricsRecord[];
   /** Undefined when the file was cut off. */
   readonly end: EndRecord | undefined;
 }

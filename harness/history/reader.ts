@@ -67,7 +67,9 @@ const types: ReadonlySet<unknown> = new Set<HistoryRecord["type"]>([
   "process",
   "gap",
   "load",
+  "load.report",
   "harness.lag",
+  "metrics",
   "end",
 ]);
 

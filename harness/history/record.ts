@@ -1,3 +1,4 @@
+import type { RpcCode } from "../../runtime/call/status.ts";
 import type { RuntimeEvent } from "../../runtime/telemetry/events.ts";
 import type { NodePlan, StepPlan } from "../scenario/plan.ts";
 
@@ -9,7 +10,16 @@ export const historyVersion = 1;
  * others) are microseconds since the start of the load; what came before is negative.
  */
 export type HistoryRecord =
-  RunRecord | NodeRecord | StepRecord | ProcessRecord | GapRecord | LoadRecord | HarnessLagRecord | EndRecord;
+  | RunRecord
+  | NodeRecord
+  | StepRecord
+  | ProcessRecord
+  | GapRecord
+  | LoadRecord
+  | LoadReportRecord
+  | HarnessLagRecord
+  | MetricsRecord
+  | EndRecord;
 
 /** The first line. */
 export interface RunRecord {
@@ -66,11 +76,49 @@ export interface LoadRecord {
   readonly planned: number;
 }
 
+/** What a load generator outside of the fleet measured. */
+export interface LoadReportRecord {
+  readonly type: "load.report";
+  readonly by: "k6";
+  /** Requests that it made, and those of them that weren't answered 2xx or 3xx. */
+  readonly calls: number;
+  readonly failed: number;
+  readonly thresholds: readonly {
+    /** "http_req_duration{c0:in}" */
+    readonly metric: string;
+    /** "p(93.1)<=300" */
+    readonly expression: string;
+    readonly ok: boolean;
+    /** In k6's unit: a share, or milliseconds. null: it didn't say. */
+    readonly observed: number | null;
+  }[];
+}
+
 /** How late the harness's own timers ran. */
 export interface HarnessLagRecord {
   readonly type: "harness.lag";
   readonly atUs: number;
   readonly maxUs: number;
+}
+
+/**
+ * What Prometheus had counted of a node when it was asked at the end: raw counters, those of the node's earlier lives added. One
+ * for each node.
+ */
+export interface MetricsRecord {
+  readonly type: "metrics";
+  readonly atUs: number;
+  readonly node: string;
+  /** When the last scrape began; null: there was none. */
+  readonly scrapedUs: number | null;
+  /** It came after everything that the node did, in each of its lives. Otherwise counts may be missing. */
+  readonly isWhole: boolean;
+  /** Logical calls that the node made and that ended. */
+  readonly calls: readonly { readonly service: string; readonly code: RpcCode; readonly count: number }[];
+  /** Their attempts. */
+  readonly attempts: readonly { readonly service: string; readonly instance: string; readonly count: number }[];
+  /** Calls that the node served. */
+  readonly served: readonly { readonly code: RpcCode; readonly count: number }[];
 }
 
 /** The last line; without it the run was cut off. */

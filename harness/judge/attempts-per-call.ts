@@ -65,7 +65,7 @@ export const attemptsPerCall: CheckKind<Extract<CheckSpec, { check: "attempts-pe
 };
 
 /** The most retries that any caller of the service has; 1 where none has any, to have a range at all. */
-function extraAttemptsMax(scenario: Scenario, service: string): number {
+export function extraAttemptsMax(scenario: Scenario, service: string): number {
   const callers = Object.values(scenario.fleet).flatMap((spec): CallsSpec[] =>
     spec.calls?.service === service ? [spec.calls] : [],
   );

@@ -5,6 +5,7 @@ import { formatShare } from "../scenario/durations.ts";
 import type { CheckPlan, Plan } from "../scenario/plan.ts";
 import type { CheckSpec } from "../scenario/schema.ts";
 import type { CheckContext, CheckKind } from "./check.ts";
+import { judgeK6 } from "./k6.ts";
 import { loadCalls } from "./summary.ts";
 import { checks } from "./table.ts";
 
@@ -26,8 +27,9 @@ export function judgeRun(
   const doubt = doubtIn(plan, history);
   const isWhole = history.end?.outcome === "complete";
   const seen = isWhole ? history : untilItsEnd(history);
-  const results = plan.checks.map((check): CheckResult => {
-    const result = kindOf(check.check).judge(check, seen);
+  const found = plan.checks.map((check) => kindOf(check.check).judge(check, seen));
+  if (plan.load === "k6") found.push(...judgeK6(plan, seen));
+  const results = found.map((result): CheckResult => {
     const stands = doubt === undefined || (result.verdict === "fail" && isBreach(result, isWhole));
     return stands ? result : { ...result, verdict: "inconclusive" };
   });

@@ -3,6 +3,7 @@ import { attemptsPerCall } from "./attempts-per-call.ts";
 import type { CheckKind } from "./check.ts";
 import { gracefulStop } from "./graceful-stop.ts";
 import { latency } from "./latency.ts";
+import { metrics } from "./metrics.ts";
 import { noDeadCalls } from "./no-dead-calls.ts";
 import { recovery } from "./recovery.ts";
 import { share } from "./share.ts";
@@ -19,4 +20,5 @@ export const checks: Readonly<Record<CheckSpec["check"], CheckKind<never>>> = {
   recovery,
   stickiness,
   "graceful-stop": gracefulStop,
+  metrics,
 };

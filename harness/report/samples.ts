@@ -25,6 +25,7 @@ export function samplePlan(world: WorldName): Plan {
     world,
     seed: 1,
     registry: "embedded",
+    isScraped: false,
     scenarioHash: "0",
     nodes: [node("storefront/0", "consumer"), node("orders/0", "provider"), node("orders/1", "provider")],
     rules: [],
@@ -95,6 +96,7 @@ export function sampleHistory(plan: Plan, { failing = false } = {}): History {
     gaps: [],
     planned: new Map([["storefront/0", 960]]),
     lags: [],
+    metrics: [],
     end: { type: "end", atUs: 8_100_000, outcome: "complete" },
   };
 }

@@ -13,7 +13,9 @@ export interface Series {
 
 /** The calls of the load (those of consumers), in `buckets` stretches by the time when they were due. */
 export function seriesOf(history: History, buckets: number): Series {
-  const consumers = new Set(history.run.nodes.filter(({ program }) => program === "consumer").map(({ id }) => id));
+  const consumers = new Set(
+    history.run.nodes.filter(({ program }) => program === "consumer" || program === "gateway").map(({ id }) => id),
+  );
   const services = new Set(
     history.run.nodes.filter(({ program }) => program === "provider").map(({ service }) => service),
   );

@@ -3,13 +3,14 @@ export {
   attemptsPerCall,
   gracefulStop,
   latency,
+  metrics,
   noDeadCalls,
   recovery,
   share,
   sticky,
   successRate,
 } from "./builders/checks.ts";
-export { consumer, foreign, provider } from "./builders/fleet.ts";
+export { consumer, foreign, gateway, provider } from "./builders/fleet.ts";
 export { constant, poisson } from "./builders/load.ts";
 export { scenario, type ScenarioInput } from "./builders/scenario.ts";
 export { at } from "./builders/timeline.ts";

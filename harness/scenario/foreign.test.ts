@@ -77,6 +77,7 @@ describe("foreign nodes", () => {
     expect(() => plan(cutOff)).not.toThrow();
     // Its client takes the port of gRPC to be 1000 higher than the other.
     expect(() => plan(cutOff, { registry: "nacos" })).toThrow(unsupported);
+    expect(() => plan({}, { load: "k6" })).toThrow(unsupported);
     for (const kind of ["kill", "pause", "disconnect"] as const) {
       expect(() => plan({ timeline: [at("1s")[kind]("orders/1", { for: "1s" })] })).not.toThrow();
     }

@@ -1,7 +1,7 @@
 import { didYouMean } from "../../services/nearest.ts";
 import { durationUs } from "./durations.ts";
 import { ScenarioError } from "./error.ts";
-import type { ForeignPlan, NodePlan, RegistryName, StepPlan, WorldName } from "./plan.ts";
+import type { ForeignPlan, LoadName, NodePlan, RegistryName, StepPlan, WorldName } from "./plan.ts";
 import type { ForeignProgram, ForeignSpec, Scenario } from "./schema.ts";
 
 /**
@@ -88,7 +88,17 @@ export function registryOf(scenario: Scenario, world: WorldName, asked: Registry
 /** Throws UNSUPPORTED for what can't be done with the foreign nodes of a plan. */
 export function checkForeign(
   nodes: readonly NodePlan[],
-  { world, registry, timeline }: { world: WorldName; registry: RegistryName; timeline: readonly StepPlan[] },
+  {
+    world,
+    registry,
+    load,
+    timeline,
+  }: {
+    readonly world: WorldName;
+    readonly registry: RegistryName;
+    readonly load: LoadName;
+    readonly timeline: readonly StepPlan[];
+  },
 ): void {
   const ids = new Set(nodes.filter(({ foreign }) => foreign !== undefined).map(({ id }) => id));
   const [first] = ids;
@@ -101,6 +111,10 @@ export function checkForeign(
       `${first} isn't a program of Flyball's, and can't join the embedded registry`,
       "--registry zookeeper or --registry nacos",
     );
+  }
+  const caller = nodes.find(({ id, program }) => ids.has(id) && program === "consumer");
+  if (load !== "builtin" && caller !== undefined) {
+    throw unsupported(`"--load ${load}" can't drive ${caller.id}: it isn't a program of Flyball's`, "--load builtin");
   }
   for (const { what } of timeline) {
     if (what.kind !== "fault") continue;

@@ -6,7 +6,7 @@ import { didYouMean } from "../../services/nearest.ts";
 import { durationUs, fractionOf } from "./durations.ts";
 import { ScenarioError } from "./error.ts";
 import { planForeign } from "./foreign.ts";
-import type { NodePlan, RegistryName } from "./plan.ts";
+import type { LoadName, NodePlan, RegistryName } from "./plan.ts";
 import { registryTimings } from "./registry.ts";
 import type {
   CallsSpec,
@@ -14,6 +14,7 @@ import type {
   Distribution,
   FleetSpec,
   ForeignSpec,
+  GatewaySpec,
   ProviderSpec,
   Scenario,
 } from "./schema.ts";
@@ -21,14 +22,22 @@ import type {
 /** The weight of an instance that states none: Dubbo's. */
 const defaultWeight = 100;
 
-/** Every node of a scenario: the infrastructure first, then the fleet as it is written. */
-export function planNodes(scenario: Scenario, registry: RegistryName): readonly NodePlan[] {
+/**
+ * Every node of a scenario: the infrastructure first, then the fleet as it is written. Whoever makes calls is a gateway where they
+ * come from outside.
+ */
+export function planNodes(
+  scenario: Scenario,
+  { registry, load = "builtin" }: { readonly registry: RegistryName; readonly load?: LoadName | undefined },
+): readonly NodePlan[] {
   checkCalls(scenario);
   const { sessionTimeout, tick } = scenario.registry ?? {};
   const timing = registryTimings[registry];
   const sessionTimeoutMs = sessionTimeout === undefined ? timing?.sessionTimeoutMs : durationUs(sessionTimeout) / 1000;
   const tickMs = tick === undefined ? timing?.tickMs : durationUs(tick) / 1000;
-  const fleet = Object.entries(scenario.fleet).flatMap(([service, spec]) => nodesOf(service, spec, sessionTimeoutMs));
+  const fleet = Object.entries(scenario.fleet).flatMap(([service, spec]) =>
+    nodesOf(service, spec, { sessionTimeoutMs, load }),
+  );
   return [
     infrastructure("registry", defined({ tickMs, mergeMs: timing?.mergeMs })),
     ...(needsConfigCenter(scenario) ? [infrastructure("config-center", {})] : []),
@@ -38,7 +47,15 @@ export function planNodes(scenario: Scenario, registry: RegistryName): readonly 
 
 /** What the nodes of a service are, whoever wrote them. */
 export function roleOf(spec: FleetSpec): "provider" | "consumer" {
-  return spec.program === "foreign" ? spec.role : spec.program;
+  switch (spec.program) {
+    case "foreign":
+      return spec.role;
+    case "provider":
+      return "provider";
+    case "consumer":
+    case "gateway":
+      return "consumer";
+  }
 }
 
 /** The service that the nodes of a service call, if any. */
@@ -63,12 +80,17 @@ function needsConfigCenter({ rules, timeline }: Scenario): boolean {
   );
 }
 
-function nodesOf(service: string, spec: FleetSpec, sessionTimeoutMs: number | undefined): readonly NodePlan[] {
+function nodesOf(
+  service: string,
+  spec: FleetSpec,
+  { sessionTimeoutMs, load }: { readonly sessionTimeoutMs: number | undefined; readonly load: LoadName },
+): readonly NodePlan[] {
   switch (spec.program) {
     case "provider":
       return providers(service, spec, sessionTimeoutMs);
     case "consumer":
-      return consumers(service, spec, sessionTimeoutMs);
+    case "gateway":
+      return consumers(service, spec, { sessionTimeoutMs, program: load === "k6" ? "gateway" : spec.program });
     case "foreign":
       return foreigners(service, spec);
   }
@@ -107,13 +129,20 @@ function providers(service: string, spec: ProviderSpec, sessionTimeoutMs: number
   });
 }
 
-function consumers(service: string, spec: ConsumerSpec, sessionTimeoutMs: number | undefined): readonly NodePlan[] {
+function consumers(
+  service: string,
+  spec: ConsumerSpec | GatewaySpec,
+  {
+    sessionTimeoutMs,
+    program,
+  }: { readonly sessionTimeoutMs: number | undefined; readonly program: NodePlan["program"] },
+): readonly NodePlan[] {
   const { instances, calls, key, tag } = spec;
   const config = defined({ application: service, calls: callSettings(calls), key, tag, sessionTimeoutMs });
   return Array.from({ length: instances }, (_, index) => ({
     id: `${service}/${index}`,
     service,
-    program: "consumer",
+    program,
     config,
     tag: undefined,
     weight: defaultWeight,

@@ -6,15 +6,22 @@ export type WorldName = "sim" | "local" | "docker";
 /** What serves as registry and config centre: in `docker` the real one, in `sim` and `local` the embedded one in its manner. */
 export type RegistryName = "embedded" | "zookeeper" | "nacos" | "consul";
 
+/** Who makes the calls: the fleet's consumers, or k6 through gateways. */
+export type LoadName = "builtin" | "k6";
+
 /** A scenario resolved for one world and one seed: every node, every due time, every moment as a number. */
 export interface Plan {
   readonly scenario: Scenario;
   readonly world: WorldName;
   readonly seed: number;
   readonly registry: RegistryName;
+  /** Default "builtin". */
+  readonly load?: LoadName | undefined;
   /** Of the scenario's value, with every `--set` applied. */
   readonly scenarioHash: string;
   readonly nodes: readonly NodePlan[];
+  /** Nodes count what they do, and Prometheus scrapes them: some check is about that. */
+  readonly isScraped: boolean;
   /** Documents to publish before the fleet gets ready. */
   readonly rules: readonly { readonly key: string; readonly content: string }[];
   readonly drives: readonly DrivePlan[];
@@ -31,7 +38,7 @@ export interface NodePlan {
   /** "orders/0", "registry/0", "config-center/0" */
   readonly id: string;
   readonly service: string;
-  readonly program: "provider" | "consumer" | "registry" | "config-center";
+  readonly program: "provider" | "consumer" | "gateway" | "registry" | "config-center";
   /** The program's configuration; addresses of the infrastructure are filled in by the world. */
   readonly config: Readonly<Record<string, unknown>>;
   readonly tag: string | undefined;

@@ -3,11 +3,22 @@ import { describe, expect, test } from "vitest";
 
 import { configCenter } from "../../services/config-center/config-center.ts";
 import { consumer as consumerProgram } from "../../services/consumer/consumer.ts";
+import { gateway as gatewayProgram } from "../../services/gateway/gateway.ts";
 import { provider as providerProgram } from "../../services/provider/provider.ts";
 import { registry } from "../../services/registry/registry.ts";
 import { faults } from "../faults/table.ts";
 import type { Primitive } from "../worlds/world.ts";
-import { at, constant, consumer, poisson, provider, scenario, successRate, type ScenarioInput } from "./builders.ts";
+import {
+  at,
+  constant,
+  consumer,
+  gateway,
+  poisson,
+  provider,
+  scenario,
+  successRate,
+  type ScenarioInput,
+} from "./builders.ts";
 import { hashOf } from "./hash.ts";
 import type { Plan } from "./plan.ts";
 import { planScenario, type PlanOptions } from "./planner.ts";
@@ -62,7 +73,10 @@ describe("nodes", () => {
   });
 
   test("have configurations that their programs accept", () => {
-    const programs = { provider: providerProgram, consumer: consumerProgram, registry, "config-center": configCenter };
+    const programs = {
+      ...{ provider: providerProgram, consumer: consumerProgram, gateway: gatewayProgram },
+      ...{ registry, "config-center": configCenter },
+    };
     const planned = plan({
       registry: { sessionTimeout: "1500ms" },
       rules: { "orders.tag-router": "enabled: true" },
@@ -76,6 +90,7 @@ describe("nodes", () => {
             ...{ cluster: "failfast", balancer: "p2c" },
           },
         }),
+        front: gateway({ instances: 1, calls: "orders", key: { name: "user", count: 5 } }),
         orders: provider({
           ...{ instances: 1, errorRate: "5%", capacity: 4, queueMax: 10, weight: 20, tag: "v1" },
           serviceTime: { pareto: { min: "1ms", shape: 2.5 } },
@@ -86,7 +101,7 @@ describe("nodes", () => {
     });
     for (const { id, program, config } of planned.nodes) {
       // What the worlds add when they know the addresses.
-      const isFleet = program === "provider" || program === "consumer";
+      const isFleet = program !== "registry" && program !== "config-center";
       const addresses = isFleet ? { registry: "127.0.0.1:1", configCenter: "127.0.0.1:2" } : {};
       expect(() => programs[program].parse({ ...config, ...addresses }), id).not.toThrow();
       expect(JSON.parse(JSON.stringify(config)), id).toEqual(config);
@@ -94,7 +109,38 @@ describe("nodes", () => {
   });
 });
 
+describe("a load from outside", () => {
+  test("makes gateways of the consumers, and changes nothing else", () => {
+    const inside = plan({}, { world: "local" });
+    const outside = plan({}, { world: "local", load: "k6" });
+    expect(outside.load).toBe("k6");
+    expect(outside.nodes.map(({ id, program }) => [id, program])).toEqual(
+      inside.nodes.map(({ id, program }) => [id, program === "consumer" ? "gateway" : program]),
+    );
+    expect(outside.drives).toEqual(inside.drives);
+    expect(outside.checks).toEqual(inside.checks);
+    expect(outside.scenarioHash).toBe(inside.scenarioHash);
+  });
+
+  test("can't reach the nodes of sim", () => {
+    expect(() => plan({}, { load: "k6" })).toThrow(/world sim can't do "--load k6"/);
+  });
+});
+
 describe("drives", () => {
+  test("come from gateways as from consumers, and a gateway may be without", () => {
+    const fleet = (make: typeof consumer | typeof gateway) => ({
+      ...base.fleet,
+      storefront: make({ instances: 2, calls: "orders" }),
+    });
+    expect(plan({ fleet: fleet(gateway) }).drives).toEqual(plan({ fleet: fleet(consumer) }).drives);
+    const silent = { ...base.fleet, front: gateway({ instances: 1, calls: "orders" }) };
+    expect(plan({ fleet: silent }).drives).toEqual(plan().drives);
+    expect(() => plan({ fleet: { ...base.fleet, front: consumer({ instances: 1, calls: "orders" }) } })).toThrow(
+      /front is a consumer without a load/,
+    );
+  });
+
   test("are ascending due times within the load, whatever the seed, at the rate of the load", () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 2 ** 32 - 1 }), fc.boolean(), (seed, isPoisson) => {

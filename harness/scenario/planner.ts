@@ -8,7 +8,7 @@ import { ScenarioError } from "./error.ts";
 import { hashOf } from "./hash.ts";
 import { checkForeign, registryOf } from "./foreign.ts";
 import { known, planNodes, roleOf } from "./nodes.ts";
-import type { CheckPlan, DrivePlan, NodePlan, Plan, RegistryName, StepPlan, WorldName } from "./plan.ts";
+import type { CheckPlan, DrivePlan, LoadName, NodePlan, Plan, RegistryName, StepPlan, WorldName } from "./plan.ts";
 import type { CheckSpec, LoadSpec, Scenario } from "./schema.ts";
 import { checkService, planTimeline } from "./timeline.ts";
 
@@ -22,19 +22,30 @@ export interface PlanOptions {
   readonly registry?: RegistryName | undefined;
   /** What the world can do; a scenario that needs more is refused. Absent: everything. */
   readonly primitives?: ReadonlySet<Primitive> | undefined;
+  /** Who makes the calls. Default "builtin". */
+  readonly load?: LoadName | undefined;
 }
 
 /**
  * Resolves a scenario for one world and one seed: a pure function. Throws a `ScenarioError` for everything that can't work
  * (names that don't exist, steps that contradict each other, checks without enough trials), before anything starts.
  */
-export function planScenario(scenario: Scenario, { world, seed, registry: asked, primitives }: PlanOptions): Plan {
+export function planScenario(
+  scenario: Scenario,
+  { world, seed, registry: asked, primitives, load = "builtin" }: PlanOptions,
+): Plan {
+  if (load !== "builtin" && world === "sim") {
+    throw new ScenarioError(`world sim can't do "--load ${load}": nobody outside of it can reach its nodes`, {
+      code: "UNSUPPORTED",
+      hint: "--world local",
+    });
+  }
   const registry = registryOf(scenario, world, asked);
-  const nodes = planNodes(scenario, registry);
+  const nodes = planNodes(scenario, { registry, load });
   const { drives, durationUs: loadUs } = planLoad(scenario, seed);
   const timeline = planTimeline(scenario, { nodes, durationUs: loadUs });
   if (primitives !== undefined) checkPrimitives(timeline, { world, primitives });
-  checkForeign(nodes, { world, registry, timeline });
+  checkForeign(nodes, { world, registry, load, timeline });
   checkWindows(scenario, loadUs);
   const context = { scenario, world, nodes, drives, timeline, durationUs: loadUs };
   return {
@@ -42,8 +53,10 @@ export function planScenario(scenario: Scenario, { world, seed, registry: asked,
     world,
     seed,
     registry,
+    ...(load !== "builtin" && { load }),
     scenarioHash: hashOf(scenario),
     nodes,
+    isScraped: scenario.expect.some(({ check }) => check === "metrics"),
     rules: Object.entries(scenario.rules ?? {}).map(([key, content]) => ({ key, content })),
     drives,
     timeline,
@@ -90,7 +103,9 @@ function planLoad(
       due.set(node, merged(due.get(node), own));
     }
   }
-  const idle = consumers.find((name) => !scenario.load.some(({ on }) => on === name));
+  // A gateway may have all its calls from outside.
+  const mustCall = consumers.filter((name) => scenario.fleet[name]!.program === "consumer");
+  const idle = mustCall.find((name) => !scenario.load.some(({ on }) => on === name));
   if (idle !== undefined) {
     throw new ScenarioError(`fleet.${idle} is a consumer without a load`, {
       code: "INVALID_SCENARIO",

@@ -114,6 +114,9 @@ const foreign = z.strictObject({
     .optional(),
 });
 
+/** A consumer that also makes a call for each HTTP request, so that load can come from outside of the fleet. */
+const gateway = consumer.extend({ program: z.literal("gateway") });
+
 const load = z.strictObject({
   on: name,
   arrivals: z.enum(["constant", "poisson"]),
@@ -232,6 +235,8 @@ const check = z.discriminatedUnion("check", [
   z.strictObject({ check: z.literal("stickiness"), service: name, detects: fraction, ...when }),
   /** No call fails from the moment a node is asked to stop until it is gone and a second longer. */
   z.strictObject({ check: z.literal("graceful-stop"), service: name, target, detects: fraction }),
+  /** Prometheus counted the service's calls as the history has them (worlds with a Prometheus only). */
+  z.strictObject({ check: z.literal("metrics"), service: name }),
 ]);
 
 const tolerance = z.strictObject({
@@ -253,7 +258,7 @@ export const scenarioSchema = z.strictObject({
   /** What a learner should see here, and why it happens. */
   explanation: bilingual,
   tags: z.array(z.string()),
-  fleet: z.record(name, z.discriminatedUnion("program", [provider, consumer, foreign])),
+  fleet: z.record(name, z.discriminatedUnion("program", [provider, consumer, gateway, foreign])),
   /** Settings of the registry. */
   registry: z
     .strictObject({
@@ -279,10 +284,11 @@ export type Distribution = z.infer<typeof distribution>;
 export type CallsSpec = z.infer<typeof calls>;
 export type ProviderSpec = z.infer<typeof provider>;
 export type ConsumerSpec = z.infer<typeof consumer>;
+export type GatewaySpec = z.infer<typeof gateway>;
 export type ForeignProgram = z.infer<typeof foreignShape>;
 export type ForeignSpec = z.infer<typeof foreign>;
 /** An entry of a fleet. */
-export type FleetSpec = ProviderSpec | ConsumerSpec | ForeignSpec;
+export type FleetSpec = ProviderSpec | ConsumerSpec | GatewaySpec | ForeignSpec;
 export type LoadSpec = z.infer<typeof load>;
 export type FaultSpec = z.infer<typeof fault>;
 export type ActionSpec = z.infer<typeof action>;

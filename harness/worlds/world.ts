@@ -1,6 +1,7 @@
 import type { PolicyTables } from "../../runtime/call/client.ts";
 import type { Clock } from "../../runtime/ports/clock.ts";
 import type { RuntimeEvent } from "../../runtime/telemetry/events.ts";
+import type { MetricsRecord } from "../history/record.ts";
 import type { NodeContext } from "../../services/service.ts";
 import type { Plan, WorldName } from "../scenario/plan.ts";
 
@@ -65,6 +66,13 @@ export interface RunningFleet {
   /** The world's time. In `sim` it moves only while `main` waits. */
   readonly clock: Clock;
   readonly nodes: ReadonlyMap<string, FleetNode>;
+  /**
+   * What Prometheus has counted of the fleet's nodes, once it has seen all that they did so far. Times are on the fleet's clock.
+   * Absent where there is no Prometheus.
+   */
+  readMetrics?: (() => Promise<readonly MetricsRecord[]>) | undefined;
+  /** The Docker network in which the nodes' addresses are; absent: this host's own. */
+  readonly network?: string | undefined;
   /** The connections that one node makes to another. */
   link(from: string, to: string): FleetLink;
   /** Puts a document into the config centre, from outside of every fault; without content it is deleted. */
@@ -75,6 +83,8 @@ export interface RunningFleet {
 
 export interface FleetNode {
   readonly id: string;
+  /** Where others reach it: "host:port". */
+  readonly address: string;
   readonly state: "running" | "paused" | "stopped" | "killed";
   /** Ends the process at once; its connections break, its memory is lost, its disk stays. */
   kill(): Promise<void>;

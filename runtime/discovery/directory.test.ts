@@ -141,20 +141,23 @@ describe("an empty list", () => {
     expect(events.at(-1)).toMatchObject({ source: "registry", removed: [{ id: "a", reason: "deregistered" }] });
   });
 
-  test("of expired instances is believed by the second read, unless they answer calls", async () => {
-    const { registry, ids, events, clock, call } = scene();
-    registry.push(["a", "b"]);
-    registry.push([], { a: "expired", b: "expired" });
-    expect(ids()).toEqual(["a", "b"]);
-    expect(events.at(-1)).toMatchObject({ source: "protected", instances: ["a", "b"] });
-    call("b", "succeeded");
-    await clock.advance(5000 * ms);
-    expect(ids()).toEqual(["b"]);
-    await clock.advance(5000 * ms);
-    expect(ids()).toEqual([]);
-    expect(events.at(-1)).toMatchObject({ source: "expired-protection" });
-    expect(clock.pending).toBe(0);
-  });
+  test.each(["expired", "gone"] as const)(
+    "of instances that are %s is believed by the second read, unless they answer calls",
+    async (reason) => {
+      const { registry, ids, events, clock, call } = scene();
+      registry.push(["a", "b"]);
+      registry.push([], { a: reason, b: reason });
+      expect(ids()).toEqual(["a", "b"]);
+      expect(events.at(-1)).toMatchObject({ source: "protected", instances: ["a", "b"] });
+      call("b", "succeeded");
+      await clock.advance(5000 * ms);
+      expect(ids()).toEqual(["b"]);
+      await clock.advance(5000 * ms);
+      expect(ids()).toEqual([]);
+      expect(events.at(-1)).toMatchObject({ source: "expired-protection" });
+      expect(clock.pending).toBe(0);
+    },
+  );
 
   test("that nobody explains is believed after the expiry, not before", async () => {
     const { registry, ids, clock, call } = scene({ emptyProtection: { confirmAfterMs: 1000, expireAfterMs: 10_000 } });
@@ -215,8 +218,8 @@ describe("a partial list after a registry forgot", () => {
 
   test("is believed for what the registry explains", () => {
     const { registry, ids } = scene();
-    registry.push(["a", "b", "c"]);
-    registry.push(["a"], { b: "expired", c: "deregistered" });
+    registry.push(["a", "b", "c", "d"]);
+    registry.push(["a"], { b: "expired", c: "deregistered", d: "gone" });
     expect(ids()).toEqual(["a"]);
   });
 });
@@ -323,7 +326,7 @@ test("whatever is pushed, the list is the registry's and those in doubt, without
   const id = fc.constantFrom("a", "b", "c", "d");
   const push = fc.record({
     ids: fc.uniqueArray(id, { maxLength: 4 }),
-    reasons: fc.dictionary(id, fc.constantFrom<RemovalReason>("deregistered", "expired")),
+    reasons: fc.dictionary(id, fc.constantFrom<RemovalReason>("deregistered", "expired", "gone")),
     calls: fc.array(fc.tuple(id, fc.constantFrom("succeeded" as const, "failed" as const)), { maxLength: 3 }),
     waitMs: fc.nat({ max: 8000 }),
   });

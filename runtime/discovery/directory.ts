@@ -43,7 +43,7 @@ const departedMax = 1024;
  *
  * It fails static: while the registry is away the list stays, first in memory, then from the disk; an error is never an empty
  * list. And it doubts a registry that forgot (a restart) or that lost sight of everybody at once (a partition): a departure is
- * believed at once when the registry says why, and an empty list only when every instance said goodbye. Otherwise those that
+ * believed at once when the registry says that it knows of it, and an empty list only when every instance said goodbye. Otherwise those that
  * are missing stay, *in doubt*. Every `confirmAfterMs` the registry is asked again, and the calls made meanwhile are witnesses:
  *
  * - Who answered calls stays.
@@ -185,7 +185,7 @@ export class Directory {
       const reason = this.#reasons.get(id);
       // Sessions that all run out at once, or run out when the registry forgot others, are more likely cut off than dead.
       const isDubious = isEmpty || this.#doubt !== undefined;
-      return reason === undefined || (reason === "expired" && isDubious);
+      return reason === undefined || (reason !== "deregistered" && isDubious);
     });
   }
 

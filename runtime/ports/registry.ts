@@ -12,8 +12,11 @@ export interface Instance {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-/** Why an instance left: it said goodbye, or its session ran out. */
-export type RemovalReason = "deregistered" | "expired";
+/**
+ * Why an instance left: it said goodbye, its session ran out, or one of the two and the registry can't say which (`gone`). A
+ * registry that may have forgotten it gives no reason at all.
+ */
+export type RemovalReason = "deregistered" | "expired" | "gone";
 
 /** A service's instances as the registry knew them at one version. */
 export interface ServiceSnapshot {

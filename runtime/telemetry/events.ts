@@ -24,6 +24,9 @@ export interface CallBegin {
   readonly tag?: string;
   /** The call, of this node's, on whose behalf this one was made. */
   readonly parent?: number;
+  /** Where its span is found: both or neither. Absent: nobody traces, or this trace isn't recorded. */
+  readonly traceId?: string;
+  readonly spanId?: string;
 }
 
 /** A logical call ended, with everything that was tried for it. */

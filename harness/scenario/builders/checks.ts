@@ -32,6 +32,9 @@ export const sticky = (service: string) => new Sticky({ check: "stickiness", ser
 export const gracefulStop = (service: string, target: string) =>
   new GracefulStop({ check: "graceful-stop", service, target });
 
+/** Prometheus counted what the history has, call by call: `metrics("orders")`. In worlds with a Prometheus only. */
+export const metrics = (service: string): Spec<"metrics"> => ({ check: "metrics", service });
+
 /** A check that is being described, in any order; `scenario` takes its `spec`. Every step answers a new one. */
 export abstract class CheckBuilder<K extends Kind = Kind> {
   readonly spec: Unfinished<K>;

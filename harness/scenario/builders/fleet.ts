@@ -1,4 +1,4 @@
-import type { CallsSpec, ConsumerSpec, ForeignSpec, ProviderSpec } from "../schema.ts";
+import type { CallsSpec, ConsumerSpec, ForeignSpec, GatewaySpec, ProviderSpec } from "../schema.ts";
 
 /** A callee by name, its settings beside it; or both in one object. */
 type CallsInput = Omit<CallsSpec, "service"> & { readonly calls: string | CallsSpec };
@@ -29,6 +29,11 @@ export function foreign({ calls, ...rest }: ForeignInput): ForeignSpec {
     ...rest,
     ...(calls !== undefined && { calls: typeof calls === "string" ? { service: calls } : calls }),
   };
+}
+
+/** A consumer that also answers HTTP (`POST /do`): with `--load k6` every consumer is one. In `sim` nobody asks it. */
+export function gateway(input: ConsumerInput): GatewaySpec {
+  return { ...consumer(input), program: "gateway" };
 }
 
 /** `{ calls: "orders", retries: 2 }` says the same as `{ calls: { service: "orders", retries: 2 } }`. */

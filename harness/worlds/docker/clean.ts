@@ -59,9 +59,20 @@ async function remove(
 ): Promise<Cleaned> {
   const { containers, networks } = await find(docker, wanted, isTheirs);
   await Promise.all(containers.map(({ id }) => gone(docker.getContainer(id).remove({ force: true, v: true }))));
-  // A network goes when nobody is on it any more.
-  await Promise.all(networks.map(({ id }) => gone(docker.getNetwork(id).remove())));
+  await Promise.all(networks.map(({ id }) => removeNetwork(docker, id)));
   return { containers: containers.map(({ name }) => name), networks: networks.map(({ name }) => name) };
+}
+
+/** A network goes when nobody is on it any more: a load generator that was let in ends with it. */
+async function removeNetwork(docker: Docker, id: string): Promise<void> {
+  const network = docker.getNetwork(id);
+  await gone(
+    network.inspect().then(async ({ Containers }) => {
+      const guests = Object.keys(Containers ?? {});
+      await Promise.all(guests.map((guest) => gone(docker.getContainer(guest).remove({ force: true, v: true }))));
+    }),
+  );
+  await gone(network.remove());
 }
 
 /** Somebody else may have removed it, or be about to: that is as good. */

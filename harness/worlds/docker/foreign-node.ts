@@ -10,6 +10,8 @@ import { NodeContainer } from "./node-container.ts";
 
 export interface ForeignNodeOptions {
   readonly id: string;
+  /** Where others reach it, when it listens. */
+  readonly address: string;
   readonly plan: ForeignPlan;
   readonly container: Container;
   /** Its place on the network. */
@@ -30,6 +32,7 @@ const collectWithinUs = 5_000_000;
  */
 export class ForeignNode implements OwnedNode {
   readonly id: string;
+  readonly address: string;
   readonly #options: ForeignNodeOptions;
   #state: FleetNode["state"] = "stopped";
   #life: NodeContainer | undefined;
@@ -41,6 +44,7 @@ export class ForeignNode implements OwnedNode {
 
   constructor(options: ForeignNodeOptions) {
     this.id = options.id;
+    this.address = options.address;
     this.#options = options;
   }
 

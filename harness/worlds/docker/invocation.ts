@@ -155,10 +155,14 @@ export class Invocation {
   }
 
   /** A server that this invocation's runs share: each uses names of its own there. */
-  sharedServer(kind: ServerKind, onProgress: (message: string) => void): Promise<RunningServer> {
+  sharedServer(
+    kind: ServerKind,
+    onProgress: (message: string) => void,
+    options: Pick<ContainerSpec, "mounts"> = {},
+  ): Promise<RunningServer> {
     let server = this.#shared.get(kind.image);
     if (server === undefined) {
-      server = this.ownServer(kind, kind.image, onProgress);
+      server = this.ownServer(kind, kind.image, onProgress, options);
       this.#shared.set(kind.image, server);
       // The next run may have better luck.
       server.catch(() => this.#shared.delete(kind.image));
@@ -167,8 +171,14 @@ export class Invocation {
   }
 
   /** A server for one run alone, which removes it. */
-  ownServer(kind: ServerKind, role: string, onProgress: (message: string) => void): Promise<RunningServer> {
+  ownServer(
+    kind: ServerKind,
+    role: string,
+    onProgress: (message: string) => void,
+    options: Pick<ContainerSpec, "mounts"> = {},
+  ): Promise<RunningServer> {
     return startServer(this.docker, kind, {
+      ...options,
       name: this.#nameOf(role),
       role,
       invocation: this.id,

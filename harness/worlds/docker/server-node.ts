@@ -7,6 +7,7 @@ import type { RunningServer } from "./servers.ts";
 /** A real server in the place of a node of ours: "registry/0" is a ZooKeeper. It makes no calls and reports nothing. */
 export class ServerNode implements OwnedNode {
   readonly id: string;
+  readonly address: string;
   readonly #server: RunningServer;
   /** Nobody else's: it goes with the run. */
   readonly #isOwn: boolean;
@@ -17,6 +18,7 @@ export class ServerNode implements OwnedNode {
   constructor(
     id: string,
     options: {
+      readonly address: string;
       readonly server: RunningServer;
       readonly isOwn: boolean;
       readonly network: Network;
@@ -24,6 +26,7 @@ export class ServerNode implements OwnedNode {
     },
   ) {
     this.id = id;
+    this.address = options.address;
     this.#server = options.server;
     this.#isOwn = options.isOwn;
     this.#network = options.network;

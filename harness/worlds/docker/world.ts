@@ -20,6 +20,7 @@ import { withNames } from "./instance-names.ts";
 import { Invocation, nodePort, type Sandbox } from "./invocation.ts";
 import { NodeContainer } from "./node-container.ts";
 import { createRealPublisher, registries, type RegistryKind } from "./registries.ts";
+import { metricsPort, Scraping } from "./scraping.ts";
 import { ServerNode } from "./server-node.ts";
 import type { RunningServer } from "./servers.ts";
 
@@ -82,6 +83,7 @@ class DockerGround implements Ground {
   readonly #containers: Container[] = [];
   /** Node ids by address. */
   readonly #names = new Map<string, string>();
+  #scraping: Scraping | undefined;
   #closePublisher: () => Promise<void> = () => Promise.resolve();
 
   constructor(plan: Plan, world: WorldOptions, at: { readonly invocation: Invocation; readonly run: string }) {
@@ -97,11 +99,13 @@ class DockerGround implements Ground {
   async lay(links: readonly LinkPlan[]): Promise<LaidFleet> {
     const { nodes } = this.#plan;
     const real = this.#plan.registry === "embedded" ? undefined : registries[this.#plan.registry];
-    const [sandboxes, server] = await Promise.all([
+    const [sandboxes, server, scraping] = await Promise.all([
       this.#places(real === undefined ? nodes : nodes.filter((node) => !isInfrastructure(node))),
       real === undefined ? undefined : this.#server(real),
+      this.#plan.isScraped ? this.#scrape() : undefined,
     ]);
     for (const [id, { ip }] of sandboxes) this.#names.set(`${ip}:${nodePort}`, id);
+    this.#scraping = scraping;
     /** Where each node is; a real registry has several ports. */
     const addressesOf = (id: string): readonly string[] => {
       const sandbox = sandboxes.get(id);
@@ -124,6 +128,7 @@ class DockerGround implements Ground {
         const sandbox = sandboxes.get(plan.id);
         if (sandbox === undefined)
           return new ServerNode(plan.id, {
+            address: addressesOf(plan.id)[0]!,
             server: server!.running,
             isOwn: server!.isOwn,
             network: this.#invocation.network,
@@ -150,11 +155,14 @@ class DockerGround implements Ground {
     return {
       nodes: new Map(all.map((node) => [node.id, node])),
       links: proxies,
+      network: this.#invocation.network.name,
+      readMetrics: scraping && (() => scraping.read(all.filter((node) => node instanceof LiveNode))),
       publish: this.#publisher(real, server?.running, sandboxes.get("config-center/0")),
     };
   }
 
   async close(): Promise<void> {
+    await this.#scraping?.close();
     await this.#closePublisher();
     await this.#transport.close();
     await Promise.all(this.#containers.map((container) => container.remove()));
@@ -169,6 +177,10 @@ class DockerGround implements Ground {
       }),
     );
     return new Map(places);
+  }
+
+  #scrape(): Promise<Scraping> {
+    return Scraping.start(this.#invocation, { clock: this.clock, run: this.#run, onProgress: this.#world.onProgress });
   }
 
   /** The real registry: the one that all runs share, or one for this run alone when its faults touch it. */
@@ -224,7 +236,9 @@ class DockerGround implements Ground {
       readonly onAlive: (isAlive: boolean) => Promise<void>;
     },
   ): Promise<LiveNode> {
-    const { sandbox, ...rest } = place;
+    const { sandbox, onAlive, ...rest } = place;
+    const scraping = this.#scraping;
+    await scraping?.add(plan.id, sandbox.ip);
     const disk = join(this.#invocation.directory, `${this.#run}-${plan.id.replaceAll("/", "-")}`);
     await mkdir(disk);
     const container = await this.#invocation.program("services/main.ts", {
@@ -242,6 +256,14 @@ class DockerGround implements Ground {
       advertise: `${sandbox.ip}:${nodePort}`,
       isExposed: true,
       network: sandbox,
+      ...(scraping !== undefined && {
+        metrics: `0.0.0.0:${metricsPort}`,
+        beforeEnd: () => scraping.untilScraped(plan.id),
+      }),
+      onAlive: async (isAlive) => {
+        if (!isAlive) scraping?.ended(plan.id);
+        await onAlive(isAlive);
+      },
       clock: this.clock,
       random: createRandom(this.#plan.seed).fork(`node ${plan.id}`),
       world: this.#world,
@@ -290,7 +312,17 @@ class DockerGround implements Ground {
     );
     this.#containers.push(container);
     const { id } = plan;
-    return new ForeignNode({ id, plan: foreign, container, sandbox, clock: this.clock, world: this.#world, onAlive });
+    const address = `${sandbox.ip}:${nodePort}`;
+    return new ForeignNode({
+      id,
+      address,
+      plan: foreign,
+      container,
+      sandbox,
+      clock: this.clock,
+      world: this.#world,
+      onAlive,
+    });
   }
 
   #publisher(

@@ -40,6 +40,10 @@ export interface Ground {
 
 export interface LaidFleet {
   readonly nodes: ReadonlyMap<string, OwnedNode>;
+  /** The Docker network in which the nodes' addresses are; absent: this host's own. */
+  readonly network?: string | undefined;
+  /** What Prometheus counted of the nodes; absent where there is none. */
+  readonly readMetrics?: RunningFleet["readMetrics"];
   /** By "from to". */
   readonly links: ReadonlyMap<string, OwnedLink>;
   /** Puts a document into the config centre; absent where there is none. */
@@ -86,6 +90,14 @@ class LiveFleet implements RunningFleet {
 
   get nodes(): ReadonlyMap<string, OwnedNode> {
     return this.#laid.nodes;
+  }
+
+  get readMetrics(): RunningFleet["readMetrics"] {
+    return this.#laid.readMetrics;
+  }
+
+  get network(): string | undefined {
+    return this.#laid.network;
   }
 
   /** Starts everything: nodes all at once; then the infrastructure gets ready, then the rules are set, then the fleet. */

@@ -36,6 +36,10 @@ export interface LiveNodeOptions {
   readonly isExposed?: boolean | undefined;
   /** Takes it off its network and brings it back, where the world can. */
   readonly network?: { disconnect(): Promise<void>; reconnect(): Promise<void> } | undefined;
+  /** "host:port" where it serves metrics; absent: it counts nothing. */
+  readonly metrics?: string | undefined;
+  /** Its work is done, in order: what has to be seen of it before it ends. */
+  readonly beforeEnd?: (() => Promise<void>) | undefined;
   /** Whom it reaches through a proxy. */
   readonly dial: DialMap;
   readonly clock: Clock;
@@ -79,6 +83,10 @@ export class LiveNode implements FleetNode {
     this.#heardUs = options.clock.nowUs();
   }
 
+  get address(): string {
+    return this.#options.advertise ?? this.#options.listen;
+  }
+
   get state(): FleetNode["state"] {
     return this.#state;
   }
@@ -87,7 +95,7 @@ export class LiveNode implements FleetNode {
   async start(): Promise<void> {
     if (this.#isClosed)
       throw new WorldError(`the run is over: ${this.id} isn't started again`, { code: "UNAVAILABLE" });
-    const { plan, config, listen, advertise, isExposed, dial, clock, random, launch, world } = this.#options;
+    const { plan, config, listen, advertise, isExposed, metrics, dial, clock, random, launch, world } = this.#options;
     const life = await launch({
       onRecords: (events) => {
         this.#heardUs = lastOf(events) ?? this.#heardUs;
@@ -112,6 +120,7 @@ export class LiveNode implements FleetNode {
         listen,
         ...(advertise !== undefined && { advertise }),
         ...(isExposed !== undefined && { isExposed }),
+        ...(metrics !== undefined && { metrics }),
         dial,
       },
       "listening",
@@ -163,7 +172,7 @@ export class LiveNode implements FleetNode {
     if (life === undefined) return;
     await this.resume();
     const drained = life.ask({ type: "drain" }, "drained").catch(() => undefined);
-    await this.#within(drainWithinUs, drained);
+    if (await this.#within(drainWithinUs, drained)) await this.#options.beforeEnd?.();
     await this.#end(life);
   }
 

@@ -1,4 +1,4 @@
-import { createServer, type AddressInfo, type Server as NetServer, type Socket } from "node:net";
+import { createServer, type Socket } from "node:net";
 
 import {
   Server,
@@ -14,6 +14,7 @@ import { Call, whileWaiting } from "../../call/call.ts";
 import { RpcError, toRpcError } from "../../call/status.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { Listener, ListenOptions, ServedMethod, StreamResponse } from "../../ports/transport.ts";
+import { listenAt } from "../address.ts";
 import { fromGrpc, toGrpc, toStatus } from "./wire.ts";
 
 export interface TripleListenerOptions {
@@ -37,13 +38,6 @@ export async function listenTriple(
   { address, methods }: ListenOptions,
   { clock, messageBytesMax, isLoopbackOnly }: TripleListenerOptions,
 ): Promise<Listener> {
-  const { host, port } = splitAddress(address);
-  if (isLoopbackOnly && !isLoopback(host)) {
-    throw new RpcError(`${address} can be reached from other machines`, {
-      code: "INVALID_ARGUMENT",
-      hint: "listen at 127.0.0.1 or [::1]; in a container, --expose allows it",
-    });
-  }
   const server = new Server({
     "grpc.max_receive_message_length": messageBytesMax,
     "grpc.max_send_message_length": messageBytesMax,
@@ -61,7 +55,7 @@ export async function listenTriple(
     injector.injectConnection(socket);
   });
   acceptor.maxConnections = connectionsMax;
-  await bind(acceptor, host, port, address);
+  const listening = await listenAt(acceptor, address, isLoopbackOnly);
 
   let closed: Promise<void> | undefined;
   const close = (): Promise<void> => {
@@ -73,7 +67,7 @@ export async function listenTriple(
     return closed;
   };
   return {
-    address: `${host}:${(acceptor.address() as AddressInfo).port}`,
+    address: listening,
     drain: (graceUs) =>
       new Promise((resolve) => {
         if (closed !== undefined) return resolve(closed);
@@ -192,36 +186,3 @@ function serverCall(
   });
   return call;
 }
-
-function bind(acceptor: NetServer, host: string, port: number, address: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    acceptor.once("error", (cause: NodeJS.ErrnoException) => {
-      const isTaken = cause.code === "EADDRINUSE";
-      reject(
-        new RpcError(isTaken ? `${address} is in use` : `can't listen at ${address}`, {
-          code: "UNAVAILABLE",
-          hint: isTaken ? "stop what listens there, or listen at port 0 for a free one" : cause.message,
-          cause,
-        }),
-      );
-    });
-    acceptor.listen({ host: host.replace(/^\[|\]$/g, ""), port }, () => {
-      acceptor.removeAllListeners("error");
-      // Such as a lack of file descriptors: this connection fails at its client, the next may not.
-      acceptor.on("error", () => undefined);
-      resolve();
-    });
-  });
-}
-
-function splitAddress(address: string): { readonly host: string; readonly port: number } {
-  const match = /^(\[[0-9a-fA-F:.]+\]|[^:]+):(\d{1,5})$/.exec(address);
-  const port = Number(match?.[2]);
-  if (match === null || port > 65535) {
-    throw new RpcError(`"${address}" is no address`, { code: "INVALID_ARGUMENT", hint: 'write "127.0.0.1:20880"' });
-  }
-  return { host: match[1]!, port };
-}
-
-const isLoopback = (host: string): boolean =>
-  /^127\.\d+\.\d+\.\d+$/.test(host) || host === "[::1]" || host === "localhost";

@@ -120,6 +120,7 @@ export class ZooKeeperRegistry implements Registry {
     const reader = new ServiceReader(this.#readerOptions, service);
     let latest = -1;
     let told: string | undefined;
+    let known: readonly string[] = [];
     const watch = new LastingWatch<Found>({
       clock,
       random: random.fork(`watch ${service}`),
@@ -133,8 +134,11 @@ export class ZooKeeperRegistry implements Registry {
         if (version <= latest) return false;
         latest = version;
         told = content;
-        // Why somebody left can't be told: a session that was closed and one that expired look the same.
-        listener({ service, version, instances, removed: [] });
+        const ids = new Set(instances.map(({ id }) => id));
+        const removed = known.filter((id) => !ids.has(id));
+        known = [...ids];
+        // A session that was closed and one that expired look the same; but somebody's end it was, for nothing is forgotten here.
+        listener({ service, version, instances, removed: removed.map((id) => ({ id, reason: "gone" })) });
         return true;
       },
     });
