@@ -98,13 +98,16 @@ describeReal("a foreign node", () => {
   }, 60_000);
 
   test("a program that isn't there, or an image, is named", async () => {
-    const running = (spec: Partial<ForeignSpec>) =>
-      expect(world.run(planWith(foreign({ role: "provider", ...spec })), observed().options, async () => undefined))
-        .rejects;
-    await running({ command: ["bin/no-such-shop"] }).toMatchObject({
-      message: expect.stringContaining("bin/no-such-shop") as string,
+    const planned = (spec: Partial<ForeignSpec>): Plan => planWith(foreign({ role: "provider", ...spec }));
+    expect(world.refuses!(planned({ command: ["bin/no-such-shop"] }))).toMatchObject({
+      message: "there is no file bin/no-such-shop in the project: a foreign program that isn't built",
     });
-    await running({ image: "127.0.0.1:1/no/shop:1" }).toThrow("the image 127.0.0.1:1/no/shop:1 can't be had");
+    expect(world.refuses!(planned({ command: ["package.json", "/x"] }))).toBeUndefined();
+    const refused = planned({ image: "127.0.0.1:1/no/shop:1", command: ["/bin/shop"] });
+    expect(world.refuses!(refused)).toBeUndefined();
+    await expect(world.run(refused, observed().options, async () => undefined)).rejects.toThrow(
+      "the image 127.0.0.1:1/no/shop:1 can't be had",
+    );
   }, 60_000);
 });
 

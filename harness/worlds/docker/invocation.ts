@@ -1,14 +1,12 @@
 import { randomBytes } from "node:crypto";
-import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import type Docker from "dockerode";
 
 import type { ForeignPlan } from "../../scenario/plan.ts";
-import { WorldError } from "../error.ts";
 import { Guardian } from "../live/guardian.ts";
 import { removeInvocation, removeOrphans } from "./clean.ts";
 import { Container, type ContainerSpec } from "./container.ts";
@@ -18,7 +16,7 @@ import { ProxyContainer } from "./proxies.ts";
 import { startServer, type RunningServer, type ServerKind } from "./servers.ts";
 
 /** The project, as the fleet's containers see it. */
-const project = fileURLToPath(new URL("../../../", import.meta.url));
+export const project = fileURLToPath(new URL("../../../", import.meta.url));
 const projectMount = "/flyball";
 /** Compiled code is kept between runs: a node starts in half the time. */
 const cache = join(project, ".flyball/cache-docker");
@@ -129,13 +127,6 @@ export class Invocation {
         command,
       });
     }
-    const [file = ""] = command ?? [];
-    if (file.includes("/") && !existsSync(resolve(project, file))) {
-      throw new WorldError(`${options.role} can't be run: there is no file ${file} in the project`, {
-        code: "UNAVAILABLE",
-        hint: "build it first; npm run foreign builds the dubbo-go programs (it needs Go 1.25)",
-      });
-    }
     return Container.create(this.docker, {
       ...common,
       image: this.#nodeImage,
@@ -244,6 +235,12 @@ export class Invocation {
 }
 
 const directoryOf = (invocation: string): string => join(tmpdir(), `flyball-${invocation}`);
+
+/** The file of the project that a foreign program is, where it is one. */
+export function foreignFile(foreign: Pick<ForeignPlan, "image" | "command"> | undefined): string | undefined {
+  const [file] = foreign?.image === undefined ? (foreign?.command ?? []) : [];
+  return file?.includes("/") === true ? file : undefined;
+}
 
 /** Whether /proc/net/tcp (proc(5)) has a socket in state LISTEN (0A) at the port. */
 function hasListener(table: string, port: number): boolean {

@@ -1,6 +1,7 @@
 import type Docker from "dockerode";
+import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 
 import { systemClock } from "../../../runtime/node/clock.ts";
 import { tripleTransport } from "../../../runtime/node/triple.ts";
@@ -17,7 +18,7 @@ import type { Container } from "./container.ts";
 import { obstacleTo, openEngine } from "./engine.ts";
 import { ForeignNode } from "./foreign-node.ts";
 import { withNames } from "./instance-names.ts";
-import { Invocation, nodePort, type Sandbox } from "./invocation.ts";
+import { foreignFile, Invocation, nodePort, project, type Sandbox } from "./invocation.ts";
 import { NodeContainer } from "./node-container.ts";
 import { createRealPublisher, registries, type RegistryKind } from "./registries.ts";
 import { metricsPort, Scraping } from "./scraping.ts";
@@ -52,6 +53,7 @@ export function dockerWorld(): World {
     name: "docker",
     primitives,
     missing: () => obstacleTo(docker),
+    refuses: whatIsNotBuilt,
     run: async (plan, options, main) => {
       invocation ??= Invocation.open(docker, options.onProgress);
       const opened = await invocation.catch((error: unknown) => {
@@ -66,6 +68,17 @@ export function dockerWorld(): World {
       invocation = undefined;
       await opened?.close();
     },
+  };
+}
+
+/** Foreign programs that are files of the project must be there. */
+function whatIsNotBuilt({ nodes }: Plan): ReturnType<NonNullable<World["refuses"]>> {
+  const files = nodes.flatMap(({ foreign }) => foreignFile(foreign) ?? []);
+  const file = files.find((each) => !existsSync(resolve(project, each)));
+  if (file === undefined) return undefined;
+  return {
+    message: `there is no file ${file} in the project: a foreign program that isn't built`,
+    hint: "npm run foreign builds the dubbo-go programs; it needs Go 1.25 or newer",
   };
 }
 

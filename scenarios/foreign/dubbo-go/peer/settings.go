@@ -11,6 +11,7 @@ import (
 
 	"dubbo.apache.org/dubbo-go/v3"
 	"dubbo.apache.org/dubbo-go/v3/client"
+	"dubbo.apache.org/dubbo-go/v3/common/constant"
 	"dubbo.apache.org/dubbo-go/v3/config_center"
 	"dubbo.apache.org/dubbo-go/v3/logger"
 	"dubbo.apache.org/dubbo-go/v3/otel/trace"
@@ -65,7 +66,7 @@ func Fail(err error) {
 //	REGISTRY          zookeeper://host:port or nacos://host:port?namespace=NAME
 //	REGISTRATION      interface, application (default) or all
 //	METADATA          where an application-level registration says what it offers: remote (default) is the registry, local is itself
-//	SESSION_TIMEOUT   ZooKeeper's (default 2s)
+//	SESSION_TIMEOUT   ZooKeeper's (default 2s); SESSION_TIMEOUT_BY says how it is set: parameter (default), which has an effect, or option
 //	CONFIG_CENTER     where rules come from, as REGISTRY (default none)
 //	OTLP              host:port of an OTLP/HTTP collector (default: no traces)
 //	TAG               the instance's tag (default none)
@@ -98,7 +99,13 @@ func registryOptions(text string) []registry.Option {
 	opts := []registry.Option{
 		registry.WithRegistry(at.Scheme),
 		registry.WithAddress(text[:strings.Index(text, "://")+3] + at.Host),
-		registry.WithTimeout(Duration("SESSION_TIMEOUT", 2*time.Second)),
+	}
+	timeout := Duration("SESSION_TIMEOUT", 2*time.Second)
+	if Text("SESSION_TIMEOUT_BY", "parameter") == "option" {
+		opts = append(opts, registry.WithTimeout(timeout))
+	} else {
+		// Its ZooKeeper client looks for the config centre's timeout (remoting/zookeeper/client.go), and takes 5 s without it.
+		opts = append(opts, registry.WithParams(map[string]string{constant.ConfigTimeoutKey: timeout.String()}))
 	}
 	if namespace := at.Query().Get("namespace"); namespace != "" {
 		opts = append(opts, registry.WithNamespace(namespace))
