@@ -159,6 +159,30 @@ export const sabotages: readonly SabotagedCheck[] = [
     mild: (seed) => wastefulAttempts(seed, "failover", 0.25),
   },
   {
+    scenario: "registry-paused",
+    check: "success-rate",
+    gross: (seed) => failingCalls(seed, "orders", 1, { fromUs: 2 * second, toUs: 5 * second }),
+    mild: (seed) => failingCalls(seed, "orders", 0.07),
+  },
+  {
+    scenario: "registry-paused",
+    check: "attempts-per-call",
+    gross: (seed) => wastefulAttempts(seed, "failover", 1),
+    mild: (seed) => wastefulAttempts(seed, "failover", 0.25),
+  },
+  {
+    scenario: "registry-cut-off",
+    check: "success-rate",
+    gross: (seed) => failingCalls(seed, "orders", 1, { fromUs: 2 * second, toUs: 5 * second }),
+    mild: (seed) => failingCalls(seed, "orders", 0.07),
+  },
+  {
+    scenario: "registry-cut-off",
+    check: "attempts-per-call",
+    gross: (seed) => wastefulAttempts(seed, "failover", 1),
+    mild: (seed) => wastefulAttempts(seed, "failover", 0.25),
+  },
+  {
     // Before the kill: 20 % of all calls, of which the kill itself costs 3.
     scenario: "no-retries",
     check: "success-rate",

@@ -9,10 +9,14 @@ export class TestPath {
   readonly #server: Server;
   #port = 0;
   #target: () => string;
-  #isCut = false;
+  #cut: Cut | undefined;
   #isRefusing = false;
   /** How many connections were made over it. */
   accepted = 0;
+  /** Hears what the client sends, before it is led on. */
+  onSent: ((chunk: Buffer) => void) | undefined;
+  /** The beginning of what the server said on the latest connection. */
+  greeting: Buffer | undefined;
 
   private constructor(target: () => string) {
     this.#target = target;
@@ -30,15 +34,15 @@ export class TestPath {
     return `127.0.0.1:${this.#port}`;
   }
 
-  /** Nothing passes in either direction, and nobody is told: both ends see a connection that is silent. */
-  cut(): void {
-    this.#isCut = true;
-    for (const pair of this.#pairs) pair.hold();
+  /** Nothing passes, in either direction or that of the replies, and nobody is told: the connection is silent. */
+  cut(what: Cut = "everything"): void {
+    this.#cut = what;
+    for (const pair of this.#pairs) pair.hold(what);
   }
 
   /** Ends `cut` and `refuse`; what was sent in the meantime arrives. */
   heal(): void {
-    this.#isCut = false;
+    this.#cut = undefined;
     this.#isRefusing = false;
     for (const pair of this.#pairs) pair.release();
   }
@@ -81,11 +85,15 @@ export class TestPath {
       allowHalfOpen: true,
       noDelay: true,
     });
+    near.on("data", (chunk) => this.onSent?.(chunk));
     const pair = new Pair(near, far, () => this.#pairs.delete(pair));
     this.#pairs.add(pair);
-    if (this.#isCut) pair.hold();
+    if (this.#cut !== undefined) pair.hold(this.#cut);
+    far.once("data", (chunk) => (this.greeting = chunk));
   }
 }
+
+type Cut = "everything" | "replies";
 
 /** One connection: what comes out of one half goes into the other. */
 class Pair {
@@ -101,9 +109,11 @@ class Pair {
     this.#lead(far, near);
   }
 
-  hold(): void {
+  hold(what: Cut): void {
+    const [near, far] = this.#halves;
     this.#isHeld = true;
-    for (const half of this.#halves) half.pause();
+    far.pause();
+    if (what === "everything") near.pause();
   }
 
   release(): void {

@@ -69,6 +69,7 @@ export class ZooKeeperClient {
   #timeoutMs: number;
   #lastZxid = 0n;
   #versionBase = 0;
+  #losses = 0;
   /** Servers that were reached and hung up before they took up the session, one after the other. */
   #refusals = 0;
   #tries = 0;
@@ -107,6 +108,11 @@ export class ZooKeeperClient {
   /** This end's address: what a server sees. */
   get localAddress(): string {
     return this.#connection?.localAddress ?? "127.0.0.1";
+  }
+
+  /** How often the servers lost their data: what was there before and isn't now may have been forgotten rather than deleted. */
+  get losses(): number {
+    return this.#losses;
   }
 
   /** A change's number as a version: it grows with each change, even when the servers lost their data. */
@@ -404,6 +410,7 @@ export class ZooKeeperClient {
     if (lastZxid < this.#lastZxid) {
       // Nobody remembers what was seen before: the servers begin anew, and versions must go on.
       this.#versionBase += Number(this.#lastZxid) + 1;
+      this.#losses++;
       this.#lastZxid = 0n;
     }
     this.#session = newSession;

@@ -53,9 +53,6 @@ export function providerOfNode(name: string, options: ReadOptions): Provider | u
   return providerOf(address, service, parameters);
 }
 
-/** The address in a node's name: whatever else is in it, a provider has one node. */
-export const addressOfNode = (name: string): string | undefined => parseUrl(unescape(name))?.address;
-
 export interface Consumer {
   readonly host: string;
   readonly application: string;

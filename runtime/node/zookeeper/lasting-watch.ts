@@ -68,6 +68,7 @@ export class LastingWatch<T> implements Subscription {
       let isDone = false;
       try {
         await client.connected();
+        if (this.#isClosed) return;
         this.#isOutdated = false;
         const value = await read(this.#hear);
         if (this.#isClosed) return this.#options.client.forget(this.#hear);

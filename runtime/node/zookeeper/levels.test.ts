@@ -11,7 +11,7 @@ import {
   offerOf,
   providerOfApplication,
 } from "./application-level.ts";
-import { addressOfNode, consumerNode, providerNode, providerOfNode } from "./interface-level.ts";
+import { consumerNode, providerNode, providerOfNode } from "./interface-level.ts";
 
 const interfaceName = "flyball.worker.v1.Worker";
 const instance: Instance = {
@@ -47,7 +47,6 @@ describe("interface level", () => {
     expect(providerOfNode(name, { ...asked, service: "payments" })).toBeUndefined();
     expect(providerOfNode(name, { ...asked, service: "payments", acceptsAnyGroup: true })).toBeUndefined();
     expect(providerOfNode(name, { ...asked, interfaceName: "other.Interface" })).toBeUndefined();
-    expect(addressOfNode(name)).toBe(instance.address);
   });
 
   test("of a node's names there is none with a slash", () => {

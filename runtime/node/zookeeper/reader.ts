@@ -42,8 +42,8 @@ export class ServiceReader {
   readonly #options: ReaderOptions;
   readonly #service: string;
   /** Promises: an event may come before what it outdates has been looked at. */
-  readonly #instances = new Map<string, Promise<ApplicationInstance | undefined>>();
-  readonly #groups = new Map<string, Promise<readonly string[] | undefined>>();
+  readonly #instances = new Map<string, Promise<ApplicationInstance | Garbage | undefined>>();
+  readonly #groups = new Map<string, Promise<readonly string[] | Garbage | undefined>>();
 
   constructor(options: ReaderOptions, service: string) {
     this.#options = options;
@@ -106,20 +106,23 @@ export class ServiceReader {
   async #provider(application: string, path: string, watcher: Watcher | undefined): Promise<Provider | undefined> {
     const instance = await this.#kept(this.#instances, path, async () => {
       const content = await this.#content(path, watcher);
-      return content === undefined ? undefined : applicationInstanceOf(content);
+      return content === undefined ? undefined : (applicationInstanceOf(content) ?? garbage);
     });
-    if (instance === undefined) return undefined;
+    if (instance === undefined || instance === garbage) return undefined;
     const groups = instance.revision === undefined ? undefined : await this.#offered(application, instance.revision);
     return providerOfApplication(instance, groups, { application, service: this.#service });
   }
 
   /** A revision's content never changes. */
-  #offered(application: string, revision: string): Promise<readonly string[] | undefined> {
+  async #offered(application: string, revision: string): Promise<readonly string[] | undefined> {
     const path = metadataPath(application, revision);
-    return this.#kept(this.#groups, path, async () => {
+    // Those of applications long gone needn't be kept.
+    if (this.#groups.size > revisionsMax) this.#groups.clear();
+    const groups = await this.#kept(this.#groups, path, async () => {
       const content = await this.#content(path, undefined);
-      return content === undefined ? undefined : groupsOf(content, this.#options.interfaceName);
+      return content === undefined ? undefined : (groupsOf(content, this.#options.interfaceName) ?? garbage);
     });
+    return groups === garbage ? [] : groups;
   }
 
   async #kept<T>(known: Map<string, Promise<T | undefined>>, path: string, read: () => Promise<T | undefined>) {
@@ -127,7 +130,7 @@ export class ServiceReader {
     if (reading === undefined) known.set(path, (reading = read()));
     try {
       const value = await reading;
-      // A node that isn't there, or makes no sense, is looked at again.
+      // A node that isn't there is looked for again.
       if (value === undefined && known.get(path) === reading) known.delete(path);
       return value;
     } catch (error) {
@@ -166,3 +169,9 @@ export class ServiceReader {
     }
   }
 }
+
+/** What is there and can't be understood: kept, so that it isn't read again and again. */
+const garbage = Symbol("garbage");
+type Garbage = typeof garbage;
+
+const revisionsMax = 1000;

@@ -20,7 +20,7 @@ import {
   type Offer,
 } from "./application-level.ts";
 import { ZooKeeperClient } from "./client.ts";
-import { addressOfNode, consumerNode, consumersPath, providerNode, providersPath } from "./interface-level.ts";
+import { consumerNode, consumersPath, providerNode, providerOfNode, providersPath } from "./interface-level.ts";
 import { LastingWatch } from "./lasting-watch.ts";
 import { isReason, type Change } from "./protocol.ts";
 import { ServiceReader, type Found, type Level, type ReaderOptions } from "./reader.ts";
@@ -120,7 +120,8 @@ export class ZooKeeperRegistry implements Registry {
     const reader = new ServiceReader(this.#readerOptions, service);
     let latest = -1;
     let told: string | undefined;
-    let known: readonly string[] = [];
+    let present: readonly Instance[] = [];
+    let losses = 0;
     const watch = new LastingWatch<Found>({
       clock,
       random: random.fork(`watch ${service}`),
@@ -134,11 +135,11 @@ export class ZooKeeperRegistry implements Registry {
         if (version <= latest) return false;
         latest = version;
         told = content;
-        const ids = new Set(instances.map(({ id }) => id));
-        const removed = known.filter((id) => !ids.has(id));
-        known = [...ids];
-        // A session that was closed and one that expired look the same; but somebody's end it was, for nothing is forgotten here.
-        listener({ service, version, instances, removed: removed.map((id) => ({ id, reason: "gone" })) });
+        // A session that was closed and one that expired look the same. What servers forgot has no reason at all.
+        const left = losses === this.#client.losses ? absent(present, instances) : [];
+        present = instances;
+        losses = this.#client.losses;
+        listener({ service, version, instances, removed: left.map((id) => ({ id, reason: "gone" })) });
         return true;
       },
     });
@@ -190,9 +191,13 @@ export class ZooKeeperRegistry implements Registry {
   }
 
   async #publishAgain(held: Held): Promise<void> {
-    const { random } = this.#options;
-    await this.#pause(random.below(Math.max(1, Math.round((this.#client.timeoutMs * 1000) / 12))));
+    await this.#spread();
     await this.#publish(held, { isFirst: false }).catch(() => undefined);
+  }
+
+  /** A moment of this client's own: a fleet whose sessions ended together doesn't come back together. */
+  #spread(): Promise<void> {
+    return this.#pause(this.#options.random.below(Math.max(1, Math.round((this.#client.timeoutMs * 1000) / 12))));
   }
 
   /** Resolves when the present session holds the instance, or nobody wants it any more. One thing at a time for an instance. */
@@ -239,7 +244,7 @@ export class ZooKeeperRegistry implements Registry {
     for (const path of held.superseded) if (path !== held.provider && path !== held.application) await remove(path);
     if (level !== "application") {
       for (const path of await this.#siblings(held)) await remove(path);
-      await this.#replace(held.provider, new Uint8Array(), session, changes);
+      await this.#replace(held.provider, Buffer.alloc(0), session, changes);
     }
     if (level !== "interface") await this.#replace(held.application, Buffer.from(held.content), session, changes);
     if (changes.length > 0) await this.#client.multi(changes);
@@ -247,22 +252,25 @@ export class ZooKeeperRegistry implements Registry {
     await this.#client.exists(level === "interface" ? held.provider : held.application, held.heal);
   }
 
-  async #replace(path: string, data: Uint8Array, session: bigint, changes: Change[]): Promise<void> {
+  async #replace(path: string, data: Buffer, session: bigint, changes: Change[]): Promise<void> {
     const stat = await this.#client.exists(path);
     if (stat !== undefined) {
-      // A node's name says everything about a provider; an application's may have another content.
-      if (stat.ephemeralOwner === session && data.length === 0) return;
+      const isOurs = stat.ephemeralOwner === session;
+      if (isOurs && (await this.#client.getData(path)).data.equals(data)) return;
       changes.push({ type: "delete", path, version: stat.version });
     }
     changes.push({ type: "create", path, data, isEphemeral: true });
   }
 
-  /** Other nodes of the same address, at interface level. */
+  /** Other nodes of the same service and address, at interface level. */
   async #siblings({ instance, provider }: Held): Promise<readonly string[]> {
-    const directory = providersPath(this.#options.interfaceName);
+    const { interfaceName } = this.#options;
+    const { service, address } = instance;
+    const directory = providersPath(interfaceName);
+    const asked = { interfaceName, service, acceptsAnyGroup: false };
     const { names } = await this.#client.getChildren(directory);
     return names
-      .filter((name) => addressOfNode(name) === instance.address)
+      .filter((name) => providerOfNode(name, asked)?.instance.address === address)
       .map((name) => `${directory}/${name}`)
       .filter((path) => path !== provider);
   }
@@ -393,6 +401,7 @@ export class ZooKeeperRegistry implements Registry {
     if (consumer === undefined) return;
     const { interfaceName, application } = this.#options;
     const { timestampMs } = consumer;
+    if (this.#client.sessions > 1) await this.#spread();
     const host = this.#client.localAddress.replace(/^.*:(.+)$/, "[$&]");
     const directory = consumersPath(interfaceName);
     const node = `${directory}/${consumerNode({ host, application, service, timestampMs }, interfaceName)}`;
@@ -461,6 +470,12 @@ interface Consumer {
   watches: number;
   readonly timestampMs: number;
   node: string | undefined;
+}
+
+/** The ids of those that were there before and aren't now. */
+function absent(before: readonly Instance[], now: readonly Instance[]): readonly string[] {
+  const ids = new Set(now.map(({ id }) => id));
+  return before.map(({ id }) => id).filter((id) => !ids.has(id));
 }
 
 /** Characters that ZooKeeper refuses in paths (PathUtils.validatePath). */
