@@ -60,7 +60,10 @@ describe("foreign nodes", () => {
     );
     for (const world of ["sim", "local"] as const) {
       expect(() => plan({}, { world })).toThrow(
-        expect.objectContaining({ code: "UNSUPPORTED", message: expect.stringContaining(`world ${world} can't run`) }),
+        expect.objectContaining({
+          code: "UNSUPPORTED",
+          message: expect.stringContaining(`world ${world} can't run`) as string,
+        }),
       );
     }
   });
@@ -91,7 +94,9 @@ describe("foreign nodes", () => {
     expect(() => plan(fleetOf({ image: "shop", environment: { WHERE: "${registy}" } }))).toThrow(
       expect.objectContaining({
         code: "UNKNOWN_NAME",
-        message: expect.stringContaining("fleet.orders.environment.WHERE: there is no placeholder ${registy}"),
+        message: expect.stringContaining(
+          "fleet.orders.environment.WHERE: there is no placeholder ${registy}",
+        ) as string,
         hint: 'did you mean "registry"?',
       }),
     );
