@@ -13,6 +13,7 @@ import { openHistoryWriter, type HistoryWriter } from "./history/writer.ts";
 import type { LoadDriver, PreparedLoad } from "./load/driver.ts";
 import { judgeRun } from "./judge/judge.ts";
 import { summarise } from "./judge/summary.ts";
+import { spansToReadBack } from "./judge/traces.ts";
 import { worse, type RunResult } from "./report/verdict.ts";
 import type { Plan, RegistryName } from "./scenario/plan.ts";
 import { planScenario } from "./scenario/planner.ts";
@@ -200,6 +201,7 @@ async function record(plan: Plan, options: RunOptions): Promise<Recorded> {
           digest = fleet.digest?.();
           endUs = log.relative(fleet.clock.nowUs());
         }
+        await readSpansBack(plan, fleet, { log, collector, progress });
         await readMetricsBack(fleet, { log, progress });
       },
     );
@@ -294,6 +296,18 @@ async function drive(
     lag?.();
     await Promise.all([...fleet.nodes.values()].map((node) => node.collect()));
   }
+}
+
+/** What arrived in the trace store, where there is one, beside what the nodes reported themselves. */
+async function readSpansBack(
+  plan: Plan,
+  fleet: RunningFleet,
+  run: { readonly log: RunLog; readonly collector: HistoryCollector; readonly progress: (progress: Progress) => void },
+): Promise<void> {
+  if (plan.tracing === undefined || fleet.readSpans === undefined) return;
+  run.progress({ phase: "draining", message: "reading traces back" });
+  const found = await fleet.readSpans(spansToReadBack(run.collector.history()));
+  for (const { node, span } of found) run.log.events(node, [span]);
 }
 
 /** What Prometheus counted, where there is one, beside what the nodes reported themselves. */
@@ -499,6 +513,11 @@ function rebased(event: RuntimeEvent, originUs: number): RuntimeEvent {
       attempt.beginUs -= originUs;
       if (attempt.endUs >= 0) attempt.endUs -= originUs;
     }
+  }
+  if (event.type === "span") {
+    const span = event as unknown as { beginUs: number; readonly events?: readonly { atUs: number }[] };
+    span.beginUs -= originUs;
+    for (const within of span.events ?? []) within.atUs -= originUs;
   }
   return event;
 }

@@ -9,6 +9,7 @@ export {
   share,
   sticky,
   successRate,
+  traces,
 } from "./builders/checks.ts";
 export { consumer, foreign, gateway, provider } from "./builders/fleet.ts";
 export { constant, poisson } from "./builders/load.ts";

@@ -20,6 +20,8 @@ export interface Plan {
   /** Of the scenario's value, with every `--set` applied. */
   readonly scenarioHash: string;
   readonly nodes: readonly NodePlan[];
+  /** The share of traces that is recorded; absent: calls aren't traced. */
+  readonly tracing?: { readonly sample: number } | undefined;
   /** Nodes count what they do, and Prometheus scrapes them: some check is about that. */
   readonly isScraped: boolean;
   /** Documents to publish before the fleet gets ready. */
@@ -103,4 +105,6 @@ export interface CheckPlan {
   readonly detects: string;
   /** `attempts-per-call`: how many attempts beyond the first the callers' settings allow. */
   readonly extraAttemptsMax?: number;
+  /** `traces`: one that isn't traced is broken. */
+  readonly isEveryCallTraced?: boolean;
 }

@@ -3,7 +3,7 @@ import { faults } from "../faults/table.ts";
 import { planCheck } from "../judge/judge.ts";
 import { constantArrivals, lengthUs, poissonArrivals, type Leg } from "../load/arrivals.ts";
 import type { Primitive } from "../worlds/world.ts";
-import { durationUs, formatDuration, ratePerSecond, windowUs } from "./durations.ts";
+import { durationUs, formatDuration, fractionOf, ratePerSecond, windowUs } from "./durations.ts";
 import { ScenarioError } from "./error.ts";
 import { hashOf } from "./hash.ts";
 import { checkForeign, registryOf } from "./foreign.ts";
@@ -56,6 +56,7 @@ export function planScenario(
     ...(load !== "builtin" && { load }),
     scenarioHash: hashOf(scenario),
     nodes,
+    tracing: scenario.tracing && { sample: fractionOf(scenario.tracing.sample) },
     isScraped: scenario.expect.some(({ check }) => check === "metrics"),
     rules: Object.entries(scenario.rules ?? {}).map(([key, content]) => ({ key, content })),
     drives,

@@ -235,6 +235,8 @@ const check = z.discriminatedUnion("check", [
   z.strictObject({ check: z.literal("stickiness"), service: name, detects: fraction, ...when }),
   /** No call fails from the moment a node is asked to stop until it is gone and a second longer. */
   z.strictObject({ check: z.literal("graceful-stop"), service: name, target, detects: fraction }),
+  /** Every traced call is one connected trace, with as many client spans as attempts. */
+  z.strictObject({ check: z.literal("traces"), service: name, detects: fraction, ...when }),
   /** Prometheus counted the service's calls as the history has them (worlds with a Prometheus only). */
   z.strictObject({ check: z.literal("metrics"), service: name }),
 ]);
@@ -268,6 +270,13 @@ export const scenarioSchema = z.strictObject({
       sessionTimeout: duration.optional(),
       /** Pause between two looks for silent instances. Default 500 ms. */
       tick: duration.optional(),
+    })
+    .optional(),
+  /** Absent: calls aren't traced. */
+  tracing: z
+    .strictObject({
+      /** The share of traces whose spans are recorded; decided at a trace's root. */
+      sample: fraction,
     })
     .optional(),
   /** Rule documents that are in the config centre before the load begins, by key (group "dubbo"). */

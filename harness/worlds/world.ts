@@ -1,6 +1,7 @@
 import type { PolicyTables } from "../../runtime/call/client.ts";
 import type { Clock } from "../../runtime/ports/clock.ts";
 import type { RuntimeEvent } from "../../runtime/telemetry/events.ts";
+import type { Note, Span } from "../../runtime/telemetry/span.ts";
 import type { MetricsRecord } from "../history/record.ts";
 import type { NodeContext } from "../../services/service.ts";
 import type { Plan, WorldName } from "../scenario/plan.ts";
@@ -79,6 +80,15 @@ export interface RunningFleet {
   link(from: string, to: string): FleetLink;
   /** Puts a document into the config centre, from outside of every fault; without content it is deleted. */
   publish(key: string, content: string | undefined): Promise<void>;
+  /**
+   * Where nodes send their spans to a trace store as well: reads the traces of these spans back from there, once all have arrived
+   * or it has waited long enough. Times are on the fleet's clock. Rejects when the store can't be asked.
+   */
+  readonly readSpans?:
+    | ((
+        reported: Iterable<Pick<Span, "traceId" | "spanId">>,
+      ) => Promise<readonly { readonly node: string; readonly span: Span }[]>)
+    | undefined;
   /** `sim`: the digest over every event so far. */
   digest?(): string;
 }
@@ -109,6 +119,8 @@ export interface FleetNode {
     readonly dueUs: readonly number[];
     readonly isWarmUp: boolean;
   }): Promise<void>;
+  /** Tells it what is being done to the fleet, for the spans that are open; a dead node hears nothing. */
+  annotate(note: Note): void;
   /** Resolves when everything that the node has recorded so far was delivered; at once for a dead or paused one. */
   collect(): Promise<void>;
 }

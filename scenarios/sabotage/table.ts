@@ -3,10 +3,12 @@ import type { Endpoint } from "../../runtime/discovery/endpoint.ts";
 import { murmur3 } from "../../runtime/numbers.ts";
 import type { Sabotage } from "../../harness/worlds/world.ts";
 import {
+  deafToTraces,
   failingCalls,
   forgettingDirectories,
   ghostAttempts,
   lateRemovals,
+  lostSpans,
   replacedRouter,
   slowCalls,
   swappedBalancer,
@@ -201,6 +203,18 @@ export const sabotages: readonly SabotagedCheck[] = [
     check: "recovery",
     gross: (seed) => failingCalls(seed, "orders", 0.3, { fromUs: 3 * second, toUs: 4.5 * second }),
     mild: (seed) => failingCalls(seed, "orders", 0.5, { fromUs: 3 * second, toUs: 4 * second }),
+  },
+  {
+    scenario: "trace-of-a-retry",
+    check: "success-rate",
+    gross: (seed) => failingCalls(seed, "orders", 0.5),
+    mild: (seed) => failingCalls(seed, "orders", 0.1),
+  },
+  {
+    scenario: "trace-of-a-retry",
+    check: "traces",
+    gross: () => deafToTraces("payments"),
+    mild: (seed) => lostSpans(seed, "orders", 0.02),
   },
 ];
 

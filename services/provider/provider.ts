@@ -102,8 +102,8 @@ class RunningProvider implements RunningService {
   }
 
   async listen(): Promise<void> {
-    const { transport, policies, listen, advertise } = this.#context;
-    const server = createServer({ transport, filters: policies.serverFilters }).add(Worker, this.#handlers());
+    const { transport, policies, listen, advertise, tracer } = this.#context;
+    const server = createServer({ transport, filters: policies.serverFilters, tracer }).add(Worker, this.#handlers());
     const listener = await server.listen(listen);
     try {
       this.#advertised = advertised(listener.address, advertise);

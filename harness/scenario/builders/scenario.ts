@@ -14,6 +14,8 @@ export interface ScenarioInput {
   readonly tags?: readonly string[];
   readonly fleet: Readonly<Record<string, FleetSpec>>;
   readonly registry?: NonNullable<Scenario["registry"]>;
+  /** Which share of the calls is traced: `{ sample: 1 }` is all. Default: none. */
+  readonly tracing?: NonNullable<Scenario["tracing"]>;
   /** Rule documents (YAML) that are there from the beginning, by key. */
   readonly rules?: Readonly<Record<string, string>>;
   readonly load: LoadBuilder | LoadSpec | readonly (LoadBuilder | LoadSpec)[];

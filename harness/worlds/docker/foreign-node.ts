@@ -135,6 +135,9 @@ export class ForeignNode implements OwnedNode {
     await this.#life?.ask({ type: "drive", drive }, "driven").catch(() => undefined);
   }
 
+  /** It has no ear for it. */
+  annotate(): void {}
+
   async collect(): Promise<void> {
     const life = this.#life;
     // Who has never been driven has nothing to tell, and may not know the word.

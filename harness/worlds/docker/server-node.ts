@@ -89,6 +89,8 @@ export class ServerNode implements OwnedNode {
 
   async drive(): Promise<void> {}
 
+  annotate(): void {}
+
   async collect(): Promise<void> {}
 
   async close(): Promise<void> {

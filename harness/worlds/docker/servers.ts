@@ -53,11 +53,14 @@ export const consul: ServerKind = {
   },
 };
 
-/** Jaeger, with its traces in memory: OTLP over HTTP, the query API, health. */
+/** OTLP over HTTP, the query API, health. */
+export const jaegerPorts = { otlp: 4318, query: 16686, health: 13133 } as const;
+
+/** Jaeger, with its traces in memory. */
 export const jaeger: ServerKind = {
   image: "jaeger",
-  ports: [4318, 16686, 13133],
-  isReady: async (addressOf) => (await get(addressOf(13133), "/status")).ok,
+  ports: Object.values(jaegerPorts),
+  isReady: async (addressOf) => (await get(addressOf(jaegerPorts.health), "/status")).ok,
 };
 
 export const prometheus: ServerKind = {

@@ -3,11 +3,12 @@ import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 
-import { systemClock } from "../../../runtime/node/clock.ts";
+import { epochOf, systemClock } from "../../../runtime/node/clock.ts";
 import { tripleTransport } from "../../../runtime/node/triple.ts";
 import type { Clock } from "../../../runtime/ports/clock.ts";
 import { createRandom } from "../../../runtime/random.ts";
-import type { DialMap } from "../../../services/control.ts";
+import type { DialMap, Tracing } from "../../../services/control.ts";
+import { openJaeger, type FoundSpan, type SpanId } from "../../history/jaeger.ts";
 import { filledIn, type Placeholder } from "../../scenario/foreign.ts";
 import type { ForeignPlan, LinkPlan, NodePlan, Plan } from "../../scenario/plan.ts";
 import { runLive, type Ground, type LaidFleet, type OwnedLink, type OwnedNode } from "../live/fleet.ts";
@@ -17,13 +18,13 @@ import type { LinkShape, Primitive, World, WorldOptions } from "../world.ts";
 import type { Container } from "./container.ts";
 import { obstacleTo, openEngine } from "./engine.ts";
 import { ForeignNode } from "./foreign-node.ts";
-import { withNames } from "./instance-names.ts";
+import { withName, withNames } from "./instance-names.ts";
 import { foreignFile, Invocation, nodePort, project, type Sandbox } from "./invocation.ts";
 import { NodeContainer } from "./node-container.ts";
 import { createRealPublisher, registries, type RegistryKind } from "./registries.ts";
 import { metricsPort, Scraping } from "./scraping.ts";
 import { ServerNode } from "./server-node.ts";
-import type { RunningServer } from "./servers.ts";
+import { jaeger, jaegerPorts, type RunningServer } from "./servers.ts";
 
 const primitives: ReadonlySet<Primitive> = new Set([
   "node.kill",
@@ -112,13 +113,15 @@ class DockerGround implements Ground {
   async lay(links: readonly LinkPlan[]): Promise<LaidFleet> {
     const { nodes } = this.#plan;
     const real = this.#plan.registry === "embedded" ? undefined : registries[this.#plan.registry];
-    const [sandboxes, server, scraping] = await Promise.all([
+    const [sandboxes, server, scraping, traceStore] = await Promise.all([
       this.#places(real === undefined ? nodes : nodes.filter((node) => !isInfrastructure(node))),
       real === undefined ? undefined : this.#server(real),
       this.#plan.isScraped ? this.#scrape() : undefined,
+      this.#plan.tracing && this.#invocation.sharedServer(jaeger, this.#world.onProgress),
     ]);
     for (const [id, { ip }] of sandboxes) this.#names.set(`${ip}:${nodePort}`, id);
     this.#scraping = scraping;
+    const tracing = traceStore && tracingTo(traceStore, this.#plan, this.#run);
     /** Where each node is; a real registry has several ports. */
     const addressesOf = (id: string): readonly string[] => {
       const sandbox = sandboxes.get(id);
@@ -156,13 +159,14 @@ class DockerGround implements Ground {
           const place = {
             sandbox,
             onAlive,
+            tracing,
             infrastructure: urlsOf(real!, dial[address] ?? address, this.#part(real!)),
           };
           return this.#foreignNodeOf(plan, plan.foreign, place);
         }
         const isOurs = plan.program === "registry" || plan.program === "config-center";
         const config = isOurs ? plan.config : { ...plan.config, ...infrastructure };
-        return this.#nodeOf(plan, { sandbox, dial, config, onAlive });
+        return this.#nodeOf(plan, { sandbox, dial, config, tracing, onAlive });
       }),
     );
     return {
@@ -171,6 +175,7 @@ class DockerGround implements Ground {
       network: this.#invocation.network.name,
       readMetrics: scraping && (() => scraping.read(all.filter((node) => node instanceof LiveNode))),
       publish: this.#publisher(real, server?.running, sandboxes.get("config-center/0")),
+      readSpans: traceStore && ((reported) => this.#readSpans(traceStore, reported)),
     };
   }
 
@@ -246,6 +251,7 @@ class DockerGround implements Ground {
       readonly sandbox: Sandbox;
       readonly dial: DialMap;
       readonly config: unknown;
+      readonly tracing: Tracing | undefined;
       readonly onAlive: (isAlive: boolean) => Promise<void>;
     },
   ): Promise<LiveNode> {
@@ -290,10 +296,11 @@ class DockerGround implements Ground {
     place: {
       readonly sandbox: Sandbox;
       readonly infrastructure: Infrastructure;
+      readonly tracing: Tracing | undefined;
       readonly onAlive: (isAlive: boolean) => Promise<void>;
     },
   ): Promise<ForeignNode> {
-    const { sandbox, infrastructure, onAlive } = place;
+    const { sandbox, infrastructure, tracing, onAlive } = place;
     const { registry = "", configCenter = "" } = infrastructure;
     const [, registryAddress = ""] = /^[^:]+:\/\/([^/?]+)/.exec(registry) ?? [];
     const [service, index] = plan.id.split("/") as [string, string];
@@ -302,7 +309,7 @@ class DockerGround implements Ground {
       registry,
       registryAddress,
       configCenter,
-      otlp: "",
+      otlp: tracing?.otlp?.replace(/^http:\/\//, "") ?? "",
       ip: sandbox.ip,
       port: String(nodePort),
       node: plan.id,
@@ -336,6 +343,14 @@ class DockerGround implements Ground {
       world: this.#world,
       onAlive,
     });
+  }
+
+  async #readSpans(traceStore: RunningServer, reported: Iterable<SpanId>): Promise<readonly FoundSpan[]> {
+    const { clock } = this;
+    const url = `http://${traceStore.addressOf(jaegerPorts.query)}`;
+    const jaeger = openJaeger({ url, clock, epochUs: epochOf(clock) });
+    const found = await jaeger.readBack(reported, { signal: this.#world.signal });
+    return found.map(({ node, span }) => ({ node, span: withName(span, this.#names) }));
   }
 
   #publisher(
@@ -384,6 +399,11 @@ const isInfrastructure = ({ id }: { readonly id: string }): boolean => id === "r
 interface Infrastructure {
   readonly registry: string | undefined;
   readonly configCenter: string | undefined;
+}
+
+/** Spans go to the store over the run's own network, under the run's own name: others may share it. */
+function tracingTo(traceStore: RunningServer, { tracing }: Plan, run: string): Tracing | undefined {
+  return tracing && { ...tracing, otlp: `http://${traceStore.container.spec.ip}:${jaegerPorts.otlp}`, run };
 }
 
 function urlsOf({ url }: RegistryKind, address: string, run: string | undefined): Infrastructure {

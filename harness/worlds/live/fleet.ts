@@ -1,6 +1,7 @@
 import { availableParallelism } from "node:os";
 
 import type { Clock } from "../../../runtime/ports/clock.ts";
+import { inParallel } from "../../parallel.ts";
 import type { LinkPlan, Plan } from "../../scenario/plan.ts";
 import { WorldError } from "../error.ts";
 import type { FleetLink, FleetNode, RunningFleet, WorldOptions } from "../world.ts";
@@ -48,6 +49,8 @@ export interface LaidFleet {
   readonly links: ReadonlyMap<string, OwnedLink>;
   /** Puts a document into the config centre; absent where there is none. */
   readonly publish: ((key: string, content: string | undefined, signal: AbortSignal) => Promise<void>) | undefined;
+  /** Absent where there is no trace store. */
+  readonly readSpans?: RunningFleet["readSpans"];
 }
 
 /** After an abort, the run has this long to end by itself: then its fleet is ended under it. */
@@ -132,6 +135,10 @@ class LiveFleet implements RunningFleet {
     await publish(key, content, AbortSignal.any([this.#options.signal, this.#closing.signal]));
   }
 
+  get readSpans(): RunningFleet["readSpans"] {
+    return this.#laid.readSpans;
+  }
+
   /** Ends everything, also what is only starting. */
   async close(): Promise<void> {
     if (this.#onAbort !== undefined) this.#options.signal.removeEventListener("abort", this.#onAbort);
@@ -189,26 +196,4 @@ function touchedLinks({ timeline, nodes }: Plan, { hasCables }: Ground): readonl
     );
   }
   return [...new Map(links.map((link) => [`${link.from} ${link.to}`, link])).values()];
-}
-
-/** Works on all items, so many at a time. Rejects with the first failure; nothing new is begun then. */
-export async function inParallel<T>(
-  items: readonly T[],
-  limit: number,
-  work: (item: T) => Promise<void>,
-): Promise<void> {
-  const left = items.values();
-  let isFailed = false;
-  const worker = async (): Promise<void> => {
-    for (const item of left) {
-      if (isFailed) return;
-      try {
-        await work(item);
-      } catch (error) {
-        isFailed = true;
-        throw error;
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: limit }, worker));
 }

@@ -1,7 +1,8 @@
 import type { Clock } from "../../../runtime/ports/clock.ts";
 import type { Random } from "../../../runtime/ports/random.ts";
 import type { RuntimeEvent } from "../../../runtime/telemetry/events.ts";
-import { controlVersion, type DialMap, type FromNode, type ToNode } from "../../../services/control.ts";
+import type { Note } from "../../../runtime/telemetry/span.ts";
+import { controlVersion, type DialMap, type FromNode, type ToNode, type Tracing } from "../../../services/control.ts";
 import type { NodePlan } from "../../scenario/plan.ts";
 import { WorldError } from "../error.ts";
 import type { FleetNode, WorldOptions } from "../world.ts";
@@ -30,6 +31,8 @@ export interface LiveNodeOptions {
   readonly plan: NodePlan;
   /** The program's configuration, with the addresses of the infrastructure. */
   readonly config: unknown;
+  /** Absent: its calls aren't traced. */
+  readonly tracing?: Tracing | undefined;
   /** Where it listens, and, where that isn't what others dial, what it registers. */
   readonly listen: string;
   readonly advertise?: string | undefined;
@@ -95,7 +98,8 @@ export class LiveNode implements FleetNode {
   async start(): Promise<void> {
     if (this.#isClosed)
       throw new WorldError(`the run is over: ${this.id} isn't started again`, { code: "UNAVAILABLE" });
-    const { plan, config, listen, advertise, isExposed, metrics, dial, clock, random, launch, world } = this.#options;
+    const { plan, config, tracing, listen, advertise, isExposed, metrics, dial, clock, random, launch, world } =
+      this.#options;
     const life = await launch({
       onRecords: (events) => {
         this.#heardUs = lastOf(events) ?? this.#heardUs;
@@ -122,6 +126,7 @@ export class LiveNode implements FleetNode {
         ...(isExposed !== undefined && { isExposed }),
         ...(metrics !== undefined && { metrics }),
         dial,
+        ...(tracing && { tracing }),
       },
       "listening",
     );
@@ -189,6 +194,10 @@ export class LiveNode implements FleetNode {
   async drive(drive: Parameters<FleetNode["drive"]>[0]): Promise<void> {
     // A dead node makes no more calls: that is an end too.
     await this.#life?.ask({ type: "drive", drive }, "driven").catch(() => undefined);
+  }
+
+  annotate(note: Note): void {
+    this.#life?.send({ type: "annotate", note });
   }
 
   async collect(): Promise<void> {

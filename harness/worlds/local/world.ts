@@ -143,6 +143,7 @@ class LocalGround implements Ground {
     const disk = join(this.#directory, plan.id.replaceAll("/", "-"));
     return new LiveNode({
       plan,
+      tracing: this.#plan.tracing,
       ...place,
       clock: this.clock,
       random: createRandom(this.#plan.seed).fork(`node ${plan.id}`),

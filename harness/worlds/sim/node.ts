@@ -3,8 +3,9 @@ import { builtInPolicies } from "../../../runtime/call/client.ts";
 import type { Random } from "../../../runtime/ports/random.ts";
 import { CallLog } from "../../../runtime/telemetry/call-log.ts";
 import type { RuntimeEvent } from "../../../runtime/telemetry/events.ts";
+import type { Note } from "../../../runtime/telemetry/span.ts";
 import { sample } from "../../../services/distribution.ts";
-import { controlVersion, type FromNode, type ToNode } from "../../../services/control.ts";
+import { controlVersion, type FromNode, type ToNode, type Tracing } from "../../../services/control.ts";
 import { createNode, type ControlledNode } from "../../../services/node.ts";
 import { programs } from "../../../services/programs.ts";
 import type { NodeContext } from "../../../services/service.ts";
@@ -20,6 +21,7 @@ export interface SimNodeOptions {
   readonly plan: NodePlan;
   /** The program's configuration, with the addresses of the infrastructure. */
   readonly config: unknown;
+  readonly tracing: Tracing | undefined;
   /** The node's number in the digest. */
   readonly number: number;
   readonly network: Network;
@@ -83,7 +85,7 @@ export class SimNode implements FleetNode {
 
   /** Starts a process. Resolves when it listens; then `go` takes it to work. */
   async start(): Promise<void> {
-    const { network, number, config, plan } = this.#options;
+    const { network, number, config, plan, tracing } = this.#options;
     const process = new SimProcess(network.engine, number, (error) => this.#crashed(process, error));
     const life = `life ${this.#lives++}`;
     const random = this.#random.fork(life);
@@ -109,6 +111,7 @@ export class SimNode implements FleetNode {
         seed: random.fork("seed").uint32(),
         listen: this.address,
         dial: {},
+        ...(tracing && { tracing }),
       }),
     );
     await listening;
@@ -172,6 +175,11 @@ export class SimNode implements FleetNode {
     if (!this.#process.isAlive) return;
     // A dead node makes no more calls: that is an end too.
     await this.#ask({ type: "drive", drive }, "driven").catch(() => undefined);
+  }
+
+  annotate(note: Note): void {
+    const node = this.#node;
+    if (node !== undefined) this.#process.after(0, () => node.handle({ type: "annotate", note }));
   }
 
   async collect(): Promise<void> {

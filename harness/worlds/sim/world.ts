@@ -92,6 +92,7 @@ class SimFleet implements RunningFleet {
         new SimNode({
           plan: node,
           config: configOf(node, infrastructure),
+          tracing: plan.tracing,
           number,
           network: this.#network,
           hostName: hostName(number),

@@ -128,6 +128,10 @@ class Metrics implements NodeMetrics {
         return this.#phase.enter({}, event.phase);
       case "lag":
         this.#lag = event;
+        return;
+      case "span":
+      case "span.export":
+      // Traces have a way of their own.
     }
   }
 

@@ -4,7 +4,12 @@ import type { ForeignProgram, ForeignSpec } from "../../../harness/scenario/sche
 /** What the two programs of this directory are told: any of the environment variables that their sources describe. */
 export type Environment = Readonly<Record<string, string>>;
 
-const common: Environment = { REGISTRY: "${registry}", OTLP: "${otlp}" };
+const common: Environment = {
+  REGISTRY: "${registry}",
+  OTLP: "${otlp}",
+  // In ms; OpenTelemetry's own 5 s are longer than a run waits for spans.
+  OTEL_BSP_SCHEDULE_DELAY: "200",
+};
 
 /** A provider that dubbo-go 3.3.2 serves; `npm run foreign` builds it. */
 export function dubboGo(environment: Environment = {}): ForeignProgram {

@@ -3,10 +3,10 @@ import { join } from "node:path";
 
 import { afterAll, expect, test } from "vitest";
 
-import { runScenario } from "../../harness/run.ts";
-import { describeReal } from "../../harness/worlds/docker/testing.ts";
-import { dockerWorld } from "../../harness/worlds/docker/world.ts";
-import mixedFleet from "./mixed-fleet.ts";
+import { runScenario } from "../run.ts";
+import { describeReal } from "../worlds/docker/testing.ts";
+import { dockerWorld } from "../worlds/docker/world.ts";
+import { selectScenarios } from "./catalog.ts";
 
 const isBuilt = existsSync(join(import.meta.dirname, "../../.flyball/foreign/consumer"));
 
@@ -17,7 +17,8 @@ describeReal("dubbo-go in a fleet", () => {
   test.skipIf(!isBuilt)(
     isBuilt ? "is called, and calls" : "is called, and calls (skipped: npm run foreign builds it)",
     async () => {
-      const { result, history } = await runScenario(mixedFleet, { world, seed: 1 });
+      const [listed] = await selectScenarios(["mixed-fleet"]);
+      const { result, history } = await runScenario(listed!.scenario, { world, seed: 1 });
       expect(result.checks.map(({ verdict }) => verdict)).not.toContain("fail");
       expect(new Set(history.calls.map(({ node }) => node))).toEqual(new Set(["storefront/0", "storefront-go/0"]));
       // Each of the four is tried by both, under its own name.
