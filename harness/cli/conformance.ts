@@ -30,7 +30,7 @@ export async function conformanceCommand(
   options: ConformanceCommandOptions,
 ): Promise<ExitCode> {
   try {
-    const properties = await select(asked);
+    const properties = await selectProperties(asked);
     if (options.list === true) return list(properties);
     return await measure(properties, options);
   } catch (error) {
@@ -38,7 +38,8 @@ export async function conformanceCommand(
   }
 }
 
-async function select(asked: readonly string[]): Promise<readonly Property[]> {
+/** The properties of these names, in that order; without any, all by name. */
+export async function selectProperties(asked: readonly string[]): Promise<readonly Property[]> {
   const names = (await readdir(directory))
     .filter((file) => /^[a-z0-9-]+\.ts$/.test(file))
     .map((file) => basename(file, ".ts"))

@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 
 import type { RuntimeEvent } from "../../../runtime/telemetry/events.ts";
-import { withNames } from "./instance-names.ts";
+import { attribute, type Span } from "../../../runtime/telemetry/span.ts";
+import { withName, withNames } from "./instance-names.ts";
 
 const names = new Map([["10.0.0.1:20880", "orders/1"]]);
 
@@ -39,4 +40,24 @@ test("an instance that is known by its address gets its node's name, in attempts
     removed: [{ id: "orders/1", reason: "expired" }],
   });
   expect(lag).toBe(events[2]);
+});
+
+test("and in spans, wherever they come from", () => {
+  const span = {
+    type: "span",
+    atUs: 2,
+    traceId: "1".repeat(32),
+    spanId: "2".repeat(16),
+    name: "flyball.worker.v1.Worker/Do",
+    kind: "client",
+    beginUs: 1,
+    status: "unset",
+    attributes: { [attribute.instance]: "10.0.0.1:20880", other: "10.0.0.1:20880" },
+    events: [],
+  } as unknown as Span;
+  const named = { [attribute.instance]: "orders/1", other: "10.0.0.1:20880" };
+  expect(withName(span, names).attributes).toEqual(named);
+  expect(withNames([span], names)).toMatchObject([{ attributes: named }]);
+  const stranger = { ...span, attributes: {} };
+  expect(withName(stranger, names)).toBe(stranger);
 });
