@@ -141,6 +141,17 @@ describe("an empty list", () => {
     expect(events.at(-1)).toMatchObject({ source: "registry", removed: [{ id: "a", reason: "deregistered" }] });
   });
 
+  test("of instances that are gone, nobody knows why, is doubted, and a list that isn't empty is believed", () => {
+    const { registry, ids, events } = scene();
+    registry.push(["a", "b"]);
+    registry.push(["a"], { b: "gone" });
+    expect(ids()).toEqual(["a"]);
+    expect(events.at(-1)).toMatchObject({ source: "registry", removed: [{ id: "b", reason: "gone" }] });
+    registry.push([], { a: "gone" });
+    expect(ids()).toEqual(["a"]);
+    expect(events.at(-1)).toMatchObject({ source: "protected" });
+  });
+
   test.each(["expired", "gone"] as const)(
     "of instances that are %s is believed by the second read, unless they answer calls",
     async (reason) => {
@@ -218,8 +229,8 @@ describe("a partial list after a registry forgot", () => {
 
   test("is believed for what the registry explains", () => {
     const { registry, ids } = scene();
-    registry.push(["a", "b", "c", "d"]);
-    registry.push(["a"], { b: "expired", c: "deregistered", d: "gone" });
+    registry.push(["a", "b", "c"]);
+    registry.push(["a"], { b: "expired", c: "deregistered" });
     expect(ids()).toEqual(["a"]);
   });
 });

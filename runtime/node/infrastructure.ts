@@ -10,9 +10,13 @@ export function realInfrastructure({ dial }: InfrastructureOptions = {}): Infras
   return {
     registries: {
       zookeeper: async (connection) => (await import("./zookeeper.ts")).zookeeperRegistry(dial)(connection),
+      nacos: async (connection) => (await import("./nacos.ts")).nacosRegistry(dial)(connection),
+      consul: async (connection) => (await import("./consul.ts")).consulRegistry(dial)(connection),
     },
     configCenters: {
       zookeeper: async (connection) => (await import("./zookeeper.ts")).zookeeperConfigCenter(dial)(connection),
+      nacos: async (connection) => (await import("./nacos.ts")).nacosConfigCenter(dial)(connection),
+      consul: async (connection) => (await import("./consul.ts")).consulConfigCenter(dial)(connection),
     },
   };
 }

@@ -47,6 +47,11 @@ export interface RegistryTiming {
   readonly expiryMaxMs: number;
   /** Whoever is still to be taken out has been by then, as a rule. */
   readonly settleMs: number;
+  /**
+   * A registration lives as long as the connection over which it was made: one that breaks may be told as a departure until it is
+   * made again, and one that only falls silent is none. Default false: silence counts, connections don't.
+   */
+  readonly isBoundToConnection?: boolean;
   /** After a restart of the registry, or a cut, everybody is back within this time. */
   readonly recoverWithinMs: number;
 }
@@ -327,7 +332,7 @@ export const registryContract: Readonly<Record<string, RegistryFact>> = {
     await soon(world, () => seen.every((snapshots) => idsOf(snapshots.at(-1)) === "0"));
     const before = seen.map((snapshots) => snapshots.length);
     for (const party of [orders, shop]) {
-      party.reset();
+      if (party === shop || world.timing.isBoundToConnection !== true) party.reset();
       await world.clock.sleep(world.timing.blipMs * 1000);
       party.cut();
       await world.clock.sleep(world.timing.blipMs * 1000);
@@ -366,7 +371,12 @@ export const registryContract: Readonly<Record<string, RegistryFact>> = {
     const seen = watching(shop.registry, world.service);
     await soon(world, () => idsOf(seen.at(-1)) === "0");
     orders.cut();
-    await soon(world, () => idsOf(seen.at(-1)) === "", { withinMs: world.timing.expiryMaxMs });
+    if (world.timing.isBoundToConnection === true) {
+      await world.clock.sleep(2 * world.timing.expiryMaxMs * 1000);
+      equal(idsOf(seen.at(-1)), "0");
+    } else {
+      await soon(world, () => idsOf(seen.at(-1)) === "", { withinMs: world.timing.expiryMaxMs });
+    }
     orders.heal();
     await soon(world, () => idsOf(seen.at(-1)) === "0", { withinMs: world.timing.recoverWithinMs });
     await world.clock.sleep(world.timing.settleMs * 1000);

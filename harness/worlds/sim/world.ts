@@ -94,6 +94,7 @@ class SimFleet implements RunningFleet {
           config: configOf(node, infrastructure),
           tracing: plan.tracing,
           number,
+          clock: this.clock,
           network: this.#network,
           hostName: hostName(number),
           port,

@@ -1,0 +1,97 @@
+import { beforeAll, describe, test } from "vitest";
+
+import { configCenterContract } from "../../../runtime/ports/config-center.contract.ts";
+import { registryContract } from "../../../runtime/ports/registry.contract.ts";
+import { TestClients } from "./infrastructure.fixture.ts";
+import { consul, type RunningServer, type ServerKind } from "./servers.ts";
+import { describeReal, startTestServer } from "./testing.ts";
+
+/** One that keeps what it knows on its disk. */
+const keeping: ServerKind = {
+  ...consul,
+  command: [
+    ...["agent", "-server", "-bootstrap-expect=1", "-data-dir=/consul/data", "-bind=127.0.0.1"],
+    ...["-client=0.0.0.0", "-log-level=warn"],
+  ],
+};
+
+const ttlMs = 1_500;
+
+describeReal("Consul", () => {
+  let server: RunningServer;
+  beforeAll(async () => {
+    server = await startTestServer(keeping);
+  }, 90_000);
+
+  const clients = (): TestClients =>
+    new TestClients({
+      server: () => server,
+      url: "consul://127.0.0.1:8500?prefix=test-",
+      ports: [8500],
+      sessionTimeoutMs: ttlMs,
+    });
+
+  describe("as a registry", () => {
+    for (const [index, [fact, holds]] of Object.entries(registryContract).entries()) {
+      test(
+        fact,
+        async () => {
+          const world = clients();
+          try {
+            await holds({
+              clock: world.clock,
+              service: `orders-${index}`,
+              open: (client, options) => world.openRegistry(client, options),
+              pause: () => server.container.pause(),
+              resume: () => server.container.resume(),
+              restart: async () => {
+                await server.container.kill();
+                await server.restart();
+              },
+              timing: {
+                pushWithinMs: 5_000,
+                failWithinMs: 5_000,
+                blipMs: 400,
+                expiryMinMs: ttlMs * 0.6,
+                expiryMaxMs: ttlMs + 3_000,
+                settleMs: 2 * (ttlMs + 3_000),
+                recoverWithinMs: 15_000,
+              },
+            });
+          } finally {
+            await server.container.resume().catch(() => undefined);
+            await world.close();
+          }
+        },
+        120_000,
+      );
+    }
+  });
+
+  describe("as a config centre", () => {
+    for (const [index, [fact, holds]] of Object.entries(configCenterContract).entries()) {
+      test(
+        fact,
+        async () => {
+          const world = clients();
+          try {
+            await holds({
+              clock: world.clock,
+              key: `document-${index}`,
+              open: (client, options) => world.openConfigCenter(client, options),
+              restart: async () => {
+                await server.container.kill();
+                await server.restart();
+              },
+              timing: { pushWithinMs: 5_000, failWithinMs: 5_000, recoverWithinMs: 15_000 },
+              documentBytesMax: 512 * 1024,
+            });
+          } finally {
+            await world.close();
+          }
+        },
+        120_000,
+      );
+    }
+  });
+});

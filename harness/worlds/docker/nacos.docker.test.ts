@@ -1,0 +1,240 @@
+import { beforeAll, describe, expect, test, vi } from "vitest";
+
+import { configCenterContract } from "../../../runtime/ports/config-center.contract.ts";
+import { registryContract, type RegistryTiming } from "../../../runtime/ports/registry.contract.ts";
+import { TestClients } from "./infrastructure.fixture.ts";
+import { nacos, type RunningServer } from "./servers.ts";
+import { describeReal, startTestServer } from "./testing.ts";
+
+/** What happens to the server happens to every test, and so does a flood. */
+const isForAll = (fact: string): boolean => /a registry that pauses|restart|a thousand/.test(fact);
+
+/** Three heartbeats. */
+const timeoutMs = 4_500;
+
+describeReal("Nacos", () => {
+  let server: RunningServer;
+  beforeAll(async () => {
+    server = await startTestServer(nacos);
+  }, 90_000);
+
+  const clients = (query: string, sessionTimeoutMs?: number): TestClients =>
+    new TestClients({
+      server: () => server,
+      url: `nacos://127.0.0.1:8848?namespace=test${query}`,
+      ports: [8848, 9848],
+      ...(sessionTimeoutMs !== undefined && { sessionTimeoutMs }),
+    });
+
+  const restart = async (): Promise<void> => {
+    await server.container.kill();
+    await server.restart();
+  };
+
+  const timings: Readonly<Record<"http" | "grpc", RegistryTiming>> = {
+    http: {
+      pushWithinMs: 8_000,
+      failWithinMs: 8_000,
+      blipMs: 800,
+      expiryMinMs: timeoutMs * 0.6,
+      // The server looks each 5 s.
+      expiryMaxMs: timeoutMs + 8_000,
+      settleMs: 2 * (timeoutMs + 8_000),
+      recoverWithinMs: 15_000,
+    },
+    grpc: {
+      pushWithinMs: 8_000,
+      failWithinMs: 8_000,
+      blipMs: 800,
+      expiryMinMs: 0,
+      // Half a second; but the client has longer to notice that the server is away.
+      expiryMaxMs: 15_000,
+      settleMs: 30_000,
+      isBoundToConnection: true,
+      recoverWithinMs: 15_000,
+    },
+  };
+
+  for (const protocol of ["http", "grpc"] as const) {
+    describe(`as a registry over ${protocol}`, () => {
+      const facts = Object.entries(registryContract).sort(([a], [b]) => Number(isForAll(a)) - Number(isForAll(b)));
+      for (const [index, [fact, holds]] of facts.entries()) {
+        const run = isForAll(fact) ? test : test.concurrent;
+        run(
+          fact,
+          async () => {
+            const world = clients(`&protocol=${protocol}&pollMs=300`, protocol === "http" ? timeoutMs : undefined);
+            try {
+              await holds({
+                clock: world.clock,
+                service: `orders-${protocol}-${index}`,
+                open: (client, options) => world.openRegistry(client, options),
+                pause: () => server.container.pause(),
+                resume: () => server.container.resume(),
+                restart,
+                timing: timings[protocol],
+              });
+            } finally {
+              if (isForAll(fact)) await server.container.resume().catch(() => undefined);
+              await world.close();
+            }
+          },
+          240_000,
+        );
+      }
+    });
+  }
+
+  describe("as a config centre", () => {
+    for (const [index, [fact, holds]] of Object.entries(configCenterContract).entries()) {
+      test(
+        fact,
+        async () => {
+          const world = clients("");
+          try {
+            await holds({
+              clock: world.clock,
+              key: `document-${index}`,
+              open: (client, options) => world.openConfigCenter(client, options),
+              restart,
+              timing: { pushWithinMs: 8_000, failWithinMs: 8_000, recoverWithinMs: 15_000 },
+              refusesBlanks: true,
+            });
+          } finally {
+            await world.close();
+          }
+        },
+        120_000,
+      );
+    }
+  });
+
+  describe("itself", () => {
+    const api = async (path: string, method = "GET"): Promise<string> =>
+      (await fetch(`http://${server.addressOf(8848)}/nacos/v1${path}`, { method })).text();
+    const hosts = async (service: string): Promise<readonly { readonly metadata: Record<string, string> }[]> => {
+      const query = new URLSearchParams({ serviceName: `DEFAULT_GROUP@@${service}`, namespaceId: "test" }).toString();
+      return (JSON.parse(await api(`/ns/instance/list?${query}`)) as { hosts: [] }).hosts;
+    };
+    const inClients = async (query: string, use: (world: TestClients) => Promise<void>): Promise<void> => {
+      const world = clients(query);
+      try {
+        await use(world);
+      } finally {
+        await world.close();
+      }
+    };
+    const instance = (service: string) => ({
+      ...{ id: `${service}/0`, service, address: "10.1.0.1:20880", weight: 50, metadata: { "dubbo.tag": "gray" } },
+    });
+
+    test.concurrent(
+      "drops a killed provider after 10 to 21 s, and forgets it after 25 to 36, with its own timeouts over HTTP",
+      () =>
+        inClients("&pollMs=200&level=interface", async (world) => {
+          const [orders, shop] = [await world.openRegistry("orders/0"), await world.openRegistry("shop/0")];
+          await orders.registry.register(instance("timed"));
+          let present = -1;
+          shop.registry.watch("timed", ({ instances }) => (present = instances.length));
+          await vi.waitUntil(() => present === 1, 5_000);
+          const killedMs = performance.now();
+          orders.refuse();
+          await vi.waitUntil(() => present === 0, 25_000);
+          expect(performance.now() - killedMs).toBeGreaterThan(10_000);
+          // Busy machines tell it late.
+          expect(performance.now() - killedMs).toBeLessThan(22_000);
+          const name = "providers:flyball.worker.v1.Worker::timed";
+          expect(await hosts(name)).toHaveLength(1);
+          await vi.waitUntil(async () => (await hosts(name)).length === 0, { timeout: 25_000, interval: 200 });
+          expect(performance.now() - killedMs).toBeGreaterThan(25_000);
+          expect(performance.now() - killedMs).toBeLessThan(37_000);
+        }),
+      90_000,
+    );
+
+    test.concurrent(
+      "tells a change by UDP, long before the next look, where its datagrams reach the client",
+      async () => {
+        const address = `${await server.container.ip("bridge")}:8848`;
+        const world = new TestClients({ server: () => server, url: `nacos://${address}?namespace=test`, ports: [] });
+        try {
+          const [orders, shop] = [await world.openRegistry("orders/0"), await world.openRegistry("shop/0")];
+          const seen: number[] = [];
+          shop.registry.watch("pushed", ({ instances }) => seen.push(instances.length));
+          await vi.waitUntil(() => seen.length === 1, 5_000);
+          const registration = await orders.registry.register(instance("pushed"));
+          await vi.waitUntil(() => seen.at(-1) === 1, 4_000);
+          await registration.deregister();
+          await vi.waitUntil(() => seen.at(-1) === 0, 4_000);
+        } finally {
+          await world.close();
+        }
+      },
+      60_000,
+    );
+
+    for (const protocol of ["http", "grpc"]) {
+      test.concurrent(
+        `shows what Dubbo looks for: both levels, the mapping and the metadata (${protocol})`,
+        () =>
+          inClients(`&protocol=${protocol}`, async (world) => {
+            const service = `shown-${protocol}`;
+            const { registry } = await world.openRegistry(`${service}/0`);
+            await registry.register(instance(service));
+            const byInterface = `providers:flyball.worker.v1.Worker::${service}`;
+            await vi.waitUntil(
+              async () => (await hosts(byInterface)).length + (await hosts(service)).length === 2,
+              5_000,
+            );
+            expect((await hosts(byInterface))[0]!.metadata).toMatchObject({
+              ...{ side: "provider", protocol: "tri", interface: "flyball.worker.v1.Worker", group: service },
+              ...{ weight: "50", "dubbo.tag": "gray", category: "providers", path: "/flyball.worker.v1.Worker" },
+            });
+            const { metadata } = (await hosts(service))[0]!;
+            const revision = metadata["dubbo.metadata.revision"]!;
+            expect(metadata["dubbo.metadata.storage-type"]).toBe("remote");
+            expect(metadata["dubbo.endpoints"]).toBe('[{"port":20880,"protocol":"tri"}]');
+            const config = (key: string, group: string) =>
+              api(`/cs/configs?tenant=test&dataId=${encodeURIComponent(key)}&group=${group}`);
+            await vi.waitUntil(
+              async () => (await config("flyball.worker.v1.Worker", "mapping")).split(",").includes(service),
+              { timeout: 10_000, interval: 100 },
+            );
+            expect(JSON.parse(await config(service, revision))).toMatchObject({ app: service, revision });
+          }),
+        60_000,
+      );
+
+      test.concurrent(
+        `finds a provider as dubbo-go writes it, at either level (${protocol})`,
+        () =>
+          inClients(`&protocol=${protocol}`, async (world) => {
+            const service = `foreign-${protocol}`;
+            const register = (name: string, ip: string, metadata: Record<string, string>): Promise<string> => {
+              const instance = { serviceName: `DEFAULT_GROUP@@${name}`, namespaceId: "test", ip, port: "20100" };
+              const query = new URLSearchParams({ ...instance, ephemeral: "true", metadata: JSON.stringify(metadata) });
+              return api(`/ns/instance?${query.toString()}`, "POST");
+            };
+            await register(`providers:flyball.worker.v1.Worker::${service}`, "10.9.0.1", {
+              ...{ protocol: "tri", path: "/flyball.worker.v1.Worker", "nacos.category": "providers", weight: "0" },
+              ...{ release: "dubbo-golang-3.3.2", group: service, application: "go-prov", region: "east", version: "" },
+            });
+            await register(service, "10.9.0.2", {
+              ...{ id: "10.9.0.2:20100", "dubbo.endpoints": '[{"port":20101,"protocol":"tri"}]' },
+              ...{ "dubbo.metadata.storage-type": "local", "registry.id": "nacos", "dubbo.tag": "gray" },
+            });
+            const { registry } = await world.openRegistry("shop/0");
+            await vi.waitUntil(async () => (await registry.lookup(service)).instances.length === 2, {
+              timeout: 5_000,
+              interval: 100,
+            });
+            expect((await registry.lookup(service)).instances).toMatchObject([
+              { id: "10.9.0.1:20100", weight: 100, metadata: { region: "east" } },
+              { id: "10.9.0.2:20101", weight: 100, metadata: { "dubbo.tag": "gray" } },
+            ]);
+          }),
+        60_000,
+      );
+    }
+  });
+});

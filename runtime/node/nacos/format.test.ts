@@ -1,0 +1,100 @@
+import { expect, test } from "vitest";
+
+import type { Instance } from "../../ports/registry.ts";
+import { applicationMetadata, interfaceService, providersOf, registrationsOf, revisionOf } from "./format.ts";
+import { sightingOf, type NacosHost } from "./naming.ts";
+
+const interfaceName = "flyball.worker.v1.Worker";
+const instance: Instance = {
+  id: "orders/0",
+  service: "orders",
+  address: "10.0.0.1:20880",
+  weight: 0,
+  metadata: { "dubbo.tag": "gray", version: "2", id: "seven", "nacos.category": "mine" },
+};
+const options = { application: "orders", interfaceName, level: "all", timestampMs: 1_700_000_000_000 } as const;
+
+/** What the server lists when that was registered, and what it adds. */
+const hostsOf = (registration: object, extra: Record<string, string> = {}): readonly NacosHost[] => {
+  const { metadata } = registration as { readonly metadata: Record<string, string> };
+  const host = { ...registration, healthy: true, enabled: true, metadata: { ...metadata, ...extra } };
+  return sightingOf({ hosts: [host], lastRefTime: 1 }, 0)!.hosts;
+};
+
+test("an instance stands under both of Dubbo's names, and comes back from either as it was", () => {
+  const registrations = registrationsOf(instance, options);
+  expect(registrations.map(({ service }) => service)).toEqual(["providers:flyball.worker.v1.Worker::orders", "orders"]);
+  for (const registration of registrations) {
+    const hosts = hostsOf(registration, { "preserved.heart.beat.timeout": "3000" });
+    expect(providersOf("orders", hosts)).toEqual([{ instance, timestampMs: options.timestampMs }]);
+  }
+});
+
+test("a level is one name", () => {
+  const names = (level: "interface" | "application") =>
+    registrationsOf(instance, { ...options, level }).map(({ service }) => service);
+  expect(names("interface")).toEqual([interfaceService(interfaceName, "orders")]);
+  expect(names("application")).toEqual(["orders"]);
+});
+
+test("Nacos's own weight is never 0, for its clients would take that for a mistake; the parameter says it", () => {
+  const [registration] = registrationsOf(instance, options);
+  expect(registration).toMatchObject({ weight: 1, metadata: { weight: "0" } });
+});
+
+test("who is unhealthy, disabled or doesn't speak Triple can't be called", () => {
+  const host: NacosHost = { ip: "h", port: 1, weight: 1, isHealthy: true, isEnabled: true, metadata: new Map() };
+  const metadata = (entries: Record<string, string>): NacosHost => ({
+    ...host,
+    metadata: new Map(Object.entries(entries)),
+  });
+  const addresses = (hosts: readonly NacosHost[]) =>
+    providersOf("orders", hosts).map(({ instance: { address } }) => address);
+  expect(addresses([host, { ...host, port: 2, isHealthy: false }, { ...host, port: 3, isEnabled: false }])).toEqual([
+    "h:1",
+  ]);
+  expect(addresses([metadata({ protocol: "dubbo" })])).toEqual([]);
+  expect(
+    addresses([metadata({ "dubbo.endpoints": '[{"port":7,"protocol":"dubbo"},{"port":8,"protocol":"tri"}]' })]),
+  ).toEqual(["h:8"]);
+  expect(addresses([metadata({ "dubbo.endpoints": '[{"port":7,"protocol":"dubbo"}]' })])).toEqual([]);
+  expect(addresses([metadata({ "dubbo.endpoints": "nonsense" })])).toEqual([]);
+});
+
+test("a provider as dubbo-go 3.3.2 writes it is read: weight 0 is its way to say nothing", () => {
+  const parameters = {
+    ...{ application: "go-prov", interface: interfaceName, protocol: "tri", path: `/${interfaceName}` },
+    ...{ "nacos.category": "providers", release: "dubbo-golang-3.3.2", side: "provider", timestamp: "1795410749" },
+    ...{ weight: "0", "dubbo.tag": "gray", region: "east", group: "", version: "" },
+  };
+  const hosts = hostsOf({ ip: "10.0.0.9", port: 20_100, weight: 1, metadata: parameters });
+  expect(providersOf("orders", hosts)).toEqual([
+    {
+      instance: {
+        ...{ id: "10.0.0.9:20100", service: "orders", address: "10.0.0.9:20100", weight: 100 },
+        metadata: { "dubbo.tag": "gray", region: "east" },
+      },
+      timestampMs: 1_795_410_749_000,
+    },
+  ]);
+});
+
+test("another offer is another revision, and the metadata carry it", () => {
+  const revision = revisionOf("orders", interfaceName);
+  expect(revision).not.toBe(revisionOf("orders", "another.Interface"));
+  expect(revision).not.toBe(revisionOf("payments", interfaceName));
+  expect(JSON.parse(applicationMetadata("orders", interfaceName))).toMatchObject({
+    revision,
+    services: { [`orders/${interfaceName}:tri`]: { name: interfaceName, group: "orders", protocol: "tri" } },
+  });
+});
+
+test("what is no list of instances is none, and hosts that make no sense are left out", () => {
+  expect(sightingOf("caused: no", 1)).toBeUndefined();
+  expect(sightingOf({ hosts: 7 }, 1)).toBeUndefined();
+  expect(sightingOf({ hosts: [null, {}, { ip: "h", port: 1 }], lastRefTime: 5 }, 1)).toEqual({
+    hosts: [{ ip: "h", port: 1, weight: 1, isHealthy: true, isEnabled: true, metadata: new Map() }],
+    order: 5,
+    incarnation: 1,
+  });
+});

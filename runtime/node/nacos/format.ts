@@ -1,0 +1,118 @@
+import { createHash } from "node:crypto";
+
+import { instanceParameters, isOurs, providerOf, type Provider } from "../../discovery/dubbo.ts";
+import type { Instance } from "../../ports/registry.ts";
+import type { NacosHost, NacosRegistration } from "./naming.ts";
+
+/*
+ * Dubbo's formats in Nacos, as dubbo-go 3.3.2 writes them. At interface level a service is
+ * "providers:<interface>:<version>:<group>", and the parameters of the provider's URL are the instance's metadata; a service of ours
+ * is a group. At application level a service is the application, the metadata say by a revision where to read which interfaces it
+ * offers, and the configuration "<interface>" of group "mapping" lists the applications that offer the interface.
+ */
+
+/** Under which of Dubbo's names an instance stands. */
+export type Level = "interface" | "application" | "all";
+
+export const interfaceService = (interfaceName: string, service: string): string =>
+  `providers:${interfaceName}::${service}`;
+
+/** An application of ours offers one service, and has its name. */
+export const applicationService = (service: string): string => service;
+
+/** What Nacos and Dubbo add to the metadata for their own use. */
+const nacosKeys = new Set(["nacos.category", "id"]);
+const isNacosKey = (key: string): boolean => nacosKeys.has(key) || key.startsWith("preserved.");
+
+/** Nacos's own weight, which only its own clients use. */
+const weightMax = 10_000;
+
+export function registrationsOf(
+  instance: Instance,
+  options: {
+    readonly application: string;
+    readonly interfaceName: string;
+    readonly level: Level;
+    readonly timestampMs: number;
+  },
+): readonly NacosRegistration[] {
+  const { application, interfaceName, level, timestampMs } = options;
+  const { service, address, weight } = instance;
+  const colon = address.lastIndexOf(":");
+  const ip = address.slice(0, colon);
+  const port = Number(address.slice(colon + 1));
+  const parameters = Object.fromEntries(instanceParameters(instance, timestampMs));
+  const common = { ip, port, weight: weight > 0 ? Math.min(weight, weightMax) : 1 };
+  const registrations: NacosRegistration[] = [];
+  if (level !== "application") {
+    const metadata = {
+      ...{ side: "provider", protocol: "tri", path: `/${interfaceName}`, interface: interfaceName, group: service },
+      ...{ application, category: "providers" },
+      ...parameters,
+    };
+    registrations.push({ ...common, service: interfaceService(interfaceName, service), metadata });
+  }
+  if (level !== "interface") {
+    const metadata = {
+      "dubbo.endpoints": JSON.stringify([{ port, protocol: "tri" }]),
+      "dubbo.metadata.revision": revisionOf(service, interfaceName),
+      "dubbo.metadata.storage-type": "remote",
+      "meta-v": "1.0.0",
+      "registry.id": "nacos",
+      ...parameters,
+    };
+    registrations.push({ ...common, service: applicationService(service), metadata });
+  }
+  return registrations;
+}
+
+/** What an application of ours offers, for consumers that look it up by revision: the same for all its instances. */
+export function applicationMetadata(service: string, interfaceName: string): string {
+  return JSON.stringify({
+    app: service,
+    revision: revisionOf(service, interfaceName),
+    services: {
+      [`${service}/${interfaceName}:tri`]: {
+        ...{ name: interfaceName, group: service, protocol: "tri", path: interfaceName },
+        params: { group: service, side: "provider" },
+      },
+    },
+  });
+}
+
+/** Consumers keep what they read of a revision for ever: another offer is another revision. */
+export function revisionOf(service: string, interfaceName: string): string {
+  return createHash("sha256").update(`1\n${service}\n${interfaceName}`).digest("hex");
+}
+
+/** The instances among a service's hosts: those that are healthy, enabled, and speak Triple. */
+export function providersOf(service: string, hosts: readonly NacosHost[]): readonly Provider[] {
+  return hosts.flatMap((host) => {
+    if (!host.isHealthy || !host.isEnabled) return [];
+    const port = triplePortOf(host);
+    if (port === undefined) return [];
+    const parameters = new Map(host.metadata);
+    for (const key of host.metadata.keys()) {
+      if (isNacosKey(key) && !isLabelOfOurs(key, host)) parameters.delete(key);
+    }
+    const provider = providerOf(`${host.ip}:${port}`, service, parameters);
+    return provider === undefined ? [] : [provider];
+  });
+}
+
+/** Where it speaks Triple; undefined when it doesn't. */
+function triplePortOf({ port, metadata }: NacosHost): number | undefined {
+  const endpoints = metadata.get("dubbo.endpoints");
+  if (endpoints === undefined) return (metadata.get("protocol") ?? "tri") === "tri" ? port : undefined;
+  try {
+    const listed = JSON.parse(endpoints) as readonly { readonly port?: unknown; readonly protocol?: unknown }[];
+    const found = listed.find(({ protocol }) => protocol === "tri")?.port;
+    return typeof found === "number" ? found : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Ours never write "id": where it is, it is a label. */
+const isLabelOfOurs = (key: string, { metadata }: NacosHost): boolean =>
+  !key.startsWith("preserved.") && isOurs(metadata);
