@@ -87,7 +87,7 @@ function section(area: Area, scores: readonly Score[], language: Language): read
   ];
 }
 
-function reason({ property, replay }: Score, language: Language): readonly string[] {
+function reason({ property }: Score, language: Language): readonly string[] {
   const { reports, again } = words[language];
   const { name, finding, issues = [] } = property;
   const separator = language === "zh" ? "：" : ": ";
@@ -99,7 +99,7 @@ function reason({ property, replay }: Score, language: Language): readonly strin
     ...(issues.length === 0 ? [] : [`${reports}${separator}${issues.map((issue) => `<${issue}>`).join(", ")}`, ""]),
     `${again}${separator}\`npm run flyball -- conformance ${name}\``,
     "",
-  ].slice(0, replay === "" ? -2 : undefined);
+  ];
 }
 
 const row = (cells: readonly string[]): string => `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;

@@ -21,7 +21,7 @@ export interface ScoreOptions {
   readonly onProgress: (message: string) => void;
 }
 
-/** Measures one property; what can't be told is tried once more. Rejects when the fleet doesn't come up. */
+/** Measures one property; what can't be told, also because its fleet doesn't come up, is tried once more. */
 export async function score(property: Property, options: ScoreOptions): Promise<Score> {
   const first = await measured(property, options);
   if (first.outcome !== "unmeasured" || options.signal.aborted) return first;
@@ -29,7 +29,18 @@ export async function score(property: Property, options: ScoreOptions): Promise<
   return measured(property, options);
 }
 
-async function measured(property: Property, { world, out, signal, onProgress }: ScoreOptions): Promise<Score> {
+async function measured(property: Property, options: ScoreOptions): Promise<Score> {
+  try {
+    return await run(property, options);
+  } catch (error) {
+    // A fleet that didn't come up says nothing of the others.
+    if (!(error instanceof Error) || error.name !== "WorldError" || options.signal.aborted) throw error;
+    const [reason = ""] = error.message.split("\n");
+    return { property, outcome: "unmeasured", evidence: same(reason), verdict: "unmeasured", replay: "" };
+  }
+}
+
+async function run(property: Property, { world, out, signal, onProgress }: ScoreOptions): Promise<Score> {
   const { result, history, plan } = await runScenario(property.scenario, {
     world,
     seed: 1,

@@ -100,13 +100,16 @@ func registryOptions(text string) []registry.Option {
 		registry.WithRegistry(at.Scheme),
 		registry.WithAddress(text[:strings.Index(text, "://")+3] + at.Host),
 	}
+	// Nacos's client writes files, by default into the working directory.
+	parameters := map[string]string{constant.NacosLogDirKey: os.TempDir(), constant.NacosCacheDirKey: os.TempDir()}
 	timeout := Duration("SESSION_TIMEOUT", 2*time.Second)
-	if Text("SESSION_TIMEOUT_BY", "parameter") == "option" {
-		opts = append(opts, registry.WithTimeout(timeout))
-	} else {
+	if at.Scheme == "zookeeper" && Text("SESSION_TIMEOUT_BY", "parameter") == "parameter" {
 		// Its ZooKeeper client looks for the config centre's timeout (remoting/zookeeper/client.go), and takes 5 s without it.
-		opts = append(opts, registry.WithParams(map[string]string{constant.ConfigTimeoutKey: timeout.String()}))
+		parameters[constant.ConfigTimeoutKey] = timeout.String()
+	} else if at.Scheme == "zookeeper" {
+		opts = append(opts, registry.WithTimeout(timeout))
 	}
+	opts = append(opts, registry.WithParams(parameters))
 	if namespace := at.Query().Get("namespace"); namespace != "" {
 		opts = append(opts, registry.WithNamespace(namespace))
 	}

@@ -105,7 +105,18 @@ func main() {
 		peer.Fail(err)
 	}
 	go sayReady()
-	if err := srv.Serve(); err != nil {
+	serve(srv.Serve)
+}
+
+// serve tries again for a while when it can't register: dubbo-go gives up when Nacos's client hasn't got its connection yet.
+func serve(try func() error) {
+	began := time.Now()
+	err := try()
+	for err != nil && time.Since(began) < 20*time.Second {
+		time.Sleep(500 * time.Millisecond)
+		err = try()
+	}
+	if err != nil {
 		peer.Fail(err)
 	}
 }
