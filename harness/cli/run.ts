@@ -111,9 +111,13 @@ function plansOf(
   },
 ): ReadonlyMap<WorldName, Plan | ScenarioError> {
   const plans = new Map<WorldName, Plan | ScenarioError>();
-  for (const [world, { primitives }] of worlds) {
+  for (const [world, opened] of worlds) {
+    const { primitives } = opened;
     try {
-      plans.set(world, planScenario(scenario, { world, seed, registry, primitives, load }));
+      const plan = planScenario(scenario, { world, seed, registry, primitives, load });
+      const refusal = opened.refuses?.(plan);
+      if (refusal !== undefined) throw new ScenarioError(refusal.message, { code: "UNSUPPORTED", hint: refusal.hint });
+      plans.set(world, plan);
     } catch (error) {
       if (!(error instanceof ScenarioError)) throw error;
       if (error.code !== "UNSUPPORTED" || isAsked) {
@@ -456,7 +460,8 @@ class Run {
     where: { readonly world: World; readonly seed: number },
     error: ScenarioError,
   ): FinishedRun {
-    return this.#withoutRun(listed, where, { verdict: "unsupported", reason: error.message, out: "" });
+    const reason = error.hint === undefined ? error.message : `${error.message}\n${error.hint}`;
+    return this.#withoutRun(listed, where, { verdict: "unsupported", reason, out: "" });
   }
 
   /** What is said of a run that never had a fleet. */
@@ -465,11 +470,12 @@ class Run {
     { world, seed }: { readonly world: World; readonly seed: number },
     { verdict, reason, out }: { readonly verdict: Verdict; readonly reason: string; readonly out: string },
   ): FinishedRun {
-    // Without its checks: one of them may be what this world can't do.
-    const plan = planScenario(
-      { ...scenario, expect: [] },
-      { world: world.name, seed, registry: this.#selection.registry },
-    );
+    // Without its checks, and as world docker would: what this world can't do may be one of them, or a node.
+    const { registry } = this.#selection;
+    const plan: Plan = {
+      ...planScenario({ ...scenario, expect: [] }, { world: "docker", seed, registry }),
+      world: world.name,
+    };
     return {
       plan,
       history: undefined,

@@ -45,6 +45,21 @@ export interface NodePlan {
   readonly config: Readonly<Record<string, unknown>>;
   readonly tag: string | undefined;
   readonly weight: number;
+  /** It is somebody else's program; `config` is empty then. */
+  readonly foreign?: ForeignPlan;
+}
+
+/** How a program that Flyball didn't write is run. */
+export interface ForeignPlan {
+  /** Undefined: the plain Node.js image, with the project in it. */
+  readonly image: string | undefined;
+  readonly command: readonly string[] | undefined;
+  /** With placeholders. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** It is ready when it prints a line that contains this; undefined: when it listens at its port. */
+  readonly readyLine: string | undefined;
+  readonly readyWithinUs: number;
+  readonly stopWithinUs: number;
 }
 
 /** The calls that one consumer node makes, as microseconds after the start of the load. */

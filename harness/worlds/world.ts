@@ -31,6 +31,8 @@ export interface World {
   readonly primitives: ReadonlySet<Primitive>;
   /** The host can't run this world now (exit code 3): says what is missing, with a hint. Undefined: all is there. */
   missing(): Promise<{ readonly message: string; readonly hint: string } | undefined>;
+  /** Why this plan can't be run on this machine as it is, beside what the primitives say; undefined: it can. */
+  refuses?(plan: Plan): { readonly message: string; readonly hint: string } | undefined;
   /**
    * Starts every node of the plan and answers when all are ready. On failure, or when `signal` aborts, nothing is left running.
    * `main` is the run itself: the world calls it with the running fleet and answers what it answers, whatever the world's time.

@@ -368,11 +368,13 @@ class OneAttempt implements Cancellable {
   constructor(logical: LogicalCall, endpoint: Endpoint, request: unknown) {
     const { clock, transport, attemptTimeoutUs } = logical.channel;
     const { service, method, trace } = logical;
+    const { addressing } = endpoint;
     const beginUs = clock.nowUs();
     this.#logical = logical;
     this.#endpoint = endpoint;
     this.#span = logical.span?.attempt(logical, endpoint, beginUs);
-    const metadata = trace === undefined ? logical.metadata : carrying(logical.metadata, this.#span?.context ?? trace);
+    const own = addressing.size === 0 ? logical.metadata : new Map([...logical.metadata, ...addressing]);
+    const metadata = trace === undefined ? own : carrying(own, this.#span?.context ?? trace);
     this.#call = new Call({ clock, service, method, metadata, timeoutUs: attemptTimeoutUs, parent: logical });
     this.#record = { instance: endpoint.id, beginUs, endUs: -1, code: "OK" };
     // Nearly every call has one attempt: a list that fits is a fifth of one that can grow.

@@ -6,16 +6,17 @@ import { fileURLToPath } from "node:url";
 
 import type Docker from "dockerode";
 
+import type { ForeignPlan } from "../../scenario/plan.ts";
 import { Guardian } from "../live/guardian.ts";
 import { removeInvocation, removeOrphans } from "./clean.ts";
 import { Container, type ContainerSpec } from "./container.ts";
-import { engineHost, ensureImage, reasonOf, type ImageName } from "./engine.ts";
+import { engineHost, ensureImage, pulled, reasonOf, type ImageName } from "./engine.ts";
 import { createNetwork, type Network } from "./network.ts";
 import { ProxyContainer } from "./proxies.ts";
 import { startServer, type RunningServer, type ServerKind, type ServerOptions } from "./servers.ts";
 
 /** The project, as the fleet's containers see it. */
-const project = fileURLToPath(new URL("../../../", import.meta.url));
+export const project = fileURLToPath(new URL("../../../", import.meta.url));
 const projectMount = "/flyball";
 /** Compiled code is kept between runs: a node starts in half the time. */
 const cache = join(project, ".flyball/cache-docker");
@@ -29,6 +30,8 @@ export interface Sandbox {
   published(): string | undefined;
   disconnect(): Promise<void>;
   reconnect(): Promise<void>;
+  /** Whether something listens at the port that nodes listen at: found without a connection, which a program might mind. */
+  isListening(): Promise<boolean>;
 }
 
 /** Where every node listens: each has an address of its own. */
@@ -110,6 +113,31 @@ export class Invocation {
       ],
       ...(process.getuid !== undefined && { user: `${process.getuid()}:${process.getgid!()}` }),
       isTalkedTo: true,
+    });
+  }
+
+  /** A container that runs somebody else's program: of an image of its own, or a file of the project in the plain Node.js image. */
+  async foreignProgram(
+    { image, command }: Pick<ForeignPlan, "image" | "command">,
+    options: Pick<ContainerSpec, "role" | "network" | "env"> & { readonly onProgress: (message: string) => void },
+  ): Promise<Container> {
+    const { onProgress, ...rest } = options;
+    const common = { ...rest, name: this.#nameOf(options.role), invocation: this.id, isTalkedTo: true };
+    if (image !== undefined) {
+      const otherwise = "name another in the scenario's fleet";
+      return Container.create(this.docker, {
+        ...common,
+        image: await pulled(this.docker, image, { otherwise, onProgress }),
+        command,
+      });
+    }
+    return Container.create(this.docker, {
+      ...common,
+      image: this.#nodeImage,
+      entrypoint: command,
+      command: [],
+      workingDirectory: projectMount,
+      mounts: [{ from: project, to: projectMount }],
     });
   }
 
@@ -216,6 +244,10 @@ export class Invocation {
         await this.network.connect(container.id, ip);
         await locate();
       },
+      isListening: async () => {
+        const { output } = await container.run("cat", "/proc/net/tcp", "/proc/net/tcp6");
+        return hasListener(output, nodePort);
+      },
     };
   }
 
@@ -234,3 +266,18 @@ async function cleared(docker: Docker, onProgress: (message: string) => void): P
 }
 
 const directoryOf = (invocation: string): string => join(tmpdir(), `flyball-${invocation}`);
+
+/** The file of the project that a foreign program is, where it is one. */
+export function foreignFile(foreign: Pick<ForeignPlan, "image" | "command"> | undefined): string | undefined {
+  const [file] = foreign?.image === undefined ? (foreign?.command ?? []) : [];
+  return file?.includes("/") === true ? file : undefined;
+}
+
+/** Whether /proc/net/tcp (proc(5)) has a socket in state LISTEN (0A) at the port. */
+function hasListener(table: string, port: number): boolean {
+  const local = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
+  return table.split("\n").some((line) => {
+    const [, address = "", , state] = line.trim().split(/\s+/);
+    return address.endsWith(local) && state === "0A";
+  });
+}

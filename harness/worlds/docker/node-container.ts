@@ -32,15 +32,21 @@ export class NodeContainer implements NodeLife {
 
   static async start(
     container: Container,
-    options: { readonly node: string; readonly onRecords: (events: readonly RuntimeEvent[]) => void },
+    options: {
+      readonly node: string;
+      readonly onRecords: (events: readonly RuntimeEvent[]) => void;
+      /** Hears what it prints beside the protocol. */
+      readonly onLine?: (line: string) => void;
+    },
   ): Promise<NodeContainer> {
     const conversation = new Conversation(options.node, options.onRecords);
     const attached = await container.attach();
     attached.stdin.on("error", () => undefined);
     readLines(attached.stdout, (line) => {
       const message = messageIn(line);
-      if (message === undefined) conversation.print(`${line}\n`);
-      else conversation.hear(message);
+      if (message !== undefined) return conversation.hear(message);
+      conversation.print(`${line}\n`);
+      options.onLine?.(line);
     });
     attached.stderr.setEncoding("utf8").on("data", (text: string) => conversation.print(text));
     // Listened for before it runs: one that ends at once may be silent before it is known to have started.

@@ -12,15 +12,35 @@ export interface RegistryKind {
   readonly server: ServerKind;
   /** The ports that clients connect to. */
   readonly ports: readonly number[];
-  /** Its URL for one run, at "host:port" of its first port; `run` keeps runs that share a server apart. */
-  readonly url: (address: string, run: string) => string;
+  /** Its URL for one run, at "host:port" of its first port; `run` keeps runs that share a server apart, undefined is for its only one. */
+  readonly url: (address: string, run: string | undefined) => string;
+  /** Whether programs that aren't ours know how to keep to a part of it. Else a run with such programs has one of its own. */
+  readonly isShareable: boolean;
 }
 
 export const registries: Readonly<Record<Exclude<RegistryName, "embedded">, RegistryKind>> = {
-  zookeeper: { server: zookeeper, ports: [2181], url: (address, run) => `zookeeper://${address}/${run}` },
-  nacos: { server: nacos, ports: [8848, 9848], url: (address, run) => `nacos://${address}?namespace=${run}` },
-  consul: { server: consul, ports: [8500], url: (address, run) => `consul://${address}?prefix=${run}` },
+  zookeeper: {
+    server: zookeeper,
+    ports: [2181],
+    url: (address, run) => `zookeeper://${address}${part("/", run)}`,
+    // dubbo-go has no chroot.
+    isShareable: false,
+  },
+  nacos: {
+    server: nacos,
+    ports: [8848, 9848],
+    url: (address, run) => `nacos://${address}${part("?namespace=", run)}`,
+    isShareable: true,
+  },
+  consul: {
+    server: consul,
+    ports: [8500],
+    url: (address, run) => `consul://${address}${part("?prefix=", run)}`,
+    isShareable: true,
+  },
 };
+
+const part = (key: string, run: string | undefined): string => (run === undefined ? "" : `${key}${run}`);
 
 /** Time that a document has to reach a server that doesn't answer at first. */
 const publishWithinMs = 30_000;
@@ -28,7 +48,7 @@ const publishWithinMs = 30_000;
 /** Puts documents into a real config centre from outside of every fault: it is dialled where this machine reaches it at that moment. */
 export function createRealPublisher(
   kind: RegistryKind,
-  options: { readonly clock: Clock; readonly server: RunningServer; readonly run: string },
+  options: { readonly clock: Clock; readonly server: RunningServer; readonly run: string | undefined },
 ): {
   readonly publish: (key: string, content: string | undefined, signal: AbortSignal) => Promise<void>;
   readonly close: () => Promise<void>;

@@ -32,7 +32,8 @@ export const zookeeper: ServerKind = {
     ZOO_MAX_CLIENT_CNXNS: "0",
   },
   ports: [2181],
-  isReady: async (addressOf) => (await say(addressOf(2181), "ruok")) === "imok",
+  // "ruok" is answered well before sessions are accepted.
+  isReady: async (addressOf) => /^Mode: /m.test(await say(addressOf(2181), "srvr")),
 };
 
 /** Nacos: its HTTP port, and the gRPC one, which is always 1000 higher. */

@@ -1,6 +1,7 @@
 import type Docker from "dockerode";
+import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 
 import { epochOf, systemClock } from "../../../runtime/node/clock.ts";
 import { tripleTransport } from "../../../runtime/node/triple.ts";
@@ -9,7 +10,8 @@ import { createRandom } from "../../../runtime/random.ts";
 import type { DialMap, Tracing } from "../../../services/control.ts";
 import { openJaeger, type FoundSpan, type SpanId } from "../../history/jaeger.ts";
 import { settled, untilAborted } from "../../parallel.ts";
-import type { LinkPlan, NodePlan, Plan } from "../../scenario/plan.ts";
+import { filledIn, type Placeholder } from "../../scenario/foreign.ts";
+import type { ForeignPlan, LinkPlan, NodePlan, Plan } from "../../scenario/plan.ts";
 import { WorldError } from "../error.ts";
 import { runLive, type Ground, type LaidFleet, type OwnedLink, type OwnedNode } from "../live/fleet.ts";
 import { LiveNode } from "../live/node.ts";
@@ -17,7 +19,9 @@ import { createPublisher } from "../publisher.ts";
 import type { LinkShape, Primitive, World, WorldOptions } from "../world.ts";
 import type { Container } from "./container.ts";
 import { obstacleTo, openEngine } from "./engine.ts";
-import { Invocation, nodePort, type Sandbox } from "./invocation.ts";
+import { ForeignNode } from "./foreign-node.ts";
+import { withName, withNames } from "./instance-names.ts";
+import { foreignFile, Invocation, nodePort, project, type Sandbox } from "./invocation.ts";
 import { NodeContainer } from "./node-container.ts";
 import { createRealPublisher, registries, type RegistryKind } from "./registries.ts";
 import { metricsPort, Scraping } from "./scraping.ts";
@@ -52,6 +56,7 @@ export function dockerWorld(): World {
     name: "docker",
     primitives,
     missing: () => obstacleTo(docker),
+    refuses: whatIsNotBuilt,
     run: async (plan, options, main) => {
       invocation ??= Invocation.open(docker, options.onProgress);
       const opened = await invocation.catch((error: unknown) => {
@@ -66,6 +71,17 @@ export function dockerWorld(): World {
       invocation = undefined;
       await opened?.close();
     },
+  };
+}
+
+/** Foreign programs that are files of the project must be there. */
+function whatIsNotBuilt({ nodes }: Plan): ReturnType<NonNullable<World["refuses"]>> {
+  const files = nodes.flatMap(({ foreign }) => foreignFile(foreign) ?? []);
+  const file = files.find((each) => !existsSync(resolve(project, each)));
+  if (file === undefined) return undefined;
+  return {
+    message: `there is no file ${file} in the project: a foreign program that isn't built`,
+    hint: "npm run foreign builds the dubbo-go programs; it needs Go 1.25 or newer",
   };
 }
 
@@ -89,12 +105,17 @@ class DockerGround implements Ground {
   readonly #begun: Promise<unknown>[] = [];
   readonly #closing = new AbortController();
   #configCenter: Sandbox | undefined;
+  /** Node ids by address. */
+  readonly #names = new Map<string, string>();
   #scraping: Scraping | undefined;
   #closePublisher: () => Promise<void> = () => Promise.resolve();
 
   constructor(plan: Plan, world: WorldOptions, at: { readonly invocation: Invocation; readonly run: string }) {
     this.#plan = plan;
-    this.#world = world;
+    const isMixed = plan.nodes.some(({ foreign }) => foreign !== undefined);
+    this.#world = isMixed
+      ? { ...world, onEvents: (node, events) => world.onEvents(node, withNames(events, this.#names)) }
+      : world;
     this.#invocation = at.invocation;
     this.#run = at.run;
   }
@@ -111,6 +132,7 @@ class DockerGround implements Ground {
     // A server takes its time to get ready: who interrupts a run doesn't wait for it.
     const [sandboxes, server, scraping, traceStore] = await untilAborted(coming, this.#world.signal);
     this.#configCenter = sandboxes.get("config-center/0");
+    for (const [id, { ip }] of sandboxes) this.#names.set(`${ip}:${nodePort}`, id);
     const tracing = traceStore && tracingTo(traceStore, this.#plan, this.#run);
     /** Where each node is; a real registry has several ports. */
     const addressesOf = (id: string): readonly string[] => {
@@ -121,10 +143,10 @@ class DockerGround implements Ground {
         : real.ports.map((port) => `${server.container.spec.ip}:${port}`);
     };
     const proxies = await this.#openLinks(links, addressesOf);
-    const infrastructure =
+    const infrastructure: Infrastructure =
       real === undefined
         ? { registry: addressesOf("registry/0")[0], configCenter: addressesOf("config-center/0")[0] }
-        : urlsOf(real, addressesOf("registry/0")[0]!, this.#run);
+        : urlsOf(real, addressesOf("registry/0")[0]!, this.#part(real));
     const all = await Promise.all(
       nodes.map(async (plan): Promise<OwnedNode> => {
         const incoming = links.filter(({ to }) => to === plan.id).map(({ from, to }) => proxies.get(`${from} ${to}`)!);
@@ -144,6 +166,16 @@ class DockerGround implements Ground {
           {},
           ...links.filter(({ from }) => from === plan.id).map(({ from, to }) => proxies.get(`${from} ${to}`)!.dial),
         ) as DialMap;
+        if (plan.foreign !== undefined) {
+          const address = addressesOf("registry/0")[0]!;
+          const place = {
+            sandbox,
+            onAlive,
+            tracing,
+            infrastructure: urlsOf(real!, dial[address] ?? address, this.#part(real!)),
+          };
+          return this.#begin(this.#foreignNodeOf(plan, plan.foreign, place));
+        }
         const isOurs = plan.program === "registry" || plan.program === "config-center";
         const config = isOurs ? plan.config : { ...plan.config, ...infrastructure };
         return this.#begin(this.#nodeOf(plan, { sandbox, dial, config, tracing, onAlive }));
@@ -194,10 +226,12 @@ class DockerGround implements Ground {
   }
 
   /** The real registry: the one that all runs share, or one for this run alone when its faults touch it. */
-  async #server({ server }: RegistryKind): Promise<LaidServer> {
-    const isOwn = this.#plan.timeline.some(
+  async #server(kind: RegistryKind): Promise<LaidServer> {
+    const isTouched = this.#plan.timeline.some(
       ({ what }) => what.kind !== "publish" && what.nodes.some((id) => isInfrastructure({ id })),
     );
+    const isOwn = isTouched || this.#part(kind) === undefined;
+    const { server } = kind;
     const { onProgress } = this.#world;
     onProgress(`starting ${server.image}`);
     const signal = AbortSignal.any([this.#world.signal, this.#closing.signal]);
@@ -206,6 +240,12 @@ class DockerGround implements Ground {
       : await this.#invocation.sharedServer(server, onProgress);
     if (isOwn) this.#containers.push(running.container);
     return { running, isOwn, container: running.container };
+  }
+
+  /** The name of this run's part of the registry; undefined where all of it is this run's. */
+  #part({ isShareable }: RegistryKind): string | undefined {
+    const hasForeign = this.#plan.nodes.some(({ foreign }) => foreign !== undefined);
+    return hasForeign && !isShareable ? undefined : this.#run;
   }
 
   async #openLinks(
@@ -276,15 +316,72 @@ class DockerGround implements Ground {
     });
   }
 
-  #readSpans(traceStore: RunningServer, reported: Iterable<SpanId>): Promise<readonly FoundSpan[]> {
+  async #foreignNodeOf(
+    plan: NodePlan,
+    foreign: ForeignPlan,
+    place: {
+      readonly sandbox: Sandbox;
+      readonly infrastructure: Infrastructure;
+      readonly tracing: Tracing | undefined;
+      readonly onAlive: (isAlive: boolean) => Promise<void>;
+    },
+  ): Promise<ForeignNode> {
+    const { sandbox, infrastructure, tracing, onAlive } = place;
+    const { registry = "", configCenter = "" } = infrastructure;
+    const [, registryAddress = ""] = /^[^:]+:\/\/([^/?]+)/.exec(registry) ?? [];
+    const [service, index] = plan.id.split("/") as [string, string];
+    const calls = plan.config["calls"] as { readonly service: string } | undefined;
+    const values: Readonly<Record<Placeholder, string>> = {
+      registry,
+      registryAddress,
+      configCenter,
+      otlp: tracing?.otlp?.replace(/^http:\/\//, "") ?? "",
+      ip: sandbox.ip,
+      port: String(nodePort),
+      node: plan.id,
+      service,
+      index,
+      calls: calls?.service ?? "",
+      tag: plan.tag ?? "",
+      weight: String(plan.weight),
+    };
+    const container = await this.#invocation.foreignProgram(
+      { image: foreign.image, command: foreign.command?.map((text) => filledIn(text, values)) },
+      {
+        role: plan.id,
+        network: sandbox.network,
+        env: Object.fromEntries(
+          Object.entries(foreign.environment).map(([name, text]) => [name, filledIn(text, values)]),
+        ),
+        onProgress: this.#world.onProgress,
+      },
+    );
+    this.#containers.push(container);
+    const { id } = plan;
+    const address = `${sandbox.ip}:${nodePort}`;
+    return new ForeignNode({
+      id,
+      address,
+      plan: foreign,
+      container,
+      sandbox,
+      clock: this.clock,
+      world: this.#world,
+      onAlive,
+    });
+  }
+
+  async #readSpans(traceStore: RunningServer, reported: Iterable<SpanId>): Promise<readonly FoundSpan[]> {
     const { clock } = this;
     const url = `http://${traceStore.addressOf(jaegerPorts.query)}`;
-    return openJaeger({ url, clock, epochUs: epochOf(clock) }).readBack(reported, { signal: this.#world.signal });
+    const jaeger = openJaeger({ url, clock, epochUs: epochOf(clock) });
+    const found = await jaeger.readBack(reported, { signal: this.#world.signal });
+    return found.map(({ node, span }) => ({ node, span: withName(span, this.#names) }));
   }
 
   #publisher(real: RegistryKind | undefined, server: RunningServer | undefined): LaidFleet["publish"] {
     if (real !== undefined) {
-      const publisher = createRealPublisher(real, { clock: this.clock, server: server!, run: this.#run });
+      const publisher = createRealPublisher(real, { clock: this.clock, server: server!, run: this.#part(real) });
       this.#closePublisher = publisher.close;
       return publisher.publish;
     }
@@ -322,11 +419,16 @@ function joined(parts: readonly { readonly address: string; readonly link: Owned
 
 const isInfrastructure = ({ id }: { readonly id: string }): boolean => id === "registry/0" || id === "config-center/0";
 
+interface Infrastructure {
+  readonly registry: string | undefined;
+  readonly configCenter: string | undefined;
+}
+
 /** Spans go to the store over the run's own network, under the run's own name: others may share it. */
 function tracingTo(traceStore: RunningServer, { tracing }: Plan, run: string): Tracing | undefined {
   return tracing && { ...tracing, otlp: `http://${traceStore.container.spec.ip}:${jaegerPorts.otlp}`, run };
 }
 
-function urlsOf({ url }: RegistryKind, address: string, run: string) {
+function urlsOf({ url }: RegistryKind, address: string, run: string | undefined): Infrastructure {
   return { registry: url(address, run), configCenter: url(address, run) };
 }
