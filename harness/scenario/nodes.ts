@@ -3,6 +3,7 @@ import { rpcCodes } from "../../runtime/call/status.ts";
 import { clusters } from "../../runtime/cluster/table.ts";
 import type { Distribution as WorkDistribution } from "../../services/distribution.ts";
 import { didYouMean } from "../../services/nearest.ts";
+import { propagationMsOf } from "../../services/provider/provider.ts";
 import { durationUs, fractionOf } from "./durations.ts";
 import { ScenarioError } from "./error.ts";
 import type { LoadName, NodePlan, RegistryName } from "./plan.ts";
@@ -27,7 +28,7 @@ export function planNodes(
   const tickMs = tick === undefined ? timing?.tickMs : durationUs(tick) / 1000;
   const fleet = Object.entries(scenario.fleet).flatMap(([service, spec]) =>
     spec.program === "provider"
-      ? providers(service, spec, sessionTimeoutMs)
+      ? providers(service, spec, { sessionTimeoutMs, registry })
       : consumers(service, spec, { sessionTimeoutMs, program: load === "k6" ? "gateway" : spec.program }),
   );
   return [
@@ -59,7 +60,11 @@ function needsConfigCenter({ rules, timeline }: Scenario): boolean {
   );
 }
 
-function providers(service: string, spec: ProviderSpec, sessionTimeoutMs: number | undefined): readonly NodePlan[] {
+function providers(
+  service: string,
+  spec: ProviderSpec,
+  { sessionTimeoutMs, registry }: { readonly sessionTimeoutMs: number | undefined; readonly registry: RegistryName },
+): readonly NodePlan[] {
   const { instances, groups = [{ instances: instances ?? 1 }], ...common } = spec;
   const each = groups.flatMap(({ instances: count, ...own }) => Array.from({ length: count }, () => own));
   if (instances !== undefined && instances !== each.length) {
@@ -81,6 +86,7 @@ function providers(service: string, spec: ProviderSpec, sessionTimeoutMs: number
       queueMax,
       calls: calls === undefined ? undefined : callSettings(calls),
       sessionTimeoutMs,
+      propagationMs: registry === "embedded" ? undefined : propagationMsOf(registry),
     });
     return { id: `${service}/${index}`, service, program: "provider", config, tag, weight };
   });

@@ -94,6 +94,27 @@ export const sabotages: readonly SabotagedCheck[] = [
     mild: (seed) => slowCalls(seed, "orders", 200_000, 0.5, { fromUs: 4.5 * second, toUs: 5.5 * second }),
   },
   {
+    // Before the kill: 5 % of all calls.
+    scenario: "slow-to-notice",
+    check: "success-rate",
+    gross: (seed) => failingCalls(seed, "orders", 1, { toUs: 2 * second }),
+    mild: (seed) => failingCalls(seed, "orders", (0.05 * 28) / 2, { toUs: 2 * second }),
+  },
+  {
+    scenario: "slow-to-notice",
+    check: "no-dead-calls",
+    gross: () => lateRemovals(30 * second),
+    // Death at 2 s, 22 s allowed, and 1 s more.
+    mild: () => lateRemovals(25 * second),
+  },
+  {
+    scenario: "slow-to-notice",
+    check: "attempts-per-call",
+    gross: (seed) => wastefulAttempts(seed, "failover", 1),
+    // The dead instance alone costs 0.08 attempts a call.
+    mild: (seed) => wastefulAttempts(seed, "failover", 0.5 - 0.08),
+  },
+  {
     scenario: "latency-injection",
     check: "success-rate",
     gross: (seed) => failingCalls(seed, "orders", 1, { toUs: 2 * second }),
