@@ -25,6 +25,23 @@ export type Primitive =
   | "link.refuse"
   | "link.slow-close";
 
+/** All of them, for worlds that can do everything. */
+export const allPrimitives: ReadonlySet<Primitive> = new Set<Primitive>([
+  "node.kill",
+  "node.pause",
+  "node.stop",
+  "node.restart",
+  "node.slow",
+  "node.disconnect",
+  "link.latency",
+  "link.bandwidth",
+  "link.loss",
+  "link.cut",
+  "link.reset",
+  "link.refuse",
+  "link.slow-close",
+]);
+
 /** A kind of place in which fleets run. */
 export interface World {
   readonly name: WorldName;

@@ -18,7 +18,7 @@ const answerWithinMs = 5_000;
 /** Ready-made images by the name in `FLYBALL_IMAGE_<NAME>`, which overrides them. */
 export const defaultImages = {
   node: "node:24-bookworm-slim",
-  zookeeper: "zookeeper:3.9",
+  zookeeper: "zookeeper:3.9.4",
   nacos: "nacos/nacos-server:v2.2.4",
   consul: "hashicorp/consul:1.22.0",
   jaeger: "jaegertracing/jaeger:2.13.0",

@@ -70,11 +70,21 @@ export function createRealPublisher(
   };
   return {
     publish: async (key, content, signal) => {
-      opened ??= open();
-      const center = await opened;
       const document = { key, group: "dubbo" };
-      const done = content === undefined ? center.remove(document) : center.publish(document, content);
-      await Promise.race([done, clock.sleep(publishWithinMs * 1000, signal).then(() => Promise.reject(late(key)))]);
+      const act = async (): Promise<void> => {
+        opened ??= open();
+        // What couldn't be opened is opened anew the next time.
+        opened.catch(() => (opened = undefined));
+        const center = await opened;
+        await (content === undefined ? center.remove(document) : center.publish(document, content));
+      };
+      const waiting = new AbortController();
+      const patience = clock.sleep(publishWithinMs * 1000, AbortSignal.any([signal, waiting.signal]));
+      try {
+        await Promise.race([act(), patience.then(() => Promise.reject(late(key)))]);
+      } finally {
+        waiting.abort();
+      }
     },
     close: async () => {
       await (await opened?.catch(() => undefined))?.close();

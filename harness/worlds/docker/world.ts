@@ -16,7 +16,7 @@ import { WorldError } from "../error.ts";
 import { runLive, type Ground, type LaidFleet, type OwnedLink, type OwnedNode } from "../live/fleet.ts";
 import { LiveNode } from "../live/node.ts";
 import { createPublisher } from "../publisher.ts";
-import type { LinkShape, Primitive, World, WorldOptions } from "../world.ts";
+import { allPrimitives, type LinkShape, type World, type WorldOptions } from "../world.ts";
 import type { Container } from "./container.ts";
 import { obstacleTo, openEngine } from "./engine.ts";
 import { ForeignNode } from "./foreign-node.ts";
@@ -28,22 +28,6 @@ import { metricsPort, Scraping } from "./scraping.ts";
 import { ServerNode } from "./server-node.ts";
 import { jaeger, jaegerPorts, type RunningServer } from "./servers.ts";
 
-const primitives: ReadonlySet<Primitive> = new Set([
-  "node.kill",
-  "node.pause",
-  "node.stop",
-  "node.restart",
-  "node.slow",
-  "node.disconnect",
-  "link.latency",
-  "link.bandwidth",
-  "link.loss",
-  "link.cut",
-  "link.reset",
-  "link.refuse",
-  "link.slow-close",
-]);
-
 /**
  * Containers on a network of their own, one a node, around real servers. What is started first serves every run of the
  * invocation, until `close`; nothing outlives this process, not even when it is killed: see `Invocation`.
@@ -54,7 +38,7 @@ export function dockerWorld(): World {
   let runs = 0;
   return {
     name: "docker",
-    primitives,
+    primitives: allPrimitives,
     missing: () => obstacleTo(docker),
     refuses: whatIsNotBuilt,
     run: async (plan, options, main) => {
