@@ -64,7 +64,10 @@ module.exports = {
       name: "no-tools-in-the-product",
       comment: "A development dependency isn't there where the product runs.",
       severity: "error",
-      from: { path: "^(runtime|services|harness|scenarios)/", pathNot: "\\.test\\.ts$|/testing\\.ts$|\\.fixture\\.ts$" },
+      from: {
+        path: "^(runtime|services|harness|scenarios)/",
+        pathNot: "\\.test\\.ts$|/testing\\.ts$|\\.fixture\\.ts$",
+      },
       to: { dependencyTypes: ["npm-dev"], dependencyTypesNot: ["type-only"] },
     },
   ],
