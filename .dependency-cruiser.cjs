@@ -50,7 +50,8 @@ module.exports = {
       comment: "The file or package isn't there: is the extension `.ts`, and is the package in package.json?",
       severity: "error",
       from: {},
-      to: { couldNotResolve: true },
+      // k6 brings its own modules: they are nowhere else.
+      to: { couldNotResolve: true, pathNot: "^k6(/|$)" },
     },
     {
       name: "declared",
@@ -63,7 +64,10 @@ module.exports = {
       name: "no-tools-in-the-product",
       comment: "A development dependency isn't there where the product runs.",
       severity: "error",
-      from: { path: "^(runtime|services|harness|scenarios)/", pathNot: "\\.test\\.ts$|/testing\\.ts$" },
+      from: {
+        path: "^(runtime|services|harness|scenarios)/",
+        pathNot: "\\.test\\.ts$|/testing\\.ts$|\\.fixture\\.ts$",
+      },
       to: { dependencyTypes: ["npm-dev"], dependencyTypesNot: ["type-only"] },
     },
   ],

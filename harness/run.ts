@@ -8,11 +8,13 @@ import { HistoryCollector } from "./history/collector.ts";
 import { makeDirectory } from "./history/directory.ts";
 import { HistoryError } from "./history/error.ts";
 import type { History } from "./history/history.ts";
-import { historyVersion, type HistoryRecord } from "./history/record.ts";
+import { historyVersion, type HistoryRecord, type MetricsRecord } from "./history/record.ts";
 import { openHistoryWriter, type HistoryWriter } from "./history/writer.ts";
 import type { LoadDriver, PreparedLoad } from "./load/driver.ts";
 import { judgeRun } from "./judge/judge.ts";
 import { summarise } from "./judge/summary.ts";
+import { spansToReadBack } from "./judge/traces.ts";
+import { untilAborted } from "./parallel.ts";
 import { worse, type RunResult } from "./report/verdict.ts";
 import type { Plan, RegistryName } from "./scenario/plan.ts";
 import { planScenario } from "./scenario/planner.ts";
@@ -55,8 +57,8 @@ export interface RunOptions {
 
 /**
  * The one way in which a scenario is run: plan, fleet, warm-up, load and timeline, history, judge. Rejects with a
- * `ScenarioError` for what can't be planned and with a `WorldError` when the fleet doesn't come up. A run whose files can't be
- * written is an error, and is told in full all the same: `unwritten` says why.
+ * `ScenarioError` for what can't be planned and with a `WorldError` when the fleet doesn't come up. A run that breaks off later, or
+ * whose files can't be written, is an error, and is told in full all the same: `brokenBy` and `unwritten` say why.
  */
 export async function runScenario(
   scenario: Scenario,
@@ -65,6 +67,7 @@ export async function runScenario(
   readonly result: RunResult;
   readonly history: History;
   readonly plan: Plan;
+  readonly brokenBy: unknown;
   readonly unwritten: HistoryError | undefined;
 }> {
   const wall = systemClock();
@@ -77,7 +80,7 @@ export async function runScenario(
     load: options.load?.name,
   });
   const recorded = await record(plan, options);
-  const { history } = recorded;
+  const { history, brokenBy } = recorded;
 
   const progress = options.onProgress ?? (() => undefined);
   progress({ phase: "judging", message: "judging" });
@@ -105,11 +108,12 @@ export async function runScenario(
     replay: replayCommand(plan, options),
   };
   const unwritten = recorded.unwritten ?? (await writeVerdict(result, options.out));
-  if (unwritten === undefined) return { result, history, plan, unwritten };
+  if (unwritten === undefined) return { result, history, plan, brokenBy, unwritten };
   return {
     result: { ...result, verdict: "error", reason: result.reason ?? unwritten.message },
     history,
     plan,
+    brokenBy,
     unwritten,
   };
 }
@@ -155,6 +159,8 @@ interface Recorded {
   readonly history: History;
   /** Something that makes the run an error: a node that died by itself, a step that failed, a full disk. */
   readonly problem: string | undefined;
+  /** The error that broke the run off after its load had begun; undefined where none did. */
+  readonly brokenBy: unknown;
   /** The part of it that is the disk's fault. */
   readonly unwritten: HistoryError | undefined;
 }
@@ -175,6 +181,7 @@ async function record(plan: Plan, options: RunOptions): Promise<Recorded> {
   options.signal?.addEventListener("abort", interrupt, { once: true });
 
   let problem: string | undefined;
+  let brokenBy: unknown;
   let outcome: "complete" | "interrupted" | "error" = "complete";
   let digest: string | undefined;
   let endUs = 0;
@@ -200,6 +207,8 @@ async function record(plan: Plan, options: RunOptions): Promise<Recorded> {
           digest = fleet.digest?.();
           endUs = log.relative(fleet.clock.nowUs());
         }
+        await readSpansBack(plan, fleet, { log, collector, progress });
+        await readMetricsBack(fleet, { log, progress });
       },
     );
   } catch (error) {
@@ -208,6 +217,8 @@ async function record(plan: Plan, options: RunOptions): Promise<Recorded> {
     } else if (log.hasOrigin) {
       // The fleet ran: what it did is worth a report beside the error.
       outcome = "error";
+      // A node that died by itself is a defect, and what follows from it is no more than that.
+      if (problem === undefined) brokenBy = error;
       problem ??= error instanceof Error ? error.message : String(error);
     } else {
       await writer?.close();
@@ -218,7 +229,7 @@ async function record(plan: Plan, options: RunOptions): Promise<Recorded> {
   }
   log.write({ type: "end", atUs: endUs, outcome, ...(digest && { digest }), ...(problem && { error: problem }) });
   const unwritten = await log.close();
-  return { history: collector.history(), problem: problem ?? unwritten?.message, unwritten };
+  return { history: collector.history(), problem: problem ?? unwritten?.message, brokenBy, unwritten };
 }
 
 /** The run was asked to end early. */
@@ -253,17 +264,14 @@ async function drive(
   signal.throwIfAborted();
 
   const lag = plan.world === "sim" ? undefined : watchLag(fleet, log);
-  progress({ phase: "warming up", message: "warming up" });
-  const warmUp = plan.drives.map(({ node, dueUs }) =>
-    nodeOf(fleet, node).drive({
-      startUs: clock.nowUs() + leadUs[plan.world],
-      dueUs: warmUpOf(dueUs, plan.durationUs, warmUpUs[plan.world]),
-      isWarmUp: true,
-    }),
-  );
-  await untilAborted(Promise.all(warmUp), signal);
-
-  const outside = await prepareLoad(plan, fleet, run);
+  let outside: PreparedLoad | undefined;
+  try {
+    await warmUp(plan, fleet, run);
+    outside = await prepareLoad(plan, fleet, run);
+  } catch (error) {
+    lag?.();
+    throw error;
+  }
   const originUs = outside?.originUs ?? clock.nowUs() + leadUs[plan.world];
   log.begin(originUs);
   run.sabotage?.onLoad?.(originUs);
@@ -287,12 +295,52 @@ async function drive(
     const withinUs = plan.drainUs + (outside === undefined ? 0 : reportWithinUs);
     await untilAborted(Promise.race([Promise.all(driven), clock.sleep(withinUs)]), signal);
   } finally {
-    await outside?.close();
     ticker();
-    await timeline.heal();
-    lag?.();
+    try {
+      await outside?.close();
+    } finally {
+      await timeline.heal().finally(lag);
+    }
     await Promise.all([...fleet.nodes.values()].map((node) => node.collect()));
   }
+}
+
+/** What arrived in the trace store, where there is one, beside what the nodes reported themselves. */
+async function readSpansBack(
+  plan: Plan,
+  fleet: RunningFleet,
+  run: { readonly log: RunLog; readonly collector: HistoryCollector; readonly progress: (progress: Progress) => void },
+): Promise<void> {
+  if (plan.tracing === undefined || fleet.readSpans === undefined) return;
+  run.progress({ phase: "draining", message: "reading traces back" });
+  const found = await fleet.readSpans(spansToReadBack(run.collector.history()));
+  for (const { node, span } of found) run.log.events(node, [span]);
+}
+
+/** What Prometheus counted, where there is one, beside what the nodes reported themselves. */
+async function readMetricsBack(
+  fleet: RunningFleet,
+  { log, progress }: { readonly log: RunLog; readonly progress: (progress: Progress) => void },
+): Promise<void> {
+  if (fleet.readMetrics === undefined) return;
+  progress({ phase: "draining", message: "reading metrics back" });
+  for (const record of await fleet.readMetrics()) log.metrics(record);
+}
+
+async function warmUp(
+  plan: Plan,
+  fleet: RunningFleet,
+  { progress, signal }: { readonly progress: (progress: Progress) => void; readonly signal: AbortSignal },
+): Promise<void> {
+  progress({ phase: "warming up", message: "warming up" });
+  const driven = plan.drives.map(({ node, dueUs }) =>
+    nodeOf(fleet, node).drive({
+      startUs: fleet.clock.nowUs() + leadUs[plan.world],
+      dueUs: warmUpOf(dueUs, plan.durationUs, warmUpUs[plan.world]),
+      isWarmUp: true,
+    }),
+  );
+  await untilAborted(Promise.all(driven), signal);
 }
 
 /** Starts the load generator outside of the fleet, if there is one; it waits for its time. */
@@ -329,15 +377,6 @@ function nodeOf(fleet: RunningFleet, id: string): FleetNode {
 function warmUpOf(dueUs: readonly number[], durationUs: number, lengthUs: number): readonly number[] {
   const calls = Math.ceil((dueUs.length * lengthUs) / durationUs);
   return Array.from({ length: calls }, (_, index) => Math.round((index * lengthUs) / calls));
-}
-
-function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = (): void => reject(signal.reason as Error);
-    if (signal.aborted) abort();
-    signal.addEventListener("abort", abort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
-  });
 }
 
 /** Tells twice a second of the run's clock how it goes; the answer stops it. */
@@ -446,6 +485,13 @@ class RunLog {
     this.#timed((originUs) => this.write({ type: "harness.lag", atUs: atUs - originUs, maxUs }));
   }
 
+  metrics(record: MetricsRecord): void {
+    this.#timed((originUs) => {
+      const scrapedUs = record.scrapedUs === null ? null : record.scrapedUs - originUs;
+      this.write({ ...record, atUs: record.atUs - originUs, scrapedUs });
+    });
+  }
+
   /** A record that is on the run's time already. */
   write(record: HistoryRecord): void {
     this.#collector.add(record);
@@ -481,6 +527,11 @@ function rebased(event: RuntimeEvent, originUs: number): RuntimeEvent {
       attempt.beginUs -= originUs;
       if (attempt.endUs >= 0) attempt.endUs -= originUs;
     }
+  }
+  if (event.type === "span") {
+    const span = event as unknown as { beginUs: number; readonly events?: readonly { atUs: number }[] };
+    span.beginUs -= originUs;
+    for (const within of span.events ?? []) within.atUs -= originUs;
   }
   return event;
 }

@@ -1,7 +1,9 @@
+import type { Note } from "../runtime/telemetry/span.ts";
 import type { HistoryRecord } from "./history/record.ts";
 import { LinkShapes, type Lift } from "./faults/links.ts";
 import { each } from "./faults/nodes.ts";
 import { faultKind } from "./faults/table.ts";
+import { settled } from "./parallel.ts";
 import type { Plan, StepPlan } from "./scenario/plan.ts";
 import type { RunningFleet } from "./worlds/world.ts";
 
@@ -30,6 +32,7 @@ export function playTimeline(
 
   const noted = async (step: StepPlan, before: "apply" | "lift", act: () => Promise<void>): Promise<void> => {
     write({ type: "step", atUs: now(), index: step.index, what: step.what, phase: before });
+    if (plan.tracing !== undefined) annotate(fleet, noteOf(step, before, clock.nowUs()));
     try {
       await act();
       write({
@@ -94,7 +97,7 @@ export function playTimeline(
       await Promise.allSettled(underWay);
       const left = plan.timeline.filter(({ index }) => lifts.has(index));
       // One that can't be lifted keeps none of the others.
-      for (const ended of await Promise.allSettled(left.map(lift))) if (ended.status === "rejected") throw ended.reason;
+      await settled(left.map(lift));
     },
   };
 }
@@ -106,3 +109,39 @@ async function act(what: Exclude<StepPlan["what"], { kind: "fault" }>, fleet: Ru
     if (what.kind === "restart") await node.restart();
   });
 }
+
+/**
+ * Tells every node what is about to be done, before it is: a node that dies of it isn't told, those that wait for it are. They
+ * put it on the spans that are open, so that whoever reads the trace, here or in a trace store, sees the fault beside what it
+ * did; nobody has to match two sources by their times afterwards.
+ */
+function annotate(fleet: RunningFleet, note: Note): void {
+  for (const node of fleet.nodes.values()) node.annotate(note);
+}
+
+function noteOf({ index, what }: StepPlan, phase: "apply" | "lift", atUs: number): Note {
+  const links = what.kind === "fault" && what.links.length > 0 ? { links: what.links } : {};
+  const nodes = what.kind !== "publish" && what.nodes.length > 0 ? { nodes: what.nodes } : {};
+  return {
+    atUs,
+    name: "flyball.step",
+    attributes: {
+      "flyball.step.kind": what.kind === "fault" ? what.fault.kind : what.kind,
+      "flyball.step.index": index,
+      "flyball.step.phase": phase,
+      ...(what.kind === "publish" && { "flyball.step.key": what.key }),
+      ...(what.kind !== "publish" && { "flyball.step.target": targetsOf(what) }),
+    },
+    ...nodes,
+    ...links,
+  };
+}
+
+/** "orders/1", "storefront/0 → orders/1, …" */
+function targetsOf(what: Exclude<StepPlan["what"], { kind: "publish" }>): string {
+  const links = what.kind === "fault" ? what.links.map(({ from, to }) => `${from} → ${to}`) : [];
+  const all = [...what.nodes, ...links];
+  return all.length > targetsMax ? `${all.slice(0, targetsMax).join(", ")}, … (${all.length})` : all.join(", ");
+}
+
+const targetsMax = 8;

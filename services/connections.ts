@@ -84,7 +84,7 @@ export interface Connections {
 
 /** Connects: from here on the node talks to others. Throws a `ConfigError` for infrastructure that this world can't reach. */
 export async function connect(context: NodeContext, config: InfrastructureConfig): Promise<Connections> {
-  const { clock, random, transport, disk, telemetry, calls, policies } = context;
+  const { clock, random, transport, disk, telemetry, calls, policies, tracer } = context;
   const registry = await openRegistry(context, config);
   const configCenter = await openConfigCenter(context, config);
   const client = createClient({
@@ -96,6 +96,7 @@ export async function connect(context: NodeContext, config: InfrastructureConfig
     disk,
     telemetry,
     calls,
+    tracer,
     policies,
     application: config.application,
   });

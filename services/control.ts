@@ -1,4 +1,5 @@
 import type { RuntimeEvent } from "../runtime/telemetry/events.ts";
+import type { Note } from "../runtime/telemetry/span.ts";
 
 /**
  * The control protocol, version 1: how a harness runs one node of a fleet. `sim` hands the messages over as values, `local`
@@ -10,6 +11,7 @@ import type { RuntimeEvent } from "../runtime/telemetry/events.ts";
  *     harness ◀ ready ─ node
  *     harness ─ drive ─▶ node        (consumers) the calls to make, as due times
  *     harness ◀ records ─ node       every 100 ms at most
+ *     harness ─ annotate ─▶ node     (where calls are traced) what is being done to the fleet, for the spans that are open
  *     harness ─ drain ─▶ node        deregister, finish what is in flight, stop serving
  *     harness ─ collect ─▶ node      send every record now
  *     harness ─ stop ─▶ node         end at once, in order
@@ -37,11 +39,14 @@ export type ToNode =
       /** "host:port" to serve metrics at, for Prometheus. Default: it counts nothing. */
       readonly metrics?: string | undefined;
       readonly dial: DialMap;
+      /** Absent: calls aren't traced. */
+      readonly tracing?: Tracing;
     }
   | { readonly type: "go" }
   | { readonly type: "dial"; readonly dial: DialMap }
   | { readonly type: "drive"; readonly drive: Drive }
   | { readonly type: "slow"; readonly factor: number }
+  | { readonly type: "annotate"; readonly note: Note }
   | { readonly type: "drain" }
   | { readonly type: "collect" }
   | { readonly type: "stop" };
@@ -57,6 +62,16 @@ export type FromNode =
   | { readonly type: "stopped" }
   /** The node can't go on. It ends after this. */
   | { readonly type: "failed"; readonly message: string; readonly hint?: string };
+
+/** How a node traces its calls. */
+export interface Tracing {
+  /** The share of traces that is recorded, 0 to 1: decided where a trace begins. */
+  readonly sample: number;
+  /** The trace store's OTLP endpoint: "http://127.0.0.1:4318". Absent: spans go into the history only. */
+  readonly otlp?: string;
+  /** Names the run, where several share a trace store: no two have ids in common then. Absent: ids are the seed's alone. */
+  readonly run?: string;
+}
 
 /** Addresses that a node reaches by another way: from the address that it knows to the one to connect to. */
 export type DialMap = Readonly<Record<string, string>>;

@@ -114,6 +114,24 @@ test("by hand a fleet of four makes calls", async () => {
   expect(await consumer.exit).toBe("0");
 });
 
+test("by hand a trace store that is away changes nothing for the calls, and is told of", async () => {
+  const registry = byHand("registry");
+  const infrastructure = [
+    "--registry",
+    (await registry.prints(/listens at (\S+)/))[1]!,
+    "--otlp",
+    "http://127.0.0.1:1",
+  ];
+  const provider = byHand("provider", "--node", "orders/0", ...infrastructure);
+  await provider.prints(/is ready/);
+  const consumer = byHand("consumer", "--rate", "50/s", ...infrastructure);
+  await consumer.prints(/\d+ calls: OK (\d+) · [^]*\d+ calls: OK (\d+) · /);
+  consumer.child.kill("SIGTERM");
+  expect(await consumer.exit).toBe("0");
+  // Two a call: itself and its attempt.
+  expect(Number(/spans: 0 sent, (\d+) dropped\n$/.exec(consumer.printed())?.[1])).toBeGreaterThan(100);
+});
+
 test("by hand a node that is told to serves metrics of the calls that it makes", async () => {
   const registry = byHand("registry", "--metrics", "127.0.0.1:0");
   const registryAddress = (await registry.prints(/listens at (\S+)/))[1]!;
@@ -168,6 +186,9 @@ test("by hand every mistake is named, with the way out, and ends with 2", async 
     [["consumer", "--registry", "127.0.0.1:1", "--rate", "fast"], /--rate fast is no rate[^]*20\/s/],
     [["provider", "--registry", "127.0.0.1:1", "--config", "{"], /--config is no JSON/],
     [["provider", "--registry", "127.0.0.1:1", "--config", '{"wieght":1}'], /wieght[^]*weight/],
+    [["provider", "--registry", "127.0.0.1:1", "--otlp", "there"], /--otlp there is no URL[^]*4318/],
+    [["registry", "--trace-sample", "1"], /--trace-sample needs a place[^]*--otlp/],
+    [["registry", "--otlp", "http://127.0.0.1:1", "--trace-sample", "2"], /--trace-sample 2 is no share/],
     [["provider"], /registry/],
     [[], /PROGRAM/],
   ];

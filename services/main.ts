@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -9,6 +10,7 @@ import { directoryDisk } from "../runtime/node/disk.ts";
 import { nodeHttp } from "../runtime/node/http.ts";
 import { realInfrastructure } from "../runtime/node/infrastructure.ts";
 import type { NodeMetrics } from "../runtime/node/telemetry/metrics.ts";
+import { otlpExporter } from "../runtime/node/telemetry/otlp.ts";
 import { tripleTransport } from "../runtime/node/triple.ts";
 import { createRandom } from "../runtime/random.ts";
 import { CallLog } from "../runtime/telemetry/call-log.ts";
@@ -71,7 +73,7 @@ function runUnderHarness({ send, onMessage }: Channel<ToNode, FromNode>): void {
 
 function contextMaker(dial: DialTable, diskPath: string | undefined, onMetrics?: (url: string) => void) {
   return async (start: StartMessage, own: NodeContext["telemetry"]): Promise<NodeContext> => {
-    const { node, seed, listen, advertise, isExposed = false } = start;
+    const { node, program, config, seed, listen, advertise, isExposed = false, tracing } = start;
     const metrics = start.metrics === undefined ? undefined : await openMetrics(start, start.metrics, onMetrics);
     const telemetry = metrics?.counting(own) ?? own;
     return {
@@ -87,6 +89,15 @@ function contextMaker(dial: DialTable, diskPath: string | undefined, onMetrics?:
       calls: new CallLog({ clock, telemetry }),
       policies: metrics?.watched(builtInPolicies) ?? builtInPolicies,
       infrastructure: realInfrastructure({ dial: (address) => dial.resolve(address) }),
+      ...(tracing?.otlp !== undefined && {
+        spanExporter: otlpExporter({
+          clock,
+          url: tracing.otlp,
+          application: applicationOf(program, config),
+          node,
+          run: tracing.run,
+        }),
+      }),
       work: (us) => (us <= 0 ? Promise.resolve() : clock.sleep(us)),
     };
   };
@@ -107,6 +118,12 @@ async function openMetrics(
   const served = await serveMetrics({ address, isLoopbackOnly, contentType, render: () => metrics.render() });
   onServed?.(`http://${served.address}/metrics`);
   return metrics;
+}
+
+/** The application's name, as the program's configuration has it: a provider's is its service's, unless it says otherwise. */
+function applicationOf(program: string, config: unknown): string {
+  const { application, service } = (config ?? {}) as { readonly application?: unknown; readonly service?: unknown };
+  return [application, service].find((name): name is string => typeof name === "string") ?? program;
 }
 
 /** Where each address is really dialled; every address that isn't listed is dialled itself. */
@@ -143,6 +160,8 @@ const options = {
   node: { type: "string" },
   seed: { type: "string", default: "1" },
   disk: { type: "string" },
+  otlp: { type: "string" },
+  "trace-sample": { type: "string" },
   help: { type: "boolean", short: "h" },
 } as const;
 
@@ -168,6 +187,8 @@ const help = `node services/main.ts PROGRAM [options]    runs one program of a f
   --node NAME                its name in the registry (default PROGRAM/<process id>)
   --seed N                   of its random streams (default 1)
   --disk PATH                where it keeps files (default .flyball/disk/NAME)
+  --otlp URL                 sends traces of its calls to a store: http://127.0.0.1:4318 (default: none)
+  --trace-sample N           of which share of them, 0 to 1, where a trace begins here (default 1)
   --help
 `;
 
@@ -204,6 +225,7 @@ function startByHand(args: readonly string[]): void {
     isExposed: values.expose ?? false,
     metrics: addressOf("metrics", values.metrics),
     dial: {},
+    ...tracingOf(values),
   };
   // Fails before anything has started.
   program.parse(start.config);
@@ -306,6 +328,22 @@ function addressOf(option: string, value: string | undefined, isRight = isAddres
   throw new ConfigError(`--${option} ${value} is no address`, 'write "127.0.0.1:2181"');
 }
 
+function tracingOf(values: Values): Pick<StartMessage, "tracing"> {
+  const { otlp, "trace-sample": share } = values;
+  if (otlp === undefined) {
+    if (share !== undefined) throw new ConfigError("--trace-sample needs a place for the traces", "add --otlp URL");
+    return {};
+  }
+  if (!/^https?:$/.test(URL.parse(otlp)?.protocol ?? "")) {
+    throw new ConfigError(`--otlp ${otlp} is no URL of a trace store`, 'write "http://127.0.0.1:4318"');
+  }
+  const sample = Number(share ?? 1);
+  if (!(sample >= 0 && sample <= 1))
+    throw new ConfigError(`--trace-sample ${share} is no share`, "write 0.1, or 1 for all");
+  // Two runs with one seed must not be one in the store.
+  return { tracing: { sample, otlp, run: randomUUID() } };
+}
+
 function numberOf(option: string, value: string): number {
   const number = Number(value);
   if (Number.isSafeInteger(number)) return number;
@@ -387,6 +425,8 @@ function describe(event: RuntimeEvent): void {
     say(`rule ${event.key} version ${event.version}: ${event.outcome}${event.reason ? `, ${event.reason}` : ""}`);
   } else if (event.type === "registry") {
     say(`registry: ${event.state}`);
+  } else if (event.type === "span.export") {
+    say(`spans: ${event.sent} sent, ${event.dropped} dropped${event.waiting > 0 ? `, ${event.waiting} waiting` : ""}`);
   }
 }
 

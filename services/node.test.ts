@@ -3,9 +3,12 @@ import { expect, test } from "vitest";
 
 import { builtInPolicies } from "../runtime/call/client.ts";
 import type { Disk } from "../runtime/ports/disk.ts";
+import type { SpanExporter } from "../runtime/ports/span-exporter.ts";
 import type { Transport } from "../runtime/ports/transport.ts";
 import { createRandom } from "../runtime/random.ts";
+import { Call } from "../runtime/call/call.ts";
 import type { RuntimeEvent } from "../runtime/telemetry/events.ts";
+import type { Span } from "../runtime/telemetry/span.ts";
 import { CallLog } from "../runtime/telemetry/call-log.ts";
 import { ManualClock, settled } from "../runtime/testing/clock.ts";
 import { controlVersion, type FromNode, type ToNode } from "./control.ts";
@@ -13,7 +16,7 @@ import { createNode } from "./node.ts";
 import { ConfigError, type NodeContext, type RunningService, type ServiceProgram } from "./service.ts";
 
 /** A node whose program is the test's; it has no network, because the loop needs none. */
-function scene(service: Partial<RunningService> = {}, lagTickMs = 0) {
+function scene(service: Partial<RunningService> = {}, lagTickMs = 0, spanExporter?: SpanExporter) {
   const clock = new ManualClock();
   const heard: FromNode[] = [];
   const contexts: NodeContext[] = [];
@@ -32,6 +35,7 @@ function scene(service: Partial<RunningService> = {}, lagTickMs = 0) {
   const node = createNode(
     program,
     (start, telemetry) => ({
+      ...(spanExporter && { spanExporter }),
       node: start.node,
       listen: start.listen,
       clock,
@@ -163,4 +167,53 @@ test("says once a second how late its timers were, and nothing when they weren't
   }
   await clock.advance(200_000);
   expect(lags()).toMatchObject([{ maxUs: 20_000 }]);
+});
+
+test("traces only when it is told to", async () => {
+  const { node, start, contexts } = scene();
+  node.handle(start);
+  await settled();
+  expect(contexts[0]!.tracer).toBeUndefined();
+});
+
+test("told to trace, it records its spans, sends them to the store as well, and puts what happens on those that are open", async () => {
+  const exported: Span[] = [];
+  const asked: string[] = [];
+  const { node, start, heard, contexts, clock } = scene({}, 0, {
+    counts: { sent: 1, dropped: 2, waiting: 0 },
+    export: (span) => exported.push(span),
+    flush: async () => void asked.push("flush"),
+    close: async () => void asked.push("close"),
+  });
+  node.handle({ ...start, tracing: { sample: 1 } });
+  await settled();
+  const { tracer, telemetry } = contexts[0]!;
+  const span = tracer!.call(new Call({ clock, service: "orders", method: "/W/Do", id: 1 }))!;
+  telemetry.emit({ type: "rule", atUs: 0, key: "orders.tag-router", version: 3, outcome: "applied" });
+  node.handle({ type: "annotate", note: { atUs: 0, name: "flyball.step", attributes: { what: "kill" } } });
+  span.end();
+  node.handle({ type: "collect" });
+  await settled();
+  node.handle({ type: "stop" });
+  await settled();
+  expect(exported).toMatchObject([
+    {
+      events: [
+        {
+          name: "flyball.rule",
+          attributes: {
+            "flyball.rule.key": "orders.tag-router",
+            "flyball.rule.version": 3,
+            "flyball.rule.outcome": "applied",
+          },
+        },
+        { name: "flyball.step", attributes: { what: "kill" } },
+      ],
+    },
+  ]);
+  const events = heard.flatMap((message) => (message.type === "records" ? message.events : []));
+  expect(events.filter(({ type }) => type === "span")).toEqual(exported);
+  expect(events.filter(({ type }) => type === "rule")).toHaveLength(1);
+  expect(events.filter(({ type }) => type === "span.export")).toMatchObject([{ sent: 1, dropped: 2 }, { sent: 1 }]);
+  expect(asked).toEqual(["flush", "close"]);
 });

@@ -1,7 +1,9 @@
 import type { Clock } from "../runtime/ports/clock.ts";
 import type { Telemetry } from "../runtime/ports/telemetry.ts";
-import type { NodePhaseChange, RuntimeEvent } from "../runtime/telemetry/events.ts";
-import { controlVersion, type FromNode, type ToNode } from "./control.ts";
+import type { NodePhaseChange, RuntimeEvent, RuleChange } from "../runtime/telemetry/events.ts";
+import type { Note } from "../runtime/telemetry/span.ts";
+import { Tracer } from "../runtime/telemetry/tracer.ts";
+import { controlVersion, type FromNode, type ToNode, type Tracing } from "./control.ts";
 import { LagMeter } from "./lag.ts";
 import { ConfigError, type NodeContext, type RunningService, type ServiceProgram } from "./service.ts";
 
@@ -29,6 +31,9 @@ export interface ControlledNode {
 /** Events are sent at the latest after this long, or when so many have gathered. */
 const batchUs = 100_000;
 const batchMax = 1000;
+/** A trace store that doesn't answer holds a node up for so long at most, when it is drained or collected and when it stops. */
+const flushWithinMs = 2_000;
+const closeWithinMs = 500;
 
 /**
  * The control loop of any node, in any world: starts `program`, takes it through its life as `control.ts` describes, and sends
@@ -91,13 +96,19 @@ class Node implements ControlledNode {
       case "drain":
         this.#guard(async () => {
           await this.#service?.drain();
+          await this.#sendSpans();
           this.#answer({ type: "drained" });
         });
         break;
+      case "annotate":
+        this.#context?.tracer?.note(message.note);
+        break;
       case "collect":
         this.#lag?.flush();
-        this.#flush();
-        this.#answer({ type: "collected" });
+        this.#guard(async () => {
+          await this.#sendSpans();
+          this.#answer({ type: "collected" });
+        });
         break;
       case "stop":
         this.#guard(() => this.#stop());
@@ -117,7 +128,8 @@ class Node implements ControlledNode {
     const made = this.#makeContext(start, { emit: (event) => this.#emit(event) });
     // A simulated node's is there at once, and its start takes no turn more than it needs.
     const given = made instanceof Promise ? await made : made;
-    const context: NodeContext = { ...given, work: (us) => given.work(us * this.#slowness) };
+    const slowed: NodeContext = { ...given, work: (us) => given.work(us * this.#slowness) };
+    const context = start.tracing === undefined ? slowed : tracing(slowed, start.tracing);
     this.#context = context;
     const { lagTickMs = 50 } = this.#options;
     if (lagTickMs > 0) this.#lag = new LagMeter(context.clock, context.telemetry, lagTickMs);
@@ -135,7 +147,21 @@ class Node implements ControlledNode {
 
   async #stop(): Promise<void> {
     await this.#service?.stop();
+    await this.#context?.spanExporter?.close(closeWithinMs);
+    this.#reportSpans();
     this.#end({ type: "stopped" });
+  }
+
+  /** Gives the trace store what it hasn't got, and tells how that went. */
+  async #sendSpans(): Promise<void> {
+    await this.#context?.spanExporter?.flush(flushWithinMs);
+    this.#reportSpans();
+  }
+
+  #reportSpans(): void {
+    const { spanExporter, telemetry, clock } = this.#context ?? {};
+    if (spanExporter === undefined) return;
+    telemetry!.emit({ type: "span.export", atUs: clock!.nowUs(), ...spanExporter.counts });
   }
 
   /** After what was begun before, so that a fast harness needn't wait between `start` and `go`. */
@@ -166,6 +192,7 @@ class Node implements ControlledNode {
     const hint = (error as { readonly hint?: unknown } | null | undefined)?.hint;
     this.#end({ type: "failed", message, ...(typeof hint === "string" && { hint }) });
     await this.#service?.stop().catch(() => undefined);
+    await this.#context?.spanExporter?.close(closeWithinMs);
   }
 
   #end(last: FromNode): void {
@@ -207,4 +234,32 @@ class Node implements ControlledNode {
     this.#batch = [];
     this.#send({ type: "records", events });
   }
+}
+
+/** The context with a tracer, whose spans go into the records and to the trace store, and which hears of changed rules. */
+function tracing(context: NodeContext, { sample, run = "" }: Tracing): NodeContext {
+  const { clock, node, random, spanExporter } = context;
+  const tracer = new Tracer({
+    clock,
+    node,
+    sample,
+    // Nodes that are started by hand may share a seed; no two may share ids.
+    random: random.fork(`trace ${run} ${node}`),
+    onSpan: (span) => {
+      context.telemetry.emit(span);
+      spanExporter?.export(span);
+    },
+  });
+  const telemetry: Telemetry = {
+    emit: (event) => {
+      if (event.type === "rule") tracer.note(noteOf(event));
+      context.telemetry.emit(event);
+    },
+  };
+  return { ...context, tracer, telemetry };
+}
+
+function noteOf({ atUs, key, version, outcome }: RuleChange): Note {
+  const attributes = { "flyball.rule.key": key, "flyball.rule.version": version, "flyball.rule.outcome": outcome };
+  return { atUs, name: "flyball.rule", attributes };
 }

@@ -4,9 +4,11 @@ import type { Disk } from "../runtime/ports/disk.ts";
 import type { Http } from "../runtime/ports/http.ts";
 import type { InfrastructureTable } from "../runtime/ports/infrastructure.ts";
 import type { Random } from "../runtime/ports/random.ts";
+import type { SpanExporter } from "../runtime/ports/span-exporter.ts";
 import type { Transport } from "../runtime/ports/transport.ts";
 import type { CallLog } from "../runtime/telemetry/call-log.ts";
 import type { Telemetry } from "../runtime/ports/telemetry.ts";
+import type { Tracer } from "../runtime/telemetry/tracer.ts";
 import type { Drive } from "./control.ts";
 
 /** Everything that a service may touch: its ports, and who it is. */
@@ -28,6 +30,10 @@ export interface NodeContext {
   readonly policies: PolicyTables;
   /** How to reach registries and config centres that aren't our own. */
   readonly infrastructure: InfrastructureTable;
+  /** Where spans go beside the records, in worlds with a trace store. */
+  readonly spanExporter?: SpanExporter | undefined;
+  /** Made by the node itself where it was told to trace. */
+  readonly tracer?: Tracer | undefined;
   /** Resolves after as much time as `us` of work takes on this node: longer while the node is slow. */
   work(us: number): Promise<void>;
 }

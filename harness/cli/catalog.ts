@@ -14,13 +14,15 @@ export interface Listed {
   readonly reference: string;
 }
 
-const directory = join(import.meta.dirname, "../../scenarios");
+const root = join(import.meta.dirname, "../../scenarios");
+/** Those of `foreign/` need programs that Flyball didn't write. */
+const directories = [root, join(root, "foreign")];
 /** The scenarios that run when none is named. */
 const defaultTag = "tour";
 
 /** Every scenario that comes with Flyball, by name. */
 export async function listScenarios(): Promise<readonly Listed[]> {
-  return Promise.all((await names()).map(load));
+  return Promise.all([...(await files()).keys()].map(load));
 }
 
 /** The scenarios asked for, in that order; else all, or those with a tag; the tour when nobody says which. */
@@ -42,26 +44,31 @@ export async function selectScenarios(
   throw usageError(`no scenario has the tag "${chosen}"; there is ${tags.join(", ")}`, didYouMean(chosen!, tags));
 }
 
-async function names(): Promise<readonly string[]> {
-  const files = await readdir(directory);
-  return files
-    .filter((file) => /^[a-z0-9-]+\.ts$/.test(file))
-    .map((file) => basename(file, ".ts"))
-    .sort();
+/** The files of the scenarios that come with Flyball, by name, in the names' order. */
+async function files(): Promise<ReadonlyMap<string, string>> {
+  const found = await Promise.all(
+    directories.map(async (directory) =>
+      (await readdir(directory))
+        .filter((file) => /^[a-z0-9-]+\.ts$/.test(file))
+        .map((file) => [basename(file, ".ts"), join(directory, file)] as const),
+    ),
+  );
+  return new Map(found.flat().sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 async function load(reference: string): Promise<Listed> {
   const isFile = /[\\/]/.test(reference) || extname(reference) !== "";
   if (isFile)
     return { scenario: parseScenario(await readScenario(resolve(reference), reference), reference), reference };
-  const known = await names();
-  if (!known.includes(reference)) {
+  const known = await files();
+  const file = known.get(reference);
+  if (file === undefined) {
     throw usageError(
-      `there is no scenario "${reference}"; there is ${known.join(", ")}`,
-      didYouMean(reference, known) ?? "a file is named with its extension: ./my-scenario.ts",
+      `there is no scenario "${reference}"; there is ${[...known.keys()].join(", ")}`,
+      didYouMean(reference, known.keys()) ?? "a file is named with its extension: ./my-scenario.ts",
     );
   }
-  return { scenario: parseScenario(await readScenario(join(directory, `${reference}.ts`), reference)), reference };
+  return { scenario: parseScenario(await readScenario(file, reference)), reference };
 }
 
 /** The value that a file holds: a module's default export, or the document itself. */

@@ -69,7 +69,7 @@ export function explain(error: unknown): CliError {
     const exitCode = code === "CRASHED" ? exitCodes.bug : exitCodes.environment;
     return new CliError(error.message, { ...options, exitCode });
   }
-  if (error.name === "HistoryError")
+  if (error.name === "HistoryError" || error.name === "PrometheusError")
     return new CliError(error.message, { ...options, exitCode: exitCodes.environment });
   // The operating system says no: a full disk, a directory that can't be written.
   if (typeof code === "string" && environmentCodes.has(code)) {

@@ -3,6 +3,7 @@ import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { flyballVersion } from "../version.ts";
 import { exitCodes, explain, type ExitCode } from "./errors.ts";
 import type { DoctorOptions } from "./doctor.ts";
+import type { ConformanceCommandOptions } from "./conformance.ts";
 import type { RunCommandOptions } from "./run.ts";
 
 /**
@@ -57,6 +58,19 @@ program
   .action(async (options: DoctorOptions) => {
     const { doctorCommand } = await import("./doctor.ts");
     await end(await doctorCommand(options));
+  });
+
+program
+  .command("conformance")
+  .description("measure what the real dubbo-go keeps of what governance promises (Docker, and Go for npm run foreign)")
+  .argument("[property...]", "names (default: all)", undefined)
+  .option("--list", "show the properties and measure nothing")
+  .option("--json", "print one JSON document to stdout, and people's text to stderr")
+  .option("--docs <dir>", "write the scorecard's pages, in English and Chinese, into this directory", directory)
+  .option("--out <dir>", "where the histories are written (default: .flyball/conformance-<id>)", directory)
+  .action(async (properties: readonly string[], options: ConformanceCommandOptions) => {
+    const { conformanceCommand } = await import("./conformance.ts");
+    await end(await conformanceCommand(properties, options));
   });
 
 /** What nobody awaits is a bug like any other; left to Node.js it would end with 1, as a failed expectation does. */

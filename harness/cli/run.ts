@@ -85,11 +85,10 @@ async function select(asked: readonly string[], options: RunCommandOptions): Pro
   }));
   const worlds = new Map<WorldName, World>();
   for (const name of names) worlds.set(name, await openWorld(name));
+  // Of many scenarios that nobody named, each runs where it can.
+  const isAsked = options.world !== undefined && asked.length > 0;
   const plans = new Map(
-    scenarios.map((one) => [
-      one,
-      plansOf(one, { worlds, seed: seeds[0]!, load: load?.name, registry, isAsked: options.world !== undefined }),
-    ]),
+    scenarios.map((one) => [one, plansOf(one, { worlds, seed: seeds[0]!, load: load?.name, registry, isAsked })]),
   );
   return { scenarios, worlds, load, seeds, registry, plans };
 }
@@ -112,9 +111,13 @@ function plansOf(
   },
 ): ReadonlyMap<WorldName, Plan | ScenarioError> {
   const plans = new Map<WorldName, Plan | ScenarioError>();
-  for (const [world, { primitives }] of worlds) {
+  for (const [world, opened] of worlds) {
+    const { primitives } = opened;
     try {
-      plans.set(world, planScenario(scenario, { world, seed, registry, primitives, load }));
+      const plan = planScenario(scenario, { world, seed, registry, primitives, load });
+      const refusal = opened.refuses?.(plan);
+      if (refusal !== undefined) throw new ScenarioError(refusal.message, { code: "UNSUPPORTED", hint: refusal.hint });
+      plans.set(world, plan);
     } catch (error) {
       if (!(error instanceof ScenarioError)) throw error;
       if (error.code !== "UNSUPPORTED" || isAsked) {
@@ -413,7 +416,7 @@ class Run {
     const { seed } = where;
     const id: RunId = { scenario, world: where.world.name, seed };
     const runIn = async (world: World, directory: string | undefined): Promise<FinishedRun> => {
-      const { unwritten, ...run } = await runScenario(scenario, {
+      const { brokenBy, unwritten, ...run } = await runScenario(scenario, {
         world,
         load: this.#selection.load,
         seed,
@@ -424,7 +427,9 @@ class Run {
         sets: this.#options.set,
         reference,
       });
-      if (unwritten !== undefined) this.#trouble ??= explain(unwritten).exitCode;
+      for (const error of [brokenBy, unwritten]) {
+        if (error !== undefined) this.#trouble ??= explain(error).exitCode;
+      }
       return run;
     };
     try {
@@ -455,7 +460,8 @@ class Run {
     where: { readonly world: World; readonly seed: number },
     error: ScenarioError,
   ): FinishedRun {
-    return this.#withoutRun(listed, where, { verdict: "unsupported", reason: error.message, out: "" });
+    const reason = error.hint === undefined ? error.message : `${error.message}\n${error.hint}`;
+    return this.#withoutRun(listed, where, { verdict: "unsupported", reason, out: "" });
   }
 
   /** What is said of a run that never had a fleet. */
@@ -464,7 +470,12 @@ class Run {
     { world, seed }: { readonly world: World; readonly seed: number },
     { verdict, reason, out }: { readonly verdict: Verdict; readonly reason: string; readonly out: string },
   ): FinishedRun {
-    const plan = planScenario(scenario, { world: world.name, seed, registry: this.#selection.registry });
+    // Without its checks, and as world docker would: what this world can't do may be one of them, or a node.
+    const { registry } = this.#selection;
+    const plan: Plan = {
+      ...planScenario({ ...scenario, expect: [] }, { world: "docker", seed, registry }),
+      world: world.name,
+    };
     return {
       plan,
       history: undefined,

@@ -230,3 +230,36 @@ describe("with another fault on the same attempts", () => {
     expect(prove(seen(made, { ...confounded, ...without(made) })).effect).not.toBe("confirmed");
   });
 });
+
+describe("a fault on a registry that leaves no call records", () => {
+  const registry = towards(["registry/0"]);
+  const links = over([
+    { from: "orders/0", to: "registry/0" },
+    { from: "orders/1", to: "registry/0" },
+  ]);
+  /** Clients that lost the registry, and when. */
+  const losing = (...lost: readonly (readonly [node: string, atUs: number])[]): Observation => {
+    const registryStates = lost.map(([node, atUs]) => ({ type: "registry", node, atUs, state: "suspended" }) as const);
+    return seen([], { history: { ...historyOf(plan, dealt()), registryStates } });
+  };
+
+  test("is confirmed by clients that lost it, when none had before", () => {
+    const effect = lostSuccesses(losing(["orders/0", 3_900_000], ["storefront/0", 4_000_000]), registry);
+    expect(effect).toEqual({
+      effect: "confirmed",
+      evidence: "2 clients lost it while it lasted, 0 before, 0 that it didn't touch",
+    });
+  });
+
+  test("on some links is confirmed by the clients on these links alone", () => {
+    expect(lostSuccesses(losing(["orders/0", 3_900_000]), links).effect).toBe("confirmed");
+    expect(lostSuccesses(losing(["orders/0", 3_900_000], ["orders/2", 3_900_000]), links).effect).toBe("inconclusive");
+  });
+
+  test("proves nothing when nobody noticed, or somebody lost it before anyway", () => {
+    expect(lostSuccesses(losing(), registry).effect).toBe("inconclusive");
+    expect(lostSuccesses(losing(["orders/0", 2_000_000], ["orders/0", 4_000_000]), registry).effect).toBe(
+      "inconclusive",
+    );
+  });
+});

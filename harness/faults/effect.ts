@@ -16,20 +16,31 @@ const alpha = 1e-4;
 export interface Touched {
   readonly attempt: (from: string, to: string) => boolean;
   readonly service: (service: string) => boolean;
+  /** Nodes whose connection to the service goes where the fault is. */
+  readonly source: (from: string) => boolean;
 }
 
 /** Attempts at these nodes. */
 export function towards(nodes: readonly string[]): Touched {
   const touched = new Set(nodes);
   const services = new Set(nodes.map(serviceOf));
-  return { attempt: (_from, to) => touched.has(to), service: (service) => services.has(service) };
+  return {
+    attempt: (_from, to) => touched.has(to),
+    service: (service) => services.has(service),
+    source: () => true,
+  };
 }
 
 /** Attempts over these links. */
 export function over(links: readonly LinkPlan[]): Touched {
   const touched = new Set(links.map(({ from, to }) => `${from} ${to}`));
   const services = new Set(links.map(({ to }) => serviceOf(to)));
-  return { attempt: (from, to) => touched.has(`${from} ${to}`), service: (service) => services.has(service) };
+  const sources = new Set(links.map(({ from }) => from));
+  return {
+    attempt: (from, to) => touched.has(`${from} ${to}`),
+    service: (service) => services.has(service),
+    source: (from) => sources.has(from),
+  };
 }
 
 /** For faults that end service: the attempts they touch succeed no more, while others do, or did before. */
@@ -38,6 +49,9 @@ export function lostSuccesses(seen: Observation, touched: Touched): Effect {
   const beforeUs = Math.max(0, orderedUs - Math.max(toUs - fromUs, 1_000_000));
   const before = successes(history, touched, beforeUs, orderedUs);
   const during = successes(history, touched, fromUs, toUs);
+
+  if (touched.service("registry") && before.touched + during.touched === 0)
+    return lostRegistry(seen, touched, beforeUs);
 
   const verdicts: Effect[] = [];
   if (seen.isOnlyControlValid === true) {
@@ -71,6 +85,26 @@ export function lostSuccesses(seen: Observation, touched: Touched): Effect {
     );
   }
   return strongest(verdicts);
+}
+
+/**
+ * A registry that isn't ours is asked in a protocol of its own, which leaves no call records. What its clients report themselves
+ * stands in for them: whether they heard of it. The control is the time before, and the clients that the fault doesn't touch.
+ */
+function lostRegistry({ history, orderedUs, fromUs, toUs }: Observation, touched: Touched, beforeUs: number): Effect {
+  const lost = history.registryStates.filter(({ state }) => state === "suspended" || state === "expired");
+  const nodesIn = (startUs: number, endUs: number, isTouched: boolean): number =>
+    new Set(
+      lost
+        .filter(({ atUs, node }) => atUs >= startUs && atUs < endUs && touched.source(node) === isTouched)
+        .map(({ node }) => node),
+    ).size;
+  // Silence is noticed when a heartbeat is overdue, a while after it began.
+  const during = nodesIn(orderedUs, toUs, true);
+  const before = nodesIn(beforeUs, orderedUs, true);
+  const others = nodesIn(fromUs, toUs, false);
+  const evidence = `${during} clients lost it while it lasted, ${before} before, ${others} that it didn't touch`;
+  return { effect: during > 0 && before === 0 && others === 0 ? "confirmed" : "inconclusive", evidence };
 }
 
 /**

@@ -16,6 +16,7 @@ export class HistoryCollector {
     memberships: History["memberships"][number][];
     rules: History["rules"][number][];
     registryStates: History["registryStates"][number][];
+    spans: History["spans"][number][];
     gaps: History["gaps"][number][];
     lags: History["lags"][number][];
     metrics: History["metrics"][number][];
@@ -28,6 +29,7 @@ export class HistoryCollector {
     memberships: [],
     rules: [],
     registryStates: [],
+    spans: [],
     gaps: [],
     planned: new Map(),
     lags: [],
@@ -94,6 +96,8 @@ export class HistoryCollector {
           attempts: [],
           key: event.key,
           tag: event.tag,
+          traceId: event.traceId,
+          spanId: event.spanId,
         };
         this.#calls.push(call);
         let open = this.#open.get(node);
@@ -125,10 +129,14 @@ export class HistoryCollector {
       case "registry":
         history.registryStates.push({ ...event, node });
         return;
+      case "span":
+        history.spans.push({ ...event, node });
+        return;
       case "lag":
         history.lags.push({ node, atUs: event.atUs, maxUs: event.maxUs });
         return;
       case "node":
+      case "span.export":
       // For readers of the file: no check asks for it.
     }
   }

@@ -54,6 +54,16 @@ const callAt = (call: number): HistoryRecord[] => [
     },
   },
 ];
+const metrics: HistoryRecord = {
+  type: "metrics",
+  atUs: 9_000_000,
+  node: "storefront/0",
+  scrapedUs: null,
+  isWhole: false,
+  calls: [{ service: "orders", code: "OK", count: 2 }],
+  attempts: [],
+  served: [],
+};
 const end: HistoryRecord = { type: "end", atUs: 8_000_000, outcome: "complete", digest: "abc" };
 
 async function written(name: string, records: readonly HistoryRecord[]): Promise<string> {
@@ -66,12 +76,13 @@ async function written(name: string, records: readonly HistoryRecord[]): Promise
 
 describe("writing", () => {
   test("what is written is read", async () => {
-    const history = await readHistory(await written("round-trip", [run, ...callAt(1), ...callAt(2), end]));
+    const history = await readHistory(await written("round-trip", [run, ...callAt(1), ...callAt(2), metrics, end]));
     expect(history.run).toEqual(JSON.parse(JSON.stringify(run)));
     expect(history.calls.map(({ call, key, endUs, code }) => [call, key, endUs, code])).toEqual([
       [1, "用户", 15, "OK"],
       [2, "用户", 25, "OK"],
     ]);
+    expect(history.metrics).toEqual([metrics]);
     expect(history.end).toEqual(end);
   });
 

@@ -1,5 +1,6 @@
 import type { Attempt, MembershipChange, RuleChange, RegistryStateChange } from "../../runtime/telemetry/events.ts";
 import type { RpcCode } from "../../runtime/call/status.ts";
+import type { Span } from "../../runtime/telemetry/span.ts";
 import type {
   EndRecord,
   GapRecord,
@@ -20,6 +21,8 @@ export interface History {
   readonly memberships: readonly (MembershipChange & { readonly node: string })[];
   readonly rules: readonly (RuleChange & { readonly node: string })[];
   readonly registryStates: readonly (RegistryStateChange & { readonly node: string })[];
+  /** In the order in which they were reported: of each node, that of their ends. */
+  readonly spans: readonly (Span & { readonly node: string })[];
   readonly gaps: readonly GapRecord[];
   /** Planned calls by consumer node. */
   readonly planned: ReadonlyMap<string, number>;
@@ -49,4 +52,7 @@ export interface CallRecord {
   attempts: readonly Attempt[];
   readonly key: string | undefined;
   readonly tag: string | undefined;
+  /** Where its span is found; absent where the call wasn't traced. */
+  readonly traceId?: string | undefined;
+  readonly spanId?: string | undefined;
 }

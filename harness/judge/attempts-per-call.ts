@@ -1,4 +1,4 @@
-import type { CheckSpec, Scenario } from "../scenario/schema.ts";
+import type { CallsSpec, CheckSpec, Scenario } from "../scenario/schema.ts";
 import { falseAlarmMax, missMax, type CheckKind } from "./check.ts";
 import { doubtOf, nothingToJudge, requireTrials, requireWorse, resultOf } from "./outcome.ts";
 import { plannedCalls } from "./planned.ts";
@@ -66,6 +66,8 @@ export const attemptsPerCall: CheckKind<Extract<CheckSpec, { check: "attempts-pe
 
 /** The most retries that any caller of the service has; 1 where none has any, to have a range at all. */
 export function extraAttemptsMax(scenario: Scenario, service: string): number {
-  const callers = Object.values(scenario.fleet).flatMap(({ calls }) => (calls?.service === service ? [calls] : []));
+  const callers = Object.values(scenario.fleet).flatMap((spec): CallsSpec[] =>
+    spec.calls?.service === service ? [spec.calls] : [],
+  );
   return Math.max(1, ...callers.map(({ retries, cluster }) => (cluster === "failfast" ? 0 : (retries ?? 2))));
 }

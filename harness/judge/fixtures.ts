@@ -30,12 +30,14 @@ export interface PlanSketch {
   readonly tags?: readonly (string | undefined)[];
   readonly weights?: readonly number[];
   readonly load?: Scenario["load"];
+  /** The share of traces that is recorded. Default: calls aren't traced. */
+  readonly sample?: number;
 }
 
 /** The plan of a scenario with these checks. Throws what the planner throws. */
 export function planOf(expect: ScenarioInput["expect"], sketch: PlanSketch = {}): Plan {
   const { rate = "120/s", length = "8s", world = "sim", seed = 1, timeline = [], retries, cluster, keys } = sketch;
-  const { tags = [undefined, undefined, undefined, undefined], weights = [], load } = sketch;
+  const { tags = [undefined, undefined, undefined, undefined], weights = [], load, sample } = sketch;
   const value = scenario({
     name: "sketch",
     title: { en: "Sketch", zh: "草图" },
@@ -59,6 +61,7 @@ export function planOf(expect: ScenarioInput["expect"], sketch: PlanSketch = {})
     load: load ?? poisson(rate).on("storefront").for(length),
     timeline,
     expect,
+    ...(sample !== undefined && { tracing: { sample } }),
   });
   return planScenario(value, { world, seed });
 }
@@ -127,6 +130,50 @@ export function drawnCalls(
   return plan.drives.flatMap(({ node, dueUs }) => dueUs.map((us) => call({ dueUs: us, node, ...make(us, random) })));
 }
 
+/** The calls as they are when each is traced, and the spans that tell of them: what nodes report that do it right. */
+export function tracedCalls(made: readonly CallRecord[]): {
+  readonly calls: CallRecord[];
+  readonly spans: History["spans"][number][];
+} {
+  let last = 0;
+  const id = (digits: number): string => (++last).toString(16).padStart(digits, "0");
+  const spans: History["spans"][number][] = [];
+  const traced = made.map((one) => {
+    const { node, service, attempts, beginUs, endUs, code } = one;
+    const traceId = id(32);
+    const spanId = id(16);
+    const common = { type: "span", traceId, name: "Do" } as const;
+    for (const [index, attempt] of attempts.entries()) {
+      const [attemptId, isOk] = [id(16), attempt.code === "OK"];
+      const times = { beginUs: attempt.beginUs, atUs: attempt.endUs };
+      spans.push({
+        ...{ ...common, ...times, node, kind: "client", spanId: attemptId, parentId: spanId },
+        status: isOk ? "unset" : "error",
+        attributes: {
+          "flyball.instance": attempt.instance,
+          "flyball.attempt": index + 1,
+          "rpc.status_code": attempt.code,
+        },
+      });
+      if (!isOk) continue;
+      spans.push({
+        ...{ ...common, ...times, node: attempt.instance, kind: "server", spanId: id(16), parentId: attemptId },
+        status: "unset",
+        attributes: { "rpc.status_code": "OK" },
+      });
+    }
+    if (code !== undefined) {
+      spans.push({
+        ...{ ...common, node, kind: "internal", spanId, beginUs, atUs: endUs },
+        status: code === "OK" ? "unset" : "error",
+        attributes: { "server.address": service, "flyball.call": one.call, "rpc.status_code": code },
+      });
+    }
+    return { ...one, traceId, spanId };
+  });
+  return { calls: traced, spans };
+}
+
 /** A complete run of the plan with these calls; every step of the timeline went as it should. */
 export function historyOf(plan: Plan, made: readonly CallRecord[], more: Partial<History> = {}): History {
   return {
@@ -148,6 +195,7 @@ export function historyOf(plan: Plan, made: readonly CallRecord[], more: Partial
     memberships: [],
     rules: [],
     registryStates: [],
+    spans: [],
     gaps: [],
     planned: new Map(plan.drives.map(({ node, dueUs }) => [node, dueUs.length])),
     lags: [],

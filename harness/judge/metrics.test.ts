@@ -167,10 +167,16 @@ describe("a node that was killed", () => {
   });
 });
 
-test("a node whose last scrape came too early is held to at most what the history has", () => {
+test("a node that lived and whose last scrape came too early leaves it open, and was never counted long", () => {
   const short = changing("storefront/0", (record) => ({ isWhole: false, calls: plus(-1)(record.calls) }));
   const long = changing("storefront/0", (record) => ({ isWhole: false, calls: plus(1)(record.calls) }));
-  expect([judged(short).verdict, judged(long).verdict]).toEqual(["pass", "fail"]);
+  expect([judged(short).verdict, judged(long).verdict]).toEqual(["inconclusive", "fail"]);
+  expect(judged(short).message).toBe("Prometheus didn't scrape storefront/0 after its last call");
+});
+
+test("a Prometheus that sees nobody agrees with nothing", () => {
+  const unseen = { isWhole: false, scrapedUs: null, calls: [], attempts: [], served: [] };
+  expect(judged((all) => all.map((record) => ({ ...record, ...unseen }))).verdict).toBe("inconclusive");
 });
 
 test("calls of unknown end may have been served", () => {

@@ -15,7 +15,8 @@ const worldsWithPrometheus: readonly WorldName[] = ["docker"];
 /**
  * Prometheus counted the service's calls as the history has them: by caller and status, by caller and instance, and by instance
  * as served. The counts are exactly equal for a node that was scraped after everything that it did, and at most the history's for
- * one that was killed. Every call counts here, the warm-up's too: the counters know nothing of warm-ups.
+ * one that was killed. A node that lived and wasn't scraped in the end leaves the answer open, or a Prometheus that sees nobody
+ * would agree with everything. Every call counts here, the warm-up's too: the counters know nothing of warm-ups.
  */
 export const metrics: CheckKind<Extract<CheckSpec, { check: "metrics" }>> = {
   plan: (spec, context) => {
@@ -85,7 +86,11 @@ function compare(plan: CheckPlan, history: History): readonly Comparison[] {
     if (record === undefined) return [{ is: "open", what: `Prometheus wasn't asked about ${node}` }];
     const own = callers.includes(node) ? made(plan, record, history) : [];
     const arrived = instances.includes(node) ? [served(plan, record, history)] : [];
-    return [...own, ...arrived].map(judged);
+    const isMissed = !record.isWhole && !hasDied(node, history);
+    return [
+      ...(isMissed ? [{ is: "open", what: `Prometheus didn't scrape ${node} after its last call` } as const] : []),
+      ...[...own, ...arrived].map(judged),
+    ];
   });
 }
 

@@ -125,7 +125,7 @@ function distinctOf(keys: number, draws: number): number {
 /** How many keys the service's consumers draw from. */
 export function keyCount(name: string, { scenario }: CheckContext, service: string): number {
   for (const spec of Object.values(scenario.fleet)) {
-    if (spec.program !== "provider" && spec.calls.service === service && spec.key !== undefined) return spec.key.count;
+    if (spec.calls?.service === service && "key" in spec && spec.key !== undefined) return spec.key.count;
   }
   throw new ScenarioError(`"${name}": no consumer of ${service} sends a key`, {
     code: "INVALID_SCENARIO",

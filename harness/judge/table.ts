@@ -9,6 +9,7 @@ import { recovery } from "./recovery.ts";
 import { share } from "./share.ts";
 import { stickiness } from "./stickiness.ts";
 import { successRate } from "./success-rate.ts";
+import { traces } from "./traces.ts";
 
 /** Every check, by the name that a scenario gives it. */
 export const checks: Readonly<Record<CheckSpec["check"], CheckKind<never>>> = {
@@ -20,5 +21,6 @@ export const checks: Readonly<Record<CheckSpec["check"], CheckKind<never>>> = {
   recovery,
   stickiness,
   "graceful-stop": gracefulStop,
+  traces,
   metrics,
 };

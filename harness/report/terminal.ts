@@ -212,8 +212,10 @@ function summaryOf(
     const what = `${[reference, ...worlds].join(" and ")} differ by more than the tolerance`;
     lines.push(`  ${mark("fail", paint)} ${scenario} seed ${seed}: ${what}`);
   }
-  for (const { scenario, seed, reference, worlds } of doubtful) {
-    const what = `whether ${reference} predicts ${worlds.join(" and ")} stays open: the machine was too busy`;
+  for (const { scenario, seed, reference, worlds, rows } of doubtful) {
+    const doubt = rows.flatMap(({ measured }) => measured).find((one) => one.doubt !== undefined)?.doubt;
+    const why = doubt ?? "a run didn't get far enough";
+    const what = `whether ${reference} predicts ${worlds.join(" and ")} stays open: ${why}`;
     lines.push(`  ${mark("inconclusive", paint)} ${scenario} seed ${seed}: ${what}`);
   }
   if (falseAlarm > 0) {

@@ -9,8 +9,9 @@ export {
   share,
   sticky,
   successRate,
+  traces,
 } from "./builders/checks.ts";
-export { consumer, gateway, provider } from "./builders/fleet.ts";
+export { consumer, foreign, gateway, provider } from "./builders/fleet.ts";
 export { constant, poisson } from "./builders/load.ts";
 export { scenario, type ScenarioInput } from "./builders/scenario.ts";
 export { at } from "./builders/timeline.ts";

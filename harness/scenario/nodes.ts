@@ -3,11 +3,22 @@ import { rpcCodes } from "../../runtime/call/status.ts";
 import { clusters } from "../../runtime/cluster/table.ts";
 import type { Distribution as WorkDistribution } from "../../services/distribution.ts";
 import { didYouMean } from "../../services/nearest.ts";
+import { propagationMsOf } from "../../services/provider/provider.ts";
 import { durationUs, fractionOf } from "./durations.ts";
 import { ScenarioError } from "./error.ts";
+import { planForeign } from "./foreign.ts";
 import type { LoadName, NodePlan, RegistryName } from "./plan.ts";
 import { registryTimings } from "./registry.ts";
-import type { CallsSpec, ConsumerSpec, Distribution, GatewaySpec, ProviderSpec, Scenario } from "./schema.ts";
+import type {
+  CallsSpec,
+  ConsumerSpec,
+  Distribution,
+  FleetSpec,
+  ForeignSpec,
+  GatewaySpec,
+  ProviderSpec,
+  Scenario,
+} from "./schema.ts";
 
 /** The weight of an instance that states none: Dubbo's. */
 const defaultWeight = 100;
@@ -26,9 +37,7 @@ export function planNodes(
   const sessionTimeoutMs = sessionTimeout === undefined ? timing?.sessionTimeoutMs : durationUs(sessionTimeout) / 1000;
   const tickMs = tick === undefined ? timing?.tickMs : durationUs(tick) / 1000;
   const fleet = Object.entries(scenario.fleet).flatMap(([service, spec]) =>
-    spec.program === "provider"
-      ? providers(service, spec, sessionTimeoutMs)
-      : consumers(service, spec, { sessionTimeoutMs, program: load === "k6" ? "gateway" : spec.program }),
+    nodesOf(service, spec, { sessionTimeoutMs, registry, load }),
   );
   return [
     infrastructure("registry", defined({ tickMs, mergeMs: timing?.mergeMs })),
@@ -37,8 +46,21 @@ export function planNodes(
   ];
 }
 
+/** What the nodes of a service are, whoever wrote them. */
+export function roleOf(spec: FleetSpec): "provider" | "consumer" {
+  switch (spec.program) {
+    case "foreign":
+      return spec.role;
+    case "provider":
+      return "provider";
+    case "consumer":
+    case "gateway":
+      return "consumer";
+  }
+}
+
 /** The service that the nodes of a service call, if any. */
-export function calleeOf(spec: ProviderSpec | ConsumerSpec | GatewaySpec): string | undefined {
+export function calleeOf(spec: FleetSpec): string | undefined {
   return spec.calls?.service;
 }
 
@@ -59,7 +81,35 @@ function needsConfigCenter({ rules, timeline }: Scenario): boolean {
   );
 }
 
-function providers(service: string, spec: ProviderSpec, sessionTimeoutMs: number | undefined): readonly NodePlan[] {
+function nodesOf(
+  service: string,
+  spec: FleetSpec,
+  {
+    sessionTimeoutMs,
+    registry,
+    load,
+  }: {
+    readonly sessionTimeoutMs: number | undefined;
+    readonly registry: RegistryName;
+    readonly load: LoadName;
+  },
+): readonly NodePlan[] {
+  switch (spec.program) {
+    case "provider":
+      return providers(service, spec, { sessionTimeoutMs, registry });
+    case "consumer":
+    case "gateway":
+      return consumers(service, spec, { sessionTimeoutMs, program: load === "k6" ? "gateway" : spec.program });
+    case "foreign":
+      return foreigners(service, spec);
+  }
+}
+
+function providers(
+  service: string,
+  spec: ProviderSpec,
+  { sessionTimeoutMs, registry }: { readonly sessionTimeoutMs: number | undefined; readonly registry: RegistryName },
+): readonly NodePlan[] {
   const { instances, groups = [{ instances: instances ?? 1 }], ...common } = spec;
   const each = groups.flatMap(({ instances: count, ...own }) => Array.from({ length: count }, () => own));
   if (instances !== undefined && instances !== each.length) {
@@ -68,7 +118,13 @@ function providers(service: string, spec: ProviderSpec, sessionTimeoutMs: number
       hint: "leave out `instances` where there are groups",
     });
   }
-  return each.map((own, index) => {
+  return each.map(({ foreign, ...own }, index): NodePlan => {
+    const id = `${service}/${index}`;
+    if (foreign !== undefined) {
+      const { tag, weight = defaultWeight } = { ...common, ...own };
+      const plan = planForeign(`fleet.${service}.groups: the foreign program of ${id}`, foreign, "provider");
+      return { id, service, program: "provider", config: {}, tag, weight, foreign: plan };
+    }
     const { tag, weight = defaultWeight, serviceTime, errorRate, capacity, queueMax, calls } = { ...common, ...own };
     const config = defined({
       service,
@@ -81,8 +137,9 @@ function providers(service: string, spec: ProviderSpec, sessionTimeoutMs: number
       queueMax,
       calls: calls === undefined ? undefined : callSettings(calls),
       sessionTimeoutMs,
+      propagationMs: registry === "embedded" ? undefined : propagationMsOf(registry),
     });
-    return { id: `${service}/${index}`, service, program: "provider", config, tag, weight };
+    return { id, service, program: "provider", config, tag, weight };
   });
 }
 
@@ -103,6 +160,27 @@ function consumers(
     config,
     tag: undefined,
     weight: defaultWeight,
+  }));
+}
+
+function foreigners(service: string, spec: ForeignSpec): readonly NodePlan[] {
+  const { role, instances = 1, tag, weight = defaultWeight, calls } = spec;
+  if (role === "consumer" && calls === undefined) {
+    throw new ScenarioError(`fleet.${service}: a consumer calls a service`, {
+      code: "INVALID_SCENARIO",
+      hint: `calls: { service: "orders" }`,
+    });
+  }
+  const foreign = planForeign(`fleet.${service}`, spec, role);
+  const config = calls === undefined ? {} : { calls: callSettings(calls) };
+  return Array.from({ length: instances }, (_, index) => ({
+    id: `${service}/${index}`,
+    service,
+    program: role,
+    config,
+    tag,
+    weight,
+    foreign,
   }));
 }
 
@@ -131,8 +209,9 @@ export function workDistribution(spec: Distribution): WorkDistribution {
 
 /** Whom the fleet calls, and how, must exist; and calls must come to an end. */
 function checkCalls({ fleet }: Scenario): void {
-  const providerNames = Object.keys(fleet).filter((name) => fleet[name]!.program === "provider");
-  for (const [name, { calls }] of Object.entries(fleet)) {
+  const providerNames = Object.keys(fleet).filter((name) => roleOf(fleet[name]!) === "provider");
+  for (const [name, spec] of Object.entries(fleet)) {
+    const calls: CallsSpec | undefined = spec.calls;
     if (name === "registry" || name === "config-center") {
       throw new ScenarioError(`fleet.${name}: the infrastructure has this name`, { code: "INVALID_SCENARIO" });
     }

@@ -20,6 +20,10 @@ export interface Plan {
   /** Of the scenario's value, with every `--set` applied. */
   readonly scenarioHash: string;
   readonly nodes: readonly NodePlan[];
+  /** The share of traces that is recorded; absent: calls aren't traced. */
+  readonly tracing?: { readonly sample: number } | undefined;
+  /** Nodes count what they do, and Prometheus scrapes them: some check is about that. */
+  readonly isScraped: boolean;
   /** Documents to publish before the fleet gets ready. */
   readonly rules: readonly { readonly key: string; readonly content: string }[];
   readonly drives: readonly DrivePlan[];
@@ -41,6 +45,21 @@ export interface NodePlan {
   readonly config: Readonly<Record<string, unknown>>;
   readonly tag: string | undefined;
   readonly weight: number;
+  /** It is somebody else's program; `config` is empty then. */
+  readonly foreign?: ForeignPlan;
+}
+
+/** How a program that Flyball didn't write is run. */
+export interface ForeignPlan {
+  /** Undefined: the plain Node.js image, with the project in it. */
+  readonly image: string | undefined;
+  readonly command: readonly string[] | undefined;
+  /** With placeholders. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** It is ready when it prints a line that contains this; undefined: when it listens at its port. */
+  readonly readyLine: string | undefined;
+  readonly readyWithinUs: number;
+  readonly stopWithinUs: number;
 }
 
 /** The calls that one consumer node makes, as microseconds after the start of the load. */
@@ -86,4 +105,6 @@ export interface CheckPlan {
   readonly detects: string;
   /** `attempts-per-call`: how many attempts beyond the first the callers' settings allow. */
   readonly extraAttemptsMax?: number;
+  /** `traces`: one that isn't traced is broken. */
+  readonly isEveryCallTraced?: boolean;
 }

@@ -3,10 +3,11 @@ import { faults } from "../faults/table.ts";
 import { planCheck } from "../judge/judge.ts";
 import { constantArrivals, lengthUs, poissonArrivals, type Leg } from "../load/arrivals.ts";
 import type { Primitive } from "../worlds/world.ts";
-import { durationUs, formatDuration, ratePerSecond, windowUs } from "./durations.ts";
+import { durationUs, formatDuration, fractionOf, ratePerSecond, windowUs } from "./durations.ts";
 import { ScenarioError } from "./error.ts";
 import { hashOf } from "./hash.ts";
-import { known, planNodes } from "./nodes.ts";
+import { checkForeign, registryOf } from "./foreign.ts";
+import { known, planNodes, roleOf } from "./nodes.ts";
 import type { CheckPlan, DrivePlan, LoadName, NodePlan, Plan, RegistryName, StepPlan, WorldName } from "./plan.ts";
 import type { CheckSpec, LoadSpec, Scenario } from "./schema.ts";
 import { checkService, planTimeline } from "./timeline.ts";
@@ -14,7 +15,10 @@ import { checkService, planTimeline } from "./timeline.ts";
 export interface PlanOptions {
   readonly world: WorldName;
   readonly seed: number;
-  /** What serves as registry and config centre. Default: what the scenario says (`registry.like`), else "embedded". */
+  /**
+   * What serves as registry and config centre. Default: what the scenario says (`registry.like`), else "zookeeper" in `docker`
+   * where programs that aren't ours must find it, else "embedded".
+   */
   readonly registry?: RegistryName | undefined;
   /** What the world can do; a scenario that needs more is refused. Absent: everything. */
   readonly primitives?: ReadonlySet<Primitive> | undefined;
@@ -36,11 +40,12 @@ export function planScenario(
       hint: "--world local",
     });
   }
-  const registry = asked ?? scenario.registry?.like ?? "embedded";
+  const registry = registryOf(scenario, world, asked);
   const nodes = planNodes(scenario, { registry, load });
   const { drives, durationUs: loadUs } = planLoad(scenario, seed);
   const timeline = planTimeline(scenario, { nodes, durationUs: loadUs });
   if (primitives !== undefined) checkPrimitives(timeline, { world, primitives });
+  checkForeign(nodes, { world, registry, load, timeline });
   checkWindows(scenario, loadUs);
   const context = { scenario, world, nodes, drives, timeline, durationUs: loadUs };
   return {
@@ -51,6 +56,8 @@ export function planScenario(
     ...(load !== "builtin" && { load }),
     scenarioHash: hashOf(scenario),
     nodes,
+    tracing: scenario.tracing && { sample: fractionOf(scenario.tracing.sample) },
+    isScraped: scenario.expect.some(({ check }) => check === "metrics"),
     rules: Object.entries(scenario.rules ?? {}).map(([key, content]) => ({ key, content })),
     drives,
     timeline,
@@ -79,7 +86,7 @@ function planLoad(
   seed: number,
 ): { readonly drives: readonly DrivePlan[]; readonly durationUs: number } {
   const consumers = Object.entries(scenario.fleet).flatMap(([name, spec]) =>
-    spec.program === "provider" ? [] : [name],
+    roleOf(spec) === "consumer" ? [name] : [],
   );
   const random = createRandom(seed).fork("load");
   const due = new Map<string, readonly number[]>();

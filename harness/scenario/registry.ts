@@ -17,13 +17,13 @@ export interface RegistryTiming {
  * - ZooKeeper: the session timeout is the client's; the server expires sessions in steps of its tick (500 ms in world `docker`;
  *   2 s where nobody sets `tickTime`). Watches are told at once.
  * - Nacos over HTTP: beats every 5 s, unhealthy after 15 s without, looked for every 5 s: 15 to 20 s in all. Consumers leave the
- *   unhealthy out. Pushes are gathered for 500 ms.
+ *   unhealthy out. Pushes are gathered for 500 ms, and take 0.6 s in all.
  * - Consul: a TTL check of 15 s with a timer of its own; blocking queries answer at once.
  */
 export const registryTimings: Readonly<Record<RegistryName, RegistryTiming | undefined>> = {
   embedded: undefined,
   zookeeper: { sessionTimeoutMs: 6_000, tickMs: 500, mergeMs: 0 },
-  nacos: { sessionTimeoutMs: 15_000, tickMs: 5_000, mergeMs: 500 },
+  nacos: { sessionTimeoutMs: 15_000, tickMs: 5_000, mergeMs: 600 },
   consul: { sessionTimeoutMs: 15_000, tickMs: 50, mergeMs: 0 },
 };
 

@@ -52,11 +52,36 @@ const work = {
   weight: z.int().min(0).optional(),
 };
 
+/**
+ * A program that Flyball didn't write, in a container (world `docker`): of an image of its own, or a file of this project in the
+ * plain Node.js image. In `command` and `environment`, `${name}` stands for what only the world knows: see `foreign.ts`.
+ */
+const foreignProgram = {
+  image: z.string().min(1).optional(),
+  /** What to run instead of what the image says; without an image: a file of the project, and its arguments. */
+  command: z.array(z.string()).min(1).optional(),
+  environment: z.record(z.string(), z.string()).optional(),
+  /** When it is ready: it listens at its port (a provider's default), or prints a line that contains `line` (a consumer's: "ready"). */
+  ready: z.strictObject({ line: z.string().min(1).optional(), within: duration.optional() }).optional(),
+  /** Time that it has to end after SIGTERM. Default 15 s. */
+  stopWithin: duration.optional(),
+};
+
+const foreignShape = z.strictObject(foreignProgram);
+
+const group = z.strictObject({
+  instances: z.int().min(1),
+  tag: z.string().optional(),
+  ...work,
+  /** These instances are somebody else's program: a fleet of two makes. */
+  foreign: foreignShape.optional(),
+});
+
 const provider = z.strictObject({
   program: z.literal("provider"),
   instances: z.int().min(1).optional(),
   /** Instances that differ, in this order: "orders/0", … run on through the groups. */
-  groups: z.array(z.strictObject({ instances: z.int().min(1), tag: z.string().optional(), ...work })).optional(),
+  groups: z.array(group).optional(),
   tag: z.string().optional(),
   ...work,
   /** A service that each call calls in turn before it is answered. */
@@ -71,6 +96,22 @@ const consumer = z.strictObject({
   key: z.strictObject({ name: z.string().min(1), count: z.int().min(1) }).optional(),
   /** The request tag of every call. */
   tag: z.string().optional(),
+});
+
+/** A service of a fleet that Flyball didn't write. */
+const foreign = z.strictObject({
+  program: z.literal("foreign"),
+  /** What it is to the others: it is called, or it makes the calls of a load. */
+  role: z.enum(["provider", "consumer"]),
+  instances: z.int().min(1).optional(),
+  ...foreignProgram,
+  /** What it is told, and what checks go by: the scenario says it, the program has to do it. */
+  tag: z.string().optional(),
+  weight: z.int().min(0).optional(),
+  /** Whom it calls, and for how long and how often it tries at most. */
+  calls: z
+    .strictObject({ service: name, timeout: duration.optional(), retries: z.int().min(0).max(100).optional() })
+    .optional(),
 });
 
 /** A consumer that also makes a call for each HTTP request, so that load can come from outside of the fleet. */
@@ -194,6 +235,8 @@ const check = z.discriminatedUnion("check", [
   z.strictObject({ check: z.literal("stickiness"), service: name, detects: fraction, ...when }),
   /** No call fails from the moment a node is asked to stop until it is gone and a second longer. */
   z.strictObject({ check: z.literal("graceful-stop"), service: name, target, detects: fraction }),
+  /** Every traced call is one connected trace, with as many client spans as attempts. */
+  z.strictObject({ check: z.literal("traces"), service: name, detects: fraction, ...when }),
   /** Prometheus counted the service's calls as the history has them (worlds with a Prometheus only). */
   z.strictObject({ check: z.literal("metrics"), service: name }),
 ]);
@@ -217,7 +260,7 @@ export const scenarioSchema = z.strictObject({
   /** What a learner should see here, and why it happens. */
   explanation: bilingual,
   tags: z.array(z.string()),
-  fleet: z.record(name, z.discriminatedUnion("program", [provider, consumer, gateway])),
+  fleet: z.record(name, z.discriminatedUnion("program", [provider, consumer, gateway, foreign])),
   /** Settings of the registry. */
   registry: z
     .strictObject({
@@ -227,6 +270,13 @@ export const scenarioSchema = z.strictObject({
       sessionTimeout: duration.optional(),
       /** Pause between two looks for silent instances. Default 500 ms. */
       tick: duration.optional(),
+    })
+    .optional(),
+  /** Absent: calls aren't traced. */
+  tracing: z
+    .strictObject({
+      /** The share of traces whose spans are recorded; decided at a trace's root. */
+      sample: fraction,
     })
     .optional(),
   /** Rule documents that are in the config centre before the load begins, by key (group "dubbo"). */
@@ -244,6 +294,10 @@ export type CallsSpec = z.infer<typeof calls>;
 export type ProviderSpec = z.infer<typeof provider>;
 export type ConsumerSpec = z.infer<typeof consumer>;
 export type GatewaySpec = z.infer<typeof gateway>;
+export type ForeignProgram = z.infer<typeof foreignShape>;
+export type ForeignSpec = z.infer<typeof foreign>;
+/** An entry of a fleet. */
+export type FleetSpec = ProviderSpec | ConsumerSpec | GatewaySpec | ForeignSpec;
 export type LoadSpec = z.infer<typeof load>;
 export type FaultSpec = z.infer<typeof fault>;
 export type ActionSpec = z.infer<typeof action>;

@@ -1,6 +1,8 @@
 import type { PolicyTables } from "../../runtime/call/client.ts";
 import type { Clock } from "../../runtime/ports/clock.ts";
 import type { RuntimeEvent } from "../../runtime/telemetry/events.ts";
+import type { Note, Span } from "../../runtime/telemetry/span.ts";
+import type { MetricsRecord } from "../history/record.ts";
 import type { NodeContext } from "../../services/service.ts";
 import type { Plan, WorldName } from "../scenario/plan.ts";
 
@@ -23,12 +25,31 @@ export type Primitive =
   | "link.refuse"
   | "link.slow-close";
 
+/** All of them, for worlds that can do everything. */
+export const allPrimitives: ReadonlySet<Primitive> = new Set<Primitive>([
+  "node.kill",
+  "node.pause",
+  "node.stop",
+  "node.restart",
+  "node.slow",
+  "node.disconnect",
+  "link.latency",
+  "link.bandwidth",
+  "link.loss",
+  "link.cut",
+  "link.reset",
+  "link.refuse",
+  "link.slow-close",
+]);
+
 /** A kind of place in which fleets run. */
 export interface World {
   readonly name: WorldName;
   readonly primitives: ReadonlySet<Primitive>;
   /** The host can't run this world now (exit code 3): says what is missing, with a hint. Undefined: all is there. */
   missing(): Promise<{ readonly message: string; readonly hint: string } | undefined>;
+  /** Why this plan can't be run on this machine as it is, beside what the primitives say; undefined: it can. */
+  refuses?(plan: Plan): { readonly message: string; readonly hint: string } | undefined;
   /**
    * Starts every node of the plan and answers when all are ready. On failure, or when `signal` aborts, nothing is left running.
    * `main` is the run itself: the world calls it with the running fleet and answers what it answers, whatever the world's time.
@@ -65,12 +86,26 @@ export interface RunningFleet {
   /** The world's time. In `sim` it moves only while `main` waits. */
   readonly clock: Clock;
   readonly nodes: ReadonlyMap<string, FleetNode>;
+  /**
+   * What Prometheus has counted of the fleet's nodes, once it has seen all that they did so far. Times are on the fleet's clock.
+   * Absent where there is no Prometheus.
+   */
+  readMetrics?: (() => Promise<readonly MetricsRecord[]>) | undefined;
   /** The Docker network in which the nodes' addresses are; absent: this host's own. */
   readonly network?: string | undefined;
   /** The connections that one node makes to another. */
   link(from: string, to: string): FleetLink;
   /** Puts a document into the config centre, from outside of every fault; without content it is deleted. */
   publish(key: string, content: string | undefined): Promise<void>;
+  /**
+   * Where nodes send their spans to a trace store as well: reads the traces of these spans back from there, once all have arrived
+   * or it has waited long enough. Times are on the fleet's clock. Rejects when the store can't be asked.
+   */
+  readonly readSpans?:
+    | ((
+        reported: Iterable<Pick<Span, "traceId" | "spanId">>,
+      ) => Promise<readonly { readonly node: string; readonly span: Span }[]>)
+    | undefined;
   /** `sim`: the digest over every event so far. */
   digest?(): string;
 }
@@ -101,6 +136,8 @@ export interface FleetNode {
     readonly dueUs: readonly number[];
     readonly isWarmUp: boolean;
   }): Promise<void>;
+  /** Tells it what is being done to the fleet, for the spans that are open; a dead node hears nothing. */
+  annotate(note: Note): void;
   /** Resolves when everything that the node has recorded so far was delivered; at once for a dead or paused one. */
   collect(): Promise<void>;
 }

@@ -1,4 +1,5 @@
 import type { Clock } from "../ports/clock.ts";
+import type { TraceContext } from "../telemetry/trace-context.ts";
 import { noMetadata, type Metadata } from "./metadata.ts";
 import { RpcError, toRpcError } from "./status.ts";
 
@@ -40,6 +41,8 @@ export class Call implements Cancellable {
   readonly clock: Clock;
   readonly parent: Call | undefined;
   readonly peer: string | undefined;
+  /** Where the call belongs, and all that is made under it; set by the tracer, if there is one. Default: where its parent does. */
+  trace: TraceContext | undefined;
 
   #reason: RpcError | undefined;
   #isEnded = false;
@@ -52,6 +55,7 @@ export class Call implements Cancellable {
     const { clock, parent } = options;
     this.clock = clock;
     this.parent = parent;
+    this.trace = parent?.trace;
     this.id = options.id ?? parent?.id ?? 0;
     this.service = options.service;
     this.method = options.method;

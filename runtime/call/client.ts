@@ -22,6 +22,7 @@ import type { Route, RouterPolicy } from "../routing/router.ts";
 import { routers as builtInRouters } from "../routing/table.ts";
 import { CallLog } from "../telemetry/call-log.ts";
 import type { Attempt } from "../telemetry/events.ts";
+import { carrying, type CallSpan, type OpenSpan, type Tracer } from "../telemetry/tracer.ts";
 import { Call, whileWaiting, type Cancellable } from "./call.ts";
 import { chain, type Filter, type Next } from "./filter.ts";
 import { methodsOf, type Method, type Stub, type StubOptions } from "./service.ts";
@@ -59,6 +60,8 @@ export interface ClientOptions {
   readonly telemetry?: Telemetry | undefined;
   /** Shared by all clients of a node, so that call ids are unique in it. */
   readonly calls?: CallLog | undefined;
+  /** Without one there are no spans, and what a caller sent of a trace goes no further than `metadata` takes it. */
+  readonly tracer?: Tracer | undefined;
   readonly policies?: PolicyTables | undefined;
   /** This client's own application name: application-level rules are found by it. */
   readonly application: string;
@@ -142,6 +145,7 @@ class ServiceChannel implements Channel {
   readonly attemptTimeoutUs: number | undefined;
   readonly #timeoutUs: number;
   readonly #calls: CallLog;
+  readonly #tracer: Tracer | undefined;
   readonly #directory: Directory;
   readonly #rules: WatchedRule<unknown>[] = [];
   readonly #overrides: WatchedRule<OverrideRule> | undefined;
@@ -164,6 +168,7 @@ class ServiceChannel implements Channel {
     this.#timeoutUs = (settings.timeoutMs ?? 1000) * 1000;
     this.attemptTimeoutUs = settings.attemptTimeoutMs === undefined ? undefined : settings.attemptTimeoutMs * 1000;
     this.#calls = options.calls;
+    this.#tracer = options.tracer;
 
     const own = random.fork(`call ${service}`);
     this.#balancer = entry(
@@ -221,7 +226,8 @@ class ServiceChannel implements Channel {
     // Also finds the sticky key that the rules name now.
     this.snapshot();
     const key = this.#stickyKey === undefined ? undefined : call.metadata.get(this.#stickyKey);
-    this.#calls.begin(call, { dueUs: options.dueUs, key });
+    call.span = this.#tracer?.call(call);
+    this.#calls.begin(call, { dueUs: options.dueUs, key, trace: call.span?.context });
     try {
       const response = await whileWaiting(call, this.#invoke(call, request));
       if (response.kind === "stream") return observedStream(response.messages, (error) => this.#ended(call, error));
@@ -287,6 +293,7 @@ class ServiceChannel implements Channel {
   #ended(call: LogicalCall, error?: RpcError): void {
     call.end();
     this.#calls.end(call, call.records, error);
+    call.span?.end(error);
   }
 }
 
@@ -296,6 +303,8 @@ class LogicalCall extends Call {
   readonly rpc: Method<unknown, unknown>;
   /** In the order in which they began. */
   records: readonly Attempt[] = [];
+  /** Undefined where nobody traces, or its trace isn't recorded. */
+  span: CallSpan | undefined;
 
   constructor(
     channel: ServiceChannel,
@@ -352,16 +361,22 @@ class OneAttempt implements Cancellable {
   readonly #endpoint: Endpoint;
   readonly #call: Call;
   readonly #record: { -readonly [Key in keyof Attempt]: Attempt[Key] };
+  readonly #span: OpenSpan | undefined;
   #isOpen = true;
   #resolve!: (outcome: AttemptOutcome) => void;
 
   constructor(logical: LogicalCall, endpoint: Endpoint, request: unknown) {
     const { clock, transport, attemptTimeoutUs } = logical.channel;
-    const { service, method, metadata } = logical;
+    const { service, method, trace } = logical;
+    const { addressing } = endpoint;
+    const beginUs = clock.nowUs();
     this.#logical = logical;
     this.#endpoint = endpoint;
+    this.#span = logical.span?.attempt(logical, endpoint, beginUs);
+    const own = addressing.size === 0 ? logical.metadata : new Map([...logical.metadata, ...addressing]);
+    const metadata = trace === undefined ? own : carrying(own, this.#span?.context ?? trace);
     this.#call = new Call({ clock, service, method, metadata, timeoutUs: attemptTimeoutUs, parent: logical });
-    this.#record = { instance: endpoint.id, beginUs: clock.nowUs(), endUs: -1, code: "OK" };
+    this.#record = { instance: endpoint.id, beginUs, endUs: -1, code: "OK" };
     // Nearly every call has one attempt: a list that fits is a fifth of one that can grow.
     logical.records = logical.records.length === 0 ? [this.#record] : [...logical.records, this.#record];
     endpoint.stats.inFlight++;
@@ -400,8 +415,10 @@ class OneAttempt implements Cancellable {
   #settle(error?: RpcError): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
-    this.#record.endUs = this.#call.clock.nowUs();
+    const endUs = this.#call.clock.nowUs();
+    this.#record.endUs = endUs;
     this.#record.code = error?.code ?? "OK";
+    this.#span?.end(error, endUs);
     const { stats } = this.#endpoint;
     stats.inFlight--;
     if (error === undefined) stats.succeeded++;

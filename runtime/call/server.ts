@@ -2,16 +2,20 @@ import type { DescService } from "@bufbuild/protobuf";
 
 import type { CodecFamily } from "../codec/codec.ts";
 import type { Listener, Response, ServedMethod, Transport } from "../ports/transport.ts";
+import type { Tracer } from "../telemetry/tracer.ts";
 import { Call, whileWaiting } from "./call.ts";
 import { chain, type Filter } from "./filter.ts";
 import { noMetadata } from "./metadata.ts";
 import { methodsOf, type Handlers, type Method } from "./service.ts";
 import { toRpcError } from "./status.ts";
+import { observedStream } from "./stream.ts";
 
 export interface ServerOptions {
   readonly transport: Transport;
   /** Around every call, the first outermost. */
   readonly filters?: readonly Filter[];
+  /** Without one there are no spans. */
+  readonly tracer?: Tracer | undefined;
 }
 
 /** Serves services, over any transport. */
@@ -22,13 +26,13 @@ export interface Server {
   listen(address: string): Promise<Listener>;
 }
 
-export function createServer({ transport, filters = [] }: ServerOptions): Server {
+export function createServer({ transport, filters = [], tracer }: ServerOptions): Server {
   const methods = new Map<string, ServedMethod>();
   const server: Server = {
     add: (schema, handlers, codecs) => {
       for (const [name, method] of methodsOf(schema, codecs)) {
         const handler = (handlers as Readonly<Record<string, Handler>>)[name];
-        if (handler !== undefined) methods.set(method.path, served(method, handler, filters));
+        if (handler !== undefined) methods.set(method.path, traced(served(method, handler, filters), tracer));
       }
       return server;
     },
@@ -64,6 +68,32 @@ function served(method: Method<unknown, unknown>, handler: Handler, filters: rea
     }
   };
   return { method, serve };
+}
+
+/** The same method with a span around each call: until its answer, or until its stream of answers is over. */
+function traced({ method, serve }: ServedMethod, tracer: Tracer | undefined): ServedMethod {
+  if (tracer === undefined) return { method, serve };
+  return {
+    method,
+    serve: async (call, request) => {
+      const span = tracer.serve(call);
+      if (span === undefined) return serve(call, request);
+      try {
+        const response = await serve(call, request);
+        if (response.kind === "stream") {
+          // A stream that nobody reads has no end of its own.
+          call.onCancel((reason) => span.end(reason));
+          return { kind: "stream", messages: observedStream(response.messages, (error) => span.end(error)) };
+        }
+        span.end();
+        return response;
+      } catch (thrown) {
+        const error = toRpcError(thrown);
+        span.end(error);
+        throw error;
+      }
+    },
+  };
 }
 
 async function* created(messages: AsyncIterable<unknown>, method: Method<unknown, unknown>): AsyncIterable<unknown> {

@@ -152,20 +152,23 @@ describe("an empty list", () => {
     expect(events.at(-1)).toMatchObject({ source: "protected" });
   });
 
-  test("of expired instances is believed by the second read, unless they answer calls", async () => {
-    const { registry, ids, events, clock, call } = scene();
-    registry.push(["a", "b"]);
-    registry.push([], { a: "expired", b: "expired" });
-    expect(ids()).toEqual(["a", "b"]);
-    expect(events.at(-1)).toMatchObject({ source: "protected", instances: ["a", "b"] });
-    call("b", "succeeded");
-    await clock.advance(5000 * ms);
-    expect(ids()).toEqual(["b"]);
-    await clock.advance(5000 * ms);
-    expect(ids()).toEqual([]);
-    expect(events.at(-1)).toMatchObject({ source: "expired-protection" });
-    expect(clock.pending).toBe(0);
-  });
+  test.each(["expired", "gone"] as const)(
+    "of instances that are %s is believed by the second read, unless they answer calls",
+    async (reason) => {
+      const { registry, ids, events, clock, call } = scene();
+      registry.push(["a", "b"]);
+      registry.push([], { a: reason, b: reason });
+      expect(ids()).toEqual(["a", "b"]);
+      expect(events.at(-1)).toMatchObject({ source: "protected", instances: ["a", "b"] });
+      call("b", "succeeded");
+      await clock.advance(5000 * ms);
+      expect(ids()).toEqual(["b"]);
+      await clock.advance(5000 * ms);
+      expect(ids()).toEqual([]);
+      expect(events.at(-1)).toMatchObject({ source: "expired-protection" });
+      expect(clock.pending).toBe(0);
+    },
+  );
 
   test("that nobody explains is believed after the expiry, not before", async () => {
     const { registry, ids, clock, call } = scene({ emptyProtection: { confirmAfterMs: 1000, expireAfterMs: 10_000 } });

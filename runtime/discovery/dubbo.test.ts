@@ -99,6 +99,16 @@ describe("a foreign provider", () => {
     });
   });
 
+  test("keeps the group and version by which it wants to be called as labels", () => {
+    const { parameters } = parseUrl(`${dubboGo}&group=orders&version=1.0.0&category=providers`)!;
+    expect(providerOf("h:1", "orders", parameters)?.instance.metadata).toEqual({
+      "dubbo.tag": "gray",
+      region: "hz",
+      group: "orders",
+      version: "1.0.0",
+    });
+  });
+
   test.each([
     ["weight=0&release=dubbo-golang-3.3.1", 100],
     ["weight=0&release=dubbo-golang-3.30", 0],

@@ -94,12 +94,15 @@ function ourLabels(parameters: Parameters): [string, string][] {
 function foreignLabels(parameters: Parameters): [string, string][] {
   const labels: [string, string][] = [];
   for (const [key, value] of parameters) {
-    const isLabel = !noise.has(key) && (!reserved.has(key) || key === "version") && !key.startsWith(ours);
+    const isLabel = !noise.has(key) && (!reserved.has(key) || isAddressing(key)) && !key.startsWith(ours);
     const isSmall = key.length <= labelCharactersMax && value.length <= labelCharactersMax;
     if (isLabel && isSmall && key !== "" && value !== "" && labels.length < labelsMax) labels.push([key, value]);
   }
   return labels;
 }
+
+/** A foreign provider answers only those who name the group and version that it registered: see `addressingOf`. */
+const isAddressing = (key: string): boolean => key === "group" || key === "version";
 
 /**
  * dubbo-go 3.3 writes weight=0 at interface level whatever its user asked for (server/action.go), and means the default; then a

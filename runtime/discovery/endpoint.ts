@@ -1,3 +1,4 @@
+import { noMetadata, type Metadata } from "../call/metadata.ts";
 import type { Instance } from "../ports/registry.ts";
 
 /** What this client knows of an instance from its own calls. It belongs to the identity, and outlives membership changes. */
@@ -18,6 +19,8 @@ export interface Endpoint {
   /** An integer ≥ 0, after overrides. */
   readonly weight: number;
   readonly metadata: Readonly<Record<string, string>>;
+  /** What calls to it carry so that it finds the service that is meant; empty for our own, which serve one each. */
+  readonly addressing: Metadata;
   readonly stats: EndpointStats;
 }
 
@@ -28,10 +31,23 @@ export function endpointOf(instance: Instance, stats?: EndpointStats): Endpoint 
     address: instance.address,
     weight: instance.weight,
     metadata: instance.metadata,
+    addressing: addressingOf(instance.metadata),
     stats: stats ?? { inFlight: 0, succeeded: 0, failed: 0 },
   };
 }
 
 export function endpointKey(instance: { readonly id: string; readonly address: string }): string {
   return `${instance.id}@${instance.address}`;
+}
+
+/**
+ * A provider that isn't ours keeps its Dubbo services apart by group and version, which its label `group` and `version` tell; a
+ * call that doesn't name them finds "no implementation" (Triple's headers, measured with dubbo-go 3.3.2).
+ */
+function addressingOf({ group, version }: Instance["metadata"]): Metadata {
+  if (group === undefined) return noMetadata;
+  return new Map([
+    ["tri-service-group", group],
+    ...(version === undefined ? [] : [["tri-service-version", version] as const]),
+  ]);
 }

@@ -3,6 +3,7 @@ import type { RpcError } from "../call/status.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Telemetry } from "../ports/telemetry.ts";
 import type { Attempt, CallBegin } from "./events.ts";
+import type { TraceContext } from "./trace-context.ts";
 
 /** Numbers a node's calls and reports their beginnings and ends: the consumer's view, from which a history is judged. */
 export class CallLog {
@@ -20,7 +21,15 @@ export class CallLog {
     return ++this.#last;
   }
 
-  begin(call: Call, details: { readonly dueUs?: number | undefined; readonly key?: string | undefined }): void {
+  begin(
+    call: Call,
+    details: {
+      readonly dueUs?: number | undefined;
+      readonly key?: string | undefined;
+      /** Where its own span is found, if there is one. */
+      readonly trace?: TraceContext | undefined;
+    },
+  ): void {
     const atUs = this.#clock.nowUs();
     const tag = call.metadata.get("dubbo.tag");
     const event: { -readonly [Key in keyof CallBegin]: CallBegin[Key] } = {
@@ -35,6 +44,10 @@ export class CallLog {
     if (tag !== undefined) event.tag = tag;
     // A call from another node, and what only bundles calls, has no number here.
     if (call.parent !== undefined && call.parent.id > 0) event.parent = call.parent.id;
+    if (details.trace !== undefined) {
+      event.traceId = details.trace.traceId;
+      event.spanId = details.trace.spanId;
+    }
     this.#telemetry.emit(event);
   }
 

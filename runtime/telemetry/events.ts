@@ -1,12 +1,21 @@
 import type { RpcCode } from "../call/status.ts";
 import type { RemovalReason } from "../ports/registry.ts";
+import type { Span } from "./span.ts";
 
 /**
  * What happened inside a node, as the history is made of. Every `atUs` is on the node's own monotonic clock; all processes of
  * one machine, and all nodes of a simulation, share its zero.
  */
 export type RuntimeEvent =
-  CallBegin | CallEnd | MembershipChange | RuleChange | RegistryStateChange | NodePhaseChange | SchedulingLag;
+  | CallBegin
+  | CallEnd
+  | MembershipChange
+  | RuleChange
+  | RegistryStateChange
+  | NodePhaseChange
+  | SchedulingLag
+  | Span
+  | SpanExport;
 
 /** A client began a logical call. Without a matching `call.end` its outcome is unknown. */
 export interface CallBegin {
@@ -97,4 +106,14 @@ export interface SchedulingLag {
   readonly type: "lag";
   readonly atUs: number;
   readonly maxUs: number;
+}
+
+/** What became of the spans that this node sent to a trace store, so far. */
+export interface SpanExport {
+  readonly type: "span.export";
+  readonly atUs: number;
+  readonly sent: number;
+  /** Given up: the store was away, or refused them. */
+  readonly dropped: number;
+  readonly waiting: number;
 }

@@ -1,6 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 
 import type { PolicyTables } from "../../runtime/call/client.ts";
+import { Call } from "../../runtime/call/call.ts";
 import type { Filter } from "../../runtime/call/filter.ts";
 import { RpcError } from "../../runtime/call/status.ts";
 import type { Balancer } from "../../runtime/balancing/balancer.ts";
@@ -9,7 +10,7 @@ import type { Cluster } from "../../runtime/cluster/cluster.ts";
 import type { Random } from "../../runtime/ports/random.ts";
 import type { Clock } from "../../runtime/ports/clock.ts";
 import { RemovalSchema, type ServiceSnapshot as WireSnapshot } from "../../runtime/discovery/proto/registry_pb.ts";
-import type { Transport } from "../../runtime/ports/transport.ts";
+import type { ServedMethod, Transport } from "../../runtime/ports/transport.ts";
 import { createRandom } from "../../runtime/random.ts";
 import type { Sabotage } from "../../harness/worlds/world.ts";
 
@@ -251,6 +252,54 @@ async function* emptied(snapshots: AsyncIterable<WireSnapshot>): AsyncIterable<W
     }
   }
 }
+
+/** Nodes of one service lose this share of their client spans on the way into the records. */
+export const lostSpans = (seed: number, service: string, probability: number): Sabotage => ({
+  ports: (node, context) => {
+    if (!node.startsWith(`${service}/`)) return context;
+    const random = seeded(seed, node);
+    const { telemetry } = context;
+    return {
+      ...context,
+      telemetry: {
+        emit: (event) => {
+          if (event.type === "span" && event.kind === "client" && random.float() < probability) return;
+          telemetry.emit(event);
+        },
+      },
+    };
+  },
+});
+
+/** Nodes of one service never hear of the trace that a call belongs to: each starts one of its own. */
+export const deafToTraces = (service: string): Sabotage => ({
+  ports: (node, context) => {
+    if (!node.startsWith(`${service}/`)) return context;
+    const { transport } = context;
+    return {
+      ...context,
+      transport: {
+        invoke: (address, method, call, request) => transport.invoke(address, method, call, request),
+        close: () => transport.close(),
+        listen: (options) =>
+          transport.listen({ ...options, methods: new Map([...options.methods].map(withoutTraceparent)) }),
+      },
+    };
+  },
+});
+
+const withoutTraceparent = ([path, { method, serve }]: readonly [string, ServedMethod]): [string, ServedMethod] => [
+  path,
+  {
+    method,
+    serve: ({ clock, service, method: name, metadata, peer, deadlineUs }, request) => {
+      const heard = new Map(metadata);
+      heard.delete("traceparent");
+      const timeoutUs = deadlineUs === Infinity ? undefined : deadlineUs - clock.nowUs();
+      return serve(new Call({ clock, service, method: name, metadata: heard, peer, timeoutUs }), request);
+    },
+  },
+];
 
 /** A transport whose watches of the registry pass through `change`. */
 function watching(

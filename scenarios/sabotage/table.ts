@@ -3,10 +3,12 @@ import type { Endpoint } from "../../runtime/discovery/endpoint.ts";
 import { murmur3 } from "../../runtime/numbers.ts";
 import type { Sabotage } from "../../harness/worlds/world.ts";
 import {
+  deafToTraces,
   failingCalls,
   forgettingDirectories,
   ghostAttempts,
   lateRemovals,
+  lostSpans,
   replacedRouter,
   slowCalls,
   swappedBalancer,
@@ -92,6 +94,27 @@ export const sabotages: readonly SabotagedCheck[] = [
     mild: (seed) => slowCalls(seed, "orders", 200_000, 0.5, { fromUs: 4.5 * second, toUs: 5.5 * second }),
   },
   {
+    // Before the kill: 5 % of all calls.
+    scenario: "slow-to-notice",
+    check: "success-rate",
+    gross: (seed) => failingCalls(seed, "orders", 1, { toUs: 2 * second }),
+    mild: (seed) => failingCalls(seed, "orders", (0.05 * 28) / 2, { toUs: 2 * second }),
+  },
+  {
+    scenario: "slow-to-notice",
+    check: "no-dead-calls",
+    gross: () => lateRemovals(30 * second),
+    // Death at 2 s, 22 s allowed, and 1 s more.
+    mild: () => lateRemovals(25 * second),
+  },
+  {
+    scenario: "slow-to-notice",
+    check: "attempts-per-call",
+    gross: (seed) => wastefulAttempts(seed, "failover", 1),
+    // The dead instance alone costs 0.08 attempts a call.
+    mild: (seed) => wastefulAttempts(seed, "failover", 0.5 - 0.08),
+  },
+  {
     scenario: "latency-injection",
     check: "success-rate",
     gross: (seed) => failingCalls(seed, "orders", 1, { toUs: 2 * second }),
@@ -159,6 +182,30 @@ export const sabotages: readonly SabotagedCheck[] = [
     mild: (seed) => wastefulAttempts(seed, "failover", 0.25),
   },
   {
+    scenario: "registry-paused",
+    check: "success-rate",
+    gross: (seed) => failingCalls(seed, "orders", 1, { fromUs: 2 * second, toUs: 5 * second }),
+    mild: (seed) => failingCalls(seed, "orders", 0.07),
+  },
+  {
+    scenario: "registry-paused",
+    check: "attempts-per-call",
+    gross: (seed) => wastefulAttempts(seed, "failover", 1),
+    mild: (seed) => wastefulAttempts(seed, "failover", 0.25),
+  },
+  {
+    scenario: "registry-cut-off",
+    check: "success-rate",
+    gross: (seed) => failingCalls(seed, "orders", 1, { fromUs: 2 * second, toUs: 5 * second }),
+    mild: (seed) => failingCalls(seed, "orders", 0.07),
+  },
+  {
+    scenario: "registry-cut-off",
+    check: "attempts-per-call",
+    gross: (seed) => wastefulAttempts(seed, "failover", 1),
+    mild: (seed) => wastefulAttempts(seed, "failover", 0.25),
+  },
+  {
     // Before the kill: 20 % of all calls, of which the kill itself costs 3.
     scenario: "no-retries",
     check: "success-rate",
@@ -177,6 +224,18 @@ export const sabotages: readonly SabotagedCheck[] = [
     check: "recovery",
     gross: (seed) => failingCalls(seed, "orders", 0.3, { fromUs: 3 * second, toUs: 4.5 * second }),
     mild: (seed) => failingCalls(seed, "orders", 0.5, { fromUs: 3 * second, toUs: 4 * second }),
+  },
+  {
+    scenario: "trace-of-a-retry",
+    check: "success-rate",
+    gross: (seed) => failingCalls(seed, "orders", 0.5),
+    mild: (seed) => failingCalls(seed, "orders", 0.1),
+  },
+  {
+    scenario: "trace-of-a-retry",
+    check: "traces",
+    gross: () => deafToTraces("payments"),
+    mild: (seed) => lostSpans(seed, "orders", 0.02),
   },
 ];
 

@@ -13,7 +13,7 @@ import { CallLog } from "../../runtime/telemetry/call-log.ts";
 import type { RuntimeEvent } from "../../runtime/telemetry/events.ts";
 
 const main = join(import.meta.dirname, "..", "main.ts");
-const sessionTimeoutMs = 900;
+const sessionTimeoutMs = 1500;
 const tickMs = 50;
 
 let registry: TestProgram;
@@ -70,11 +70,12 @@ async function inWorld(service: string, holds: RegistryFact): Promise<void> {
       restart: () => registry.restart(),
       timing: {
         pushWithinMs: 5000,
-        failWithinMs: 2000,
-        blipMs: sessionTimeoutMs / 3,
+        failWithinMs: 3000,
+        blipMs: sessionTimeoutMs / 5,
         // It was last heard a third of the timeout ago, at most.
         expiryMinMs: sessionTimeoutMs / 2,
-        expiryMaxMs: 2000,
+        expiryMaxMs: 5000,
+        settleMs: 2 * sessionTimeoutMs,
         recoverWithinMs: 8000,
       },
     });

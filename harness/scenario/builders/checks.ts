@@ -32,6 +32,9 @@ export const sticky = (service: string) => new Sticky({ check: "stickiness", ser
 export const gracefulStop = (service: string, target: string) =>
   new GracefulStop({ check: "graceful-stop", service, target });
 
+/** Every call is one connected trace, with a client span for each attempt: `traces("orders").detects("2%")`. */
+export const traces = (service: string) => new Traces({ check: "traces", service });
+
 /** Prometheus counted what the history has, call by call: `metrics("orders")`. In worlds with a Prometheus only. */
 export const metrics = (service: string): Spec<"metrics"> => ({ check: "metrics", service });
 
@@ -184,6 +187,13 @@ class Sticky extends Windowed<"stickiness"> {
 
 class GracefulStop extends CheckBuilder<"graceful-stop"> {
   /** This fraction of failed calls is certainly found. */
+  detects(detects: Share): this {
+    return this.with({ detects });
+  }
+}
+
+class Traces extends Windowed<"traces"> {
+  /** This fraction of broken traces is certainly found. */
   detects(detects: Share): this {
     return this.with({ detects });
   }

@@ -1,4 +1,4 @@
-import type { CallsSpec, ConsumerSpec, GatewaySpec, ProviderSpec } from "../schema.ts";
+import type { CallsSpec, ConsumerSpec, ForeignSpec, GatewaySpec, ProviderSpec } from "../schema.ts";
 
 /** A callee by name, its settings beside it; or both in one object. */
 type CallsInput = Omit<CallsSpec, "service"> & { readonly calls: string | CallsSpec };
@@ -18,6 +18,17 @@ export function provider(input: ProviderInput = {}): ProviderSpec {
 export function consumer(input: ConsumerInput): ConsumerSpec {
   const { calls, rest } = splitCalls(input);
   return { program: "consumer", ...rest, calls: calls! };
+}
+
+type ForeignInput = Omit<ForeignSpec, "program" | "calls"> & { readonly calls?: string | ForeignSpec["calls"] };
+
+/** A service that Flyball didn't write, by image or by command. Default: one instance. */
+export function foreign({ calls, ...rest }: ForeignInput): ForeignSpec {
+  return {
+    program: "foreign",
+    ...rest,
+    ...(calls !== undefined && { calls: typeof calls === "string" ? { service: calls } : calls }),
+  };
 }
 
 /** A consumer that also answers HTTP (`POST /do`): with `--load k6` every consumer is one. In `sim` nobody asks it. */

@@ -1,16 +1,6 @@
 import { fractionOf } from "../durations.ts";
 import { parseScenario } from "../parse.ts";
-import type {
-  Agreement,
-  Bilingual,
-  CheckSpec,
-  ConsumerSpec,
-  GatewaySpec,
-  LoadSpec,
-  ProviderSpec,
-  Scenario,
-  StepSpec,
-} from "../schema.ts";
+import type { Agreement, Bilingual, CheckSpec, FleetSpec, LoadSpec, Scenario, StepSpec } from "../schema.ts";
 import { CheckBuilder } from "./checks.ts";
 import { LoadBuilder } from "./load.ts";
 
@@ -22,8 +12,10 @@ export interface ScenarioInput {
   readonly explanation: Bilingual;
   /** Default none. Scenarios with "tour" are those that run by default. */
   readonly tags?: readonly string[];
-  readonly fleet: Readonly<Record<string, ProviderSpec | ConsumerSpec | GatewaySpec>>;
+  readonly fleet: Readonly<Record<string, FleetSpec>>;
   readonly registry?: NonNullable<Scenario["registry"]>;
+  /** Which share of the calls is traced: `{ sample: 1 }` is all. Default: none. */
+  readonly tracing?: NonNullable<Scenario["tracing"]>;
   /** Rule documents (YAML) that are there from the beginning, by key. */
   readonly rules?: Readonly<Record<string, string>>;
   readonly load: LoadBuilder | LoadSpec | readonly (LoadBuilder | LoadSpec)[];
@@ -69,7 +61,7 @@ function spelledOut({ spec }: CheckBuilder, fleet: ScenarioInput["fleet"]): unkn
   };
 }
 
-function instancesOf(service: ProviderSpec | ConsumerSpec | GatewaySpec): number {
+function instancesOf(service: FleetSpec): number {
   if (service.program !== "provider" || service.groups === undefined) return service.instances ?? 1;
   return service.groups.reduce((sum, { instances }) => sum + instances, 0);
 }

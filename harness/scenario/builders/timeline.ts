@@ -15,9 +15,10 @@ export function at(moment: string) {
   return {
     /** SIGKILL; with `for` the node is started again afterwards. */
     kill: (target: string, options: Options<"kill"> = {}) => fault({ kind: "kill", target, ...options }),
-    /** Freezes the process; its sockets stay open. */
+    /** Pulls its cable: it runs on, and nothing gets in or out. */
     disconnect: (target: string, options: Options<"disconnect"> = {}) =>
       fault({ kind: "disconnect", target, ...options }),
+    /** Freezes the process; its sockets stay open. */
     pause: (target: string, options: Options<"pause"> = {}) => fault({ kind: "pause", target, ...options }),
     /** Its work takes `factor` times as long. */
     slow: (target: string, options: Options<"slow">) => fault({ kind: "slow", target, ...options }),

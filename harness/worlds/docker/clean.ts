@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from "node:timers/promises";
+
 import type Docker from "dockerode";
 
 import { statusOf } from "./engine.ts";
@@ -59,9 +61,32 @@ async function remove(
 ): Promise<Cleaned> {
   const { containers, networks } = await find(docker, wanted, isTheirs);
   await Promise.all(containers.map(({ id }) => gone(docker.getContainer(id).remove({ force: true, v: true }))));
-  // A network goes when nobody is on it any more.
-  await Promise.all(networks.map(({ id }) => gone(docker.getNetwork(id).remove())));
+  await Promise.all(networks.map(({ id }) => removeNetwork(docker, id)));
   return { containers: containers.map(({ name }) => name), networks: networks.map(({ name }) => name) };
+}
+
+/** Time that containers may take to leave a network while somebody else is removing them: a guardian, another run. */
+const leaveWithinMs = 10_000;
+
+/** A network goes when nobody is on it any more: a load generator that was let in ends with it. */
+async function removeNetwork(docker: Docker, id: string): Promise<void> {
+  const network = docker.getNetwork(id);
+  const untilMs = performance.now() + leaveWithinMs;
+  for (;;) {
+    await gone(
+      network.inspect().then(async ({ Containers }) => {
+        const guests = Object.keys(Containers ?? {});
+        await Promise.all(guests.map((guest) => gone(docker.getContainer(guest).remove({ force: true, v: true }))));
+      }),
+    );
+    try {
+      return await gone(network.remove());
+    } catch (error) {
+      // 403: somebody is on it still.
+      if (statusOf(error) !== 403 || performance.now() > untilMs) throw error;
+    }
+    await sleep(100);
+  }
 }
 
 /** Somebody else may have removed it, or be about to: that is as good. */

@@ -55,6 +55,7 @@ describeReal("Consul", () => {
                 blipMs: 400,
                 expiryMinMs: ttlMs * 0.6,
                 expiryMaxMs: ttlMs + 3_000,
+                settleMs: 2 * (ttlMs + 3_000),
                 recoverWithinMs: 15_000,
               },
             });

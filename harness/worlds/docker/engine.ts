@@ -18,7 +18,7 @@ const answerWithinMs = 5_000;
 /** Ready-made images by the name in `FLYBALL_IMAGE_<NAME>`, which overrides them. */
 export const defaultImages = {
   node: "node:24-bookworm-slim",
-  zookeeper: "zookeeper:3.9",
+  zookeeper: "zookeeper:3.9.4",
   nacos: "nacos/nacos-server:v2.2.4",
   consul: "hashicorp/consul:1.22.0",
   jaeger: "jaegertracing/jaeger:2.13.0",
@@ -123,7 +123,18 @@ export async function ensureImage(
   name: ImageName,
   onProgress: (message: string) => void = () => undefined,
 ): Promise<string> {
-  const reference = imageOf(name);
+  return pulled(docker, imageOf(name), {
+    otherwise: `name another with FLYBALL_IMAGE_${name.toUpperCase()}`,
+    onProgress,
+  });
+}
+
+/** The same for an image that somebody else named. */
+export async function pulled(
+  docker: Docker,
+  reference: string,
+  { otherwise, onProgress }: { readonly otherwise: string; readonly onProgress: (message: string) => void },
+): Promise<string> {
   if (await hasImage(docker, reference)) return reference;
   onProgress(`pulling ${reference}`);
   try {
@@ -140,7 +151,7 @@ export async function ensureImage(
   } catch (cause) {
     throw new WorldError(`the image ${reference} can't be had: ${reasonOf(cause)}`, {
       code: "UNAVAILABLE",
-      hint: `docker pull ${reference}, or name another with FLYBALL_IMAGE_${name.toUpperCase()}`,
+      hint: `docker pull ${reference}, or ${otherwise}`,
       cause,
     });
   }

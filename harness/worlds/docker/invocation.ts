@@ -6,16 +6,17 @@ import { fileURLToPath } from "node:url";
 
 import type Docker from "dockerode";
 
+import type { ForeignPlan } from "../../scenario/plan.ts";
 import { Guardian } from "../live/guardian.ts";
 import { removeInvocation, removeOrphans } from "./clean.ts";
 import { Container, type ContainerSpec } from "./container.ts";
-import { engineHost, ensureImage, type ImageName } from "./engine.ts";
+import { engineHost, ensureImage, pulled, reasonOf, type ImageName } from "./engine.ts";
 import { createNetwork, type Network } from "./network.ts";
 import { ProxyContainer } from "./proxies.ts";
-import { startServer, type RunningServer, type ServerKind } from "./servers.ts";
+import { startServer, type RunningServer, type ServerKind, type ServerOptions } from "./servers.ts";
 
 /** The project, as the fleet's containers see it. */
-const project = fileURLToPath(new URL("../../../", import.meta.url));
+export const project = fileURLToPath(new URL("../../../", import.meta.url));
 const projectMount = "/flyball";
 /** Compiled code is kept between runs: a node starts in half the time. */
 const cache = join(project, ".flyball/cache-docker");
@@ -25,10 +26,12 @@ export interface Sandbox {
   readonly ip: string;
   /** What a container names as its network to live there. */
   readonly network: string;
-  /** Where this machine reaches the port that nodes listen at; only for a published one. */
-  readonly published: string | undefined;
+  /** Where this machine reaches the port that nodes listen at; only for a published one. It changes with each way back onto the network. */
+  published(): string | undefined;
   disconnect(): Promise<void>;
   reconnect(): Promise<void>;
+  /** Whether something listens at the port that nodes listen at: found without a connection, which a program might mind. */
+  isListening(): Promise<boolean>;
 }
 
 /** Where every node listens: each has an address of its own. */
@@ -68,17 +71,21 @@ export class Invocation {
   static async open(docker: Docker, onProgress: (message: string) => void): Promise<Invocation> {
     const id = randomBytes(3).toString("hex");
     const guardian = new Guardian();
+    let making: Promise<Network> | undefined;
     try {
       guardian.containers(id, engineHost());
       guardian.directory(directoryOf(id));
+      making = cleared(docker, onProgress).then(() => createNetwork(docker, id));
       const [nodeImage, network] = await Promise.all([
         ensureImage(docker, "node", onProgress),
-        removeOrphans(docker).then(() => createNetwork(docker, id)),
+        making,
         mkdir(directoryOf(id), { mode: 0o700 }),
         mkdir(cache, { recursive: true }),
       ]);
       return new Invocation(docker, { guardian, id, network, nodeImage });
     } catch (error) {
+      // A network that is only being made would outlive its guardian.
+      await making?.catch(() => undefined);
       await guardian.close();
       throw error;
     }
@@ -109,19 +116,53 @@ export class Invocation {
     });
   }
 
+  /** A container that runs somebody else's program: of an image of its own, or a file of the project in the plain Node.js image. */
+  async foreignProgram(
+    { image, command }: Pick<ForeignPlan, "image" | "command">,
+    options: Pick<ContainerSpec, "role" | "network" | "env"> & { readonly onProgress: (message: string) => void },
+  ): Promise<Container> {
+    const { onProgress, ...rest } = options;
+    const common = { ...rest, name: this.#nameOf(options.role), invocation: this.id, isTalkedTo: true };
+    if (image !== undefined) {
+      const otherwise = "name another in the scenario's fleet";
+      return Container.create(this.docker, {
+        ...common,
+        image: await pulled(this.docker, image, { otherwise, onProgress }),
+        command,
+      });
+    }
+    return Container.create(this.docker, {
+      ...common,
+      image: this.#nodeImage,
+      entrypoint: command,
+      command: [],
+      workingDirectory: projectMount,
+      mounts: [{ from: project, to: projectMount }],
+    });
+  }
+
   /** The place of that name, made when it is first asked for; runs use the same ones, one after the other. */
   sandbox(name: string, { isPublished = false } = {}): Promise<Sandbox> {
     const key = `${isPublished ? "published" : "plain"} ${name}`;
     let sandbox = this.#sandboxes.get(key);
-    if (sandbox === undefined) this.#sandboxes.set(key, (sandbox = this.#makeSandbox(name, isPublished)));
+    if (sandbox === undefined) {
+      sandbox = this.#makeSandbox(name, isPublished);
+      this.#sandboxes.set(key, sandbox);
+      // The next run may have better luck.
+      sandbox.catch(() => this.#sandboxes.delete(key));
+    }
     return sandbox;
   }
 
   /** A server that this invocation's runs share: each uses names of its own there. */
-  sharedServer(kind: ServerKind, onProgress: (message: string) => void): Promise<RunningServer> {
+  sharedServer(
+    kind: ServerKind,
+    onProgress: (message: string) => void,
+    options: Pick<ContainerSpec, "mounts"> = {},
+  ): Promise<RunningServer> {
     let server = this.#shared.get(kind.image);
     if (server === undefined) {
-      server = this.ownServer(kind, kind.image, onProgress);
+      server = this.ownServer(kind, kind.image, onProgress, options);
       this.#shared.set(kind.image, server);
       // The next run may have better luck.
       server.catch(() => this.#shared.delete(kind.image));
@@ -130,8 +171,14 @@ export class Invocation {
   }
 
   /** A server for one run alone, which removes it. */
-  ownServer(kind: ServerKind, role: string, onProgress: (message: string) => void): Promise<RunningServer> {
+  ownServer(
+    kind: ServerKind,
+    role: string,
+    onProgress: (message: string) => void,
+    options: Pick<ServerOptions, "mounts" | "signal"> = {},
+  ): Promise<RunningServer> {
     return startServer(this.docker, kind, {
+      ...options,
       name: this.#nameOf(role),
       role,
       invocation: this.id,
@@ -161,7 +208,8 @@ export class Invocation {
       network: this.network.name,
       ip,
     });
-    return ProxyContainer.start(container, ip);
+    // The next run has new ones.
+    return ProxyContainer.start(container, { host: ip, onEnd: () => (this.#proxies = undefined) });
   }
 
   async #makeSandbox(name: string, isPublished: boolean): Promise<Sandbox> {
@@ -176,14 +224,30 @@ export class Invocation {
       ip,
       ...(isPublished && { ports: [nodePort] }),
     });
-    await container.start();
-    const published = isPublished ? await container.address(nodePort) : undefined;
+    let published: string | undefined;
+    const locate = async (): Promise<void> => {
+      if (isPublished) published = await container.address(nodePort);
+    };
+    try {
+      await container.start();
+      await locate();
+    } catch (error) {
+      await container.remove();
+      throw error;
+    }
     return {
       ip,
       network: `container:${container.id}`,
-      published,
+      published: () => published,
       disconnect: () => this.network.disconnect(container.id),
-      reconnect: () => this.network.connect(container.id, ip),
+      reconnect: async () => {
+        await this.network.connect(container.id, ip);
+        await locate();
+      },
+      isListening: async () => {
+        const { output } = await container.run("cat", "/proc/net/tcp", "/proc/net/tcp6");
+        return hasListener(output, nodePort);
+      },
     };
   }
 
@@ -192,4 +256,28 @@ export class Invocation {
   }
 }
 
+/** What dead runs left goes first; what can't be removed keeps nobody from running, and is there for the next one to remove. */
+async function cleared(docker: Docker, onProgress: (message: string) => void): Promise<void> {
+  try {
+    await removeOrphans(docker);
+  } catch (error) {
+    onProgress(`something that dead runs left can't be removed: ${reasonOf(error)}`);
+  }
+}
+
 const directoryOf = (invocation: string): string => join(tmpdir(), `flyball-${invocation}`);
+
+/** The file of the project that a foreign program is, where it is one. */
+export function foreignFile(foreign: Pick<ForeignPlan, "image" | "command"> | undefined): string | undefined {
+  const [file] = foreign?.image === undefined ? (foreign?.command ?? []) : [];
+  return file?.includes("/") === true ? file : undefined;
+}
+
+/** Whether /proc/net/tcp (proc(5)) has a socket in state LISTEN (0A) at the port. */
+function hasListener(table: string, port: number): boolean {
+  const local = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
+  return table.split("\n").some((line) => {
+    const [, address = "", , state] = line.trim().split(/\s+/);
+    return address.endsWith(local) && state === "0A";
+  });
+}

@@ -40,6 +40,7 @@ describeReal("Nacos", () => {
       expiryMinMs: timeoutMs * 0.6,
       // The server looks each 5 s.
       expiryMaxMs: timeoutMs + 8_000,
+      settleMs: 2 * (timeoutMs + 8_000),
       recoverWithinMs: 15_000,
     },
     grpc: {
@@ -49,6 +50,7 @@ describeReal("Nacos", () => {
       expiryMinMs: 0,
       // Half a second; but the client has longer to notice that the server is away.
       expiryMaxMs: 15_000,
+      settleMs: 30_000,
       isBoundToConnection: true,
       recoverWithinMs: 15_000,
     },

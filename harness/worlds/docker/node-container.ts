@@ -17,28 +17,47 @@ export class NodeContainer implements NodeLife {
   readonly #attached: Attached;
   readonly ended: Promise<string>;
 
-  private constructor(container: Container, attached: Attached, conversation: Conversation) {
-    this.#container = container;
-    this.#attached = attached;
-    this.#conversation = conversation;
-    this.ended = this.#untilEnded();
+  private constructor(parts: {
+    readonly container: Container;
+    readonly attached: Attached;
+    readonly conversation: Conversation;
+    /** Resolves once everything that it printed was heard. */
+    readonly silent: Promise<unknown>;
+  }) {
+    this.#container = parts.container;
+    this.#attached = parts.attached;
+    this.#conversation = parts.conversation;
+    this.ended = this.#untilEnded(parts.silent);
   }
 
   static async start(
     container: Container,
-    options: { readonly node: string; readonly onRecords: (events: readonly RuntimeEvent[]) => void },
+    options: {
+      readonly node: string;
+      readonly onRecords: (events: readonly RuntimeEvent[]) => void;
+      /** Hears what it prints beside the protocol. */
+      readonly onLine?: (line: string) => void;
+    },
   ): Promise<NodeContainer> {
     const conversation = new Conversation(options.node, options.onRecords);
     const attached = await container.attach();
     attached.stdin.on("error", () => undefined);
     readLines(attached.stdout, (line) => {
       const message = messageIn(line);
-      if (message === undefined) conversation.print(`${line}\n`);
-      else conversation.hear(message);
+      if (message !== undefined) return conversation.hear(message);
+      conversation.print(`${line}\n`);
+      options.onLine?.(line);
     });
     attached.stderr.setEncoding("utf8").on("data", (text: string) => conversation.print(text));
-    await container.start();
-    return new NodeContainer(container, attached, conversation);
+    // Listened for before it runs: one that ends at once may be silent before it is known to have started.
+    const silent = once(attached.stdout, "end");
+    try {
+      await container.start();
+    } catch (error) {
+      attached.stdin.end();
+      throw error;
+    }
+    return new NodeContainer({ container, attached, conversation, silent });
   }
 
   get lastWords(): string {
@@ -69,8 +88,7 @@ export class NodeContainer implements NodeLife {
     return this.#container.resume();
   }
 
-  async #untilEnded(): Promise<string> {
-    const silent = once(this.#attached.stdout, "end");
+  async #untilEnded(silent: Promise<unknown>): Promise<string> {
     const how = await this.#container.ended();
     // What it sent last may still be on its way when it has ended already.
     await silent;

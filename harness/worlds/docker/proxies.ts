@@ -30,23 +30,37 @@ export class ProxyContainer {
   readonly #container: Container;
   readonly #attached: Attached;
   readonly #host: string;
+  readonly #onEnd: () => void;
   readonly #waiting = new Map<number, Waiter>();
   #orders = 0;
   #end: string | undefined;
 
-  private constructor(container: Container, attached: Attached, host: string) {
+  private constructor(
+    container: Container,
+    attached: Attached,
+    at: { readonly host: string; readonly onEnd: () => void },
+  ) {
     this.#container = container;
     this.#attached = attached;
-    this.#host = host;
+    this.#host = at.host;
+    this.#onEnd = at.onEnd;
   }
 
-  /** Starts it; `host` is its address on the network. */
-  static async start(container: Container, host: string): Promise<ProxyContainer> {
-    const attached = await container.attach();
-    const proxies = new ProxyContainer(container, attached, host);
-    proxies.#listen();
-    await container.start();
-    return proxies;
+  /** Starts it; `host` is its address on the network. `onEnd` hears when it has gone, and all its proxies with it. */
+  static async start(
+    container: Container,
+    at: { readonly host: string; readonly onEnd: () => void },
+  ): Promise<ProxyContainer> {
+    try {
+      const attached = await container.attach();
+      const proxies = new ProxyContainer(container, attached, at);
+      proxies.#listen();
+      await container.start();
+      return proxies;
+    } catch (error) {
+      await container.remove();
+      throw error;
+    }
   }
 
   /** Opens a proxy, and answers its link. `link` is unique in this container. */
@@ -93,6 +107,7 @@ export class ProxyContainer {
       this.#end = printed.trimEnd() || "it ended";
       for (const { reject } of this.#waiting.values()) reject(gone(this.#end));
       this.#waiting.clear();
+      this.#onEnd();
       void this.#container.remove().catch(() => undefined);
     });
   }

@@ -46,6 +46,7 @@ export class ServerNode implements OwnedNode {
   async kill(): Promise<void> {
     this.#state = "killed";
     await this.#server.container.kill();
+    await this.#server.container.ended();
     await this.#onAlive(false);
   }
 
@@ -67,6 +68,7 @@ export class ServerNode implements OwnedNode {
 
   async reconnect(): Promise<void> {
     await this.#network.connect(this.#server.container.id, this.#server.container.spec.ip!);
+    await this.#server.locate();
   }
 
   async stop(): Promise<void> {
@@ -88,6 +90,8 @@ export class ServerNode implements OwnedNode {
   }
 
   async drive(): Promise<void> {}
+
+  annotate(): void {}
 
   async collect(): Promise<void> {}
 

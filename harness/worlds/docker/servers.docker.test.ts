@@ -1,9 +1,12 @@
+import { setTimeout as sleep } from "node:timers/promises";
+
 import { expect, test } from "vitest";
 
 import { Container } from "./container.ts";
 import { removeInvocation, removeOrphans } from "./clean.ts";
 import { imageOf } from "./engine.ts";
 import { label } from "./labels.ts";
+import { createNetwork } from "./network.ts";
 import { consul, jaeger, nacos, prometheus, startServer, zookeeper, type ServerKind } from "./servers.ts";
 import { describeReal, docker, invocation, startTestServer } from "./testing.ts";
 
@@ -43,6 +46,30 @@ describeReal("servers", () => {
     } finally {
       delete process.env["FLYBALL_IMAGE_CONSUL"];
     }
+  }, 60_000);
+
+  test("what several remove at once is gone, and each is content", async () => {
+    const shared = `${invocation}-shared`;
+    const network = await createNetwork(docker, shared);
+    for (let index = 0; index < 5; index++) {
+      const name = `flyball-${shared}-${index}`;
+      const spec = {
+        name,
+        role: "guest",
+        invocation: shared,
+        image: imageOf("node"),
+        entrypoint: ["sleep", "infinity"],
+      };
+      const guest = await Container.create(docker, { ...spec, network: network.name, ip: network.addressOf(index) });
+      await guest.start();
+    }
+    await Promise.all(
+      Array.from({ length: 6 }, async (_, index) => {
+        await sleep(30 * index);
+        await removeInvocation(docker, shared);
+      }),
+    );
+    expect(await docker.listNetworks({ filters: { label: [`${label.invocation}=${shared}`] } })).toEqual([]);
   }, 60_000);
 
   test("what a dead invocation left is removed, and what a live one has stays", async () => {

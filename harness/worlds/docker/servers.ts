@@ -32,7 +32,8 @@ export const zookeeper: ServerKind = {
     ZOO_MAX_CLIENT_CNXNS: "0",
   },
   ports: [2181],
-  isReady: async (addressOf) => (await say(addressOf(2181), "ruok")) === "imok",
+  // "ruok" is answered well before sessions are accepted.
+  isReady: async (addressOf) => /^Mode: /m.test(await say(addressOf(2181), "srvr")),
 };
 
 /** Nacos: its HTTP port, and the gRPC one, which is always 1000 higher. */
@@ -53,11 +54,14 @@ export const consul: ServerKind = {
   },
 };
 
-/** Jaeger, with its traces in memory: OTLP over HTTP, the query API, health. */
+/** OTLP over HTTP, the query API, health. */
+export const jaegerPorts = { otlp: 4318, query: 16686, health: 13133 } as const;
+
+/** Jaeger, with its traces in memory. */
 export const jaeger: ServerKind = {
   image: "jaeger",
-  ports: [4318, 16686, 13133],
-  isReady: async (addressOf) => (await get(addressOf(13133), "/status")).ok,
+  ports: Object.values(jaegerPorts),
+  isReady: async (addressOf) => (await get(addressOf(jaegerPorts.health), "/status")).ok,
 };
 
 export const prometheus: ServerKind = {
@@ -76,8 +80,10 @@ export type ServerOptions = Omit<ContainerSpec, "image" | "ports" | "role"> & {
 /** A server that is ready. */
 export interface RunningServer {
   readonly container: Container;
-  /** Where this machine reaches a port of it: "127.0.0.1:49153". It changes with each start. */
+  /** Where this machine reaches a port of it: "127.0.0.1:49153". It changes with each start, and with each way back onto its network. */
   addressOf(port: number): string;
+  /** Looks again where that is. */
+  locate(): Promise<void>;
   /** Starts it again after it was killed or stopped; resolves when it is ready. */
   restart(): Promise<void>;
 }
@@ -96,11 +102,14 @@ export async function startServer(docker: Docker, kind: ServerKind, options: Ser
   });
   let addresses = new Map<number, string>();
   const addressOf = (port: number): string => addresses.get(port) ?? "";
-  const start = async (): Promise<void> => {
-    await container.start();
+  const locate = async (): Promise<void> => {
     addresses = new Map(
       await Promise.all(kind.ports.map(async (port) => [port, await container.address(port)] as const)),
     );
+  };
+  const start = async (): Promise<void> => {
+    await container.start();
+    await locate();
     await untilReady(container, () => kind.isReady(addressOf), signal);
   };
   try {
@@ -109,7 +118,7 @@ export async function startServer(docker: Docker, kind: ServerKind, options: Ser
     await container.remove();
     throw error;
   }
-  return { container, addressOf, restart: start };
+  return { container, addressOf, locate, restart: start };
 }
 
 async function untilReady(container: Container, isReady: () => Promise<boolean>, signal?: AbortSignal): Promise<void> {

@@ -5,7 +5,6 @@ import { afterAll, describe, expect, test } from "vitest";
 
 import { smallPlan } from "../live/fixture.ts";
 import { liveFacts, observed } from "../live/testing.ts";
-import { findOrphans } from "./clean.ts";
 import { label } from "./labels.ts";
 import { describeReal, docker } from "./testing.ts";
 import { dockerWorld } from "./world.ts";
@@ -29,6 +28,75 @@ describeReal("a world of containers", () => {
       expect(await run.drive(fleet, 10)).toEqual({ OK: 10 });
     });
   }, 60_000);
+
+  test("a node that died off the network leaves its place to the next run", async () => {
+    const first = observed();
+    await world.run(smallPlan(), first.options, async (fleet) => {
+      await fleet.nodes.get("orders/1")!.disconnect();
+      await fleet.nodes.get("orders/1")!.kill();
+    });
+    const next = observed();
+    await world.run(smallPlan(), next.options, async (fleet) => {
+      expect(await next.drive(fleet, 40)).toEqual({ OK: 40 });
+      expect(next.instances()).toEqual(["orders/0", "orders/1"]);
+    });
+  }, 60_000);
+
+  test("a config centre that was off the network takes documents again", async () => {
+    const run = observed();
+    await world.run(smallPlan(), run.options, async (fleet) => {
+      const center = fleet.nodes.get("config-center/0")!;
+      await center.disconnect();
+      await center.reconnect();
+      await fleet.publish("orders.tag-router", "force: false\ntags: []\n");
+      await run.until(({ type }) => type === "rule");
+    });
+  }, 60_000);
+
+  test("a real registry that was started again, or was off the network, takes documents again", async () => {
+    const run = observed();
+    const plan = smallPlan([], { registry: "zookeeper" });
+    const [step] = plan.timeline;
+    // A fault that touches it: this run's registry is its own.
+    const what = {
+      kind: "fault",
+      fault: { kind: "kill", target: "registry" },
+      forUs: 1,
+      nodes: ["registry/0"],
+      links: [],
+    };
+    const nodes = plan.nodes.filter(({ program }) => program !== "config-center");
+    const timeline = [{ ...step!, what } as (typeof plan.timeline)[number]];
+    await world.run({ ...plan, nodes, timeline }, run.options, async (fleet) => {
+      const registry = fleet.nodes.get("registry/0")!;
+      await registry.kill();
+      await registry.restart();
+      await fleet.publish("orders.tag-router", "force: false\ntags: []\n");
+      await registry.disconnect();
+      await registry.reconnect();
+      await fleet.publish("orders.tag-router", "force: true\ntags: []\n");
+    });
+    expect(await mine("registry/0")).toEqual([]);
+  }, 120_000);
+
+  test("a run whose containers somebody removes fails, and the next one has others", async () => {
+    const run = observed();
+    const links = [{ from: "shop/0", to: "orders/0" }];
+    const ran = world.run(smallPlan(links), run.options, async (fleet) => {
+      const all = await docker.listContainers({ all: true, filters: { label: [label.owner] } });
+      const ours = all.filter(({ Labels }) => Labels[label.owner]?.split(" ")[2] === String(process.pid));
+      const removed = ours.filter(({ Labels }) => /^(proxies|orders\/0)$/.test(Labels[label.role] ?? ""));
+      expect(removed.length).toBe(2);
+      await Promise.all(removed.map(({ Id }) => docker.getContainer(Id).remove({ force: true })));
+      while (run.exits.length === 0) await fleet.clock.sleep(5_000);
+      await fleet.link("shop/0", "orders/0").shape({ cut: "both" });
+    });
+    await expect(ran).rejects.toThrow("the container with the proxies is gone");
+    expect(await mine("orders/1")).toEqual([]);
+    await world.run(smallPlan(links), run.options, async (fleet) => {
+      expect(await run.drive(fleet, 20)).toEqual({ OK: 20 });
+    });
+  }, 90_000);
 
   test("runs side by side don't meet, and each is gone with its close", async () => {
     const others = [dockerWorld(), dockerWorld()];
@@ -84,7 +152,6 @@ describeReal("a world of containers", () => {
         left = await ofProcess(owner);
       }
       expect(left).toEqual([]);
-      expect(await findOrphans(docker)).toEqual({ containers: [], networks: [] });
     },
     90_000,
   );

@@ -1,40 +1,32 @@
 import type Docker from "dockerode";
+import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 
-import { systemClock } from "../../../runtime/node/clock.ts";
+import { epochOf, systemClock } from "../../../runtime/node/clock.ts";
 import { tripleTransport } from "../../../runtime/node/triple.ts";
 import type { Clock } from "../../../runtime/ports/clock.ts";
 import { createRandom } from "../../../runtime/random.ts";
-import type { DialMap } from "../../../services/control.ts";
-import type { LinkPlan, NodePlan, Plan } from "../../scenario/plan.ts";
+import type { DialMap, Tracing } from "../../../services/control.ts";
+import { openJaeger, type FoundSpan, type SpanId } from "../../history/jaeger.ts";
+import { settled, untilAborted } from "../../parallel.ts";
+import { filledIn, type Placeholder } from "../../scenario/foreign.ts";
+import type { ForeignPlan, LinkPlan, NodePlan, Plan } from "../../scenario/plan.ts";
+import { WorldError } from "../error.ts";
 import { runLive, type Ground, type LaidFleet, type OwnedLink, type OwnedNode } from "../live/fleet.ts";
 import { LiveNode } from "../live/node.ts";
 import { createPublisher } from "../publisher.ts";
-import type { LinkShape, Primitive, World, WorldOptions } from "../world.ts";
+import { allPrimitives, type LinkShape, type World, type WorldOptions } from "../world.ts";
 import type { Container } from "./container.ts";
 import { obstacleTo, openEngine } from "./engine.ts";
-import { Invocation, nodePort, type Sandbox } from "./invocation.ts";
+import { ForeignNode } from "./foreign-node.ts";
+import { withName, withNames } from "./instance-names.ts";
+import { foreignFile, Invocation, nodePort, project, type Sandbox } from "./invocation.ts";
 import { NodeContainer } from "./node-container.ts";
 import { createRealPublisher, registries, type RegistryKind } from "./registries.ts";
+import { metricsPort, Scraping } from "./scraping.ts";
 import { ServerNode } from "./server-node.ts";
-import type { RunningServer } from "./servers.ts";
-
-const primitives: ReadonlySet<Primitive> = new Set([
-  "node.kill",
-  "node.pause",
-  "node.stop",
-  "node.restart",
-  "node.slow",
-  "node.disconnect",
-  "link.latency",
-  "link.bandwidth",
-  "link.loss",
-  "link.cut",
-  "link.reset",
-  "link.refuse",
-  "link.slow-close",
-]);
+import { jaeger, jaegerPorts, type RunningServer } from "./servers.ts";
 
 /**
  * Containers on a network of their own, one a node, around real servers. What is started first serves every run of the
@@ -46,8 +38,9 @@ export function dockerWorld(): World {
   let runs = 0;
   return {
     name: "docker",
-    primitives,
+    primitives: allPrimitives,
     missing: () => obstacleTo(docker),
+    refuses: whatIsNotBuilt,
     run: async (plan, options, main) => {
       invocation ??= Invocation.open(docker, options.onProgress);
       const opened = await invocation.catch((error: unknown) => {
@@ -65,6 +58,17 @@ export function dockerWorld(): World {
   };
 }
 
+/** Foreign programs that are files of the project must be there. */
+function whatIsNotBuilt({ nodes }: Plan): ReturnType<NonNullable<World["refuses"]>> {
+  const files = nodes.flatMap(({ foreign }) => foreignFile(foreign) ?? []);
+  const file = files.find((each) => !existsSync(resolve(project, each)));
+  if (file === undefined) return undefined;
+  return {
+    message: `there is no file ${file} in the project: a foreign program that isn't built`,
+    hint: "npm run foreign builds the dubbo-go programs; it needs Go 1.25 or newer",
+  };
+}
+
 /** One run's part of an invocation: a place and a container for each node, a proxy for each touched link, the registry. */
 class DockerGround implements Ground {
   readonly what = "containers";
@@ -75,13 +79,27 @@ class DockerGround implements Ground {
   readonly #invocation: Invocation;
   /** Names this run among those that share a server. */
   readonly #run: string;
-  readonly #transport = tripleTransport({ clock: this.clock });
+  /** To the config centre alone, which is dialled where this machine reaches it at that moment. */
+  readonly #transport = tripleTransport({
+    clock: this.clock,
+    dial: (address) => this.#configCenter?.published() ?? address,
+  });
   readonly #containers: Container[] = [];
+  /** What `lay` has begun: when it fails half-way, what is there only later goes, too. */
+  readonly #begun: Promise<unknown>[] = [];
+  readonly #closing = new AbortController();
+  #configCenter: Sandbox | undefined;
+  /** Node ids by address. */
+  readonly #names = new Map<string, string>();
+  #scraping: Scraping | undefined;
   #closePublisher: () => Promise<void> = () => Promise.resolve();
 
   constructor(plan: Plan, world: WorldOptions, at: { readonly invocation: Invocation; readonly run: string }) {
     this.#plan = plan;
-    this.#world = world;
+    const isMixed = plan.nodes.some(({ foreign }) => foreign !== undefined);
+    this.#world = isMixed
+      ? { ...world, onEvents: (node, events) => world.onEvents(node, withNames(events, this.#names)) }
+      : world;
     this.#invocation = at.invocation;
     this.#run = at.run;
   }
@@ -89,10 +107,17 @@ class DockerGround implements Ground {
   async lay(links: readonly LinkPlan[]): Promise<LaidFleet> {
     const { nodes } = this.#plan;
     const real = this.#plan.registry === "embedded" ? undefined : registries[this.#plan.registry];
-    const [sandboxes, server] = await Promise.all([
+    const coming = Promise.all([
       this.#places(real === undefined ? nodes : nodes.filter((node) => !isInfrastructure(node))),
       real === undefined ? undefined : this.#server(real),
+      this.#plan.isScraped ? this.#scrape() : undefined,
+      this.#plan.tracing && this.#invocation.sharedServer(jaeger, this.#world.onProgress),
     ]);
+    // A server takes its time to get ready: who interrupts a run doesn't wait for it.
+    const [sandboxes, server, scraping, traceStore] = await untilAborted(coming, this.#world.signal);
+    this.#configCenter = sandboxes.get("config-center/0");
+    for (const [id, { ip }] of sandboxes) this.#names.set(`${ip}:${nodePort}`, id);
+    const tracing = traceStore && tracingTo(traceStore, this.#plan, this.#run);
     /** Where each node is; a real registry has several ports. */
     const addressesOf = (id: string): readonly string[] => {
       const sandbox = sandboxes.get(id);
@@ -102,10 +127,10 @@ class DockerGround implements Ground {
         : real.ports.map((port) => `${server.container.spec.ip}:${port}`);
     };
     const proxies = await this.#openLinks(links, addressesOf);
-    const infrastructure =
+    const infrastructure: Infrastructure =
       real === undefined
         ? { registry: addressesOf("registry/0")[0], configCenter: addressesOf("config-center/0")[0] }
-        : urlsOf(real, addressesOf("registry/0")[0]!, this.#run);
+        : urlsOf(real, addressesOf("registry/0")[0]!, this.#part(real));
     const all = await Promise.all(
       nodes.map(async (plan): Promise<OwnedNode> => {
         const incoming = links.filter(({ to }) => to === plan.id).map(({ from, to }) => proxies.get(`${from} ${to}`)!);
@@ -125,23 +150,45 @@ class DockerGround implements Ground {
           {},
           ...links.filter(({ from }) => from === plan.id).map(({ from, to }) => proxies.get(`${from} ${to}`)!.dial),
         ) as DialMap;
+        if (plan.foreign !== undefined) {
+          const address = addressesOf("registry/0")[0]!;
+          const place = {
+            sandbox,
+            onAlive,
+            tracing,
+            infrastructure: urlsOf(real!, dial[address] ?? address, this.#part(real!)),
+          };
+          return this.#begin(this.#foreignNodeOf(plan, plan.foreign, place));
+        }
         const isOurs = plan.program === "registry" || plan.program === "config-center";
         const config = isOurs ? plan.config : { ...plan.config, ...infrastructure };
-        return this.#nodeOf(plan, { sandbox, dial, config, onAlive });
+        return this.#begin(this.#nodeOf(plan, { sandbox, dial, config, tracing, onAlive }));
       }),
     );
     return {
       nodes: new Map(all.map((node) => [node.id, node])),
-      network: this.#invocation.network.name,
       links: proxies,
-      publish: this.#publisher(real, server?.running, sandboxes.get("config-center/0")),
+      network: this.#invocation.network.name,
+      readMetrics: scraping && (() => scraping.read(all.filter((node) => node instanceof LiveNode))),
+      publish: this.#publisher(real, server?.running),
+      readSpans: traceStore && ((reported) => this.#readSpans(traceStore, reported)),
     };
   }
 
   async close(): Promise<void> {
-    await this.#closePublisher();
-    await this.#transport.close();
-    await Promise.all(this.#containers.map((container) => container.remove()));
+    this.#closing.abort(new WorldError("the fleet is being closed", { code: "UNAVAILABLE" }));
+    await Promise.allSettled(this.#begun);
+    await settled([
+      this.#scraping?.close() ?? Promise.resolve(),
+      this.#closePublisher(),
+      this.#transport.close(),
+      ...this.#containers.map((container) => container.remove()),
+    ]);
+  }
+
+  #begin<T>(work: Promise<T>): Promise<T> {
+    this.#begun.push(work);
+    return work;
   }
 
   async #places(nodes: readonly NodePlan[]): Promise<ReadonlyMap<string, Sandbox>> {
@@ -155,17 +202,34 @@ class DockerGround implements Ground {
     return new Map(places);
   }
 
+  async #scrape(): Promise<Scraping> {
+    const { clock } = this;
+    const { onProgress } = this.#world;
+    this.#scraping = await Scraping.start(this.#invocation, { clock, run: this.#run, onProgress });
+    return this.#scraping;
+  }
+
   /** The real registry: the one that all runs share, or one for this run alone when its faults touch it. */
-  async #server({ server }: RegistryKind): Promise<LaidServer> {
-    const isOwn = this.#plan.timeline.some(
+  async #server(kind: RegistryKind): Promise<LaidServer> {
+    const isTouched = this.#plan.timeline.some(
       ({ what }) => what.kind !== "publish" && what.nodes.some((id) => isInfrastructure({ id })),
     );
+    const isOwn = isTouched || this.#part(kind) === undefined;
+    const { server } = kind;
     const { onProgress } = this.#world;
     onProgress(`starting ${server.image}`);
+    const signal = AbortSignal.any([this.#world.signal, this.#closing.signal]);
     const running = isOwn
-      ? await this.#invocation.ownServer(server, `${server.image}-of-${this.#run}`, onProgress)
+      ? await this.#begin(this.#invocation.ownServer(server, `${server.image}-of-${this.#run}`, onProgress, { signal }))
       : await this.#invocation.sharedServer(server, onProgress);
+    if (isOwn) this.#containers.push(running.container);
     return { running, isOwn, container: running.container };
+  }
+
+  /** The name of this run's part of the registry; undefined where all of it is this run's. */
+  #part({ isShareable }: RegistryKind): string | undefined {
+    const hasForeign = this.#plan.nodes.some(({ foreign }) => foreign !== undefined);
+    return hasForeign && !isShareable ? undefined : this.#run;
   }
 
   async #openLinks(
@@ -197,10 +261,13 @@ class DockerGround implements Ground {
       readonly sandbox: Sandbox;
       readonly dial: DialMap;
       readonly config: unknown;
+      readonly tracing: Tracing | undefined;
       readonly onAlive: (isAlive: boolean) => Promise<void>;
     },
   ): Promise<LiveNode> {
-    const { sandbox, ...rest } = place;
+    const { sandbox, onAlive, ...rest } = place;
+    const scraping = this.#scraping;
+    await scraping?.add(plan.id, sandbox.ip);
     const disk = join(this.#invocation.directory, `${this.#run}-${plan.id.replaceAll("/", "-")}`);
     await mkdir(disk);
     const container = await this.#invocation.program("services/main.ts", {
@@ -218,6 +285,14 @@ class DockerGround implements Ground {
       advertise: `${sandbox.ip}:${nodePort}`,
       isExposed: true,
       network: sandbox,
+      ...(scraping !== undefined && {
+        metrics: `0.0.0.0:${metricsPort}`,
+        beforeEnd: () => scraping.untilScraped(plan.id),
+      }),
+      onAlive: async (isAlive) => {
+        if (!isAlive) scraping?.ended(plan.id);
+        await onAlive(isAlive);
+      },
       clock: this.clock,
       random: createRandom(this.#plan.seed).fork(`node ${plan.id}`),
       world: this.#world,
@@ -225,18 +300,78 @@ class DockerGround implements Ground {
     });
   }
 
-  #publisher(
-    real: RegistryKind | undefined,
-    server: RunningServer | undefined,
-    configCenter: Sandbox | undefined,
-  ): LaidFleet["publish"] {
+  async #foreignNodeOf(
+    plan: NodePlan,
+    foreign: ForeignPlan,
+    place: {
+      readonly sandbox: Sandbox;
+      readonly infrastructure: Infrastructure;
+      readonly tracing: Tracing | undefined;
+      readonly onAlive: (isAlive: boolean) => Promise<void>;
+    },
+  ): Promise<ForeignNode> {
+    const { sandbox, infrastructure, tracing, onAlive } = place;
+    const { registry = "", configCenter = "" } = infrastructure;
+    const [, registryAddress = ""] = /^[^:]+:\/\/([^/?]+)/.exec(registry) ?? [];
+    const [service, index] = plan.id.split("/") as [string, string];
+    const calls = plan.config["calls"] as { readonly service: string } | undefined;
+    const values: Readonly<Record<Placeholder, string>> = {
+      registry,
+      registryAddress,
+      configCenter,
+      otlp: tracing?.otlp?.replace(/^http:\/\//, "") ?? "",
+      ip: sandbox.ip,
+      port: String(nodePort),
+      node: plan.id,
+      service,
+      index,
+      calls: calls?.service ?? "",
+      tag: plan.tag ?? "",
+      weight: String(plan.weight),
+    };
+    const container = await this.#invocation.foreignProgram(
+      { image: foreign.image, command: foreign.command?.map((text) => filledIn(text, values)) },
+      {
+        role: plan.id,
+        network: sandbox.network,
+        env: Object.fromEntries(
+          Object.entries(foreign.environment).map(([name, text]) => [name, filledIn(text, values)]),
+        ),
+        onProgress: this.#world.onProgress,
+      },
+    );
+    this.#containers.push(container);
+    const { id } = plan;
+    const address = `${sandbox.ip}:${nodePort}`;
+    return new ForeignNode({
+      id,
+      address,
+      plan: foreign,
+      container,
+      sandbox,
+      clock: this.clock,
+      world: this.#world,
+      onAlive,
+    });
+  }
+
+  async #readSpans(traceStore: RunningServer, reported: Iterable<SpanId>): Promise<readonly FoundSpan[]> {
+    const { clock } = this;
+    const url = `http://${traceStore.addressOf(jaegerPorts.query)}`;
+    const jaeger = openJaeger({ url, clock, epochUs: epochOf(clock) });
+    const found = await jaeger.readBack(reported, { signal: this.#world.signal });
+    return found.map(({ node, span }) => ({ node, span: withName(span, this.#names) }));
+  }
+
+  #publisher(real: RegistryKind | undefined, server: RunningServer | undefined): LaidFleet["publish"] {
     if (real !== undefined) {
-      const publisher = createRealPublisher(real, { clock: this.clock, server: server!, run: this.#run });
+      const publisher = createRealPublisher(real, { clock: this.clock, server: server!, run: this.#part(real) });
       this.#closePublisher = publisher.close;
       return publisher.publish;
     }
-    if (configCenter === undefined) return undefined;
-    return createPublisher({ clock: this.clock, transport: this.#transport, address: configCenter.published! });
+    if (this.#configCenter === undefined) return undefined;
+    const address = `${this.#configCenter.ip}:${nodePort}`;
+    return createPublisher({ clock: this.clock, transport: this.#transport, address });
   }
 }
 
@@ -268,6 +403,16 @@ function joined(parts: readonly { readonly address: string; readonly link: Owned
 
 const isInfrastructure = ({ id }: { readonly id: string }): boolean => id === "registry/0" || id === "config-center/0";
 
-function urlsOf({ url }: RegistryKind, address: string, run: string) {
+interface Infrastructure {
+  readonly registry: string | undefined;
+  readonly configCenter: string | undefined;
+}
+
+/** Spans go to the store over the run's own network, under the run's own name: others may share it. */
+function tracingTo(traceStore: RunningServer, { tracing }: Plan, run: string): Tracing | undefined {
+  return tracing && { ...tracing, otlp: `http://${traceStore.container.spec.ip}:${jaegerPorts.otlp}`, run };
+}
+
+function urlsOf({ url }: RegistryKind, address: string, run: string | undefined): Infrastructure {
   return { registry: url(address, run), configCenter: url(address, run) };
 }

@@ -7,9 +7,11 @@ import { createRandom } from "../../../runtime/random.ts";
 import type { RuntimeEvent } from "../../../runtime/telemetry/events.ts";
 import { Worker } from "../../../services/proto/worker_pb.ts";
 
-/** The server's tick is half a second, so sessions end one to one and a half seconds after their last sign of life. */
-export const sessionTimeoutMs = 1000;
+/** The server's tick is half a second, so sessions end one and a half to two seconds after their last sign of life. */
+export const sessionTimeoutMs = 1500;
 export const tickMs = 500;
+/** … and a busy machine may need longer to do so, and to tell. */
+export const expiryMaxMs = sessionTimeoutMs + tickMs + 3000;
 
 export const interfaceName = Worker.typeName;
 

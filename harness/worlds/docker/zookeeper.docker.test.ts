@@ -5,7 +5,7 @@ import { configCenterContract, type ConfigCenterWorld } from "../../../runtime/p
 import { registryContract, type RegistryWorld } from "../../../runtime/ports/registry.contract.ts";
 import { zookeeper, type RunningServer } from "./servers.ts";
 import { describeReal, startTestServer } from "./testing.ts";
-import { Openings, openConfigParty, openParty, sessionTimeoutMs, tickMs } from "./zookeeper-fixture.ts";
+import { expiryMaxMs, Openings, openConfigParty, openParty, sessionTimeoutMs, tickMs } from "./zookeeper-fixture.ts";
 
 const clock = systemClock();
 let server: RunningServer;
@@ -44,11 +44,12 @@ async function inRegistryWorld(level: string, holds: (world: RegistryWorld) => P
       restart,
       timing: {
         pushWithinMs: 5000,
-        failWithinMs: 2000,
-        blipMs: sessionTimeoutMs / 4,
+        failWithinMs: 3000,
+        blipMs: sessionTimeoutMs / 5,
         // It was last heard a third of the timeout ago, or a little more on a busy machine.
         expiryMinMs: sessionTimeoutMs / 2,
-        expiryMaxMs: sessionTimeoutMs + tickMs + 500,
+        expiryMaxMs,
+        settleMs: 2 * (sessionTimeoutMs + tickMs),
         recoverWithinMs: 10_000,
       },
     });

@@ -1,6 +1,7 @@
 import { availableParallelism } from "node:os";
 
 import type { Clock } from "../../../runtime/ports/clock.ts";
+import { inParallel, settled } from "../../parallel.ts";
 import type { LinkPlan, Plan } from "../../scenario/plan.ts";
 import { WorldError } from "../error.ts";
 import type { FleetLink, FleetNode, RunningFleet, WorldOptions } from "../world.ts";
@@ -42,10 +43,14 @@ export interface LaidFleet {
   readonly nodes: ReadonlyMap<string, OwnedNode>;
   /** The Docker network in which the nodes' addresses are; absent: this host's own. */
   readonly network?: string | undefined;
+  /** What Prometheus counted of the nodes; absent where there is none. */
+  readonly readMetrics?: RunningFleet["readMetrics"];
   /** By "from to". */
   readonly links: ReadonlyMap<string, OwnedLink>;
   /** Puts a document into the config centre; absent where there is none. */
   readonly publish: ((key: string, content: string | undefined, signal: AbortSignal) => Promise<void>) | undefined;
+  /** Absent where there is no trace store. */
+  readonly readSpans?: RunningFleet["readSpans"];
 }
 
 /** After an abort, the run has this long to end by itself: then its fleet is ended under it. */
@@ -59,13 +64,18 @@ export async function runLive<T>(
   main: (fleet: RunningFleet) => Promise<T>,
 ): Promise<T> {
   const fleet = new LiveFleet(plan, options, ground);
+  let answer: T;
   try {
     options.signal.throwIfAborted();
     await fleet.start();
-    return await main(fleet);
-  } finally {
-    await fleet.close();
+    answer = await main(fleet);
+  } catch (error) {
+    // What went wrong first explains what can't be ended now.
+    await fleet.close().catch(() => undefined);
+    throw error;
   }
+  await fleet.close();
+  return answer;
 }
 
 class LiveFleet implements RunningFleet {
@@ -88,6 +98,10 @@ class LiveFleet implements RunningFleet {
 
   get nodes(): ReadonlyMap<string, OwnedNode> {
     return this.#laid.nodes;
+  }
+
+  get readMetrics(): RunningFleet["readMetrics"] {
+    return this.#laid.readMetrics;
   }
 
   get network(): string | undefined {
@@ -126,21 +140,28 @@ class LiveFleet implements RunningFleet {
     await publish(key, content, AbortSignal.any([this.#options.signal, this.#closing.signal]));
   }
 
-  /** Ends everything, also what is only starting. */
+  get readSpans(): RunningFleet["readSpans"] {
+    return this.#laid.readSpans;
+  }
+
+  /** Ends everything, also what is only starting. What can't be ended keeps nothing else: it is told at the end. */
   async close(): Promise<void> {
     if (this.#onAbort !== undefined) this.#options.signal.removeEventListener("abort", this.#onAbort);
     this.#cancelGrace();
     this.#closing.abort(new WorldError("the fleet is being closed", { code: "UNAVAILABLE" }));
-    await this.#closeNodes();
+    const nodes = this.#closeNodes();
+    await Promise.allSettled([nodes]);
     // What was only being laid when the run was over, is there now.
     await this.#started.catch(() => undefined);
-    await this.#closeNodes();
-    await Promise.all([...this.#laid.links.values()].map((link) => link.close()));
-    await this.#ground.close();
+    const lateNodes = this.#closeNodes();
+    await Promise.allSettled([lateNodes]);
+    const links = settled([...this.#laid.links.values()].map((link) => link.close()));
+    await Promise.allSettled([links]);
+    await settled([nodes, lateNodes, links, this.#ground.close()]);
   }
 
-  async #closeNodes(): Promise<void> {
-    await Promise.all([...this.nodes.values()].map((node) => node.close()));
+  #closeNodes(): Promise<void> {
+    return settled([...this.nodes.values()].map((node) => node.close()));
   }
 
   async #startAll(): Promise<void> {
@@ -183,26 +204,4 @@ function touchedLinks({ timeline, nodes }: Plan, { hasCables }: Ground): readonl
     );
   }
   return [...new Map(links.map((link) => [`${link.from} ${link.to}`, link])).values()];
-}
-
-/** Works on all items, so many at a time. Rejects with the first failure; nothing new is begun then. */
-export async function inParallel<T>(
-  items: readonly T[],
-  limit: number,
-  work: (item: T) => Promise<void>,
-): Promise<void> {
-  const left = items.values();
-  let isFailed = false;
-  const worker = async (): Promise<void> => {
-    for (const item of left) {
-      if (isFailed) return;
-      try {
-        await work(item);
-      } catch (error) {
-        isFailed = true;
-        throw error;
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: limit }, worker));
 }

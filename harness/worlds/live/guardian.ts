@@ -77,7 +77,11 @@ export class Guardian {
   #spawn(): void {
     // Detached: a terminal's Ctrl-C is for the harness, which then ends everything in order. No inherited output: whoever reads
     // the harness's waits for its end only.
-    const child = spawn(process.execPath, [program], { detached: true, stdio: ["pipe", "ignore", "ignore"], env: {} });
+    const child = spawn(process.execPath, [program], {
+      detached: true,
+      stdio: ["pipe", "ignore", "ignore"],
+      env: engineEnv(),
+    });
     child.stdin?.on("error", () => undefined);
     this.#process = child;
     this.#ended = new Promise((resolve) => {
@@ -90,4 +94,12 @@ export class Guardian {
     });
     for (const message of this.#registered.values()) this.#write(message);
   }
+}
+
+/** What a client needs to reach the engine that the harness reaches. */
+function engineEnv(): Readonly<Record<string, string>> {
+  const names = ["DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY"];
+  return Object.fromEntries(
+    names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
+  );
 }

@@ -1,7 +1,8 @@
 import type { Clock } from "../../../runtime/ports/clock.ts";
 import type { Random } from "../../../runtime/ports/random.ts";
 import type { RuntimeEvent } from "../../../runtime/telemetry/events.ts";
-import { controlVersion, type DialMap, type FromNode, type ToNode } from "../../../services/control.ts";
+import type { Note } from "../../../runtime/telemetry/span.ts";
+import { controlVersion, type DialMap, type FromNode, type ToNode, type Tracing } from "../../../services/control.ts";
 import type { NodePlan } from "../../scenario/plan.ts";
 import { WorldError } from "../error.ts";
 import type { FleetNode, WorldOptions } from "../world.ts";
@@ -30,12 +31,18 @@ export interface LiveNodeOptions {
   readonly plan: NodePlan;
   /** The program's configuration, with the addresses of the infrastructure. */
   readonly config: unknown;
+  /** Absent: its calls aren't traced. */
+  readonly tracing?: Tracing | undefined;
   /** Where it listens, and, where that isn't what others dial, what it registers. */
   readonly listen: string;
   readonly advertise?: string | undefined;
   readonly isExposed?: boolean | undefined;
   /** Takes it off its network and brings it back, where the world can. */
   readonly network?: { disconnect(): Promise<void>; reconnect(): Promise<void> } | undefined;
+  /** "host:port" where it serves metrics; absent: it counts nothing. */
+  readonly metrics?: string | undefined;
+  /** Its work is done, in order: what has to be seen of it before it ends. */
+  readonly beforeEnd?: (() => Promise<void>) | undefined;
   /** Whom it reaches through a proxy. */
   readonly dial: DialMap;
   readonly clock: Clock;
@@ -91,7 +98,8 @@ export class LiveNode implements FleetNode {
   async start(): Promise<void> {
     if (this.#isClosed)
       throw new WorldError(`the run is over: ${this.id} isn't started again`, { code: "UNAVAILABLE" });
-    const { plan, config, listen, advertise, isExposed, dial, clock, random, launch, world } = this.#options;
+    const { plan, config, tracing, listen, advertise, isExposed, metrics, dial, clock, random, launch, world } =
+      this.#options;
     const life = await launch({
       onRecords: (events) => {
         this.#heardUs = lastOf(events) ?? this.#heardUs;
@@ -116,7 +124,9 @@ export class LiveNode implements FleetNode {
         listen,
         ...(advertise !== undefined && { advertise }),
         ...(isExposed !== undefined && { isExposed }),
+        ...(metrics !== undefined && { metrics }),
         dial,
+        ...(tracing && { tracing }),
       },
       "listening",
     );
@@ -167,7 +177,7 @@ export class LiveNode implements FleetNode {
     if (life === undefined) return;
     await this.resume();
     const drained = life.ask({ type: "drain" }, "drained").catch(() => undefined);
-    await this.#within(drainWithinUs, drained);
+    if (await this.#within(drainWithinUs, drained)) await this.#options.beforeEnd?.();
     await this.#end(life);
   }
 
@@ -186,6 +196,10 @@ export class LiveNode implements FleetNode {
     await this.#life?.ask({ type: "drive", drive }, "driven").catch(() => undefined);
   }
 
+  annotate(note: Note): void {
+    this.#life?.send({ type: "annotate", note });
+  }
+
   async collect(): Promise<void> {
     const life = this.#life;
     if (life === undefined || this.#state !== "running") return;
@@ -197,10 +211,13 @@ export class LiveNode implements FleetNode {
   async close(): Promise<void> {
     this.#isClosed = true;
     const life = this.#life;
-    if (life === undefined) return;
-    await this.resume();
-    await this.#end(life);
-    await this.reconnect();
+    try {
+      await this.resume();
+      if (life !== undefined) await this.#end(life);
+    } finally {
+      // Also of one that is dead by now: its place on the network may be another run's next.
+      await this.reconnect();
+    }
   }
 
   /** Ends the process now; nobody waits for it any longer. */
@@ -271,8 +288,8 @@ export class LiveNode implements FleetNode {
     this.#state = "killed";
     // Until it is ready, whoever starts it is told.
     if (this.#isReady) world.onExit(this.id, clock.nowUs(), why);
-    // Who opens a listener again is told when that fails; nothing is opened here.
-    void this.#options.onAlive(false);
+    // Nothing is opened here that could fail, and where the proxies themselves are gone nobody is refused by them.
+    this.#options.onAlive(false).catch(() => undefined);
   }
 }
 

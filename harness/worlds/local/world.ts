@@ -15,25 +15,9 @@ import { Guardian } from "../live/guardian.ts";
 import { LiveNode, type LiveNodeOptions } from "../live/node.ts";
 import { PairProxy } from "../live/proxy.ts";
 import { createPublisher } from "../publisher.ts";
-import type { Primitive, World, WorldOptions } from "../world.ts";
+import { allPrimitives, type World, type WorldOptions } from "../world.ts";
 import { freePorts, loopback } from "./ports.ts";
 import { NodeProcess } from "./process.ts";
-
-const primitives: ReadonlySet<Primitive> = new Set([
-  "node.kill",
-  "node.pause",
-  "node.stop",
-  "node.restart",
-  "node.slow",
-  "node.disconnect",
-  "link.latency",
-  "link.bandwidth",
-  "link.loss",
-  "link.cut",
-  "link.reset",
-  "link.refuse",
-  "link.slow-close",
-]);
 
 /**
  * Real processes on this machine, one a node, on real sockets (loopback only). Nothing that it starts outlives it, not even when
@@ -42,7 +26,7 @@ const primitives: ReadonlySet<Primitive> = new Set([
 export function localWorld(): World {
   return {
     name: "local",
-    primitives,
+    primitives: allPrimitives,
     missing: async () => whatIsMissing(),
     run: (plan, options, main) => runLive(plan, options, new LocalGround(plan, options), main),
   };
@@ -130,9 +114,12 @@ class LocalGround implements Ground {
   }
 
   async close(): Promise<void> {
-    await this.#transport.close();
-    // Last: it removes the directory, and ends what hasn't ended.
-    await this.#guardian.close();
+    try {
+      await this.#transport.close();
+    } finally {
+      // Last: it removes the directory, and ends what hasn't ended.
+      await this.#guardian.close();
+    }
   }
 
   #nodeOf(
@@ -143,6 +130,7 @@ class LocalGround implements Ground {
     const disk = join(this.#directory, plan.id.replaceAll("/", "-"));
     return new LiveNode({
       plan,
+      tracing: this.#plan.tracing,
       ...place,
       clock: this.clock,
       random: createRandom(this.#plan.seed).fork(`node ${plan.id}`),

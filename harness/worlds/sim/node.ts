@@ -1,10 +1,12 @@
 import { embeddedOnly } from "../../../runtime/ports/infrastructure.ts";
 import { builtInPolicies } from "../../../runtime/call/client.ts";
+import type { Clock } from "../../../runtime/ports/clock.ts";
 import type { Random } from "../../../runtime/ports/random.ts";
 import { CallLog } from "../../../runtime/telemetry/call-log.ts";
 import type { RuntimeEvent } from "../../../runtime/telemetry/events.ts";
+import type { Note } from "../../../runtime/telemetry/span.ts";
 import { sample } from "../../../services/distribution.ts";
-import { controlVersion, type FromNode, type ToNode } from "../../../services/control.ts";
+import { controlVersion, type FromNode, type ToNode, type Tracing } from "../../../services/control.ts";
 import { createNode, type ControlledNode } from "../../../services/node.ts";
 import { programs } from "../../../services/programs.ts";
 import type { NodeContext } from "../../../services/service.ts";
@@ -20,6 +22,9 @@ export interface SimNodeOptions {
   readonly plan: NodePlan;
   /** The program's configuration, with the addresses of the infrastructure. */
   readonly config: unknown;
+  readonly tracing: Tracing | undefined;
+  /** The fleet's own clock, which no node's pause stops. */
+  readonly clock: Clock;
   /** The node's number in the digest. */
   readonly number: number;
   readonly network: Network;
@@ -39,6 +44,10 @@ interface Waiter {
 
 /** Events that are handed over at once. */
 const batchMax = 512;
+
+/** The bounds of a live node, in virtual time. */
+const readyWithinUs = 15_000_000;
+const drainWithinUs = 10_000_000;
 
 /** One node of the simulated fleet: a machine with a disk, and the process that runs on it. */
 export class SimNode implements FleetNode {
@@ -83,7 +92,7 @@ export class SimNode implements FleetNode {
 
   /** Starts a process. Resolves when it listens; then `go` takes it to work. */
   async start(): Promise<void> {
-    const { network, number, config, plan } = this.#options;
+    const { network, number, config, plan, tracing } = this.#options;
     const process = new SimProcess(network.engine, number, (error) => this.#crashed(process, error));
     const life = `life ${this.#lives++}`;
     const random = this.#random.fork(life);
@@ -109,6 +118,7 @@ export class SimNode implements FleetNode {
         seed: random.fork("seed").uint32(),
         listen: this.address,
         dial: {},
+        ...(tracing && { tracing }),
       }),
     );
     await listening;
@@ -147,8 +157,9 @@ export class SimNode implements FleetNode {
   async stop(): Promise<void> {
     if (!this.#process.isAlive) return;
     const process = this.#process;
+    await this.resume();
     try {
-      await this.#ask({ type: "drain" }, "drained");
+      await this.#inTime(drainWithinUs, this.#ask({ type: "drain" }, "drained"));
       await this.#ask({ type: "stop" }, "stopped");
     } catch {
       // It died on the way: it is gone all the same.
@@ -159,8 +170,8 @@ export class SimNode implements FleetNode {
 
   async restart(): Promise<void> {
     if (this.#process.isAlive) await this.stop();
-    await this.start();
-    await this.go();
+    await this.#inTime(readyWithinUs, this.start());
+    await this.#inTime(readyWithinUs, this.go());
   }
 
   async slow(factor: number): Promise<void> {
@@ -172,6 +183,11 @@ export class SimNode implements FleetNode {
     if (!this.#process.isAlive) return;
     // A dead node makes no more calls: that is an end too.
     await this.#ask({ type: "drive", drive }, "driven").catch(() => undefined);
+  }
+
+  annotate(note: Note): void {
+    const node = this.#node;
+    if (node !== undefined) this.#process.after(0, () => node.handle({ type: "annotate", note }));
   }
 
   async collect(): Promise<void> {
@@ -254,6 +270,23 @@ export class SimNode implements FleetNode {
     this.#waiters = [];
     for (const { reject } of waiters) {
       reject(new WorldError(`node ${this.id} ended: ${why}`, { code: "NOT_READY" }));
+    }
+  }
+
+  /** One that is paused on the way never answers: as in a live world, nobody waits for it for ever. */
+  async #inTime(us: number, step: Promise<void>): Promise<void> {
+    let cancel = (): void => undefined;
+    const late = new Promise<never>((_, reject) => {
+      cancel = this.#options.clock.after(us, () => {
+        reject(new WorldError(`node ${this.id} didn't answer within ${us / 1e6} s`, { code: "NOT_READY" }));
+        if (this.#process.isAlive) this.#end("killed");
+      });
+    });
+    step.catch(() => undefined);
+    try {
+      await Promise.race([step, late]);
+    } finally {
+      cancel();
     }
   }
 

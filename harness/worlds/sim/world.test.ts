@@ -244,6 +244,25 @@ test("a paused node answers nothing until it goes on; a slow one takes its time"
   expect(failed(heard)).toBe(0);
 });
 
+test("a node that is frozen while it is brought back keeps nobody waiting for ever", async () => {
+  const heard = await run(async ({ nodes, clock }) => {
+    const node = nodes.get("orders/0")!;
+    await node.kill();
+    const restarted = node.restart().catch((error: unknown) => error);
+    await clock.sleep(1_000);
+    await node.pause();
+    const beganUs = clock.nowUs();
+    const error = await restarted;
+    return { error, waitedUs: clock.nowUs() - beganUs, state: node.state };
+  });
+  expect(heard.value.error).toMatchObject({
+    code: "NOT_READY",
+    message: "node orders/0 didn't answer within 15 s",
+  });
+  expect(heard.value.waitedUs).toBeLessThan(30 * second);
+  expect(heard.value.state).toBe("killed");
+});
+
 test("a sabotage replaces one node's policies or ports and nothing else", async () => {
   const everythingToOne: Sabotage = {
     policies: (node, policies) =>

@@ -1,7 +1,7 @@
 import type { NodePlan, Plan } from "../../scenario/plan.ts";
 import { WorldError } from "../error.ts";
 import { createPublisher } from "../publisher.ts";
-import type { Primitive, RunningFleet, World, WorldOptions } from "../world.ts";
+import { allPrimitives, type RunningFleet, type World, type WorldOptions } from "../world.ts";
 import { Engine, outside } from "./engine.ts";
 import type { Host } from "./host.ts";
 import { Network } from "./network.ts";
@@ -20,22 +20,6 @@ export interface SimWorldOptions {
   readonly record?: (() => Recording) | undefined;
 }
 
-const primitives: ReadonlySet<Primitive> = new Set([
-  "node.kill",
-  "node.pause",
-  "node.stop",
-  "node.restart",
-  "node.slow",
-  "node.disconnect",
-  "link.latency",
-  "link.bandwidth",
-  "link.loss",
-  "link.cut",
-  "link.reset",
-  "link.refuse",
-  "link.slow-close",
-]);
-
 /** Virtual time that a fleet has to get ready. */
 const readyWithinUs = 60_000_000;
 /** Virtual time between two handings-over of events. */
@@ -45,7 +29,7 @@ const flushEveryUs = 100_000;
 export function simWorld({ host, parameters, record }: SimWorldOptions): World {
   return {
     name: "sim",
-    primitives,
+    primitives: allPrimitives,
     missing: async () => undefined,
     run: (plan, options, main) => {
       const recorder = record?.();
@@ -92,7 +76,9 @@ class SimFleet implements RunningFleet {
         new SimNode({
           plan: node,
           config: configOf(node, infrastructure),
+          tracing: plan.tracing,
           number,
+          clock: this.clock,
           network: this.#network,
           hostName: hostName(number),
           port,

@@ -260,7 +260,9 @@ describe("what the node knows", () => {
     expect(of("flyball_directory_state", { source: "protected" })).toBe(1);
     expect(of("flyball_directory_state", { source: "registry" })).toBe(0);
     expect(of("flyball_directory_removals_total", { reason: "expired" })).toBe(1);
-    expect(of("flyball_directory_removals_total", { reason: "deregistered" })).toBe(0);
+    for (const reason of ["deregistered", "gone", "unknown"]) {
+      expect(of("flyball_directory_removals_total", { reason })).toBe(0);
+    }
   });
 
   test("weights and tags, as the balancer was given them, of those who are members", async () => {

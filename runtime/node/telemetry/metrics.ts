@@ -128,6 +128,10 @@ class Metrics implements NodeMetrics {
         return this.#phase.enter({}, event.phase);
       case "lag":
         this.#lag = event;
+        return;
+      case "span":
+      case "span.export":
+      // Traces have a way of their own.
     }
   }
 
@@ -379,7 +383,14 @@ const phases: readonly NodePhaseChange["phase"][] = ["listening", "ready", "dere
 const registryStates: readonly RegistryStateChange["state"][] = ["connected", "suspended", "expired", "closed"];
 const outcomes: readonly RuleChange["outcome"][] = ["applied", "removed", "rejected"];
 const sources: readonly MembershipChange["source"][] = ["registry", "cache", "protected", "expired-protection"];
-const removalReasons: readonly MembershipChange["removed"][number]["reason"][] = ["deregistered", "expired", "unknown"];
+type RemovalReason = MembershipChange["removed"][number]["reason"];
+/** A table, so that none can be forgotten. */
+const removalReasons = Object.keys({
+  deregistered: true,
+  expired: true,
+  gone: true,
+  unknown: true,
+} satisfies Record<RemovalReason, true>);
 
 /** "flyball.worker.v1.Worker/Do", as OpenTelemetry writes a method. */
 const methodName = (path: string): string => (path.startsWith("/") ? path.slice(1) : path);

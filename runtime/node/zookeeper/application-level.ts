@@ -127,11 +127,11 @@ export function providerOfApplication(
   const { application, service } = options;
   const isOwn = application === service;
   if (isOurs(parameters) && !isOwn) return undefined;
-  if (!isOurs(parameters) && groups !== undefined) {
-    const isOffered = isOwn ? groups.length > 0 : groups.includes("") || groups.includes(service);
-    if (!isOffered) return undefined;
-  }
-  return providerOf(address, service, parameters);
+  if (isOurs(parameters) || groups === undefined) return providerOf(address, service, parameters);
+  const isOffered = isOwn ? groups.length > 0 : groups.includes("") || groups.includes(service);
+  if (!isOffered) return undefined;
+  const group = groups.includes(service) ? service : groups.includes("") ? "" : groups[0]!;
+  return providerOf(address, service, new Map([...parameters, ["group", group]]));
 }
 
 /** The applications that a mapping's content lists. */

@@ -92,6 +92,21 @@ describe("a session", () => {
     expect(server.handshakes.slice(1, 4).map(({ lastZxid }) => lastZxid)).toEqual([500n, 500n, 500n]);
   });
 
+  test("with a server that was silent for long doesn't take its silence for forgetting", async () => {
+    const { server, open } = await world();
+    server.onRequest = (socket, xid) => server.reply(socket, xid, { zxid: 500n });
+    const client = open();
+    await client.delete("/a");
+    // A paused server's kernel takes connections, and nobody answers.
+    server.onHandshake = () => undefined;
+    server.sockets[0]?.destroy();
+    await until(() => server.handshakes.length === 6);
+    server.onHandshake = (socket, session) => (session === 0n ? server.accept(socket, session) : server.expire(socket));
+    await until(() => client.sessions === 2);
+    expect(client.losses).toBe(0);
+    expect(server.handshakes.every(({ lastZxid, session }) => session === 0n || lastZxid === 500n)).toBe(true);
+  });
+
   test("goes to another server when one is dead or silent", async () => {
     const { server, open } = await world();
     const silent = await HostileServer.start();

@@ -380,8 +380,8 @@ export class ZooKeeperClient {
         if (zxid > this.#lastZxid) this.#lastZxid = zxid;
       },
       onEvent: (event) => this.#fire(event),
-      onClosed: ({ wasReached }) => {
-        if (wasReached) this.#refusals++;
+      onClosed: ({ wasRefused }) => {
+        if (wasRefused) this.#refusals++;
         this.#lost();
       },
     });

@@ -121,14 +121,15 @@ export class ZooKeeperConfigCenter implements ConfigCenter {
 
   async #read(key: ConfigKey, watcher?: Watcher): Promise<ConfigDocument> {
     const path = this.#pathOf(key);
-    for (;;) {
+    for (let looks = 1; ; looks++) {
       // The directory first: what it tells of an absence is older than the absence.
       const [directory, stat] = await Promise.all([
         this.#client.exists(path.slice(0, path.lastIndexOf("/"))),
         this.#client.exists(path, watcher),
       ]);
       if (stat === undefined) {
-        const version = this.#absence(path, directory?.pzxid);
+        // A directory that knows nothing of it after a second look was made anew: it tells no more than one that isn't there.
+        const version = this.#absence(path, looks > 1 ? undefined : directory?.pzxid);
         if (version === undefined) continue;
         return { ...key, content: "", version, exists: false };
       }

@@ -36,8 +36,11 @@ export interface ConnectionOptions {
   /** A reply, or an event, told how far the server had come. */
   readonly onZxid: (zxid: bigint) => void;
   readonly onEvent: (event: WatcherEvent) => void;
-  /** Once, whatever the reason; every request in flight has been rejected. */
-  readonly onClosed: (how: { readonly wasReached: boolean }) => void;
+  /**
+   * Once, whatever the reason; every request in flight has been rejected. `wasRefused`: the server hung up instead of taking up
+   * the session; one that was only silent has refused nothing.
+   */
+  readonly onClosed: (how: { readonly wasRefused: boolean }) => void;
 }
 
 interface Pending {
@@ -79,8 +82,8 @@ export class Connection {
       this.#socket.write(connectRequest(session, timeoutMs, lastZxid));
     });
     this.#socket.on("data", (chunk) => this.#read(chunk));
-    this.#socket.on("error", () => this.close());
-    this.#socket.on("close", () => this.close());
+    this.#socket.on("error", () => this.#hungUp());
+    this.#socket.on("close", () => this.#hungUp());
   }
 
   /** The address of this end. */
@@ -105,6 +108,14 @@ export class Connection {
   }
 
   close(): void {
+    this.#close({ wasRefused: false });
+  }
+
+  #hungUp(): void {
+    this.#close({ wasRefused: this.#wasReached && this.#timeoutUs === undefined });
+  }
+
+  #close(how: { readonly wasRefused: boolean }): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#disarm();
@@ -113,7 +124,7 @@ export class Connection {
     this.#pending = [];
     this.#answered = 0;
     for (const { what, onReply } of left) onReply(new ZooKeeperError("connection-loss", what), noBytes, 0n);
-    this.#options.onClosed({ wasReached: this.#wasReached && this.#timeoutUs === undefined });
+    this.#options.onClosed(how);
   }
 
   #send(frame: Buffer): void {

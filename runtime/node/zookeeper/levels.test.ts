@@ -168,6 +168,16 @@ describe("application level", () => {
   });
 
   test.each([
+    [["orders", ""], { group: "orders" }],
+    [["", "blue"], {}],
+    [["blue"], { group: "blue" }],
+    [undefined, {}],
+  ])("one that offers the interface in %j is called in the group %j", (groups, metadata) => {
+    const options = { application: "orders", service: "orders" };
+    expect(providerOfApplication(applicationInstanceOf(remote)!, groups, options)?.instance.metadata).toEqual(metadata);
+  });
+
+  test.each([
     '{"address":"h","port":1,"payload":{"metadata":{"dubbo.endpoints":"[{\\"port\\":2,\\"protocol\\":\\"dubbo\\"}]"}}}',
     '{"address":"h","port":0}',
     '{"address":"h","port":"1"}',

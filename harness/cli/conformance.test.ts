@@ -1,0 +1,61 @@
+import { describe, expect, test } from "vitest";
+
+import { conformancePage } from "../conformance/page.ts";
+import type { Score } from "../conformance/scorecard.ts";
+import { planScenario } from "../scenario/planner.ts";
+import { selectProperties } from "./conformance.ts";
+
+const properties = await selectProperties([]);
+
+describe.each(properties.map((property) => [property.name, property] as const))("%s", (name, property) => {
+  test("can be planned, with dubbo-go in it, and is named after its file", async () => {
+    const plan = planScenario(property.scenario, { world: "docker", seed: 1 });
+    expect(plan.registry).toBe("zookeeper");
+    expect(plan.nodes.some(({ foreign }) => foreign !== undefined)).toBe(true);
+    expect((await selectProperties([name])).map((found) => found.name)).toEqual([name]);
+  });
+
+  test("says how it fails where it does", () => {
+    expect(property.finding !== undefined).toBe(property.expected === "fails");
+    for (const issue of property.issues ?? [])
+      expect(issue).toMatch(/^https:\/\/github\.com\/apache\/[\w-]+\/issues\/\d+$/);
+  });
+});
+
+test("a name that isn't there is answered with the nearest", async () => {
+  await expect(selectProperties(["warm-upp"])).rejects.toMatchObject({ hint: 'did you mean "warm-up"?', exitCode: 2 });
+});
+
+describe("a page", () => {
+  const scoreOf = (name: string, more: Partial<Score>): Score => ({
+    property: properties.find((property) => property.name === name)!,
+    outcome: "fails",
+    verdict: "as expected",
+    evidence: { en: "3 | 4", zh: "三 | 四" },
+    replay: "npm run …",
+    ...more,
+  });
+
+  test("has a row for each property under its area, its evidence in it, and says why one fails", () => {
+    const scores = [scoreOf("warm-up", {}), scoreOf("random-weights", { outcome: "holds" })];
+    const en = conformancePage(scores, "en");
+    expect(en).toContain("| **fails** | A provider that has just started gets few calls at first | 3 \\| 4 |");
+    expect(en).toContain("| holds | Random balancing gives each provider the share that its weight says | 3 \\| 4 |");
+    expect(en).toContain("### warm-up");
+    expect(en).not.toContain("### random-weights");
+    expect(en).not.toContain("## Routing rules");
+    expect(conformancePage(scores, "zh")).toContain("| **不成立** | 刚启动的提供者起初只分到很少的调用 | 三 \\| 四 |");
+  });
+
+  test("tells what isn't as expected any more, in both directions", () => {
+    const en = conformancePage(
+      [
+        scoreOf("warm-up", { outcome: "holds", verdict: "surprise" }),
+        scoreOf("random-weights", { outcome: "fails", verdict: "surprise" }),
+      ],
+      "en",
+    );
+    expect(en).toContain("few calls at first (expected to fail, but holds now)");
+    expect(en).toContain("its weight says (expected to hold, but fails now)");
+  });
+});

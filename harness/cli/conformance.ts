@@ -1,0 +1,178 @@
+import { randomBytes } from "node:crypto";
+import { readdir, stat, writeFile } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { pathToFileURL } from "node:url";
+
+import { didYouMean } from "../../services/nearest.ts";
+import { conformancePage } from "../conformance/page.ts";
+import type { Property } from "../conformance/property.ts";
+import { score, type Score } from "../conformance/scorecard.ts";
+import { paintFor, type Paint } from "../report/text.ts";
+import { planScenario } from "../scenario/planner.ts";
+import { CliError, exitCodes, explain, usageError, type ExitCode } from "./errors.ts";
+import { interruptible } from "./signals.ts";
+import { openWorld } from "./worlds.ts";
+
+/** The options of `conformance`, as the parser gives them. */
+export interface ConformanceCommandOptions {
+  readonly list?: boolean;
+  readonly json?: boolean;
+  readonly docs?: string;
+  readonly out?: string;
+}
+
+const directory = join(import.meta.dirname, "../../scenarios/foreign/conformance");
+const binaries = join(import.meta.dirname, "../../.flyball/foreign");
+
+/** `flyball conformance`: what the real dubbo-go keeps of what governance promises. Answers the exit code. */
+export async function conformanceCommand(
+  asked: readonly string[],
+  options: ConformanceCommandOptions,
+): Promise<ExitCode> {
+  try {
+    const properties = await selectProperties(asked);
+    if (options.list === true) return list(properties);
+    return await measure(properties, options);
+  } catch (error) {
+    throw explain(error);
+  }
+}
+
+/** The properties of these names, in that order; without any, all by name. */
+export async function selectProperties(asked: readonly string[]): Promise<readonly Property[]> {
+  const names = (await readdir(directory))
+    .filter((file) => /^[a-z0-9-]+\.ts$/.test(file))
+    .map((file) => basename(file, ".ts"))
+    .sort();
+  for (const name of asked) {
+    if (!names.includes(name)) {
+      throw usageError(`there is no property "${name}"; there is ${names.join(", ")}`, didYouMean(name, names));
+    }
+  }
+  const properties = await Promise.all((asked.length > 0 ? asked : names).map(load));
+  // A mistake in the last must not cost the measurement of those before.
+  for (const { scenario } of properties) planScenario(scenario, { world: "docker", seed: 1 });
+  return properties;
+}
+
+async function load(name: string): Promise<Property> {
+  const module = (await import(pathToFileURL(join(directory, `${name}.ts`)).href)) as { readonly default: Property };
+  return module.default;
+}
+
+function list(properties: readonly Property[]): ExitCode {
+  for (const { name, promise, expected } of properties) {
+    process.stdout.write(`${name}  (${expected})\n  ${promise.en}\n  ${promise.zh}\n`);
+  }
+  return exitCodes.passed;
+}
+
+async function measure(properties: readonly Property[], options: ConformanceCommandOptions): Promise<ExitCode> {
+  await requireBinaries();
+  const world = await openWorld("docker");
+  const missing = await world.missing();
+  if (missing !== undefined) {
+    throw new CliError(missing.message, { exitCode: exitCodes.environment, hint: missing.hint });
+  }
+  const people = options.json === true ? process.stderr : process.stdout;
+  const paint = paintFor(people);
+  const say = (text: string): void => void people.write(`${text}\n`);
+  const interruption = interruptible(
+    () => say("stopping (once more to end at once)"),
+    () => undefined,
+  );
+  const out = options.out ?? join(".flyball", `conformance-${randomBytes(3).toString("hex")}`);
+  const scores: Score[] = [];
+  try {
+    for (const [index, property] of properties.entries()) {
+      if (interruption.signal.aborted) break;
+      say(paint("dim", `${index + 1}/${properties.length} ${property.name}`));
+      const one = await score(property, {
+        world,
+        out: join(out, property.name),
+        signal: interruption.signal,
+        onProgress: (message) => {
+          if (people.isTTY) people.write(`\r\u001b[K  ${message}\r`);
+        },
+      });
+      if (interruption.signal.aborted) break;
+      scores.push(one);
+      for (const line of scoreLines(one, paint)) say(line);
+    }
+  } finally {
+    await world.close?.();
+    interruption.stop();
+  }
+  say(summaryOf(scores));
+  if (options.json === true) process.stdout.write(`${JSON.stringify(documentOf(scores), null, 2)}\n`);
+  if (options.docs !== undefined && interruption.exitCode === undefined) await writePages(options.docs, scores, say);
+  return interruption.exitCode ?? exitCodeFor(scores);
+}
+
+async function requireBinaries(): Promise<void> {
+  try {
+    await Promise.all(["provider", "consumer"].map((name) => stat(join(binaries, name))));
+  } catch (cause) {
+    throw new CliError("the dubbo-go programs that are measured aren't built", {
+      exitCode: exitCodes.environment,
+      hint: "npm run foreign builds them; it needs Go 1.25 or newer, and takes minutes the first time",
+      cause,
+    });
+  }
+}
+
+const marks = { holds: "✓", fails: "✗", unmeasured: "?" } as const;
+
+function scoreLines({ property, outcome, evidence, verdict }: Score, paint: Paint): readonly string[] {
+  const surprise =
+    verdict !== "surprise"
+      ? ""
+      : outcome === "holds"
+        ? "  expected to fail, but holds now"
+        : "  expected to hold, but fails now";
+  const colour = outcome === "holds" ? "green" : outcome === "fails" ? "red" : "yellow";
+  return [
+    `${paint(colour, `${marks[outcome]} ${outcome}`)}  ${property.promise.en}${paint("bold", surprise)}`,
+    paint("dim", `    ${evidence.en}`),
+    ...(property.issues ?? []).map((issue) => paint("dim", `    ${issue}`)),
+  ];
+}
+
+function summaryOf(scores: readonly Score[]): string {
+  const count = (outcome: Score["outcome"]): number => scores.filter((score) => score.outcome === outcome).length;
+  const surprises = scores.filter(({ verdict }) => verdict === "surprise").length;
+  return `${count("holds")} hold, ${count("fails")} fail, ${count("unmeasured")} couldn't be told; ${surprises} aren't as expected`;
+}
+
+function documentOf(scores: readonly Score[]): unknown {
+  return {
+    version: 1,
+    subject: "dubbo-go 3.3.2",
+    properties: scores.map(({ property, outcome, verdict, evidence, replay }) => ({
+      name: property.name,
+      area: property.area,
+      promise: property.promise,
+      expected: property.expected,
+      outcome,
+      verdict,
+      evidence,
+      issues: property.issues ?? [],
+      replay,
+    })),
+  };
+}
+
+function exitCodeFor(scores: readonly Score[]): ExitCode {
+  if (scores.some(({ verdict }) => verdict === "surprise")) return exitCodes.failed;
+  return scores.some(({ verdict }) => verdict === "unmeasured") ? exitCodes.inconclusive : exitCodes.passed;
+}
+
+async function writePages(docs: string, scores: readonly Score[], say: (text: string) => void): Promise<void> {
+  for (const [language, file] of [
+    ["en", "conformance.md"],
+    ["zh", "conformance.zh-CN.md"],
+  ] as const) {
+    await writeFile(join(docs, file), conformancePage(scores, language));
+    say(`wrote ${join(docs, file)}`);
+  }
+}

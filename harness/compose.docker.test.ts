@@ -1,0 +1,121 @@
+import { fileURLToPath } from "node:url";
+
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+import { docker, imageOf, noCompose, uniqueName } from "./testing/docker.ts";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const project = uniqueName();
+const image = `${project}:fleet`;
+const reason =
+  process.env["FLYBALL_DOCKER"] === "1" ? noCompose : "FLYBALL_DOCKER=1 runs it against real servers in containers";
+
+const ports = ["GATEWAY", "ZOOKEEPER", "JAEGER", "OTLP", "PROMETHEUS", "GRAFANA", "NACOS", "NACOS_GRPC"];
+const env = {
+  ...process.env,
+  FLYBALL_IMAGE_FLEET: image,
+  FLYBALL_K6_DURATION: "3s",
+  FLYBALL_K6_RATE: "20",
+  ...Object.fromEntries(
+    [...ports, "CONSUL", "POSTGRES", "SEATA", "SEATA_HTTP"].map((port) => [`FLYBALL_PORT_${port}`, "0"]),
+  ),
+};
+
+const compose = (...args: readonly string[]): Promise<string> =>
+  docker(["compose", "--project-directory", root, "--project-name", project, ...args], env);
+
+/** Where a port of a service is published. */
+const addressOf = (service: string, port: number): Promise<string> => compose("port", service, String(port));
+
+/** Asks until the answer is as wanted: what is scraped and exported takes a few seconds. */
+async function eventually<T>(ask: () => Promise<T>, isRight: (answer: T) => boolean): Promise<T> {
+  for (let tries = 0; ; tries++) {
+    const answer = await ask();
+    if (isRight(answer) || tries >= 60) return answer;
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  }
+}
+
+const json = async <T>(url: string): Promise<T> => (await (await fetch(url)).json()) as T;
+
+describe.skipIf(reason !== undefined)(`docker compose${reason === undefined ? "" : ` (skipped: ${reason})`}`, () => {
+  /** Everything but Grafana, whose image isn't everywhere, and k6, which comes and goes. */
+  const started = [
+    ...["storefront-0", "gateway-0", "orders-0", "orders-1", "payments-0"],
+    ...["zookeeper", "nacos", "consul", "jaeger", "prometheus", "postgres", "seata"],
+  ];
+
+  beforeAll(async () => {
+    const node = imageOf("node", "node:24-bookworm-slim");
+    const args = ["build", "--quiet", "--tag", image, "--build-arg", `NODE_IMAGE=${node}`];
+    await docker([...args, "--file", `${root}/services/Dockerfile`, root], { ...process.env, DOCKER_BUILDKIT: "0" });
+    try {
+      await compose("--profile", "all", "up", "--detach", "--no-build", "--wait", "--wait-timeout", "150", ...started);
+    } catch (error) {
+      const logs = await compose("--profile", "all", "logs", "--tail", "15").catch(String);
+      throw new Error(`${(error as Error).message}\n${logs}`, { cause: error });
+    }
+  }, 300_000);
+  afterAll(async () => {
+    await compose("--profile", "all", "down", "--volumes", "--timeout", "5");
+    await docker(["rmi", "--force", image]);
+  }, 60_000);
+
+  test.each(["", "nacos", "consul", "transactions", "k6", "all"])('is valid with profile "%s"', async (profile) => {
+    const chosen = profile === "" ? [] : ["--profile", profile];
+    const { services } = JSON.parse(await compose(...chosen, "config", "--format", "json")) as {
+      readonly services: Record<string, { readonly ports?: readonly { readonly host_ip?: string }[] }>;
+    };
+    expect(Object.keys(services)).toEqual(expect.arrayContaining(["gateway-0", "zookeeper", "grafana"]));
+    for (const { ports: published = [] } of Object.values(services)) {
+      for (const { host_ip: ip } of published) expect(ip).toBe("127.0.0.1");
+    }
+  });
+
+  test("everything is healthy", async () => {
+    const lines = (await compose("ps", "--format", "json")).split("\n");
+    const states = lines.map((line) => JSON.parse(line) as { readonly Service: string; readonly Health: string });
+    expect(states.map(({ Service, Health }) => [Service, Health]).toSorted()).toEqual(
+      started.map((service) => [service, "healthy"]).toSorted(),
+    );
+  });
+
+  test("the gateway answers, and both instances of orders work", async () => {
+    const url = `http://${await addressOf("gateway-0", 8080)}/do`;
+    const seen = new Set<string>();
+    for (let call = 0; call < 50 && seen.size < 2; call++) {
+      seen.add((await json<{ readonly instance: string }>(url)).instance);
+    }
+    expect([...seen].toSorted()).toEqual(["orders/0", "orders/1"]);
+  });
+
+  test("Prometheus scrapes every node", async () => {
+    const url = `http://${await addressOf("prometheus", 9090)}/api/v1/query?query=sum(up)`;
+    type Answer = { readonly data: { readonly result: readonly { readonly value: readonly [number, string] }[] } };
+    const sum = async (): Promise<string | undefined> => (await json<Answer>(url)).data.result[0]?.value[1];
+    expect(await eventually(sum, (value) => value === "5")).toBe("5");
+  });
+
+  test("Jaeger has traces through the whole fleet", async () => {
+    const base = `http://${await addressOf("jaeger", 16686)}/api`;
+    type Trace = { readonly processes: Readonly<Record<string, { readonly serviceName: string }>> };
+    const services = async (): Promise<readonly string[]> => {
+      const { data } = await json<{ readonly data: readonly Trace[] | null }>(
+        `${base}/traces?service=storefront&limit=20`,
+      );
+      const through = (data ?? []).map(
+        ({ processes }) => new Set(Object.values(processes).map((one) => one.serviceName)),
+      );
+      return [...(through.toSorted((a, b) => b.size - a.size)[0] ?? [])].toSorted();
+    };
+    expect(await eventually(services, (names) => names.length >= 3)).toEqual(["orders", "payments", "storefront"]);
+  }, 60_000);
+
+  test("k6 makes its load, and holds its thresholds or says so", async () => {
+    const ran = await compose("--profile", "k6", "run", "--rm", "--no-deps", "k6").catch((error: unknown) =>
+      String(error),
+    );
+    expect(ran).toMatch(/is answered by an order service/);
+    expect(ran).toMatch(/http_reqs\W+6\d/);
+  }, 60_000);
+});

@@ -1,0 +1,91 @@
+import { runScenario } from "../run.ts";
+import type { History } from "../history/history.ts";
+import type { RunResult } from "../report/verdict.ts";
+import type { Plan } from "../scenario/plan.ts";
+import type { World } from "../worlds/world.ts";
+import type { Measurement, Property } from "./property.ts";
+
+/** A property, and what was found now. */
+export interface Score extends Measurement {
+  readonly property: Property;
+  /** `surprise`: it isn't as the property says any more; `unmeasured` is neither. */
+  readonly verdict: "as expected" | "surprise" | "unmeasured";
+  readonly replay: string;
+}
+
+export interface ScoreOptions {
+  readonly world: World;
+  /** Where the histories go; undefined keeps none. */
+  readonly out?: string | undefined;
+  readonly signal: AbortSignal;
+  readonly onProgress: (message: string) => void;
+}
+
+/** Measures one property; what can't be told, also because its fleet doesn't come up, is tried once more. */
+export async function score(property: Property, options: ScoreOptions): Promise<Score> {
+  const first = await measured(property, options);
+  if (first.outcome !== "unmeasured" || options.signal.aborted) return first;
+  options.onProgress(`can't be told (${first.evidence.en}): once more`);
+  return measured(property, options);
+}
+
+async function measured(property: Property, options: ScoreOptions): Promise<Score> {
+  try {
+    return await run(property, options);
+  } catch (error) {
+    // A fleet that didn't come up says nothing of the others.
+    if (!(error instanceof Error) || error.name !== "WorldError" || options.signal.aborted) throw error;
+    const [reason = ""] = error.message.split("\n");
+    return { property, outcome: "unmeasured", evidence: same(reason), verdict: "unmeasured", replay: "" };
+  }
+}
+
+async function run(property: Property, { world, out, signal, onProgress }: ScoreOptions): Promise<Score> {
+  const { result, history, plan } = await runScenario(property.scenario, {
+    world,
+    seed: 1,
+    out,
+    signal,
+    onProgress: ({ phase, message }) => onProgress(phase === "starting" ? message : phase),
+    reference: `scenarios/foreign/conformance/${property.name}.ts`,
+  });
+  const measurement = measurementOf(property, { result, history, plan });
+  const verdict =
+    measurement.outcome === "unmeasured"
+      ? "unmeasured"
+      : measurement.outcome === property.expected
+        ? "as expected"
+        : "surprise";
+  return { property, ...measurement, verdict, replay: result.replay };
+}
+
+function measurementOf(
+  { measure }: Property,
+  { result, history, plan }: { readonly result: RunResult; readonly history: History; readonly plan: Plan },
+): Measurement {
+  const died = history.processes.find(({ node }) => plan.nodes.some(({ id, foreign }) => id === node && foreign));
+  if (died !== undefined) {
+    const at = `${(died.atUs / 1e6).toFixed(1)} s`;
+    return { outcome: "fails", evidence: { en: `${died.node} died at ${at}`, zh: `${died.node} 在 ${at} 时崩溃` } };
+  }
+  const { verdict, reason = "" } = result;
+  if (verdict === "error") return { outcome: "unmeasured", evidence: same(reason) };
+  if (measure !== undefined) return measure(history);
+  const broken = result.checks.filter((check) => check.verdict === "fail");
+  const shown = broken.length > 0 ? broken : result.checks;
+  const evidence = {
+    en: shown.map(({ name, observed, bound }) => `${name}: ${observed} (wanted: ${bound})`).join("; "),
+    zh: shown.map(({ name, observed, bound }) => `${name}：${observed}（应为 ${bound}）`).join("；"),
+  };
+  switch (verdict) {
+    case "pass":
+      return { outcome: "holds", evidence };
+    case "fail":
+      return { outcome: "fails", evidence };
+    case "inconclusive":
+    case "unsupported":
+      return { outcome: "unmeasured", evidence: same(reason) };
+  }
+}
+
+const same = (text: string): Measurement["evidence"] => ({ en: text, zh: text });
