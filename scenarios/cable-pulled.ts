@@ -33,7 +33,7 @@ export default scenario({
   expect: [
     successRate("orders").atLeast("99%").detects("93%"),
     attemptsPerCall("orders").atMost(1.25).detects(1.6),
-    recovery("orders").after("1500ms").within("3s").atLeast("99%").p99Below("150ms").detects("1s"),
+    recovery("orders").after("3800ms").within("700ms").atLeast("99%").p99Below("150ms").detects("1s"),
   ],
   agreement: { share: 0.03, success: 0.03, p99: "25%", recovery: "20%" },
 });

@@ -15,7 +15,7 @@ const namespace = { default: "public", pattern: /^[A-Za-z0-9_-]{1,128}$/ };
  * - `protocol`: "http" (the default; Nacos 1.x and 2.x) keeps instances alive by heartbeats, "grpc" (2.x and 3.x, on the port 1000
  *   higher) by the connection. They fail differently: see docs/registries.md.
  * - `level`: "interface", "application" or "all" (the default): under which of Dubbo's names to register and to look.
- * - `pollMs` (http only): time between two looks at a watched service; default: what the server says, which is 10,000.
+ * - `pollMs`: time between two looks at a watched service; default: what the server says, which is 10,000.
  * - `push` (http only): whether the server shall send changes by UDP to the address from which this client calls. "auto", the
  *   default, wants it where this client calls the server itself: datagrams would bypass whatever stands in between.
  *
@@ -38,12 +38,13 @@ export function nacosRegistry(dial: (address: string) => string = (address) => a
       },
     });
     const common = { ...connection, address, dial, namespace: values.namespace, group: values.group };
+    const pollMs = values.pollMs === "" ? undefined : Number(values.pollMs);
     const naming =
       values.protocol === "grpc"
-        ? new GrpcNaming(common)
+        ? new GrpcNaming({ ...common, pollMs })
         : new HttpNaming({
             ...common,
-            pollMs: values.pollMs === "" ? undefined : Number(values.pollMs),
+            pollMs,
             isPushWanted: values.push === "auto" ? dial(address) === address : values.push === "true",
           });
     const openConfig = (): NacosConfigCenter =>

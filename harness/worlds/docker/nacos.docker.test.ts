@@ -178,7 +178,7 @@ describeReal("Nacos", () => {
       test.concurrent(
         `shows what Dubbo looks for: both levels, the mapping and the metadata (${protocol})`,
         () =>
-          inClients(`&protocol=${protocol}`, async (world) => {
+          inClients(`&protocol=${protocol}&pollMs=300`, async (world) => {
             const service = `shown-${protocol}`;
             const { registry } = await world.openRegistry(`${service}/0`);
             await registry.register(instance(service));
@@ -209,7 +209,7 @@ describeReal("Nacos", () => {
       test.concurrent(
         `finds a provider as dubbo-go writes it, at either level (${protocol})`,
         () =>
-          inClients(`&protocol=${protocol}`, async (world) => {
+          inClients(`&protocol=${protocol}&pollMs=300`, async (world) => {
             const service = `foreign-${protocol}`;
             const register = (name: string, ip: string, metadata: Record<string, string>): Promise<string> => {
               const instance = { serviceName: `DEFAULT_GROUP@@${name}`, namespaceId: "test", ip, port: "20100" };
@@ -258,7 +258,7 @@ describeReal("Nacos", () => {
   describeInvariants(
     "Nacos over gRPC",
     {
-      url: "nacos://127.0.0.1:8848?namespace=invariants-grpc&protocol=grpc",
+      url: "nacos://127.0.0.1:8848?namespace=invariants-grpc&protocol=grpc&pollMs=300",
       configUrl: "nacos://127.0.0.1:8848?namespace=invariants",
       ports: [8848, 9848],
       sessionTimeoutMs: undefined,

@@ -20,8 +20,11 @@ export interface GrpcNamingOptions {
   readonly dial: (address: string) => string;
   readonly namespace: string;
   readonly group: string;
+  /** Time between two looks at a subscribed service, beside the server's pushes. Default 10,000. */
+  readonly pollMs?: number | undefined;
 }
 
+const pollMsDefault = 10_000;
 /** The server is asked so often whether it is there … */
 const healthCheckUs = 5_000_000;
 /** … and given up after so many questions without an answer. */
@@ -46,6 +49,8 @@ export class GrpcNaming implements Naming {
   readonly #life: Call;
   readonly #publications = new Map<string, Publication>();
   readonly #subscribed = new Map<string, Set<(sighting: Sighting) => void>>();
+  /** The connection over which each subscribed service is looked at. */
+  readonly #looking = new Map<string, GrpcConnection>();
   #connection: GrpcConnection | undefined;
   #incarnation = 0;
 
@@ -187,17 +192,27 @@ export class GrpcNaming implements Naming {
 
   async #subscribe(connection: GrpcConnection, service: string): Promise<void> {
     const backoff = createBackoff(this.#options.random.fork(`subscribe ${service}`));
+    const isFirst = this.#looking.get(service) !== connection;
+    this.#looking.set(service, connection);
+    let isSubscribed = false;
     while (this.#connection === connection && this.#subscribed.has(service)) {
       const incarnation = this.#incarnation;
       try {
-        const body = { ...this.#nameOf(service), clusters: "", subscribe: true };
-        const { serviceInfo } = await connection.request("SubscribeServiceRequest", body);
+        const body = isSubscribed ? { cluster: "", healthyOnly: false, udpPort: 0 } : { clusters: "", subscribe: true };
+        const type = isSubscribed ? "ServiceQueryRequest" : "SubscribeServiceRequest";
+        const { serviceInfo } = await connection.request(type, { ...this.#nameOf(service), ...body });
         this.#tell(service, serviceInfo, incarnation);
-        return;
+        // One subscription of a service is looked after, for all who listen.
+        if (!isFirst) return;
+        isSubscribed = true;
+        backoff.reset();
+        // A push may get lost, and a server that can't hear of its arrival may never send one.
+        await pause(this.#options.clock, (this.#options.pollMs ?? pollMsDefault) * 1000, this.#life);
       } catch {
         await pause(this.#options.clock, backoff.nextUs(), this.#life);
       }
     }
+    if (this.#looking.get(service) === connection) this.#looking.delete(service);
   }
 
   #onRequest({ type, body }: Payload): void {
