@@ -25,6 +25,8 @@ export interface HttpNamingOptions {
   readonly isPushWanted: boolean;
 }
 
+/** The server looks for silent instances so often. */
+const lookMs = 5_000;
 const beatTimeoutMsDefault = 15_000;
 const pollMsDefault = 10_000;
 /** No server restarts so fast, and none that paused no longer takes its instances for dead. */
@@ -324,11 +326,14 @@ class Turns {
   }
 }
 
-/** How an instance asks for timeouts of its own; the server looks each 5 s whatever they are. */
+/**
+ * How an instance asks for timeouts of its own; the server looks each 5 s whatever they are. Between unhealthy and removed are two
+ * looks at least: who was never seen unhealthy would seem to have taken leave.
+ */
 export const preservedMetadata = (timeoutMs: number): Record<string, string> => ({
   "preserved.heart.beat.interval": String(Math.ceil(timeoutMs / 3)),
   "preserved.heart.beat.timeout": String(timeoutMs),
-  "preserved.ip.delete.timeout": String(2 * timeoutMs),
+  "preserved.ip.delete.timeout": String(Math.max(2 * timeoutMs, timeoutMs + 2 * lookMs)),
 });
 
 function queryOf(
