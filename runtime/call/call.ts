@@ -18,6 +18,8 @@ export interface CallOptions {
   readonly id?: number | undefined;
   /** The node that made the call, on the server's side: "host:port". */
   readonly peer?: string | undefined;
+  /** The request message, where the call is made or served with one. */
+  readonly request?: unknown;
 }
 
 /** Something that ends with a call that is cancelled: a call below, an attempt, a wait. */
@@ -41,6 +43,8 @@ export class Call implements Cancellable {
   readonly clock: Clock;
   readonly parent: Call | undefined;
   readonly peer: string | undefined;
+  /** What is asked: routers and balancers may read it (`argumentOf`), nobody changes it. */
+  readonly request: unknown;
   /** Where the call belongs, and all that is made under it; set by the tracer, if there is one. Default: where its parent does. */
   trace: TraceContext | undefined;
 
@@ -61,6 +65,7 @@ export class Call implements Cancellable {
     this.method = options.method;
     this.metadata = options.metadata ?? noMetadata;
     this.peer = options.peer;
+    this.request = options.request;
     const inherited = parent?.deadlineUs ?? Infinity;
     const own = options.timeoutUs === undefined ? Infinity : clock.nowUs() + options.timeoutUs;
     this.deadlineUs = own < inherited ? own : inherited;

@@ -222,7 +222,7 @@ class ServiceChannel implements Channel {
 
   async start(method: Method<unknown, unknown>, init: unknown, options: StubOptions): Promise<unknown> {
     const request = method.input.create(init);
-    const call = new LogicalCall(this, method, options, this.#calls.next(), this.#timeoutUs);
+    const call = new LogicalCall(this, method, { ...options, request }, this.#calls.next(), this.#timeoutUs);
     // Also finds the sticky key that the rules name now.
     this.snapshot();
     const key = this.#stickyKey === undefined ? undefined : call.metadata.get(this.#stickyKey);
@@ -309,7 +309,7 @@ class LogicalCall extends Call {
   constructor(
     channel: ServiceChannel,
     method: Method<unknown, unknown>,
-    options: StubOptions,
+    options: StubOptions & { readonly request: unknown },
     id: number,
     timeoutUs: number,
   ) {
@@ -321,6 +321,7 @@ class LogicalCall extends Call {
       timeoutUs: options.timeoutMs === undefined ? timeoutUs : options.timeoutMs * 1000,
       parent: options.parent,
       id,
+      request: options.request,
     });
     this.channel = channel;
     this.rpc = method;

@@ -19,6 +19,16 @@ import type { Sabotage } from "../../harness/worlds/world.ts";
  * with one goes the same way as every other run, and must fail exactly the check that it is aimed at.
  */
 
+/** Two defects for one check of one scenario: a gross one, and one at exactly what the check says it detects. */
+export interface SabotagedCheck {
+  /** The check's kind and, where a scenario has several of a kind, its window: "share 0s..4s". */
+  readonly check: string;
+  readonly gross: (seed: number) => Sabotage;
+  readonly mild: (seed: number) => Sabotage;
+}
+
+export const second = 1_000_000;
+
 /** A part of the load's time; outside of it the defect sleeps. */
 export interface When {
   readonly fromUs?: number;

@@ -1,4 +1,4 @@
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 
 import { describe, expect, test } from "vitest";
 
@@ -9,7 +9,7 @@ import { ScenarioError } from "../../harness/scenario/error.ts";
 import { planScenario } from "../../harness/scenario/planner.ts";
 import type { CheckSpec, Scenario } from "../../harness/scenario/schema.ts";
 import type { Sabotage } from "../../harness/worlds/world.ts";
-import { sabotages } from "./table.ts";
+import type { SabotagedCheck } from "./kit.ts";
 
 /**
  * Every check of every scenario can fail, and fails alone: over many seeds healthy fleets pass always, grossly sabotaged ones
@@ -52,11 +52,25 @@ const labelOf = (spec: CheckSpec, all: readonly CheckSpec[]): string =>
     ? `${spec.check} ${String(spec.during)}`
     : spec.check;
 
+/** What is planted into a scenario, in the order of its checks: the file of its name in `of/`. */
+async function sabotagesOf(scenario: string): Promise<readonly SabotagedCheck[]> {
+  const file = new URL(`of/${scenario}.ts`, import.meta.url);
+  return existsSync(file) ? ((await import(file.href)) as { default: readonly SabotagedCheck[] }).default : [];
+}
+const sabotages = new Map<string, readonly SabotagedCheck[]>();
+for (const name of scenarios.keys()) sabotages.set(name, await sabotagesOf(name));
+
+test("no sabotage is left of a scenario that is gone", () => {
+  const files = readdirSync(new URL("of", import.meta.url)).map((file) => file.replace(/\.ts$/, ""));
+  expect(files.filter((name) => !scenarios.has(name))).toEqual([]);
+});
+
 describe.each([...scenarios.values()])("$name", (scenario) => {
+  const planted = sabotages.get(scenario.name)!;
   const labels = scenario.expect.map((spec) => labelOf(spec, scenario.expect));
 
   test("has a gross and a mild sabotage for every check", () => {
-    expect(sabotages.filter((entry) => entry.scenario === scenario.name).map(({ check }) => check)).toEqual(labels);
+    expect(planted.map(({ check }) => check)).toEqual(labels);
   });
 
   test(`passes when healthy, ${seeds} seeds of ${seeds}`, { timeout: 600_000 }, async () => {
@@ -71,7 +85,7 @@ describe.each([...scenarios.values()])("$name", (scenario) => {
     }
   });
 
-  for (const entry of sabotages.filter(({ scenario: name }) => name === scenario.name)) {
+  for (const entry of planted) {
     const target = labels.indexOf(entry.check);
 
     test(`${entry.check}: gross sabotage fails it alone, always`, { timeout: 600_000 }, async () => {
