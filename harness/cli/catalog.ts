@@ -1,5 +1,5 @@
 import { readdir, readFile } from "node:fs/promises";
-import { basename, extname, join, resolve } from "node:path";
+import { basename, extname, join, relative, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 
 import { didYouMean } from "../../services/nearest.ts";
@@ -12,6 +12,8 @@ export interface Listed {
   readonly scenario: Scenario;
   /** Its name, or the file as it was given. */
   readonly reference: string;
+  /** Where it stands in Flyball's own folder: "scenarios/node-loss.ts". Undefined for a file that was given. */
+  readonly file?: string;
 }
 
 const root = join(import.meta.dirname, "../../scenarios");
@@ -68,7 +70,8 @@ async function load(reference: string): Promise<Listed> {
       didYouMean(reference, known.keys()) ?? "a file is named with its extension: ./my-scenario.ts",
     );
   }
-  return { scenario: parseScenario(await readScenario(file, reference)), reference };
+  const scenario = parseScenario(await readScenario(file, reference));
+  return { scenario, reference, file: relative(join(root, ".."), file) };
 }
 
 /** The value that a file holds: a module's default export, or the document itself. */

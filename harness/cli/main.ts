@@ -3,6 +3,7 @@ import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { flyballVersion } from "../version.ts";
 import { exitCodes, explain, type ExitCode } from "./errors.ts";
 import type { DoctorOptions } from "./doctor.ts";
+import type { ExplainOptions } from "./explain.ts";
 import type { ConformanceCommandOptions } from "./conformance.ts";
 import type { RunCommandOptions } from "./run.ts";
 
@@ -46,6 +47,16 @@ Exit codes: 0 passed · 1 an expectation failed · 2 usage or an invalid scenari
   .action(async (scenarios: readonly string[], options: RunCommandOptions) => {
     const { runCommand } = await import("./run.ts");
     await end(await runCommand(scenarios, options));
+  });
+
+program
+  .command("explain")
+  .description("what a scenario shows, what a check, a fault or a policy does, what a concept is")
+  .argument("[name...]", "without one: what there is", undefined)
+  .option("--lang <name>", "en or zh (default: the system's, else en)")
+  .action(async (words: readonly string[], options: ExplainOptions) => {
+    const { explainCommand } = await import("./explain.ts");
+    await end(await explainCommand(words.length === 0 ? undefined : words.join(" "), options));
   });
 
 program
