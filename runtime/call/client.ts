@@ -107,7 +107,11 @@ export function createClient(options: ClientOptions): Client {
   return {
     service: (name, schema, settings = {}) => {
       let channel = channels.get(name);
-      if (channel === undefined) channels.set(name, (channel = new ServiceChannel({ service: name, interfaceName: schema.typeName }, ports, settings)));
+      if (channel === undefined)
+        channels.set(
+          name,
+          (channel = new ServiceChannel({ service: name, interfaceName: schema.typeName }, ports, settings)),
+        );
       return stubOf(schema, channel, settings.codecs);
     },
     ready: async (name, timeoutMs) => {
