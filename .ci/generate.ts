@@ -1,12 +1,13 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 
 import { generatedFiles } from "../dashboards/table.ts";
+import { scenarioPages } from "./scenario-page.ts";
 
 /**
- * Generates Grafana's dashboards (`dashboards/generated/*.json`) from `dashboards/*.ts`, and `*_pb.ts` beside every `.proto`
+ * Generates Grafana's dashboards (`dashboards/generated/*.json`) from `dashboards/*.ts`, the page of the scenarios, and `*_pb.ts` beside every `.proto`
  * with protoc (Debian: protobuf-compiler) and protoc-gen-es.
  * With `--check` it writes nothing and fails when a committed file differs from what would be generated; where protoc
  * is absent it says so and passes, except in CI.
@@ -15,6 +16,7 @@ const root = join(import.meta.dirname, "..");
 const isCheck = process.argv.includes("--check");
 
 generateDashboards();
+for (const [file, text] of await scenarioPages()) generatePage(file, text);
 
 const hasProtoc = spawnSync("protoc", ["--version"]).status === 0;
 if (!hasProtoc) {
@@ -49,6 +51,15 @@ function generateDashboards(): void {
   for (const [file] of stale) console.error(`dashboards/generated/${file} is stale: run npm run generate`);
   for (const file of orphaned) console.error(`dashboards/generated/${file} is nobody's any more: run npm run generate`);
   if (stale.length + orphaned.length > 0) process.exitCode = 1;
+}
+
+function generatePage(file: string, text: string): void {
+  const path = join(root, file);
+  if (!isCheck) writeFileSync(path, text);
+  else if (!existsSync(path) || readFileSync(path, "utf8") !== text) {
+    console.error(`${file} is stale: run npm run generate`);
+    process.exitCode = 1;
+  }
 }
 
 /** Each directory is a root of its own, so that a generated file doesn't depend on where the room lies. */

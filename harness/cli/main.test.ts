@@ -58,6 +58,11 @@ describe("wrong usage ends with 2, and names what is near", () => {
   test.concurrent.each<[string, readonly string[], string]>([
     ["an option", ["run", "--sed", "3"], "Did you mean one of --seed, --set?"],
     ["a command", ["rnu"], "Did you mean run?"],
+    ["a pattern", ["run", "--grep", "("], "--grep ( is no regular expression"],
+    ["a pattern that finds nothing", ["run", "--grep", "zebra"], "--grep zebra finds no scenario"],
+    ["a shard", ["run", "--shard", "3/2"], "1/3, 2/3 and 3/3"],
+    ["two choices", ["run", "node-loss", "--grep", "x"], "not both"],
+    ["nothing ran yet", ["run", "--last-failed", "--all"], "--last-failed chooses the scenarios itself"],
     ["a scenario", ["run", "node-los"], 'hint: did you mean "node-loss"?'],
     ["a file", ["run", "./none.ts"], "there is no file ./none.ts"],
     ["a world", ["run", "--world", "smi"], 'hint: did you mean "sim"?'],
@@ -127,6 +132,43 @@ test.runIf(process.platform === "linux")("files that can't be written make an er
   expect(runs[0]!.calls.total).toBeGreaterThan(0);
   expect(stderr).toContain("full/verdict.json can't be written");
   expect(code).toBe(3);
+});
+
+describe("a choice of scenarios", () => {
+  const listed = async (...args: readonly string[]): Promise<readonly string[]> => {
+    const { stdout } = await flyball("run", "--list", "--json", ...args);
+    return (JSON.parse(stdout) as { scenarios: { name: string }[] }).scenarios.map(({ name }) => name);
+  };
+  const run = async (...args: readonly string[]): Promise<readonly string[]> => {
+    const { stdout } = await flyball("run", "--world", "sim", "--json", "--out", "chosen", ...args);
+    return (JSON.parse(stdout) as InvocationResult).runs.map(({ scenario }) => scenario);
+  };
+
+  test("--grep looks into names and titles, in both languages", async () => {
+    expect(await listed("--grep", "^node-l")).toEqual(["node-loss"]);
+    expect(await listed("--grep", "毫无察觉")).toEqual(["node-loss"]);
+  });
+
+  test("shards run everything once", async () => {
+    const tour = await listed("--tag", "tour");
+    const parts = await Promise.all([1, 2, 3].map((part) => run("--shard", `${part}/3`)));
+    expect(parts.flat().sort()).toEqual([...tour].sort());
+    expect(Math.max(...parts.map(({ length }) => length))).toBeLessThan(tour.length);
+  });
+
+  test("--bail stops at the first failure, and --last-failed runs just what didn't pass", async () => {
+    await writeFile(join(directory, "bad.ts"), scenarioText);
+    expect(await run("node-loss", "./bad.ts", "graceful-stop", "--bail")).toEqual(["node-loss", "mine"]);
+    expect(await run("--last-failed")).toEqual(["mine"]);
+    await run("node-loss");
+    expect((await flyball("run", "--last-failed")).stderr).toContain("everything passed in the last run");
+  });
+
+  test("the reports lie in the run's directory", async () => {
+    await run("./bad.ts", "--reporter", "junit,markdown,github");
+    expect(await readFile(join(directory, "chosen/junit.xml"), "utf8")).toContain("<failure message=");
+    expect(await readFile(join(directory, "chosen/report.md"), "utf8")).toContain("❌ fail: mine in sim");
+  });
 });
 
 test("a reader that goes away changes nothing of what a run finds", async () => {

@@ -3,8 +3,9 @@ import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { flyballVersion } from "../version.ts";
 import { exitCodes, explain, type ExitCode } from "./errors.ts";
 import type { DoctorOptions } from "./doctor.ts";
+import type { ExplainOptions } from "./explain.ts";
 import type { ConformanceCommandOptions } from "./conformance.ts";
-import type { RunCommandOptions } from "./run.ts";
+import type { RunCommandOptions, Shard } from "./run.ts";
 
 /**
  * The command line. Parsing and help load nothing but the parser; what a command needs is imported when it runs, so that
@@ -29,9 +30,13 @@ program
   .option("--set <path=value>", "change a value of the scenario, e.g. fleet.orders.retries=0; again for more", collect)
   .option("--out <dir>", "where reports and histories are written (default: .flyball/<time>-<id>)", directory)
   .option("--json", "print one JSON document to stdout, and people's text to stderr")
-  .option("--reporter <names>", "terminal, json, or both (default: terminal)", list)
+  .option("--reporter <names>", "terminal, json, junit, markdown, github (default: terminal)", list)
   .option("--all", "run every scenario that there is")
   .option("--tag <name>", "run the scenarios with this tag")
+  .option("--grep <regexp>", "run the scenarios whose name or title it finds")
+  .option("--shard <i/n>", "of the scenarios, run every n-th one, beginning with the i-th", shard)
+  .option("--last-failed", "run what didn't pass in the last run here")
+  .option("--bail", "stop after the first scenario that fails")
   .option("--list", "show the scenarios and run nothing")
   .option("--dry-run", "show the plan and run nothing")
   .option("--check-determinism", "run each seed twice in sim and name the first event that differs")
@@ -46,6 +51,16 @@ Exit codes: 0 passed · 1 an expectation failed · 2 usage or an invalid scenari
   .action(async (scenarios: readonly string[], options: RunCommandOptions) => {
     const { runCommand } = await import("./run.ts");
     await end(await runCommand(scenarios, options));
+  });
+
+program
+  .command("explain")
+  .description("what a scenario shows, what a check, a fault or a policy does, what a concept is")
+  .argument("[name...]", "without one: what there is", undefined)
+  .option("--lang <name>", "en or zh (default: the system's, else en)")
+  .action(async (words: readonly string[], options: ExplainOptions) => {
+    const { explainCommand } = await import("./explain.ts");
+    await end(await explainCommand(words.length === 0 ? undefined : words.join(" "), options));
   });
 
 program
@@ -128,6 +143,13 @@ function naturalNumber(text: string): number {
   if (!/^\d{1,10}$/.test(text) || Number(text) >= 2 ** 32)
     throw new InvalidArgumentError("a seed is a whole number from 0 to 4294967295.");
   return Number(text);
+}
+
+function shard(text: string): Shard {
+  const [, index, count] = (/^([1-9]\d{0,4})\/([1-9]\d{0,4})$/.exec(text) ?? []).map(Number);
+  if (index === undefined || count === undefined || index > count)
+    throw new InvalidArgumentError("it is a part and the number of parts: 1/3, 2/3 and 3/3.");
+  return { index, count };
 }
 
 function positiveNumber(text: string): number {

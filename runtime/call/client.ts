@@ -6,7 +6,7 @@ import type { AttemptOutcome, Attempts, Cluster, ClusterPolicy } from "../cluste
 import { clusters as builtInClusters } from "../cluster/table.ts";
 import type { CodecFamily } from "../codec/codec.ts";
 import { protobuf } from "../codec/protobuf.ts";
-import { noOverrides, overrideRules, withOverrides, type OverrideRule } from "../configuration/override.ts";
+import { applyOverrides, overridePolicy, type CallerOverrides, type OverrideRule } from "../configuration/override.ts";
 import { watchRule, type WatchedRule } from "../configuration/rules.ts";
 import { Directory, type DirectoryOptions } from "../discovery/directory.ts";
 import type { Endpoint } from "../discovery/endpoint.ts";
@@ -17,8 +17,8 @@ import type { Random } from "../ports/random.ts";
 import type { Registry } from "../ports/registry.ts";
 import { silent, type Telemetry } from "../ports/telemetry.ts";
 import type { Response, Transport } from "../ports/transport.ts";
-import { chainRoutes } from "../routing/chain.ts";
-import type { Route, RouterPolicy } from "../routing/router.ts";
+import { chainRoutes, subsetsMax } from "../routing/chain.ts";
+import type { Route, RouterPolicy, RouteTarget } from "../routing/router.ts";
 import { routers as builtInRouters } from "../routing/table.ts";
 import { CallLog } from "../telemetry/call-log.ts";
 import type { Attempt } from "../telemetry/events.ts";
@@ -28,6 +28,7 @@ import { chain, type Filter, type Next } from "./filter.ts";
 import { methodsOf, type Method, type Stub, type StubOptions } from "./service.ts";
 import { RpcError, toRpcError, type RpcCode } from "./status.ts";
 import { observedStream } from "./stream.ts";
+import { withTravelling } from "./travelling.ts";
 
 /** The policies that a client knows, by name. An extension is a new entry; a test's sabotage is a replaced one. */
 export interface PolicyTables {
@@ -65,6 +66,10 @@ export interface ClientOptions {
   readonly policies?: PolicyTables | undefined;
   /** This client's own application name: application-level rules are found by it. */
   readonly application: string;
+  /** What this client says of itself to rules: zone, region, env, … Default none. */
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+  /** The host that it calls from, where it is known. */
+  readonly host?: string | undefined;
 }
 
 /** How a client calls one service. */
@@ -102,7 +107,11 @@ export function createClient(options: ClientOptions): Client {
   return {
     service: (name, schema, settings = {}) => {
       let channel = channels.get(name);
-      if (channel === undefined) channels.set(name, (channel = new ServiceChannel(name, ports, settings)));
+      if (channel === undefined)
+        channels.set(
+          name,
+          (channel = new ServiceChannel({ service: name, interfaceName: schema.typeName }, ports, settings)),
+        );
       return stubOf(schema, channel, settings.codecs);
     },
     ready: async (name, timeoutMs) => {
@@ -133,8 +142,19 @@ export function stubOf<S extends DescService>(schema: S, channel: Channel, codec
 
 interface Snapshot {
   readonly endpoints: readonly Endpoint[];
+  /** What the rules change of the settings. */
+  readonly overrides: CallerOverrides;
+  readonly balancer: Balancer;
+  /** How each method is called, by its path; worked out when it first is. */
+  readonly methods: Map<string, MethodSettings>;
   readonly route: Route;
   readonly pickers: Map<readonly Endpoint[], Picker>;
+}
+
+/** How a method is called, after overrides. */
+interface MethodSettings {
+  readonly timeoutUs: number;
+  readonly cluster: Cluster;
 }
 
 /** The way to one service: its directory, its rules, its policies. */
@@ -143,48 +163,60 @@ class ServiceChannel implements Channel {
   readonly clock: Clock;
   readonly transport: Transport;
   readonly attemptTimeoutUs: number | undefined;
-  readonly #timeoutUs: number;
+  readonly #settings: ServiceSettings;
   readonly #calls: CallLog;
   readonly #tracer: Tracer | undefined;
   readonly #directory: Directory;
   readonly #rules: WatchedRule<unknown>[] = [];
-  readonly #overrides: WatchedRule<OverrideRule> | undefined;
+  readonly #overrides: WatchedRule<OverrideRule>[] = [];
   readonly #routers: { readonly policy: RouterPolicy; readonly rules: readonly WatchedRule<unknown>[] }[] = [];
-  readonly #balancer: Balancer;
+  /** Made when the settings or a rule first name them; what they remember stays while another one works. */
+  readonly #balancers: (name: string) => Balancer;
+  readonly #clusters: (name: string, retries: number) => Cluster;
   /** This client's own: see `RouteContext`. */
   readonly #seed: number;
+  readonly #target: RouteTarget;
   readonly #invoke: Next;
   /** Rebuilt on demand after the instances or a rule changed. */
   #snapshot: Snapshot | undefined;
   #stickyKey: string | undefined;
 
-  constructor(service: string, options: ClientOptions & { readonly calls: CallLog }, settings: ServiceSettings) {
-    const { clock, random, transport, configCenter } = options;
+  constructor(
+    callee: Pick<RouteTarget, "service" | "interfaceName">,
+    options: ClientOptions & { readonly calls: CallLog },
+    settings: ServiceSettings,
+  ) {
+    const { clock, random, transport, configCenter, application, host, labels = {} } = options;
+    const { service } = callee;
     const telemetry = options.telemetry ?? silent;
     const policies = options.policies ?? builtInPolicies;
     this.service = service;
+    this.#target = { ...callee, application, host, labels };
     this.clock = clock;
     this.transport = transport;
-    this.#timeoutUs = (settings.timeoutMs ?? 1000) * 1000;
+    this.#settings = settings;
     this.attemptTimeoutUs = settings.attemptTimeoutMs === undefined ? undefined : settings.attemptTimeoutMs * 1000;
     this.#calls = options.calls;
     this.#tracer = options.tracer;
 
     const own = random.fork(`call ${service}`);
-    this.#balancer = entry(
-      policies.balancers,
-      "balancer",
-      settings.balancer ?? "weighted-random",
-    )({
-      random: own.fork("balancer"),
+    this.#balancers = kept((name) => {
+      const label = name === this.#balancerName() ? "balancer" : `balancer ${name}`;
+      return entry(policies.balancers, "balancer", name)({ random: own.fork(label) });
     });
     this.#seed = own.fork("routers").uint32();
-    const cluster: Cluster = entry(
-      policies.clusters,
-      "cluster",
-      settings.cluster ?? "failover",
-    )({ retries: settings.retries ?? 2, retryOn: settings.retryOn ?? [] }, { clock, random: own.fork("cluster") });
-    this.#invoke = chain(policies.clientFilters, (call, request) => cluster((call as LogicalCall).attempts(request)));
+    this.#clusters = kept((name, retries) => {
+      const isOwn = name === this.#clusterName() && retries === this.#retries();
+      const random = own.fork(isOwn ? "cluster" : `cluster ${name} ${retries}`);
+      return entry(policies.clusters, "cluster", name)({ retries, retryOn: settings.retryOn ?? [] }, { clock, random });
+    });
+    // A name that doesn't exist is told now, and not by the first call.
+    this.#balancers(this.#balancerName());
+    this.#clusters(this.#clusterName(), this.#retries());
+    this.#invoke = chain(policies.clientFilters, (call, request) => {
+      const { cluster } = this.#methodSettings(call.method);
+      return cluster((call as LogicalCall).attempts(request));
+    });
 
     const outdated = (): void => {
       this.#snapshot = undefined;
@@ -196,11 +228,12 @@ class ServiceChannel implements Channel {
       options: settings.directory ?? {},
       onChange: outdated,
     });
-    const target = { service, application: options.application };
+    const target = this.#target;
     if (configCenter !== undefined) {
       const ports = { configCenter, telemetry, clock };
-      this.#overrides = watchRule(overrideRules, overrideRules.keys(target)[0]!, ports, outdated);
-      this.#rules.push(this.#overrides);
+      const overrides = overridePolicy(policies);
+      for (const key of overrides.keys(target)) this.#overrides.push(watchRule(overrides, key, ports, outdated));
+      this.#rules.push(...this.#overrides);
       for (const policy of Object.values(policies.routers)) {
         const rules = policy.keys(target).map((key) => watchRule(policy, key, ports, outdated));
         this.#rules.push(...rules);
@@ -222,9 +255,9 @@ class ServiceChannel implements Channel {
 
   async start(method: Method<unknown, unknown>, init: unknown, options: StubOptions): Promise<unknown> {
     const request = method.input.create(init);
-    const call = new LogicalCall(this, method, { ...options, request }, this.#calls.next(), this.#timeoutUs);
     // Also finds the sticky key that the rules name now.
-    this.snapshot();
+    const { timeoutUs } = this.#methodSettings(method.path);
+    const call = new LogicalCall(this, method, { ...options, request }, this.#calls.next(), timeoutUs);
     const key = this.#stickyKey === undefined ? undefined : call.metadata.get(this.#stickyKey);
     call.span = this.#tracer?.call(call);
     this.#calls.begin(call, { dueUs: options.dueUs, key, trace: call.span?.context });
@@ -243,7 +276,11 @@ class ServiceChannel implements Channel {
   /** The live picture: instances with their weights, the route through the rules, and a picker for each subset met so far. */
   snapshot(): Snapshot {
     if (this.#snapshot !== undefined) return this.#snapshot;
-    const endpoints = withOverrides(this.#directory.endpoints, this.#overrides?.current ?? noOverrides);
+    const { endpoints, caller: overrides } = applyOverrides(
+      this.#directory.endpoints,
+      this.#overrides.flatMap(({ current }) => current ?? []),
+      this.#target,
+    );
     const compiled = this.#routers.map(({ policy, rules }) => ({
       policy,
       rules: rules.map((rule) => rule.current).filter((rule) => rule !== undefined),
@@ -251,7 +288,10 @@ class ServiceChannel implements Channel {
     this.#stickyKey = compiled
       .flatMap(({ policy, rules }) => rules.map((rule) => policy.stickyKey?.(rule)))
       .find((key) => key !== undefined);
-    this.#snapshot = { endpoints, route: chainRoutes(compiled, endpoints, this.#seed), pickers: new Map() };
+    const client = { seed: this.#seed, target: this.#target };
+    const balancer = this.#balancers(overrides.balancer ?? this.#balancerName());
+    const route = chainRoutes(compiled, endpoints, client);
+    this.#snapshot = { endpoints, overrides, balancer, methods: new Map(), route, pickers: new Map() };
     return this.#snapshot;
   }
 
@@ -260,13 +300,41 @@ class ServiceChannel implements Channel {
     const candidates = snapshot.route(call);
     if (tried.length > 0) {
       const untried = candidates.filter((endpoint) => !tried.some(({ key }) => key === endpoint.key));
-      const another = untried.length > 0 ? this.#balancer(untried).pick(call) : undefined;
+      const another = untried.length > 0 ? snapshot.balancer(untried).pick(call) : undefined;
       // Those that are left may all have weight 0: then one of the tried ones it is.
       if (another !== undefined) return another;
     }
     let picker = snapshot.pickers.get(candidates);
-    if (picker === undefined) snapshot.pickers.set(candidates, (picker = this.#balancer(candidates)));
+    if (picker === undefined) {
+      if (snapshot.pickers.size >= subsetsMax) snapshot.pickers.clear();
+      snapshot.pickers.set(candidates, (picker = snapshot.balancer(candidates)));
+    }
     return picker.pick(call);
+  }
+
+  #methodSettings(path: string): MethodSettings {
+    const { methods, overrides } = this.snapshot();
+    let settings = methods.get(path);
+    if (settings === undefined) {
+      const method = overrides.methods?.get(path.slice(path.lastIndexOf("/") + 1));
+      const timeoutMs = method?.timeoutMs ?? overrides.timeoutMs ?? this.#settings.timeoutMs ?? 1000;
+      const retries = method?.retries ?? overrides.retries ?? this.#retries();
+      const cluster = this.#clusters(overrides.cluster ?? this.#clusterName(), retries);
+      methods.set(path, (settings = { timeoutUs: timeoutMs * 1000, cluster }));
+    }
+    return settings;
+  }
+
+  #balancerName(): string {
+    return this.#settings.balancer ?? "weighted-random";
+  }
+
+  #clusterName(): string {
+    return this.#settings.cluster ?? "failover";
+  }
+
+  #retries(): number {
+    return this.#settings.retries ?? 2;
   }
 
   noInstance(call: Call): RpcError {
@@ -317,7 +385,7 @@ class LogicalCall extends Call {
       clock: channel.clock,
       service: channel.service,
       method: method.path,
-      metadata: options.metadata,
+      metadata: withTravelling(options.metadata, options.parent),
       timeoutUs: options.timeoutMs === undefined ? timeoutUs : options.timeoutMs * 1000,
       parent: options.parent,
       id,
@@ -376,7 +444,8 @@ class OneAttempt implements Cancellable {
     this.#span = logical.span?.attempt(logical, endpoint, beginUs);
     const own = addressing.size === 0 ? logical.metadata : new Map([...logical.metadata, ...addressing]);
     const metadata = trace === undefined ? own : carrying(own, this.#span?.context ?? trace);
-    this.#call = new Call({ clock, service, method, metadata, timeoutUs: attemptTimeoutUs, parent: logical });
+    const timeoutUs = shorter(attemptTimeoutUs, endpoint.attemptTimeoutMs);
+    this.#call = new Call({ clock, service, method, metadata, timeoutUs, parent: logical });
     this.#record = { instance: endpoint.id, beginUs, endUs: -1, code: "OK" };
     // Nearly every call has one attempt: a list that fits is a fifth of one that can grow.
     logical.records = logical.records.length === 0 ? [this.#record] : [...logical.records, this.#record];
@@ -426,6 +495,23 @@ class OneAttempt implements Cancellable {
     else stats.failed++;
     this.#call.end();
   }
+}
+
+/** An attempt's time by its caller's settings and by its instance's, whichever is less. */
+function shorter(ownUs: number | undefined, byRuleMs: number | undefined): number | undefined {
+  if (byRuleMs === undefined) return ownUs;
+  return ownUs === undefined ? byRuleMs * 1000 : Math.min(ownUs, byRuleMs * 1000);
+}
+
+/** Makes each thing once, by what it is made of. */
+function kept<Key extends readonly unknown[], T>(make: (...key: Key) => T): (...key: Key) => T {
+  const made = new Map<string, T>();
+  return (...key) => {
+    const name = JSON.stringify(key);
+    let one = made.get(name);
+    if (one === undefined) made.set(name, (one = make(...key)));
+    return one;
+  };
 }
 
 /** The server counts the same deadline, and may be the first to say that it has passed. */

@@ -1,0 +1,95 @@
+import { describe, expect, test } from "vitest";
+
+import { faults } from "../faults/table.ts";
+import { checks } from "../judge/table.ts";
+import { parsePage, pageText, type Block } from "../report/page.ts";
+import { plain, widthOf } from "../report/text.ts";
+import { placesOf, readPages } from "./explain.ts";
+
+const pages = await readPages();
+const places = placesOf(pages);
+
+/** What must be alike in both languages: headings, tables' columns and rows, blocks of code. */
+const shapeOf = (blocks: readonly Block[]): readonly string[] =>
+  blocks.flatMap((block) => {
+    if (block.kind === "heading") return [`h${block.level}`];
+    if (block.kind === "table") return [`${block.titles.length} × ${block.rows.length}`];
+    return [block.kind];
+  });
+
+describe("the pages", () => {
+  test.each(pages)("$name says the same in both languages, block by block", ({ blocks }) => {
+    expect(shapeOf(blocks.zh)).toEqual(shapeOf(blocks.en));
+  });
+
+  test("explain every check and every fault", () => {
+    const names = [...Object.keys(checks), ...Object.keys(faults), "stop", "restart", "publish", "remove"];
+    expect(names.filter((name) => !places.has(name))).toEqual([]);
+  });
+
+  test("a row is explained in both languages by its English name", () => {
+    const place = places.get("blackhole")!;
+    const { page, from, row } = place;
+    for (const blocks of [page.blocks.en, page.blocks.zh]) {
+      const table = blocks[from];
+      expect(table?.kind === "table" && table.rows[row!]![0]).toBe("`blackhole`");
+    }
+  });
+
+  test("a section ends where the next one begins", () => {
+    const { page, from, to } = places.get("on-links")!;
+    expect(page.blocks.en[from]).toEqual({ kind: "heading", level: 2, text: "On links" });
+    expect(page.blocks.en[to]).toEqual({ kind: "heading", level: 2, text: "Actions" });
+  });
+});
+
+describe("a page in a terminal", () => {
+  const page = `# Title
+
+[中文](x.zh-CN.md)
+
+One line
+and \`more\` of **it**, see [there](x.md).
+
+- first
+  goes on
+- second
+
+| a | b |
+| --- | --- |
+| \`x\` | y \\| z |
+
+    code |
+`;
+
+  test("reads like the page", () => {
+    expect(pageText(parsePage(page), { paint: plain, width: 80 })).toEqual([
+      "Title",
+      "",
+      "One line and more of it, see there.",
+      "",
+      "- first goes on",
+      "- second",
+      "",
+      "a  b",
+      "x  y | z",
+      "",
+      "    code |",
+    ]);
+  });
+
+  test("never gets wider than the terminal, but for code", () => {
+    for (const { blocks } of pages) {
+      for (const text of [blocks.en, blocks.zh]) {
+        const lines = pageText(
+          text.filter(({ kind }) => kind !== "code"),
+          { paint: plain, width: 80 },
+        );
+        // A word that is longer than the line stays whole.
+        expect(lines.filter((line) => widthOf(line) > 80 && line.trim().includes(" ") && !/\S{40}/.test(line))).toEqual(
+          [],
+        );
+      }
+    }
+  });
+});

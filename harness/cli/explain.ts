@@ -1,0 +1,182 @@
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import { didYouMean } from "../../services/nearest.ts";
+import { pageText, parsePage, plainText, type Block, type PageLayout } from "../report/page.ts";
+import { columnsFor, paintFor, table, wrap } from "../report/text.ts";
+import type { Scenario } from "../scenario/schema.ts";
+import { listScenarios } from "./catalog.ts";
+import { exitCodes, usageError, type ExitCode } from "./errors.ts";
+
+export const languages = ["en", "zh"] as const;
+export type Language = (typeof languages)[number];
+
+/** The options of `explain`, as the parser gives them. */
+export interface ExplainOptions {
+  readonly lang?: string;
+}
+
+/**
+ * `flyball explain NAME`: what a scenario shows, what a check, fault or policy does, what a concept is. Texts are those of the
+ * scenarios and of docs/: a page, a section by its heading, or a row of a table by its first cell.
+ */
+export async function explainCommand(name: string | undefined, { lang }: ExplainOptions): Promise<ExitCode> {
+  const language = lang === undefined ? systemLanguage() : languageOf(lang);
+  const layout = { paint: paintFor(process.stdout), width: Math.min(100, columnsFor(process.stdout)) };
+  const scenarios = (await listScenarios()).map(({ scenario }) => scenario);
+  const pages = await readPages();
+  const lines =
+    name === undefined
+      ? overview(scenarios, pages, language, layout)
+      : explanation(name, { scenarios, pages, language, layout });
+  process.stdout.write(`${lines.join("\n")}\n`);
+  return exitCodes.passed;
+}
+
+/** A concept's page, in both languages; the two have the same shape. */
+export interface Page {
+  readonly name: string;
+  readonly blocks: Readonly<Record<Language, readonly Block[]>>;
+}
+
+const docs = join(import.meta.dirname, "../../docs");
+
+/** Every page of docs/, by name. */
+export async function readPages(): Promise<readonly Page[]> {
+  const names = (await readdir(docs)).filter((file) => /^[a-z0-9-]+\.md$/.test(file)).sort();
+  const blocks = async (file: string): Promise<readonly Block[]> => parsePage(await readFile(join(docs, file), "utf8"));
+  return Promise.all(
+    names.map(async (file) => ({
+      name: file.replace(/\.md$/, ""),
+      blocks: { en: await blocks(file), zh: await blocks(file.replace(/\.md$/, ".zh-CN.md")) },
+    })),
+  );
+}
+
+/** Where a name is explained: a page's blocks from one to another, in a table only one row. */
+export interface Place {
+  readonly page: Page;
+  readonly from: number;
+  readonly to: number;
+  readonly row?: number;
+}
+
+/** Every name that the pages explain, by its normal form. A page goes before a heading, a heading before a row. */
+export function placesOf(pages: readonly Page[]): ReadonlyMap<string, Place> {
+  const places = new Map<string, Place>();
+  const add = (text: string, place: Place): void => {
+    const codes = [...text.matchAll(/`([^`]+)`/g)].map((match) => match[1]!);
+    for (const name of [text, ...codes].map(normal)) if (name !== "" && !places.has(name)) places.set(name, place);
+  };
+  for (const page of pages) add(page.name, { page, from: 0, to: page.blocks.en.length });
+  for (const page of pages) {
+    page.blocks.en.forEach((block, from) => {
+      if (block.kind !== "heading" || block.level === 1) return;
+      const next = page.blocks.en.findIndex(
+        (other, index) => index > from && other.kind === "heading" && other.level <= block.level,
+      );
+      add(block.text, { page, from, to: next < 0 ? page.blocks.en.length : next });
+    });
+  }
+  for (const page of pages) {
+    page.blocks.en.forEach((block, from) => {
+      if (block.kind !== "table") return;
+      block.rows.forEach((row, index) => add(row[0] ?? "", { page, from, to: from + 1, row: index }));
+    });
+  }
+  return places;
+}
+
+/** "No dead calls" and "no-dead-calls" are the same name. */
+const normal = (text: string): string =>
+  plainText(text)
+    .toLowerCase()
+    .replaceAll(/[^\p{L}\p{N}]+/gu, "-")
+    .replaceAll(/^-|-$/g, "");
+
+interface Library {
+  readonly scenarios: readonly Scenario[];
+  readonly pages: readonly Page[];
+  readonly language: Language;
+  readonly layout: PageLayout;
+}
+
+function explanation(name: string, { scenarios, pages, language, layout }: Library): readonly string[] {
+  const scenario = scenarios.find((each) => each.name === name);
+  if (scenario !== undefined) return scenarioText(scenario, pages, language, layout);
+  const places = placesOf(pages);
+  const place = places.get(normal(name));
+  if (place === undefined) {
+    const known = [...scenarios.map((each) => each.name), ...places.keys()];
+    throw usageError(
+      `nothing here is called "${name}"`,
+      didYouMean(name, known) ?? "flyball explain shows the scenarios and the pages",
+    );
+  }
+  const { page, from, to, row } = place;
+  const source = from === 0 ? [] : [layout.paint("dim", `docs/${fileOf(page, language)}`), ""];
+  return [...source, ...pageText(blocksOf(page.blocks[language].slice(from, to), row), layout)];
+}
+
+const blocksOf = (blocks: readonly Block[], row: number | undefined): readonly Block[] =>
+  row === undefined
+    ? blocks
+    : blocks.map((block) => (block.kind === "table" ? { ...block, rows: block.rows.slice(row, row + 1) } : block));
+
+function scenarioText(
+  { name, title, explanation: text }: Scenario,
+  pages: readonly Page[],
+  language: Language,
+  { paint, width }: PageLayout,
+): readonly string[] {
+  const mentions = pages.filter(({ blocks }) => JSON.stringify(blocks.en).includes(`\`${name}\``));
+  return [
+    `${paint("bold", name)}  ${title[language]}`,
+    "",
+    ...wrap(text[language], width),
+    "",
+    ...mentions.map((page) => paint("dim", `docs/${fileOf(page, language)}`)),
+    paint("cyan", `npm run scenario -- ${name}`),
+  ];
+}
+
+function overview(
+  scenarios: readonly Scenario[],
+  pages: readonly Page[],
+  language: Language,
+  { paint }: PageLayout,
+): readonly string[] {
+  const titleOf = ({ blocks }: Page): string => {
+    const [first] = blocks[language];
+    return first?.kind === "heading" ? plainText(first.text) : "";
+  };
+  const rows = (entries: readonly (readonly [string, string])[]): readonly string[] =>
+    table(
+      [{}, {}],
+      entries.map(([name, title]) => [`  ${paint("bold", name)}`, title]),
+    );
+  const titles = { en: ["pages", "scenarios"], zh: ["文档", "场景"] }[language];
+  return [
+    titles[0]!,
+    ...rows(pages.map((page) => [page.name, titleOf(page)])),
+    "",
+    titles[1]!,
+    ...rows(scenarios.map(({ name, title }) => [name, title[language]])),
+  ];
+}
+
+const fileOf = ({ name }: Page, language: Language): string => `${name}${language === "zh" ? ".zh-CN" : ""}.md`;
+
+function languageOf(text: string): Language {
+  const found = languages.find((each) => each === text);
+  if (found !== undefined) return found;
+  throw usageError(`--lang ${text} isn't spoken here`, `one of: ${languages.join(", ")}`);
+}
+
+/** POSIX: LC_ALL goes before LC_MESSAGES, and that before LANG. */
+function systemLanguage(): Language {
+  const { LC_ALL, LC_MESSAGES, LANG } = process.env;
+  return [LC_ALL, LC_MESSAGES, LANG].find((value) => value !== undefined && value !== "")?.startsWith("zh") === true
+    ? "zh"
+    : "en";
+}
