@@ -3,6 +3,7 @@ import { basename, extname, join, relative, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 
 import { didYouMean } from "../../services/nearest.ts";
+import { readDocument, type ScenarioDocument } from "../scenario/document.ts";
 import { parseScenario } from "../scenario/parse.ts";
 import type { Scenario } from "../scenario/schema.ts";
 import { exitCodes, usageError } from "./errors.ts";
@@ -84,8 +85,10 @@ async function files(): Promise<ReadonlyMap<string, string>> {
 
 async function load(reference: string): Promise<Listed> {
   const isFile = /[\\/]/.test(reference) || extname(reference) !== "";
-  if (isFile)
-    return { scenario: parseScenario(await readScenario(resolve(reference), reference), reference), reference };
+  if (isFile) {
+    const { value, locate } = await readScenario(resolve(reference), reference);
+    return { scenario: parseScenario(value, reference, locate), reference };
+  }
   const known = await files();
   const file = known.get(reference);
   if (file === undefined) {
@@ -94,24 +97,26 @@ async function load(reference: string): Promise<Listed> {
       didYouMean(reference, known.keys()) ?? "a file is named with its extension: ./my-scenario.ts",
     );
   }
-  const scenario = parseScenario(await readScenario(file, reference));
+  const scenario = parseScenario((await readScenario(file, reference)).value);
   return { scenario, reference, file: relative(join(root, ".."), file) };
 }
 
 /** The value that a file holds: a module's default export, or the document itself. */
-async function readScenario(file: string, reference: string): Promise<unknown> {
+async function readScenario(
+  file: string,
+  reference: string,
+): Promise<Pick<ScenarioDocument, "value"> & Partial<ScenarioDocument>> {
   try {
     switch (extname(file)) {
       case ".ts":
       case ".mts":
       case ".js":
       case ".mjs":
-        return defaultExport(await importModule(file, reference), reference);
+        return { value: defaultExport(await importModule(file, reference), reference) };
       case ".json":
-        return JSON.parse(await readFile(file, "utf8")) as unknown;
       case ".yaml":
       case ".yml":
-        return (await import("yaml")).parse(await readFile(file, "utf8")) as unknown;
+        return readDocument(await readFile(file, "utf8"), reference);
       default:
         throw usageError(`${reference}: a scenario is a .ts, .js, .json or .yaml file`);
     }

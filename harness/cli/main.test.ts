@@ -171,6 +171,38 @@ describe("a choice of scenarios", () => {
   });
 });
 
+describe("a scenario file to begin with", () => {
+  test("runs as it is, predicts what is measured, and is never overwritten", async () => {
+    expect(await flyball("new", "first.yaml")).toMatchObject({ code: 0, stderr: "" });
+    const { code, stdout } = await flyball("run", "./first.yaml", "--world", "sim", "--json", "--out", "first");
+    expect((JSON.parse(stdout) as InvocationResult).runs).toMatchObject([{ scenario: "first", verdict: "pass" }]);
+    expect(code).toBe(0);
+    const again = await flyball("new", "first.yaml");
+    expect(again.stderr).toContain("first.yaml exists already");
+    expect(again.code).toBe(2);
+  });
+
+  test("a mistake in it is named with line and column", async () => {
+    await flyball("new", "second.yaml");
+    const path = join(directory, "second.yaml");
+    await writeFile(path, (await readFile(path, "utf8")).replace("balancer: p2c", "balancr: p2c"));
+    const { code, stderr } = await flyball("run", "./second.yaml", "--world", "sim");
+    expect(stderr).toMatch(
+      /\.\/second\.yaml:22:\d+: fleet\.shop\.calls\.balancr: there is no such key[^]*did you mean "balancer"/,
+    );
+    expect(code).toBe(2);
+  });
+
+  test("editors get a schema of it", async () => {
+    const { code, stdout } = await flyball("schema");
+    expect(JSON.parse(stdout)).toMatchObject({
+      title: "Flyball scenario",
+      required: expect.arrayContaining(["name", "fleet"]) as string[],
+    });
+    expect(code).toBe(0);
+  });
+});
+
 test("a reader that goes away changes nothing of what a run finds", async () => {
   const { child, ended } = start("run", "node-loss", "--world", "sim", "--seeds", "2", "--out", "unread");
   child.stdout.destroy();

@@ -21,7 +21,7 @@ const program = new Command("flyball")
 program
   .command("run")
   .description("run scenarios and say whether what they expect holds")
-  .argument("[scenario...]", "names, or files such as ./my-scenario.ts", undefined)
+  .argument("[scenario...]", "names, or files such as ./my-scenario.yaml", undefined)
   .option("--world <names>", "where to run, one after the other: sim, local, docker (default: sim,local)", list)
   .option("--load <name>", "who makes the calls: builtin, or k6 from outside over HTTP (default: builtin)")
   .option("--seed <n>", "what the run's chances are drawn from (default: 1)", naturalNumber)
@@ -61,6 +61,23 @@ program
   .action(async (words: readonly string[], options: ExplainOptions) => {
     const { explainCommand } = await import("./explain.ts");
     await end(await explainCommand(words.length === 0 ? undefined : words.join(" "), options));
+  });
+
+program
+  .command("new")
+  .description("write a commented scenario file to begin with")
+  .argument("[file]", "a YAML file that doesn't exist yet", "mine.yaml")
+  .action(async (file: string) => {
+    const { newCommand } = await import("./new.ts");
+    await end(await newCommand(file));
+  });
+
+program
+  .command("schema")
+  .description("print the JSON Schema of scenario files, for editors")
+  .action(async () => {
+    const { schemaCommand } = await import("./schema.ts");
+    await end(schemaCommand());
   });
 
 program

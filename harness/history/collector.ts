@@ -16,6 +16,7 @@ export class HistoryCollector {
     memberships: History["memberships"][number][];
     rules: History["rules"][number][];
     registryStates: History["registryStates"][number][];
+    transactions: History["transactions"][number][];
     spans: History["spans"][number][];
     gaps: History["gaps"][number][];
     lags: History["lags"][number][];
@@ -29,6 +30,7 @@ export class HistoryCollector {
     memberships: [],
     rules: [],
     registryStates: [],
+    transactions: [],
     spans: [],
     gaps: [],
     planned: new Map(),
@@ -129,6 +131,9 @@ export class HistoryCollector {
       case "registry":
         history.registryStates.push({ ...event, node });
         return;
+      case "transaction":
+        history.transactions.push({ ...event, node });
+        return;
       case "span":
         history.spans.push({ ...event, node });
         return;
@@ -142,7 +147,7 @@ export class HistoryCollector {
   }
 }
 
-/** The registry's and the config centre's own calls: not what a scenario is about. */
+/** The registry's, the config centre's and the coordinator's own calls: not what a scenario is about. */
 export function isInfrastructure(service: string): boolean {
-  return service === "registry" || service === "config-center";
+  return service === "registry" || service === "config-center" || service === "coordinator";
 }

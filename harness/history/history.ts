@@ -1,4 +1,5 @@
 import type { Attempt, MembershipChange, RuleChange, RegistryStateChange } from "../../runtime/telemetry/events.ts";
+import type { TransactionChange } from "../../runtime/telemetry/events.ts";
 import type { RpcCode } from "../../runtime/call/status.ts";
 import type { Span } from "../../runtime/telemetry/span.ts";
 import type {
@@ -21,6 +22,8 @@ export interface History {
   readonly memberships: readonly (MembershipChange & { readonly node: string })[];
   readonly rules: readonly (RuleChange & { readonly node: string })[];
   readonly registryStates: readonly (RegistryStateChange & { readonly node: string })[];
+  /** What happened to distributed transactions, as those who take part reported it. */
+  readonly transactions: readonly (TransactionChange & { readonly node: string })[];
   /** In the order in which they were reported: of each node, that of their ends. */
   readonly spans: readonly (Span & { readonly node: string })[];
   readonly gaps: readonly GapRecord[];

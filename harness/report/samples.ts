@@ -93,6 +93,7 @@ export function sampleHistory(plan: Plan, { failing = false } = {}): History {
     memberships: [],
     rules: [],
     registryStates: [],
+    transactions: [],
     spans: [],
     gaps: [],
     planned: new Map([["storefront/0", 960]]),

@@ -274,7 +274,7 @@ export const scenarioSchema = z.strictObject({
   title: bilingual,
   /** What a learner should see here, and why it happens. */
   explanation: bilingual,
-  tags: z.array(z.string()),
+  tags: z.array(z.string()).default([]),
   fleet: z.record(name, z.discriminatedUnion("program", [provider, consumer, gateway, foreign])),
   /** Settings of the registry. */
   registry: z
@@ -297,7 +297,7 @@ export const scenarioSchema = z.strictObject({
   /** Rule documents that are in the config centre before the load begins, by key (group "dubbo"). */
   rules: z.record(z.string(), z.string()).optional(),
   load: z.array(load).min(1),
-  timeline: z.array(step),
+  timeline: z.array(step).default([]),
   expect: z.array(check).min(1),
   agreement: tolerance.optional(),
 });
