@@ -196,7 +196,14 @@ const whose = { from: name.optional(), lane: z.string().min(1).optional() };
 
 const check = z.discriminatedUnion("check", [
   /** Calls that ended OK, of all calls. */
-  z.strictObject({ check: z.literal("success-rate"), service: name, atLeast: fraction, detects: fraction, ...when, ...whose }),
+  z.strictObject({
+    check: z.literal("success-rate"),
+    service: name,
+    atLeast: fraction,
+    detects: fraction,
+    ...when,
+    ...whose,
+  }),
   /** First attempts by instance or by tag, against expected shares. */
   z.strictObject({
     check: z.literal("share"),
