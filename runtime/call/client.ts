@@ -2,7 +2,8 @@ import type { DescService } from "@bufbuild/protobuf";
 
 import { balancers as builtInBalancers } from "../balancing/table.ts";
 import type { Balancer, BalancerPolicy, Picker } from "../balancing/balancer.ts";
-import type { AttemptOutcome, Attempts, Cluster, ClusterPolicy } from "../cluster/cluster.ts";
+import type { AttemptOutcome, Attempts, Cluster, ClusterPolicy, SendOptions } from "../cluster/cluster.ts";
+import { clusterOf, contradictionIn, type ClusterSettings } from "../cluster/settings.ts";
 import { clusters as builtInClusters } from "../cluster/table.ts";
 import type { CodecFamily } from "../codec/codec.ts";
 import { protobuf } from "../codec/protobuf.ts";
@@ -17,6 +18,8 @@ import type { Random } from "../ports/random.ts";
 import type { Registry } from "../ports/registry.ts";
 import { silent, type Telemetry } from "../ports/telemetry.ts";
 import type { Response, Transport } from "../ports/transport.ts";
+import type { RetryBudget, RetryBudgetPolicy, RetryBudgetSettings } from "../protection/retry-budget/retry-budget.ts";
+import { retryBudgets as builtInRetryBudgets } from "../protection/retry-budget/table.ts";
 import { chainRoutes } from "../routing/chain.ts";
 import type { Route, RouterPolicy } from "../routing/router.ts";
 import { routers as builtInRouters } from "../routing/table.ts";
@@ -26,13 +29,15 @@ import { carrying, type CallSpan, type OpenSpan, type Tracer } from "../telemetr
 import { Call, whileWaiting, type Cancellable } from "./call.ts";
 import { chain, type Filter, type Next } from "./filter.ts";
 import { methodsOf, type Method, type Stub, type StubOptions } from "./service.ts";
-import { RpcError, toRpcError, type RpcCode } from "./status.ts";
+import { noMetadata, previousAttemptsKey, type Metadata } from "./metadata.ts";
+import { RpcError, toRpcError } from "./status.ts";
 import { observedStream } from "./stream.ts";
 
 /** The policies that a client knows, by name. An extension is a new entry; a test's sabotage is a replaced one. */
 export interface PolicyTables {
   readonly balancers: Readonly<Record<string, BalancerPolicy>>;
   readonly clusters: Readonly<Record<string, ClusterPolicy>>;
+  readonly retryBudgets: Readonly<Record<string, RetryBudgetPolicy>>;
   /** Every router takes part, in this order. */
   readonly routers: Readonly<Record<string, RouterPolicy>>;
   /** Around every call, the first outermost. */
@@ -43,6 +48,7 @@ export interface PolicyTables {
 export const builtInPolicies: PolicyTables = {
   balancers: builtInBalancers,
   clusters: builtInClusters,
+  retryBudgets: builtInRetryBudgets,
   routers: builtInRouters,
   clientFilters: [],
   serverFilters: [],
@@ -67,18 +73,16 @@ export interface ClientOptions {
   readonly application: string;
 }
 
-/** How a client calls one service. */
-export interface ServiceSettings {
+/** How a client calls one service. What its strategy reads stands in `ClusterSettings`. */
+export interface ServiceSettings extends ClusterSettings {
   /** Time for a logical call with all its attempts, in milliseconds. Default 1000 (Dubbo's). */
   readonly timeoutMs?: number | undefined;
   /** Time for each attempt, in milliseconds. Default: as long as the call has left. */
   readonly attemptTimeoutMs?: number | undefined;
-  /** Attempts after the first. Default 2 (Dubbo's). */
-  readonly retries?: number | undefined;
-  /** Codes that are tried again beside UNAVAILABLE and an attempt's own timeout. Default none. */
-  readonly retryOn?: readonly RpcCode[] | undefined;
-  /** An entry of the table of clusters. Default "failover". */
+  /** An entry of the table of clusters. Default "failover"; "hedging" where `hedging` is set. */
   readonly cluster?: string | undefined;
+  /** What this client may spend on retries. Default: as much as it likes (Dubbo's). */
+  readonly retryBudget?: RetryBudgetSettings | undefined;
   /** An entry of the table of balancers. Default "weighted-random". */
   readonly balancer?: string | undefined;
   readonly codecs?: CodecFamily | undefined;
@@ -151,6 +155,8 @@ class ServiceChannel implements Channel {
   readonly #overrides: WatchedRule<OverrideRule> | undefined;
   readonly #routers: { readonly policy: RouterPolicy; readonly rules: readonly WatchedRule<unknown>[] }[] = [];
   readonly #balancer: Balancer;
+  readonly #cluster: Cluster;
+  readonly #budget: RetryBudget;
   /** This client's own: see `RouteContext`. */
   readonly #seed: number;
   readonly #invoke: Next;
@@ -179,12 +185,27 @@ class ServiceChannel implements Channel {
       random: own.fork("balancer"),
     });
     this.#seed = own.fork("routers").uint32();
-    const cluster: Cluster = entry(
+    const contradiction = contradictionIn(settings);
+    if (contradiction !== undefined) {
+      const { message, hint } = contradiction;
+      throw new RpcError(`settings of ${service}: ${message}`, { code: "INVALID_ARGUMENT", hint });
+    }
+    const { retryBudget = { policy: "unlimited" } } = settings;
+    this.#budget = entry(policies.retryBudgets, "retry budget", retryBudget.policy)(retryBudget, { clock });
+    this.#cluster = entry(
       policies.clusters,
       "cluster",
-      settings.cluster ?? "failover",
-    )({ retries: settings.retries ?? 2, retryOn: settings.retryOn ?? [] }, { clock, random: own.fork("cluster") });
-    this.#invoke = chain(policies.clientFilters, (call, request) => cluster((call as LogicalCall).attempts(request)));
+      clusterOf(settings),
+    )(settings, {
+      clock,
+      random: own.fork("cluster"),
+      budget: this.#budget,
+      report: (change) => telemetry.emit({ type: "policy", atUs: clock.nowUs(), service, ...change }),
+    });
+    this.#invoke = chain(policies.clientFilters, (call, request) => {
+      const logical = call as LogicalCall;
+      return logical.cluster(logical.attempts(request));
+    });
 
     const outdated = (): void => {
       this.#snapshot = undefined;
@@ -223,18 +244,41 @@ class ServiceChannel implements Channel {
   async start(method: Method<unknown, unknown>, init: unknown, options: StubOptions): Promise<unknown> {
     const request = method.input.create(init);
     const call = new LogicalCall(this, method, { ...options, request }, this.#calls.next(), this.#timeoutUs);
+    return this.#perform(call, options.dueUs);
+  }
+
+  /** A call's request once more, as a call of its own: see `Attempts.again`. */
+  again(call: LogicalCall, run: Cluster): Promise<unknown> {
+    const { rpc, metadata, request } = call;
+    const repeated = new LogicalCall(this, rpc, { metadata, request }, this.#calls.next(), this.#timeoutUs);
+    repeated.cluster = run;
+    repeated.redelivers = call.redelivers ?? call.id;
+    return this.#perform(repeated);
+  }
+
+  get cluster(): Cluster {
+    return this.#cluster;
+  }
+
+  async #perform(call: LogicalCall, dueUs?: number): Promise<unknown> {
     // Also finds the sticky key that the rules name now.
     this.snapshot();
     const key = this.#stickyKey === undefined ? undefined : call.metadata.get(this.#stickyKey);
     call.span = this.#tracer?.call(call);
-    this.#calls.begin(call, { dueUs: options.dueUs, key, trace: call.span?.context });
+    this.#calls.begin(call, { dueUs, key, redelivers: call.redelivers, trace: call.span?.context });
+    this.#budget.began();
     try {
-      const response = await whileWaiting(call, this.#invoke(call, request));
+      const response = await whileWaiting(call, this.#invoke(call, call.request));
       if (response.kind === "stream") return observedStream(response.messages, (error) => this.#ended(call, error));
       this.#ended(call);
       return response.message;
     } catch (thrown) {
       const error = toRpcError(thrown);
+      const { atDeadline } = call;
+      if (atDeadline !== undefined && call.reason?.code === "DEADLINE_EXCEEDED") {
+        this.#ended(call);
+        return atDeadline.kind === "stream" ? atDeadline.messages : atDeadline.message;
+      }
       this.#ended(call, error);
       throw error;
     }
@@ -255,9 +299,13 @@ class ServiceChannel implements Channel {
     return this.#snapshot;
   }
 
-  pick(call: Call, tried: readonly Endpoint[]): Endpoint | undefined {
+  candidates(call: Call): readonly Endpoint[] {
+    return this.snapshot().route(call);
+  }
+
+  pick(call: Call, tried: readonly Endpoint[], among?: readonly Endpoint[]): Endpoint | undefined {
     const snapshot = this.snapshot();
-    const candidates = snapshot.route(call);
+    const candidates = among ?? snapshot.route(call);
     if (tried.length > 0) {
       const untried = candidates.filter((endpoint) => !tried.some(({ key }) => key === endpoint.key));
       const another = untried.length > 0 ? this.#balancer(untried).pick(call) : undefined;
@@ -286,12 +334,14 @@ class ServiceChannel implements Channel {
   }
 
   close(): void {
+    this.#cluster.close?.();
     this.#directory.close();
     for (const rule of this.#rules) rule.close();
   }
 
   #ended(call: LogicalCall, error?: RpcError): void {
     call.end();
+    this.#budget.ended();
     this.#calls.end(call, call.records, error);
     call.span?.end(error);
   }
@@ -305,6 +355,12 @@ class LogicalCall extends Call {
   records: readonly Attempt[] = [];
   /** Undefined where nobody traces, or its trace isn't recorded. */
   span: CallSpan | undefined;
+  /** The strategy that makes its attempts. */
+  cluster: Cluster;
+  /** The call that failed and is made once more by this one. */
+  redelivers: number | undefined;
+  /** What the caller gets instead of DEADLINE_EXCEEDED. */
+  atDeadline: Response | undefined;
 
   constructor(
     channel: ServiceChannel,
@@ -324,6 +380,7 @@ class LogicalCall extends Call {
       request: options.request,
     });
     this.channel = channel;
+    this.cluster = channel.cluster;
     this.rpc = method;
   }
 
@@ -342,17 +399,41 @@ class CallAttempts implements Attempts {
     this.#request = request;
   }
 
-  pick(tried: readonly Endpoint[]): Endpoint | undefined {
-    return this.call.channel.pick(this.call, tried);
+  candidates(): readonly Endpoint[] {
+    return this.call.channel.candidates(this.call);
   }
 
-  send(endpoint: Endpoint): Promise<AttemptOutcome> {
-    return new OneAttempt(this.call, endpoint, this.#request).outcome;
+  pick(tried: readonly Endpoint[], among?: readonly Endpoint[]): Endpoint | undefined {
+    return this.call.channel.pick(this.call, tried, among);
+  }
+
+  send(endpoint: Endpoint, options: SendOptions = firstAttempt): Promise<AttemptOutcome> {
+    return new OneAttempt(this.call, endpoint, this.#request, options).outcome;
   }
 
   noInstance(): RpcError {
     return this.call.channel.noInstance(this.call);
   }
+
+  empty(): Response {
+    const { kind, output } = this.call.rpc;
+    if (kind === "unary") return { kind, message: output.create({}), trailers: noMetadata };
+    return { kind: "stream", messages: noMessages() };
+  }
+
+  atDeadline(response: Response): void {
+    this.call.atDeadline = response;
+  }
+
+  again(run: Cluster): Promise<unknown> {
+    return this.call.channel.again(this.call, run);
+  }
+}
+
+const firstAttempt: SendOptions = {};
+
+async function* noMessages(): AsyncGenerator<never> {
+  // Nothing to say.
 }
 
 /** One attempt: counted in its endpoint's statistics, and recorded with its logical call. Over once, however it ends. */
@@ -366,7 +447,12 @@ class OneAttempt implements Cancellable {
   #isOpen = true;
   #resolve!: (outcome: AttemptOutcome) => void;
 
-  constructor(logical: LogicalCall, endpoint: Endpoint, request: unknown) {
+  constructor(
+    logical: LogicalCall,
+    endpoint: Endpoint,
+    request: unknown,
+    { previous = 0, isTransparent = false, under = logical }: SendOptions,
+  ) {
     const { clock, transport, attemptTimeoutUs } = logical.channel;
     const { service, method, trace } = logical;
     const { addressing } = endpoint;
@@ -374,10 +460,12 @@ class OneAttempt implements Cancellable {
     this.#logical = logical;
     this.#endpoint = endpoint;
     this.#span = logical.span?.attempt(logical, endpoint, beginUs);
-    const own = addressing.size === 0 ? logical.metadata : new Map([...logical.metadata, ...addressing]);
+    const numbered = withPrevious(logical.metadata, previous);
+    const own = addressing.size === 0 ? numbered : new Map([...numbered, ...addressing]);
     const metadata = trace === undefined ? own : carrying(own, this.#span?.context ?? trace);
-    this.#call = new Call({ clock, service, method, metadata, timeoutUs: attemptTimeoutUs, parent: logical });
+    this.#call = new Call({ clock, service, method, metadata, timeoutUs: attemptTimeoutUs, parent: under });
     this.#record = { instance: endpoint.id, beginUs, endUs: -1, code: "OK" };
+    if (isTransparent) this.#record.isTransparent = true;
     // Nearly every call has one attempt: a list that fits is a fifth of one that can grow.
     logical.records = logical.records.length === 0 ? [this.#record] : [...logical.records, this.#record];
     endpoint.stats.inFlight++;
@@ -422,10 +510,20 @@ class OneAttempt implements Cancellable {
     this.#span?.end(error, endUs);
     const { stats } = this.#endpoint;
     stats.inFlight--;
+    // Whom nobody waits for any more hasn't failed.
     if (error === undefined) stats.succeeded++;
-    else stats.failed++;
+    else if (this.#call.reason?.code !== "CANCELLED") stats.failed++;
     this.#call.end();
   }
+}
+
+/** An attempt says how many were made before it; what a caller's caller said so is not about this call. */
+function withPrevious(metadata: Metadata, previous: number): Metadata {
+  if (previous === 0 && !metadata.has(previousAttemptsKey)) return metadata;
+  const own = new Map(metadata);
+  if (previous > 0) own.set(previousAttemptsKey, String(previous));
+  else own.delete(previousAttemptsKey);
+  return own;
 }
 
 /** The server counts the same deadline, and may be the first to say that it has passed. */

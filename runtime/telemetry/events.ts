@@ -11,6 +11,7 @@ export type RuntimeEvent =
   | CallEnd
   | MembershipChange
   | RuleChange
+  | PolicyChange
   | RegistryStateChange
   | NodePhaseChange
   | SchedulingLag
@@ -33,6 +34,8 @@ export interface CallBegin {
   readonly tag?: string;
   /** The call, of this node's, on whose behalf this one was made. */
   readonly parent?: number;
+  /** The call, of this node's, that failed and is made once more, its caller having gone on (cluster "failback"). */
+  readonly redelivers?: number;
   /** Where its span is found: both or neither. Absent: nobody traces, or this trace isn't recorded. */
   readonly traceId?: string;
   readonly spanId?: string;
@@ -57,7 +60,10 @@ export interface Attempt {
   readonly beginUs: number;
   /** -1 while it hasn't ended: the call was over before. */
   readonly endUs: number;
+  /** CANCELLED also for one that another attempt of its call made superfluous. */
   readonly code: RpcCode;
+  /** It repeats an attempt that no handler saw, and counts against no limit (gRPC proposal A6). */
+  readonly isTransparent?: boolean;
 }
 
 /** A consumer's directory of one service changed, or refused to. */
@@ -84,6 +90,20 @@ export interface RuleChange {
   readonly version: number;
   readonly outcome: "applied" | "removed" | "rejected";
   /** For `rejected`: what is wrong, with the line. */
+  readonly reason?: string;
+}
+
+/** A policy changed its state: a breaker opened, an instance was ejected, a queue is full. */
+export interface PolicyChange {
+  readonly type: "policy";
+  readonly atUs: number;
+  /** By its name in the tables or in the documentation: "failback". */
+  readonly policy: string;
+  readonly service: string;
+  /** Where it is about one instance: its id. */
+  readonly instance?: string;
+  readonly state: string;
+  /** For people. */
   readonly reason?: string;
 }
 
