@@ -3,6 +3,7 @@ import { metadata } from "./call/metadata.ts";
 import { endpointOf, type Endpoint } from "./discovery/endpoint.ts";
 import { ln } from "./numbers.ts";
 import type { Clock } from "./ports/clock.ts";
+import type { RouteContext, RouteTarget } from "./routing/router.ts";
 import { ManualClock } from "./testing/clock.ts";
 
 /** The smallest worlds in which a policy can be tested. */
@@ -35,6 +36,12 @@ export function pool(...weights: readonly number[]): readonly Endpoint[] {
   return weights.map((weight, index) => endpoint({ id: `orders/${index}`, weight }));
 }
 
+/** What a client brings along to its routes: its own seed, and who calls whom. */
+export function client(seed = 1, target: Partial<RouteTarget> = {}): Omit<RouteContext, "all"> {
+  const interfaceName = "flyball.worker.v1.Worker";
+  return { seed, target: { service: "orders", interfaceName, application: "storefront", labels: {}, ...target } };
+}
+
 let lastCall = 0;
 
 export interface CallInit {
@@ -42,6 +49,9 @@ export interface CallInit {
   readonly metadata?: Readonly<Record<string, string>>;
   readonly clock?: Clock;
   readonly timeoutUs?: number | undefined;
+  readonly method?: string;
+  readonly request?: unknown;
+  readonly parent?: Call;
 }
 
 /** A call to "orders"; every one has its own id. */
@@ -49,10 +59,12 @@ export function call(init: CallInit = {}): Call {
   return new Call({
     clock: init.clock ?? new ManualClock(),
     service: "orders",
-    method: "/flyball.worker.v1.Worker/Do",
+    method: init.method ?? "/flyball.worker.v1.Worker/Do",
     metadata: metadata(init.metadata ?? {}),
     timeoutUs: init.timeoutUs,
     id: init.id ?? ++lastCall,
+    request: init.request,
+    parent: init.parent,
   });
 }
 

@@ -82,8 +82,15 @@ export interface Connections {
   closeClient(): Promise<void>;
 }
 
-/** Connects: from here on the node talks to others. Throws a `ConfigError` for infrastructure that this world can't reach. */
-export async function connect(context: NodeContext, config: InfrastructureConfig): Promise<Connections> {
+/**
+ * Connects: from here on the node talks to others. `labels`: what it says of itself to rules. Throws a `ConfigError` for infrastructure that
+ * this world can't reach.
+ */
+export async function connect(
+  context: NodeContext,
+  config: InfrastructureConfig,
+  labels: Readonly<Record<string, string>> = {},
+): Promise<Connections> {
   const { clock, random, transport, disk, telemetry, calls, policies, tracer } = context;
   const registry = await openRegistry(context, config);
   const configCenter = await openConfigCenter(context, config);
@@ -99,6 +106,8 @@ export async function connect(context: NodeContext, config: InfrastructureConfig
     tracer,
     policies,
     application: config.application,
+    labels,
+    host: hostOf(context),
   });
   return {
     registry,
@@ -108,6 +117,13 @@ export async function connect(context: NodeContext, config: InfrastructureConfig
       await configCenter?.close();
     },
   };
+}
+
+/** Where a node calls from, as far as it knows. */
+function hostOf({ listen, advertise }: NodeContext): string | undefined {
+  const address = advertise ?? listen;
+  const host = address.slice(0, address.lastIndexOf(":"));
+  return host === "" || host === "0.0.0.0" || host === "[::]" ? undefined : host;
 }
 
 async function openRegistry(context: NodeContext, config: InfrastructureConfig): Promise<Registry> {

@@ -14,6 +14,7 @@ export class HistoryCollector {
     steps: History["steps"][number][];
     processes: History["processes"][number][];
     memberships: History["memberships"][number][];
+    policies: History["policies"][number][];
     rules: History["rules"][number][];
     registryStates: History["registryStates"][number][];
     spans: History["spans"][number][];
@@ -27,6 +28,7 @@ export class HistoryCollector {
     steps: [],
     processes: [],
     memberships: [],
+    policies: [],
     rules: [],
     registryStates: [],
     spans: [],
@@ -96,6 +98,7 @@ export class HistoryCollector {
           attempts: [],
           key: event.key,
           tag: event.tag,
+          redelivers: event.redelivers,
           traceId: event.traceId,
           spanId: event.spanId,
         };
@@ -114,7 +117,7 @@ export class HistoryCollector {
         call.code = event.code;
         call.message = event.message;
         call.attempts = event.attempts;
-        if (call.dueUs >= 0 && !isInfrastructure(call.service)) {
+        if (call.dueUs >= 0 && call.redelivers === undefined && !isInfrastructure(call.service)) {
           this.counts.ended++;
           if (event.code !== "OK") this.counts.failed++;
         }
@@ -122,6 +125,9 @@ export class HistoryCollector {
       }
       case "membership":
         history.memberships.push({ ...event, node });
+        return;
+      case "policy":
+        history.policies.push({ ...event, node });
         return;
       case "rule":
         history.rules.push({ ...event, node });

@@ -1,4 +1,10 @@
-import type { Attempt, MembershipChange, RuleChange, RegistryStateChange } from "../../runtime/telemetry/events.ts";
+import type {
+  Attempt,
+  MembershipChange,
+  PolicyChange,
+  RuleChange,
+  RegistryStateChange,
+} from "../../runtime/telemetry/events.ts";
 import type { RpcCode } from "../../runtime/call/status.ts";
 import type { Span } from "../../runtime/telemetry/span.ts";
 import type {
@@ -19,6 +25,7 @@ export interface History {
   readonly steps: readonly StepRecord[];
   readonly processes: readonly ProcessRecord[];
   readonly memberships: readonly (MembershipChange & { readonly node: string })[];
+  readonly policies: readonly (PolicyChange & { readonly node: string })[];
   readonly rules: readonly (RuleChange & { readonly node: string })[];
   readonly registryStates: readonly (RegistryStateChange & { readonly node: string })[];
   /** In the order in which they were reported: of each node, that of their ends. */
@@ -52,6 +59,8 @@ export interface CallRecord {
   attempts: readonly Attempt[];
   readonly key: string | undefined;
   readonly tag: string | undefined;
+  /** The call of the same node that failed and is made once more by this one: no call that the load asked for. */
+  readonly redelivers?: number | undefined;
   /** Where its span is found; absent where the call wasn't traced. */
   readonly traceId?: string | undefined;
   readonly spanId?: string | undefined;

@@ -193,6 +193,7 @@ export function historyOf(plan: Plan, made: readonly CallRecord[], more: Partial
     steps: stepsOf(plan),
     processes: [],
     memberships: [],
+    policies: [],
     rules: [],
     registryStates: [],
     spans: [],

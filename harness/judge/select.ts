@@ -7,10 +7,12 @@ export interface When {
   readonly outside?: string | undefined;
 }
 
-/** The load's calls of one service, by due time within the part. Warm-up is before 0 and never counts. */
+/** The load's calls of one service, by due time within the part. Warm-up is before 0 and never counts, nor do redeliveries. */
 export function callsOf(history: History, service: string, when: When = {}): CallRecord[] {
   const parts = partsOf(when, history.run.durationUs);
-  return history.calls.filter((call) => call.service === service && isIn(parts, call.dueUs));
+  return history.calls.filter(
+    (call) => call.service === service && call.redelivers === undefined && isIn(parts, call.dueUs),
+  );
 }
 
 /** The stretches of the load that make up the part, in order. */

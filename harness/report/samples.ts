@@ -91,6 +91,7 @@ export function sampleHistory(plan: Plan, { failing = false } = {}): History {
     steps: [],
     processes: [],
     memberships: [],
+    policies: [],
     rules: [],
     registryStates: [],
     spans: [],

@@ -121,16 +121,26 @@ function providers(
   return each.map(({ foreign, ...own }, index): NodePlan => {
     const id = `${service}/${index}`;
     if (foreign !== undefined) {
+      if (own.labels !== undefined) {
+        throw new ScenarioError(
+          `fleet.${service}.groups: ${id} isn't a program of Flyball's, and can't be told labels`,
+          {
+            code: "INVALID_SCENARIO",
+            hint: "tell it in its own way, through its environment",
+          },
+        );
+      }
       const { tag, weight = defaultWeight } = { ...common, ...own };
       const plan = planForeign(`fleet.${service}.groups: the foreign program of ${id}`, foreign, "provider");
       return { id, service, program: "provider", config: {}, tag, weight, foreign: plan };
     }
     const { tag, weight = defaultWeight, serviceTime, errorRate, capacity, queueMax, calls } = { ...common, ...own };
+    const labels = { ...common.labels, ...own.labels };
     const config = defined({
       service,
       application: service,
       weight,
-      metadata: tag === undefined ? {} : { "dubbo.tag": tag },
+      metadata: tag === undefined ? labels : { ...labels, "dubbo.tag": tag },
       serviceTime: serviceTime === undefined ? undefined : workDistribution(serviceTime),
       errorRate: errorRate === undefined ? undefined : fractionOf(errorRate),
       capacity,
@@ -151,8 +161,16 @@ function consumers(
     program,
   }: { readonly sessionTimeoutMs: number | undefined; readonly program: NodePlan["program"] },
 ): readonly NodePlan[] {
-  const { instances, calls, key, tag } = spec;
-  const config = defined({ application: service, calls: callSettings(calls), key, tag, sessionTimeoutMs });
+  const { instances, calls, key, tag, labels, metadata } = spec;
+  const config = defined({
+    application: service,
+    calls: callSettings(calls),
+    key,
+    tag,
+    labels,
+    metadata,
+    sessionTimeoutMs,
+  });
   return Array.from({ length: instances }, (_, index) => ({
     id: `${service}/${index}`,
     service,

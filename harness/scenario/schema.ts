@@ -31,6 +31,9 @@ const distribution = z.union([
 
 const name = z.string().regex(/^[a-z][a-z0-9-]*$/, { error: "lower-case letters, digits and dashes" });
 
+/** What a node says of itself to rules: zone, region, env, … In the registry for providers. */
+const labels = z.record(z.string().regex(/^[A-Za-z][A-Za-z0-9._-]*$/, { error: "a label's name" }), z.string().min(1));
+
 /** How a node calls a service. */
 const calls = z.strictObject({
   service: name,
@@ -72,6 +75,7 @@ const foreignShape = z.strictObject(foreignProgram);
 const group = z.strictObject({
   instances: z.int().min(1),
   tag: z.string().optional(),
+  labels: labels.optional(),
   ...work,
   /** These instances are somebody else's program: a fleet of two makes. */
   foreign: foreignShape.optional(),
@@ -83,6 +87,7 @@ const provider = z.strictObject({
   /** Instances that differ, in this order: "orders/0", … run on through the groups. */
   groups: z.array(group).optional(),
   tag: z.string().optional(),
+  labels: labels.optional(),
   ...work,
   /** A service that each call calls in turn before it is answered. */
   calls: calls.optional(),
@@ -96,6 +101,9 @@ const consumer = z.strictObject({
   key: z.strictObject({ name: z.string().min(1), count: z.int().min(1) }).optional(),
   /** The request tag of every call. */
   tag: z.string().optional(),
+  labels: labels.optional(),
+  /** What every call carries beside key and tag, as metadata. */
+  metadata: z.record(z.string().min(1), z.string()).optional(),
 });
 
 /** A service of a fleet that Flyball didn't write. */

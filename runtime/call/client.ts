@@ -20,8 +20,8 @@ import { silent, type Telemetry } from "../ports/telemetry.ts";
 import type { Response, Transport } from "../ports/transport.ts";
 import type { RetryBudget, RetryBudgetPolicy, RetryBudgetSettings } from "../protection/retry-budget/retry-budget.ts";
 import { retryBudgets as builtInRetryBudgets } from "../protection/retry-budget/table.ts";
-import { chainRoutes } from "../routing/chain.ts";
-import type { Route, RouterPolicy } from "../routing/router.ts";
+import { chainRoutes, subsetsMax } from "../routing/chain.ts";
+import type { Route, RouterPolicy, RouteTarget } from "../routing/router.ts";
 import { routers as builtInRouters } from "../routing/table.ts";
 import { CallLog } from "../telemetry/call-log.ts";
 import type { Attempt } from "../telemetry/events.ts";
@@ -32,6 +32,7 @@ import { methodsOf, type Method, type Stub, type StubOptions } from "./service.t
 import { noMetadata, previousAttemptsKey, type Metadata } from "./metadata.ts";
 import { RpcError, toRpcError } from "./status.ts";
 import { observedStream } from "./stream.ts";
+import { withTravelling } from "./travelling.ts";
 
 /** The policies that a client knows, by name. An extension is a new entry; a test's sabotage is a replaced one. */
 export interface PolicyTables {
@@ -71,6 +72,10 @@ export interface ClientOptions {
   readonly policies?: PolicyTables | undefined;
   /** This client's own application name: application-level rules are found by it. */
   readonly application: string;
+  /** What this client says of itself to rules: zone, region, env, … Default none. */
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+  /** The host that it calls from, where it is known. */
+  readonly host?: string | undefined;
 }
 
 /** How a client calls one service. What its strategy reads stands in `ClusterSettings`. */
@@ -106,7 +111,11 @@ export function createClient(options: ClientOptions): Client {
   return {
     service: (name, schema, settings = {}) => {
       let channel = channels.get(name);
-      if (channel === undefined) channels.set(name, (channel = new ServiceChannel(name, ports, settings)));
+      if (channel === undefined)
+        channels.set(
+          name,
+          (channel = new ServiceChannel({ service: name, interfaceName: schema.typeName }, ports, settings)),
+        );
       return stubOf(schema, channel, settings.codecs);
     },
     ready: async (name, timeoutMs) => {
@@ -159,16 +168,23 @@ class ServiceChannel implements Channel {
   readonly #budget: RetryBudget;
   /** This client's own: see `RouteContext`. */
   readonly #seed: number;
+  readonly #target: RouteTarget;
   readonly #invoke: Next;
   /** Rebuilt on demand after the instances or a rule changed. */
   #snapshot: Snapshot | undefined;
   #stickyKey: string | undefined;
 
-  constructor(service: string, options: ClientOptions & { readonly calls: CallLog }, settings: ServiceSettings) {
-    const { clock, random, transport, configCenter } = options;
+  constructor(
+    callee: Pick<RouteTarget, "service" | "interfaceName">,
+    options: ClientOptions & { readonly calls: CallLog },
+    settings: ServiceSettings,
+  ) {
+    const { clock, random, transport, configCenter, application, host, labels = {} } = options;
+    const { service } = callee;
     const telemetry = options.telemetry ?? silent;
     const policies = options.policies ?? builtInPolicies;
     this.service = service;
+    this.#target = { ...callee, application, host, labels };
     this.clock = clock;
     this.transport = transport;
     this.#timeoutUs = (settings.timeoutMs ?? 1000) * 1000;
@@ -196,7 +212,7 @@ class ServiceChannel implements Channel {
       policies.clusters,
       "cluster",
       clusterOf(settings),
-    )(settings, {
+    )(withOwnZone(settings, labels), {
       clock,
       random: own.fork("cluster"),
       budget: this.#budget,
@@ -217,7 +233,7 @@ class ServiceChannel implements Channel {
       options: settings.directory ?? {},
       onChange: outdated,
     });
-    const target = { service, application: options.application };
+    const target = this.#target;
     if (configCenter !== undefined) {
       const ports = { configCenter, telemetry, clock };
       this.#overrides = watchRule(overrideRules, overrideRules.keys(target)[0]!, ports, outdated);
@@ -295,7 +311,8 @@ class ServiceChannel implements Channel {
     this.#stickyKey = compiled
       .flatMap(({ policy, rules }) => rules.map((rule) => policy.stickyKey?.(rule)))
       .find((key) => key !== undefined);
-    this.#snapshot = { endpoints, route: chainRoutes(compiled, endpoints, this.#seed), pickers: new Map() };
+    const client = { seed: this.#seed, target: this.#target };
+    this.#snapshot = { endpoints, route: chainRoutes(compiled, endpoints, client), pickers: new Map() };
     return this.#snapshot;
   }
 
@@ -313,7 +330,10 @@ class ServiceChannel implements Channel {
       if (another !== undefined) return another;
     }
     let picker = snapshot.pickers.get(candidates);
-    if (picker === undefined) snapshot.pickers.set(candidates, (picker = this.#balancer(candidates)));
+    if (picker === undefined) {
+      if (snapshot.pickers.size >= subsetsMax) snapshot.pickers.clear();
+      snapshot.pickers.set(candidates, (picker = this.#balancer(candidates)));
+    }
     return picker.pick(call);
   }
 
@@ -373,7 +393,7 @@ class LogicalCall extends Call {
       clock: channel.clock,
       service: channel.service,
       method: method.path,
-      metadata: options.metadata,
+      metadata: withTravelling(options.metadata, options.parent),
       timeoutUs: options.timeoutMs === undefined ? timeoutUs : options.timeoutMs * 1000,
       parent: options.parent,
       id,
@@ -428,6 +448,12 @@ class CallAttempts implements Attempts {
   again(run: Cluster): Promise<unknown> {
     return this.call.channel.again(this.call, run);
   }
+}
+
+/** Where settings don't name the caller's zone its label does. */
+function withOwnZone(settings: ClusterSettings, labels: Readonly<Record<string, string>>): ClusterSettings {
+  const { zone } = labels;
+  return zone === undefined ? settings : { ...settings, zoneAware: { zone, ...settings.zoneAware } };
 }
 
 const firstAttempt: SendOptions = {};

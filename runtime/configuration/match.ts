@@ -1,10 +1,11 @@
 import type { Field } from "./document.ts";
+import { linearRegex } from "./regex.ts";
 
 /** Decides about a text; undefined stands for "there is none". */
 export type TextMatch = (value: string | undefined) => boolean;
 
 /**
- * Dubbo's StringMatch: exactly one of `exact`, `prefix`, `regex` (matches the whole value), `wildcard` (`*` stands for any
+ * Dubbo's StringMatch: exactly one of `exact`, `prefix`, `regex` (matches the whole value; see `linearRegex`), `wildcard` (`*` stands for any
  * characters), `empty: true`, `noempty: true`.
  */
 export function textMatch(field: Field): TextMatch {
@@ -32,16 +33,16 @@ export function textMatch(field: Field): TextMatch {
   }
   if (regex !== undefined) {
     const pattern = wholeRegex(regex);
-    return (value) => value !== undefined && pattern.test(value);
+    return (value) => value !== undefined && pattern(value);
   }
   const isEmptyWanted = empty !== undefined ? empty.boolean() : !noempty!.boolean();
   return (value) => (value === undefined || value === "") === isEmptyWanted;
 }
 
-function wholeRegex(field: Field): RegExp {
+function wholeRegex(field: Field): (text: string) => boolean {
   const source = field.text();
   try {
-    return new RegExp(`^(?:${source})$`, "u");
+    return linearRegex(source);
   } catch (error) {
     throw field.error("WRONG_VALUE", `"${source}" is no regular expression: ${(error as Error).message}`);
   }

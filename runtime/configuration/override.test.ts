@@ -1,14 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
-import { endpoint, pool } from "../fixtures.ts";
+import { client, endpoint, pool } from "../fixtures.ts";
 import { noOverrides, overrideRules, withOverrides } from "./override.ts";
 
 const parse = (content: string) => overrideRules.parse(content);
 
 describe("overrides", () => {
   test("live under the service's configurators key", () => {
-    expect(overrideRules.keys({ service: "orders", application: "storefront" })).toEqual(["orders.configurators"]);
+    expect(overrideRules.keys(client().target)).toEqual(["orders.configurators"]);
   });
 
   test("change the weight of the instances that match, and keep identity and statistics", () => {

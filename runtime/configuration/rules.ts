@@ -2,6 +2,7 @@ import type { Clock } from "../ports/clock.ts";
 import type { ConfigCenter, ConfigDocument } from "../ports/config-center.ts";
 import type { Subscription } from "../ports/registry.ts";
 import type { Telemetry } from "../ports/telemetry.ts";
+import type { RouteTarget } from "../routing/router.ts";
 import { RuleError } from "./document.ts";
 
 export { RuleError } from "./document.ts";
@@ -12,7 +13,7 @@ export const ruleGroup = "dubbo";
 /** A kind of rule document: where it lives and how it is read. */
 export interface RulePolicy<Rule> {
   /** Config-centre keys (group "dubbo") of the documents that concern a call from `application` to `service`. */
-  keys(target: { readonly service: string; readonly application: string }): readonly string[];
+  keys(target: RouteTarget): readonly string[];
   /** Reads a document; throws a `RuleError` that names line and reason. */
   parse(content: string): Rule;
 }

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
 import type { Endpoint } from "../discovery/endpoint.ts";
-import { call, endpoint, isImplausible } from "../fixtures.ts";
+import { call, client, endpoint, isImplausible } from "../fixtures.ts";
 import { canary } from "./canary.ts";
 import { chainRoutes } from "./chain.ts";
 import type { Route } from "./router.ts";
@@ -32,7 +32,7 @@ function router(split: Split, endpoints: readonly Endpoint[] = fleet, seed = 1, 
       { policy: canary, rules: [canary.parse(document(split))] },
     ],
     endpoints,
-    seed,
+    client(seed),
   );
 }
 
@@ -164,7 +164,7 @@ describe("canary router", () => {
 
   test("disabled, or without a document, it restricts nothing", () => {
     expect(router({ percents: { v2: 100 }, enabled: false })(user("u1"))).toEqual(stable);
-    const plain = chainRoutes([{ policy: canary, rules: [] }], fleet, 1);
+    const plain = chainRoutes([{ policy: canary, rules: [] }], fleet, client());
     expect(plain(user("u1"))).toBe(fleet);
   });
 

@@ -1,10 +1,10 @@
 import type { Call } from "../call/call.ts";
+import { requestTag } from "../call/travelling.ts";
 import { readDocument, type Field } from "../configuration/document.ts";
 import type { Endpoint } from "../discovery/endpoint.ts";
 import { mix, murmur3 } from "../numbers.ts";
 import type { RouterPolicy } from "./router.ts";
 import { staticTag, subset } from "./subset.ts";
-import { requestTag } from "./tag.ts";
 
 /** How traffic without a request tag is split between versions. */
 export interface CanaryRule {

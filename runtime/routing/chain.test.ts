@@ -1,16 +1,16 @@
 import { expect, test } from "vitest";
 
 import type { Endpoint } from "../discovery/endpoint.ts";
-import { call, pool } from "../fixtures.ts";
+import { call, client, pool } from "../fixtures.ts";
 import { chainRoutes } from "./chain.ts";
 import type { RouterPolicy } from "./router.ts";
 import { routers } from "./table.ts";
 
 test("without routers, and without rules, every call gets the very same array", () => {
   const endpoints = pool(1, 2, 3);
-  expect(chainRoutes([], endpoints, 1)(call())).toBe(endpoints);
+  expect(chainRoutes([], endpoints, client())(call())).toBe(endpoints);
   const noRules = Object.values(routers).map((policy) => ({ policy, rules: [] }));
-  expect(chainRoutes(noRules, endpoints, 1)(call())).toBe(endpoints);
+  expect(chainRoutes(noRules, endpoints, client())(call())).toBe(endpoints);
 });
 
 test("a router is compiled once for each subset that it meets, when it meets it", () => {
@@ -38,7 +38,7 @@ test("a router is compiled once for each subset that it meets, when it meets it"
       { policy: last, rules: [] },
     ],
     endpoints,
-    1,
+    client(),
   );
   expect(compiled).toEqual([]);
   const a = call({ metadata: { half: "a" } });
@@ -49,6 +49,6 @@ test("a router is compiled once for each subset that it meets, when it meets it"
   expect(compiled).toEqual([halves.a, halves.b]);
 });
 
-test("the tag router comes before the canary", () => {
-  expect(Object.keys(routers)).toEqual(["tag", "canary"]);
+test("the routers come in Dubbo's order, and the canary splits what they leave", () => {
+  expect(Object.keys(routers)).toEqual(["tag", "affinity", "condition", "canary"]);
 });

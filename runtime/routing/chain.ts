@@ -1,5 +1,8 @@
 import type { Endpoint } from "../discovery/endpoint.ts";
-import type { Route, RouterPolicy } from "./router.ts";
+import type { Route, RouteContext, RouterPolicy } from "./router.ts";
+
+/** Subsets by which routes, and pickers, are kept. */
+export const subsetsMax = 4096;
 
 /** A router with the rules that hold for it now. */
 export interface RouterRules {
@@ -9,16 +12,24 @@ export interface RouterRules {
 
 /**
  * The routers one after the other over one snapshot: each narrows what the one before left. A router is compiled when it first
- * meets a subset, and kept by that subset's array. Without routers every call gets `endpoints` itself. `seed` is the client's
- * own, see `RouteContext`.
+ * meets a subset, and kept by that subset's array. Without routers every call gets `endpoints` itself. `client`: what
+ * belongs to the client, see `RouteContext`.
  */
-export function chainRoutes(routers: readonly RouterRules[], endpoints: readonly Endpoint[], seed: number): Route {
-  const context = { all: endpoints, seed };
+export function chainRoutes(
+  routers: readonly RouterRules[],
+  endpoints: readonly Endpoint[],
+  client: Omit<RouteContext, "all">,
+): Route {
+  const context = { ...client, all: endpoints };
   const stages = routers.map(({ policy, rules }) => {
     const routes = new Map<readonly Endpoint[], Route>();
     return (candidates: readonly Endpoint[]): Route => {
       let route = routes.get(candidates);
-      if (route === undefined) routes.set(candidates, (route = policy.compile(rules, candidates, context)));
+      if (route === undefined) {
+        // What a hostile document could make of it; a fleet's rules leave a handful of subsets.
+        if (routes.size >= subsetsMax) routes.clear();
+        routes.set(candidates, (route = policy.compile(rules, candidates, context)));
+      }
       return route;
     };
   });

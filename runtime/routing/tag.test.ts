@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 
 import { RuleError } from "../configuration/rules.ts";
 import type { Endpoint } from "../discovery/endpoint.ts";
-import { call, endpoint } from "../fixtures.ts";
+import { call, client, endpoint } from "../fixtures.ts";
 import { chainRoutes } from "./chain.ts";
 import { tag } from "./tag.ts";
 
@@ -16,7 +16,7 @@ const fleet: readonly Endpoint[] = [
 
 function ids(content: string | undefined, metadata: Readonly<Record<string, string>> = {}): readonly string[] {
   const rules = content === undefined ? [] : [tag.parse(content)];
-  return chainRoutes([{ policy: tag, rules }], fleet, 1)(call({ metadata })).map(({ id }) => id.slice(-1));
+  return chainRoutes([{ policy: tag, rules }], fleet, client())(call({ metadata })).map(({ id }) => id.slice(-1));
 }
 
 const gray = { "dubbo.tag": "gray" };
@@ -73,7 +73,7 @@ describe("tag router", () => {
 
   test("without a restriction it is the very same array", () => {
     const plain = fleet.slice(0, 2);
-    const route = chainRoutes([{ policy: tag, rules: [] }], plain, 1);
+    const route = chainRoutes([{ policy: tag, rules: [] }], plain, client());
     expect(route(call())).toBe(plain);
     expect(route(call({ metadata: gray }))).toBe(plain);
   });
@@ -114,7 +114,7 @@ describe("tag router", () => {
           );
           const rules = rule === undefined ? [] : [tag.parse(asDocument(rule))];
           const metadata = { ...(wanted && { "dubbo.tag": wanted }), ...(isForced && { "dubbo.force.tag": "true" }) };
-          const routed = chainRoutes([{ policy: tag, rules }], endpoints, 1)(call({ metadata }));
+          const routed = chainRoutes([{ policy: tag, rules }], endpoints, client())(call({ metadata }));
           expect(routed).toEqual(byTheBook(endpoints, rule?.enabled === true ? rule : undefined, wanted, isForced));
         },
       ),

@@ -1,4 +1,5 @@
 import type { Call } from "../call/call.ts";
+import { requestTag } from "../call/travelling.ts";
 import type { RpcError } from "../call/status.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Telemetry } from "../ports/telemetry.ts";
@@ -33,7 +34,7 @@ export class CallLog {
     },
   ): void {
     const atUs = this.#clock.nowUs();
-    const tag = call.metadata.get("dubbo.tag");
+    const tag = requestTag(call);
     const event: { -readonly [Key in keyof CallBegin]: CallBegin[Key] } = {
       type: "call.begin",
       atUs,

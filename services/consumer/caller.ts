@@ -26,6 +26,10 @@ export interface CallerConfig extends InfrastructureConfig {
   readonly key: { readonly name: string; readonly count: number } | undefined;
   /** The request tag (`dubbo.tag`) of every call. Default none. */
   readonly tag: string | undefined;
+  /** What it says of itself to rules: zone, region, env, … Default none. */
+  readonly labels: Readonly<Record<string, string>>;
+  /** What every call carries beside key and tag. Default nothing. */
+  readonly metadata: Readonly<Record<string, string>>;
 }
 
 export function parseCaller(reader: ConfigReader): CallerConfig {
@@ -39,6 +43,8 @@ export function parseCaller(reader: ConfigReader): CallerConfig {
       count: key.number("count", { min: 1, max: 0x100000000, isInteger: true }, 1000),
     },
     tag: reader.text("tag"),
+    labels: reader.labels("labels"),
+    metadata: reader.labels("metadata"),
     ...parseInfrastructure(reader),
   };
   key?.end();
@@ -85,7 +91,7 @@ export class Caller {
 
   async go(): Promise<void> {
     const { calls } = this.#config;
-    const connections = await connect(this.#context, this.#config);
+    const connections = await connect(this.#context, this.#config, this.#config.labels);
     this.#connections = connections;
     this.#stub = connections.client.service(calls.service, Worker, calls);
     await connections.client.ready(calls.service, readyWithinMs);
@@ -160,13 +166,13 @@ class Requests {
   }
 
   of(value: string | undefined): Prepared {
-    const { key, tag } = this.#config;
-    const entries: Record<string, string> = {};
+    const { key, tag, metadata: own } = this.#config;
+    const entries: Record<string, string> = { ...own };
     if (key !== undefined && value !== undefined) entries[key.name] = value;
     if (tag !== undefined) entries["dubbo.tag"] = tag;
     return {
       request: create(DoRequestSchema, { key: value ?? "" }),
-      metadata: key === undefined && tag === undefined ? noMetadata : metadata(entries),
+      metadata: Object.keys(entries).length === 0 ? noMetadata : metadata(entries),
     };
   }
 }

@@ -127,7 +127,7 @@ class RunningProvider implements RunningService {
     const { node, clock, telemetry } = this.#context;
     const { service, weight, metadata, calls, propagationMs, graceMs } = this.#config;
     const listener = this.#listener!;
-    const connections = await connect(this.#context, this.#config);
+    const connections = await connect(this.#context, this.#config, metadata);
     this.#connections = connections;
     this.#lifecycle = createLifecycle({
       clock,

@@ -129,6 +129,8 @@ class Metrics implements NodeMetrics {
       case "lag":
         this.#lag = event;
         return;
+      case "policy":
+      // In the history only.
       case "span":
       case "span.export":
       // Traces have a way of their own.
