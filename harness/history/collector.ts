@@ -17,6 +17,7 @@ export class HistoryCollector {
     policies: History["policies"][number][];
     rules: History["rules"][number][];
     registryStates: History["registryStates"][number][];
+    transactions: History["transactions"][number][];
     spans: History["spans"][number][];
     gaps: History["gaps"][number][];
     lags: History["lags"][number][];
@@ -31,6 +32,7 @@ export class HistoryCollector {
     policies: [],
     rules: [],
     registryStates: [],
+    transactions: [],
     spans: [],
     gaps: [],
     planned: new Map(),
@@ -135,6 +137,9 @@ export class HistoryCollector {
       case "registry":
         history.registryStates.push({ ...event, node });
         return;
+      case "transaction":
+        history.transactions.push({ ...event, node });
+        return;
       case "span":
         history.spans.push({ ...event, node });
         return;
@@ -148,7 +153,7 @@ export class HistoryCollector {
   }
 }
 
-/** The registry's and the config centre's own calls: not what a scenario is about. */
+/** The registry's, the config centre's and the coordinator's own calls: not what a scenario is about. */
 export function isInfrastructure(service: string): boolean {
-  return service === "registry" || service === "config-center";
+  return service === "registry" || service === "config-center" || service === "coordinator";
 }

@@ -2,8 +2,9 @@ import type {
   Attempt,
   MembershipChange,
   PolicyChange,
-  RuleChange,
   RegistryStateChange,
+  RuleChange,
+  TransactionChange,
 } from "../../runtime/telemetry/events.ts";
 import type { RpcCode } from "../../runtime/call/status.ts";
 import type { Span } from "../../runtime/telemetry/span.ts";
@@ -28,6 +29,8 @@ export interface History {
   readonly policies: readonly (PolicyChange & { readonly node: string })[];
   readonly rules: readonly (RuleChange & { readonly node: string })[];
   readonly registryStates: readonly (RegistryStateChange & { readonly node: string })[];
+  /** What happened to distributed transactions, as those who take part reported it. */
+  readonly transactions: readonly (TransactionChange & { readonly node: string })[];
   /** In the order in which they were reported: of each node, that of their ends. */
   readonly spans: readonly (Span & { readonly node: string })[];
   readonly gaps: readonly GapRecord[];

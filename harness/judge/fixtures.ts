@@ -196,6 +196,7 @@ export function historyOf(plan: Plan, made: readonly CallRecord[], more: Partial
     policies: [],
     rules: [],
     registryStates: [],
+    transactions: [],
     spans: [],
     gaps: [],
     planned: new Map(plan.drives.map(({ node, dueUs }) => [node, dueUs.length])),

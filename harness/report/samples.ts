@@ -94,6 +94,7 @@ export function sampleHistory(plan: Plan, { failing = false } = {}): History {
     policies: [],
     rules: [],
     registryStates: [],
+    transactions: [],
     spans: [],
     gaps: [],
     planned: new Map([["storefront/0", 960]]),

@@ -84,8 +84,9 @@ describe("attempts", () => {
   });
 
   test("that lost a race are over when the call is, recorded CANCELLED, and no failures of their instances", async () => {
-    const { stub, clock, of, stats } = world({ hedging: { maxAttempts: 3, hedgingDelayMs: 10 } }, (address, call, time) =>
-      address === "b" ? time.sleep(5000) : silent(address, call, time),
+    const { stub, clock, of, stats } = world(
+      { hedging: { maxAttempts: 3, hedgingDelayMs: 10 } },
+      (address, call, time) => (address === "b" ? time.sleep(5000) : silent(address, call, time)),
     );
     const call = stub.lookup({});
     await clock.advance(50_000);

@@ -7,7 +7,7 @@ import { clusterOf, contradictionIn, type ClusterSettings } from "../cluster/set
 import { clusters as builtInClusters } from "../cluster/table.ts";
 import type { CodecFamily } from "../codec/codec.ts";
 import { protobuf } from "../codec/protobuf.ts";
-import { noOverrides, overrideRules, withOverrides, type OverrideRule } from "../configuration/override.ts";
+import { applyOverrides, overridePolicy, type CallerOverrides, type OverrideRule } from "../configuration/override.ts";
 import { watchRule, type WatchedRule } from "../configuration/rules.ts";
 import { Directory, type DirectoryOptions } from "../discovery/directory.ts";
 import type { Endpoint } from "../discovery/endpoint.ts";
@@ -146,8 +146,19 @@ export function stubOf<S extends DescService>(schema: S, channel: Channel, codec
 
 interface Snapshot {
   readonly endpoints: readonly Endpoint[];
+  /** What the rules change of the settings. */
+  readonly overrides: CallerOverrides;
+  readonly balancer: Balancer;
+  /** How each method is called, by its path; worked out when it first is. */
+  readonly methods: Map<string, MethodSettings>;
   readonly route: Route;
   readonly pickers: Map<readonly Endpoint[], Picker>;
+}
+
+/** How a method is called, after overrides. */
+interface MethodSettings {
+  readonly timeoutUs: number;
+  readonly cluster: Cluster;
 }
 
 /** The way to one service: its directory, its rules, its policies. */
@@ -156,15 +167,18 @@ class ServiceChannel implements Channel {
   readonly clock: Clock;
   readonly transport: Transport;
   readonly attemptTimeoutUs: number | undefined;
-  readonly #timeoutUs: number;
+  readonly #settings: ServiceSettings;
   readonly #calls: CallLog;
   readonly #tracer: Tracer | undefined;
   readonly #directory: Directory;
   readonly #rules: WatchedRule<unknown>[] = [];
-  readonly #overrides: WatchedRule<OverrideRule> | undefined;
+  readonly #overrides: WatchedRule<OverrideRule>[] = [];
   readonly #routers: { readonly policy: RouterPolicy; readonly rules: readonly WatchedRule<unknown>[] }[] = [];
-  readonly #balancer: Balancer;
-  readonly #cluster: Cluster;
+  /** Made when the settings or a rule first name them; what they remember stays while another one works. */
+  readonly #balancers: (name: string) => Balancer;
+  readonly #clusters: (name: string, retries: number | undefined) => Cluster;
+  /** Those that were made. */
+  readonly #ownClusters: Cluster[] = [];
   readonly #budget: RetryBudget;
   /** This client's own: see `RouteContext`. */
   readonly #seed: number;
@@ -187,18 +201,15 @@ class ServiceChannel implements Channel {
     this.#target = { ...callee, application, host, labels };
     this.clock = clock;
     this.transport = transport;
-    this.#timeoutUs = (settings.timeoutMs ?? 1000) * 1000;
+    this.#settings = settings;
     this.attemptTimeoutUs = settings.attemptTimeoutMs === undefined ? undefined : settings.attemptTimeoutMs * 1000;
     this.#calls = options.calls;
     this.#tracer = options.tracer;
 
     const own = random.fork(`call ${service}`);
-    this.#balancer = entry(
-      policies.balancers,
-      "balancer",
-      settings.balancer ?? "weighted-random",
-    )({
-      random: own.fork("balancer"),
+    this.#balancers = kept((name) => {
+      const label = name === this.#balancerName() ? "balancer" : `balancer ${name}`;
+      return entry(policies.balancers, "balancer", name)({ random: own.fork(label) });
     });
     this.#seed = own.fork("routers").uint32();
     const contradiction = contradictionIn(settings);
@@ -208,19 +219,28 @@ class ServiceChannel implements Channel {
     }
     const { retryBudget = { policy: "unlimited" } } = settings;
     this.#budget = entry(policies.retryBudgets, "retry budget", retryBudget.policy)(retryBudget, { clock });
-    this.#cluster = entry(
-      policies.clusters,
-      "cluster",
-      clusterOf(settings),
-    )(withOwnZone(settings, labels), {
-      clock,
-      random: own.fork("cluster"),
-      budget: this.#budget,
-      report: (change) => telemetry.emit({ type: "policy", atUs: clock.nowUs(), service, ...change }),
+    this.#clusters = kept((name, retries) => {
+      const isOwn = name === clusterOf(settings) && retries === settings.retries;
+      const cluster = entry(
+        policies.clusters,
+        "cluster",
+        name,
+      )(isOwn ? withOwnZone(settings, labels) : withRetries(withOwnZone(settings, labels), retries), {
+        clock,
+        random: own.fork(isOwn ? "cluster" : `cluster ${name} ${retries}`),
+        budget: this.#budget,
+        report: (change) => telemetry.emit({ type: "policy", atUs: clock.nowUs(), service, ...change }),
+      });
+      this.#ownClusters.push(cluster);
+      return cluster;
     });
+    // A name that doesn't exist is told now, and not by the first call.
+    this.#balancers(this.#balancerName());
+    this.#clusters(clusterOf(settings), settings.retries);
     this.#invoke = chain(policies.clientFilters, (call, request) => {
       const logical = call as LogicalCall;
-      return logical.cluster(logical.attempts(request));
+      const { cluster } = this.#methodSettings(call.method);
+      return (logical.redelivery ?? cluster)(logical.attempts(request));
     });
 
     const outdated = (): void => {
@@ -236,8 +256,9 @@ class ServiceChannel implements Channel {
     const target = this.#target;
     if (configCenter !== undefined) {
       const ports = { configCenter, telemetry, clock };
-      this.#overrides = watchRule(overrideRules, overrideRules.keys(target)[0]!, ports, outdated);
-      this.#rules.push(this.#overrides);
+      const overrides = overridePolicy(policies);
+      for (const key of overrides.keys(target)) this.#overrides.push(watchRule(overrides, key, ports, outdated));
+      this.#rules.push(...this.#overrides);
       for (const policy of Object.values(policies.routers)) {
         const rules = policy.keys(target).map((key) => watchRule(policy, key, ports, outdated));
         this.#rules.push(...rules);
@@ -259,26 +280,23 @@ class ServiceChannel implements Channel {
 
   async start(method: Method<unknown, unknown>, init: unknown, options: StubOptions): Promise<unknown> {
     const request = method.input.create(init);
-    const call = new LogicalCall(this, method, { ...options, request }, this.#calls.next(), this.#timeoutUs);
+    const { timeoutUs } = this.#methodSettings(method.path);
+    const call = new LogicalCall(this, method, { ...options, request }, this.#calls.next(), timeoutUs);
     return this.#perform(call, options.dueUs);
   }
 
   /** A call's request once more, as a call of its own: see `Attempts.again`. */
   again(call: LogicalCall, run: Cluster): Promise<unknown> {
     const { rpc, metadata, request } = call;
-    const repeated = new LogicalCall(this, rpc, { metadata, request }, this.#calls.next(), this.#timeoutUs);
-    repeated.cluster = run;
+    const { timeoutUs } = this.#methodSettings(rpc.path);
+    const repeated = new LogicalCall(this, rpc, { metadata, request }, this.#calls.next(), timeoutUs);
+    repeated.redelivery = run;
     repeated.redelivers = call.redelivers ?? call.id;
     return this.#perform(repeated);
   }
 
-  get cluster(): Cluster {
-    return this.#cluster;
-  }
-
   async #perform(call: LogicalCall, dueUs?: number): Promise<unknown> {
-    // Also finds the sticky key that the rules name now.
-    this.snapshot();
+    // The snapshot that the call's settings came from knows the sticky key that the rules name now.
     const key = this.#stickyKey === undefined ? undefined : call.metadata.get(this.#stickyKey);
     call.span = this.#tracer?.call(call);
     this.#calls.begin(call, { dueUs, key, redelivers: call.redelivers, trace: call.span?.context });
@@ -303,7 +321,11 @@ class ServiceChannel implements Channel {
   /** The live picture: instances with their weights, the route through the rules, and a picker for each subset met so far. */
   snapshot(): Snapshot {
     if (this.#snapshot !== undefined) return this.#snapshot;
-    const endpoints = withOverrides(this.#directory.endpoints, this.#overrides?.current ?? noOverrides);
+    const { endpoints, caller: overrides } = applyOverrides(
+      this.#directory.endpoints,
+      this.#overrides.flatMap(({ current }) => current ?? []),
+      this.#target,
+    );
     const compiled = this.#routers.map(({ policy, rules }) => ({
       policy,
       rules: rules.map((rule) => rule.current).filter((rule) => rule !== undefined),
@@ -312,7 +334,9 @@ class ServiceChannel implements Channel {
       .flatMap(({ policy, rules }) => rules.map((rule) => policy.stickyKey?.(rule)))
       .find((key) => key !== undefined);
     const client = { seed: this.#seed, target: this.#target };
-    this.#snapshot = { endpoints, route: chainRoutes(compiled, endpoints, client), pickers: new Map() };
+    const balancer = this.#balancers(overrides.balancer ?? this.#balancerName());
+    const route = chainRoutes(compiled, endpoints, client);
+    this.#snapshot = { endpoints, overrides, balancer, methods: new Map(), route, pickers: new Map() };
     return this.#snapshot;
   }
 
@@ -325,16 +349,33 @@ class ServiceChannel implements Channel {
     const candidates = among ?? snapshot.route(call);
     if (tried.length > 0) {
       const untried = candidates.filter((endpoint) => !tried.some(({ key }) => key === endpoint.key));
-      const another = untried.length > 0 ? this.#balancer(untried).pick(call) : undefined;
+      const another = untried.length > 0 ? snapshot.balancer(untried).pick(call) : undefined;
       // Those that are left may all have weight 0: then one of the tried ones it is.
       if (another !== undefined) return another;
     }
     let picker = snapshot.pickers.get(candidates);
     if (picker === undefined) {
       if (snapshot.pickers.size >= subsetsMax) snapshot.pickers.clear();
-      snapshot.pickers.set(candidates, (picker = this.#balancer(candidates)));
+      snapshot.pickers.set(candidates, (picker = snapshot.balancer(candidates)));
     }
     return picker.pick(call);
+  }
+
+  #methodSettings(path: string): MethodSettings {
+    const { methods, overrides } = this.snapshot();
+    let settings = methods.get(path);
+    if (settings === undefined) {
+      const method = overrides.methods?.get(path.slice(path.lastIndexOf("/") + 1));
+      const timeoutMs = method?.timeoutMs ?? overrides.timeoutMs ?? this.#settings.timeoutMs ?? 1000;
+      const retries = method?.retries ?? overrides.retries ?? this.#settings.retries;
+      const cluster = this.#clusters(overrides.cluster ?? clusterOf(this.#settings), retries);
+      methods.set(path, (settings = { timeoutUs: timeoutMs * 1000, cluster }));
+    }
+    return settings;
+  }
+
+  #balancerName(): string {
+    return this.#settings.balancer ?? "weighted-random";
   }
 
   noInstance(call: Call): RpcError {
@@ -354,7 +395,7 @@ class ServiceChannel implements Channel {
   }
 
   close(): void {
-    this.#cluster.close?.();
+    for (const cluster of this.#ownClusters) cluster.close?.();
     this.#directory.close();
     for (const rule of this.#rules) rule.close();
   }
@@ -375,8 +416,8 @@ class LogicalCall extends Call {
   records: readonly Attempt[] = [];
   /** Undefined where nobody traces, or its trace isn't recorded. */
   span: CallSpan | undefined;
-  /** The strategy that makes its attempts. */
-  cluster: Cluster;
+  /** What makes its attempts, where it isn't the strategy. */
+  redelivery: Cluster | undefined;
   /** The call that failed and is made once more by this one. */
   redelivers: number | undefined;
   /** What the caller gets instead of DEADLINE_EXCEEDED. */
@@ -400,7 +441,6 @@ class LogicalCall extends Call {
       request: options.request,
     });
     this.channel = channel;
-    this.cluster = channel.cluster;
     this.rpc = method;
   }
 
@@ -456,6 +496,13 @@ function withOwnZone(settings: ClusterSettings, labels: Readonly<Record<string, 
   return zone === undefined ? settings : { ...settings, zoneAware: { zone, ...settings.zoneAware } };
 }
 
+/** A rule that says how often to retry says it to a retry policy, too. */
+function withRetries(settings: ClusterSettings, retries: number | undefined): ClusterSettings {
+  if (retries === undefined) return settings;
+  const { retry } = settings;
+  return { ...settings, retries, ...(retry && { retry: { ...retry, maxAttempts: retries + 1 } }) };
+}
+
 const firstAttempt: SendOptions = {};
 
 async function* noMessages(): AsyncGenerator<never> {
@@ -489,7 +536,8 @@ class OneAttempt implements Cancellable {
     const numbered = withPrevious(logical.metadata, previous);
     const own = addressing.size === 0 ? numbered : new Map([...numbered, ...addressing]);
     const metadata = trace === undefined ? own : carrying(own, this.#span?.context ?? trace);
-    this.#call = new Call({ clock, service, method, metadata, timeoutUs: attemptTimeoutUs, parent: under });
+    const timeoutUs = shorter(attemptTimeoutUs, endpoint.attemptTimeoutMs);
+    this.#call = new Call({ clock, service, method, metadata, timeoutUs, parent: under });
     this.#record = { instance: endpoint.id, beginUs, endUs: -1, code: "OK" };
     if (isTransparent) this.#record.isTransparent = true;
     // Nearly every call has one attempt: a list that fits is a fifth of one that can grow.
@@ -550,6 +598,23 @@ function withPrevious(metadata: Metadata, previous: number): Metadata {
   if (previous > 0) own.set(previousAttemptsKey, String(previous));
   else own.delete(previousAttemptsKey);
   return own;
+}
+
+/** An attempt's time by its caller's settings and by its instance's, whichever is less. */
+function shorter(ownUs: number | undefined, byRuleMs: number | undefined): number | undefined {
+  if (byRuleMs === undefined) return ownUs;
+  return ownUs === undefined ? byRuleMs * 1000 : Math.min(ownUs, byRuleMs * 1000);
+}
+
+/** Makes each thing once, by what it is made of. */
+function kept<Key extends readonly unknown[], T>(make: (...key: Key) => T): (...key: Key) => T {
+  const made = new Map<string, T>();
+  return (...key) => {
+    const name = JSON.stringify(key);
+    let one = made.get(name);
+    if (one === undefined) made.set(name, (one = make(...key)));
+    return one;
+  };
 }
 
 /** The server counts the same deadline, and may be the first to say that it has passed. */

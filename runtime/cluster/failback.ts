@@ -62,7 +62,8 @@ export const failback: ClusterPolicy = (settings, { clock, random, report }) => 
     {
       close: () => {
         isClosed = true;
-        if (waiting.size > 0) report({ policy: "failback", state: "dropped", reason: `${waiting.size} calls were waiting` });
+        if (waiting.size > 0)
+          report({ policy: "failback", state: "dropped", reason: `${waiting.size} calls were waiting` });
         for (const disarm of waiting) disarm();
         waiting.clear();
       },

@@ -2,6 +2,7 @@ import type { RpcError } from "../call/status.ts";
 import type { Endpoint } from "../discovery/endpoint.ts";
 import type { Response } from "../ports/transport.ts";
 import type { Attempts, ClusterPolicy } from "./cluster.ts";
+import { failover } from "./failover.ts";
 import { Race } from "./race.ts";
 
 /**
@@ -9,7 +10,10 @@ import { Race } from "./race.ts";
  * lets them run). It fails when all have failed, with the last one's error. The shortest time to an answer, for `forks` times the
  * load.
  */
-export const forking: ClusterPolicy = ({ forking: { forks = 2 } = {} }) => {
+export const forking: ClusterPolicy = (settings, ports) => {
+  // A rule may ask for it live, and these calls mustn't happen twice.
+  if (settings.idempotent === false) return failover(settings, ports);
+  const { forks = 2 } = settings.forking ?? {};
   return (attempts) =>
     new Promise<Response>((resolve, reject) => {
       const endpoints = chosen(attempts, forks);

@@ -36,7 +36,10 @@ describe("hedging", () => {
   });
 
   test("a failure that isn't fatal sends the next at once, and the pauses begin anew", async () => {
-    const world = new ClusterWorld({ size: 5, behave: (attempt) => (attempt === 0 ? { ...down, tookUs: 5000 } : slow) });
+    const world = new ClusterWorld({
+      size: 5,
+      behave: (attempt) => (attempt === 0 ? { ...down, tookUs: 5000 } : slow),
+    });
     await world.run(hedging, { hedging: { maxAttempts: 3, hedgingDelayMs: 20 } });
     expect(times(world)).toEqual([0, 5000, 25_000]);
   });
@@ -57,7 +60,10 @@ describe("hedging", () => {
   });
 
   test("a server moves the next attempt by its pushback, or stops the hedges while what is under way goes on", async () => {
-    const moved = new ClusterWorld({ size: 5, behave: (attempt) => (attempt === 0 ? { ...down, pushback: "300" } : slow) });
+    const moved = new ClusterWorld({
+      size: 5,
+      behave: (attempt) => (attempt === 0 ? { ...down, pushback: "300" } : slow),
+    });
     await moved.run(hedging, { hedging: { maxAttempts: 3, hedgingDelayMs: 20 } });
     expect(times(moved)).toEqual([0, 301_000, 321_000]);
     const stopped = new ClusterWorld({
@@ -79,7 +85,10 @@ describe("hedging", () => {
   });
 
   test("an attempt that never left is made elsewhere beside the count", async () => {
-    const world = new ClusterWorld({ size: 5, behave: (attempt) => (attempt === 0 ? { ...down, reach: "nowhere" } : slow) });
+    const world = new ClusterWorld({
+      size: 5,
+      behave: (attempt) => (attempt === 0 ? { ...down, reach: "nowhere" } : slow),
+    });
     await world.run(hedging, { hedging: { maxAttempts: 2, hedgingDelayMs: 20 } });
     expect(world.sent.map(({ atUs, isTransparent }) => [atUs, isTransparent])).toEqual([
       [0, false],
@@ -130,7 +139,9 @@ describe("hedging", () => {
           expect(new Set(sent.map(({ id }) => id)).size).toBe(Math.min(size, sent.length));
           expect(taken).toBe(0);
           if (response !== undefined) {
-            const winners = sent.filter(({ wasCancelled }, index) => !wasCancelled && behaviours[index % behaviours.length]!.code === "OK");
+            const winners = sent.filter(
+              ({ wasCancelled }, index) => !wasCancelled && behaviours[index % behaviours.length]!.code === "OK",
+            );
             expect(winners.length).toBeGreaterThan(0);
           }
           world.call.end();

@@ -2,6 +2,7 @@ import type { RpcError } from "../call/status.ts";
 import type { Endpoint } from "../discovery/endpoint.ts";
 import type { Response } from "../ports/transport.ts";
 import type { Attempts, ClusterPolicy, ClusterPorts, Failure } from "./cluster.ts";
+import { failover } from "./failover.ts";
 import { Race } from "./race.ts";
 import { pushbackOf, Transparency } from "./retry.ts";
 import { attemptsMax, type HedgingSettings } from "./settings.ts";
@@ -16,6 +17,8 @@ import { attemptsMax, type HedgingSettings } from "./settings.ts";
  * With the delay at the p95 it costs 5 % more calls and cuts off nearly all of the tail. Only for calls that may happen twice.
  */
 export const hedging: ClusterPolicy = (settings, ports) => {
+  // A rule may ask for it live, and these calls mustn't happen twice.
+  if (settings.idempotent === false) return failover(settings, ports);
   return (attempts) =>
     new Promise<Response>((resolve, reject) => {
       new HedgedCall(attempts, settings.hedging ?? {}, ports, resolve, reject).start();

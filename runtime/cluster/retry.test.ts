@@ -23,7 +23,8 @@ describe("gRPC's retry policy", () => {
     for (let seed = 1; seed <= 200; seed++) {
       const random = createRandom(seed);
       windows.forEach(([low, high], index) => {
-        const pauseMs = backoffUs({ initialBackoffMs: 100, backoffMultiplier: 2, maxBackoffMs: 1000 }, index + 1, random) / 1000;
+        const pauseMs =
+          backoffUs({ initialBackoffMs: 100, backoffMultiplier: 2, maxBackoffMs: 1000 }, index + 1, random) / 1000;
         expect(pauseMs).toBeGreaterThanOrEqual(low);
         expect(pauseMs).toBeLessThanOrEqual(high);
       });
@@ -160,7 +161,10 @@ test("a call that isn't idempotent is made again only if no handler saw it, and 
 test("reads a pushback only where it is one number that isn't negative", () => {
   const read = (value?: string) =>
     pushbackOf(
-      new RpcError("", { code: "UNAVAILABLE", ...(value !== undefined && { trailers: metadata({ "grpc-retry-pushback-ms": value }) }) }),
+      new RpcError("", {
+        code: "UNAVAILABLE",
+        ...(value !== undefined && { trailers: metadata({ "grpc-retry-pushback-ms": value }) }),
+      }),
     );
   expect(read()).toBeUndefined();
   expect(read("0")).toEqual({ kind: "after", delayUs: 0 });
@@ -175,7 +179,10 @@ test("with everything failing a budget holds the retries of all calls together d
       fc.integer({ min: 2, max: 20 }),
       fc.integer({ min: 2, max: 5 }),
       async (calls, maxTokens, maxAttempts) => {
-        const budget = retryBudgets["grpc"]!({ policy: "grpc", maxTokens, tokenRatio: 0.1 }, { clock: undefined as never });
+        const budget = retryBudgets["grpc"]!(
+          { policy: "grpc", maxTokens, tokenRatio: 0.1 },
+          { clock: undefined as never },
+        );
         let attempts = 0;
         for (let call = 0; call < calls; call++) {
           const world = new ClusterWorld({ size: 9, behave: () => down, budget });

@@ -67,7 +67,10 @@ export class RetryDecisions {
   /** Since the last pushback, which begins the backoff anew. */
   #backoffs = 0;
 
-  constructor(settings: ClusterSettings, { random, budget }: { readonly random: Random; readonly budget: RetryBudget }) {
+  constructor(
+    settings: ClusterSettings,
+    { random, budget }: { readonly random: Random; readonly budget: RetryBudget },
+  ) {
     this.#settings = settings;
     this.#random = random;
     this.#budget = budget;

@@ -56,6 +56,16 @@ test("so many attempts does a call make at most, by its strategy", () => {
 
 test("the table names every strategy of Dubbo's, and hedging", () => {
   expect(Object.keys(clusters).sort()).toEqual(
-    ["available", "broadcast", "failback", "failfast", "failover", "failsafe", "forking", "hedging", "zone-aware"].sort(),
+    [
+      "available",
+      "broadcast",
+      "failback",
+      "failfast",
+      "failover",
+      "failsafe",
+      "forking",
+      "hedging",
+      "zone-aware",
+    ].sort(),
   );
 });

@@ -113,14 +113,20 @@ export function contradictionIn(
   for (const [owner, given] of Object.entries(owned)) {
     if (given === undefined || owner === cluster) continue;
     const key = owner === "zone-aware" ? "zoneAware" : owner;
-    return { message: `"${key}" says nothing to the cluster "${cluster}"`, hint: `cluster: "${owner}", or leave out "${key}"` };
+    return {
+      message: `"${key}" says nothing to the cluster "${cluster}"`,
+      hint: `cluster: "${owner}", or leave out "${key}"`,
+    };
   }
   if (retry !== undefined && (retries !== undefined || retryOn !== undefined)) {
     const other = retries !== undefined ? "retries" : "retryOn";
     return { message: `"retry" and "${other}" say the same thing twice`, hint: `leave out "${other}"` };
   }
   if (retry !== undefined && cluster !== "failover" && cluster !== "zone-aware") {
-    return { message: `"retry" says nothing to the cluster "${cluster}"`, hint: `cluster: "failover", or leave out "retry"` };
+    return {
+      message: `"retry" says nothing to the cluster "${cluster}"`,
+      hint: `cluster: "failover", or leave out "retry"`,
+    };
   }
   if (retry?.initialBackoffMs !== undefined && retry.initialBackoffMs > (retry.maxBackoffMs ?? 1000)) {
     return { message: "initialBackoff is longer than maxBackoff", hint: "raise maxBackoff (default 1 s)" };

@@ -57,7 +57,10 @@ describe("failback", () => {
     const empty = new ClusterWorld({ size: 0, behave: () => ok });
     expect((await empty.run(failback)).response).toBe(emptyReply);
     expect(empty.redeliveries).toHaveLength(3);
-    const slow = new ClusterWorld({ behave: (attempt) => (attempt === 0 ? { tookUs: 9 * second } : ok), timeoutUs: second });
+    const slow = new ClusterWorld({
+      behave: (attempt) => (attempt === 0 ? { tookUs: 9 * second } : ok),
+      timeoutUs: second,
+    });
     await slow.run(failback);
     expect(slow.sent).toHaveLength(2);
   });
@@ -211,7 +214,10 @@ describe("zone-aware", () => {
     const well = new ClusterWorld({ size: zones, behave: () => ok });
     await well.run(zoneAware, { zoneAware: zone });
     expect(ids(well)).toEqual(["orders/2"]);
-    const hurt = new ClusterWorld({ size: zones, behave: (_, { metadata }) => (metadata["zone"] === "west" ? down : ok) });
+    const hurt = new ClusterWorld({
+      size: zones,
+      behave: (_, { metadata }) => (metadata["zone"] === "west" ? down : ok),
+    });
     expect((await hurt.run(zoneAware, { zoneAware: zone })).response).toBe(reply);
     expect(ids(hurt).slice(0, 2)).toEqual(["orders/2", "orders/3"]);
     expect(hurt.sent).toHaveLength(3);

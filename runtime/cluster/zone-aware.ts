@@ -43,10 +43,13 @@ export const zoneAware: ClusterPolicy = (settings, ports) => {
     const noInstance = (): RpcError => {
       const known = attempts.candidates().length;
       if (known === 0) return attempts.noInstance();
-      return new RpcError(`none of ${known} instances of ${attempts.call.service} is in a zone that this call may go to`, {
-        code: "UNAVAILABLE",
-        hint: 'leave out "force", or start an instance in the zone',
-      });
+      return new RpcError(
+        `none of ${known} instances of ${attempts.call.service} is in a zone that this call may go to`,
+        {
+          code: "UNAVAILABLE",
+          hint: 'leave out "force", or start an instance in the zone',
+        },
+      );
     };
     return inZone({
       call: attempts.call,

@@ -129,23 +129,39 @@ export class Field {
 
   /** The fields of a mapping by name; any other name than these is an error. */
   fields<Name extends string>(...names: readonly Name[]): { readonly [N in Name]?: Field } {
+    const fields: { [N in Name]?: Field } = {};
+    for (const [name, value] of this.#items(names)) if (value !== undefined) fields[name as Name] = value;
+    return fields;
+  }
+
+  /** The fields of a mapping in which any name may come, in their order. */
+  entries(): readonly (readonly [name: string, value: Field])[] {
+    return this.#items(undefined).filter((item): item is [string, Field] => item[1] !== undefined);
+  }
+
+  /** The error for a name that isn't known, with the nearest one that is. */
+  unknownKey(name: string, names: readonly string[]): RuleError {
+    return this.error("UNKNOWN_KEY", `unknown key "${name}"`, didYouMean(name, names));
+  }
+
+  /** Names and values; undefined stands for "key:" without a value, which is as good as no key. */
+  #items(names: readonly string[] | undefined): [string, Field | undefined][] {
     const node = this.#node;
     if (!isMap(node)) throw this.#wrongType("a mapping");
-    const fields: { [N in Name]?: Field } = {};
+    const items: [string, Field | undefined][] = [];
     const seen = new Set<string>();
     for (const { key, value } of node.items) {
       const keyField = new Field(key as Node, "a key", this.#lineAt, this.line);
       const name = String((key as Scalar).value);
-      if (!names.includes(name as Name)) {
+      if (names?.includes(name) === false) {
         throw keyField.error("UNKNOWN_KEY", `unknown key "${name}" in ${this.#path}`, didYouMean(name, names));
       }
       if (seen.has(name)) throw keyField.error("DUPLICATE_KEY", `the key "${name}" is there twice in ${this.#path}`);
       seen.add(name);
-      // "key:" without a value is as good as no key.
-      if (value === null || (isScalar(value) && value.value === null)) continue;
-      fields[name as Name] = new Field(value as Node, `"${name}"`, this.#lineAt, keyField.line);
+      const isAbsent = value === null || (isScalar(value) && value.value === null);
+      items.push([name, isAbsent ? undefined : new Field(value as Node, `"${name}"`, this.#lineAt, keyField.line)]);
     }
-    return fields;
+    return items;
   }
 
   /** A field that must be there. */

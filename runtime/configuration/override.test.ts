@@ -2,13 +2,23 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
 import { client, endpoint, pool } from "../fixtures.ts";
-import { noOverrides, overrideRules, withOverrides } from "./override.ts";
+import type { Endpoint } from "../discovery/endpoint.ts";
+import type { RouteTarget } from "../routing/router.ts";
+import { applyOverrides, overrideRules, type OverrideRule } from "./override.ts";
 
 const parse = (content: string) => overrideRules.parse(content);
+const applied = (content: string, target: Partial<RouteTarget> = {}, endpoints: readonly Endpoint[] = pool(100, 100)) =>
+  applyOverrides(endpoints, [parse(content)], client(1, target).target);
+const withOverrides = (endpoints: readonly Endpoint[], ...rules: readonly OverrideRule[]) =>
+  applyOverrides(endpoints, rules, client().target).endpoints;
 
 describe("overrides", () => {
-  test("live under the service's configurators key", () => {
-    expect(overrideRules.keys(client().target)).toEqual(["orders.configurators"]);
+  test("live under the caller's and the provider's application and the interface's key, the narrowest last", () => {
+    expect(overrideRules.keys(client().target)).toEqual([
+      "storefront.configurators",
+      "orders.configurators",
+      "flyball.worker.v1.Worker::orders.configurators",
+    ]);
   });
 
   test("change the weight of the instances that match, and keep identity and statistics", () => {
@@ -58,7 +68,7 @@ configs:
     fc.assert(
       fc.property(fc.array(fc.integer({ min: 0, max: 200 })), (weights) => {
         const endpoints = pool(...weights);
-        expect(withOverrides(endpoints, noOverrides)).toBe(endpoints);
+        expect(withOverrides(endpoints)).toBe(endpoints);
         const nobody = "match: { address: { exact: '1.1.1.1:1' } }";
         expect(withOverrides(endpoints, parse(`configs: [{ ${nobody}, parameters: { disabled: true } }]`))).toBe(
           endpoints,
@@ -72,16 +82,97 @@ configs:
     expect(withOverrides(same, parse("configs: [{ parameters: { weight: 3 } }]"))).toBe(same);
   });
 
+  test("change how a caller calls, all at once and by method; the narrower document wins, then the later entry", () => {
+    const target = client().target;
+    const application = parse(
+      `configs: [{ side: consumer, parameters: { timeout: 900, retries: "5", cluster: failfast } }]`,
+    );
+    const service = parse(`
+configs:
+  - parameters: { timeout: 500, loadbalance: roundrobin, Do.timeout: 200 }
+  - parameters: { timeout: "400", Do.retries: 0, Stream.timeout: 50 }
+`);
+    expect(applyOverrides(pool(100), [application, service], target).caller).toEqual({
+      timeoutMs: 400,
+      retries: 5,
+      cluster: "failfast",
+      balancer: "smooth-weighted-round-robin",
+      methods: new Map([
+        ["Do", { timeoutMs: 200, retries: 0 }],
+        ["Stream", { timeoutMs: 50 }],
+      ]),
+    });
+  });
+
+  test.each<readonly [what: string, target: Partial<RouteTarget>, isMeant: boolean]>([
+    ["side: consumer, match: { app: { oneof: [ { exact: storefront } ] } }", {}, true],
+    ["side: consumer, match: { app: { oneof: [ { prefix: x }, { prefix: other } ] } }", {}, false],
+    ["side: provider, match: { app: { oneof: [ { exact: orders } ] } }", {}, true],
+    ["side: consumer, applications: [storefront]", {}, true],
+    ["side: consumer, applications: ['*']", {}, true],
+    ["side: consumer, applications: [crawler]", {}, false],
+    ["services: [flyball.worker.v1.Worker]", {}, true],
+    ["services: [orders/flyball.worker.v1.Worker]", {}, true],
+    ["services: [payments]", {}, false],
+    ["match: { service: { oneof: [ { prefix: flyball. } ] } }", {}, true],
+    ["side: consumer, addresses: [10.9.0.1]", { host: "10.9.0.1" }, true],
+    ["side: consumer, addresses: [10.9.0.1]", { host: "10.9.0.2" }, false],
+    ["side: consumer, addresses: [10.9.0.1]", {}, false],
+    ["side: consumer, addresses: [0.0.0.0]", {}, true],
+    ["addresses: ['0.0.0.0:0']", {}, true],
+    ["side: consumer, match: { address: { wildcard: 10.9.* } }", { host: "10.9.0.1" }, true],
+    ["side: consumer, match: { param: [ { key: zone, value: { exact: eu } } ] }", { labels: { zone: "eu" } }, true],
+    ["side: consumer, match: { param: [ { key: zone, value: { exact: eu } } ] }", { labels: { zone: "us" } }, false],
+    // Whoever has no such label is asked for the instances': nothing of the caller's changes.
+    ["side: consumer, match: { param: [ { key: zone, value: { exact: eu } } ] }", {}, false],
+  ])("%s for %j: %j", (what, target, isMeant) => {
+    expect(applied(`configs: [{ ${what}, parameters: { retries: 7 } }]`, target).caller).toEqual(
+      isMeant ? { retries: 7 } : {},
+    );
+  });
+
+  test.each([
+    "side: consumer, addresses: ['10.0.0.1:20880']",
+    "side: consumer, providerAddresses: ['10.0.0.1:20880', '10.9.9.9:1']",
+    "addresses: [10.0.0.1]",
+    "match: { providerAddress: { exact: '10.0.0.1:20880' } }",
+    "side: consumer, match: { param: [ { key: instance, value: { exact: orders/1 } } ] }",
+  ])("%s means one instance: its weight, and the time of an attempt at it", (what) => {
+    const { endpoints, caller } = applied(`configs: [{ ${what}, parameters: { weight: "900", timeout: 50 } }]`);
+    expect(caller).toEqual({});
+    expect(endpoints.map(({ weight, attemptTimeoutMs }) => [weight, attemptTimeoutMs])).toEqual([
+      [100, undefined],
+      [900, 50],
+    ]);
+  });
+
+  test("an instance's label is asked for where the caller has none of that name", () => {
+    const labelled = [endpoint({ metadata: { zone: "eu" } }), endpoint({ id: "orders/1", metadata: { zone: "us" } })];
+    const rule =
+      "configs: [{ side: consumer, match: { param: [{ key: zone, value: { exact: eu } }] }, parameters: { weight: 1 } }]";
+    const weights = (target: Partial<RouteTarget>) =>
+      applied(rule, target, labelled).endpoints.map(({ weight }) => weight);
+    expect(weights({})).toEqual([1, 100]);
+    expect(weights({ labels: { zone: "eu" } })).toEqual([1, 1]);
+    expect(weights({ labels: { zone: "us" } })).toEqual([100, 100]);
+  });
+
   test.each([
     ["configs:\n  - parameters: { weight: -1 }", 2, /from 0/],
     ["configs:\n  - parameters: { weight: 1.5 }", 2, /whole/],
     ["configs:\n  - parameters: { weigth: 1 }", 2, /did you mean "weight"/],
     // What isn't built is refused, so that nobody believes it is in force.
-    ["configs:\n  - parameters: { timeout: 100 }", 2, /one of: weight, disabled/],
-    ["configs:\n  - match: { service: { oneof: [] } }\n    parameters: {}", 2, /one of: address/],
+    ["configs:\n  - parameters: { mock: force }", 2, /one of: weight, disabled, timeout/],
+    ["configs:\n  - match: { host: { exact: a } }\n    parameters: {}", 2, /one of: address/],
     ["configs:\n  - side: provider", 2, undefined],
     ["configs:\n  - side: client\n    parameters: {}", 2, /provider, consumer/],
     ["configs:\n  - match: { address: { exact: a, wildcard: b } }\n    parameters: {}", 2, /wildcard, exact/],
+    ["configs:\n  - parameters: { timeout: 0 }", 2, /from 1 to/],
+    ["configs:\n  - parameters: { timeout: 3s }", 2, /whole/],
+    ["configs:\n  - parameters: { loadbalance: fastest }", 2, /weighted-random.*random/],
+    ["configs:\n  - parameters: { cluster: failovr }", 2, /failover/],
+    ["configs:\n  - addresses: [10.0.0.1]\n    parameters: { retries: 1 }", 3, /leave out/],
+    ["configs:\n  - match: { providerAddress: { exact: a } }\n    parameters: { Do.timeout: 1 }", 3, /leave out/],
     ["scope: service", 1, undefined],
   ])("%j is refused with its line", (content, line, hint) => {
     const refusal = expect.objectContaining({

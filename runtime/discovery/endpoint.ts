@@ -18,6 +18,8 @@ export interface Endpoint {
   readonly address: string;
   /** An integer ≥ 0, after overrides. */
   readonly weight: number;
+  /** Time for an attempt at it, by override. Default: as its callers have it. */
+  readonly attemptTimeoutMs?: number;
   readonly metadata: Readonly<Record<string, string>>;
   /** What calls to it carry so that it finds the service that is meant; empty for our own, which serve one each. */
   readonly addressing: Metadata;

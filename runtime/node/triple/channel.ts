@@ -122,7 +122,8 @@ export class TripleChannel {
         leave();
         this.#inFlight.delete(end);
         if (this.#isRetired && this.#inFlight.size === 0) this.#channel.close();
-        const error = status.code === grpcStatus.OK ? undefined : (call.reason ?? fromStatus(status, this.address, isCommitted));
+        const error =
+          status.code === grpcStatus.OK ? undefined : (call.reason ?? fromStatus(status, this.address, isCommitted));
         events.onEnd(error, status.metadata);
       },
     });

@@ -156,7 +156,10 @@ describe("retryPolicy", () => {
         return { code: codes[random.below(codes.length)]!, ...(pushback !== undefined && { pushback }) };
       }),
     }));
-    const cases = [...drawn, { maxAttempts: 7, script: Array.from({ length: 7 }, (): Step => ({ code: "UNAVAILABLE" })) }];
+    const cases = [
+      ...drawn,
+      { maxAttempts: 7, script: Array.from({ length: 7 }, (): Step => ({ code: "UNAVAILABLE" })) },
+    ];
     const attempts = await Promise.all(
       cases.map(async ({ maxAttempts, script }) => {
         const retryableStatusCodes: RpcCode[] = ["UNAVAILABLE", "RESOURCE_EXHAUSTED"];
@@ -173,7 +176,10 @@ describe("retryPolicy", () => {
         const [theirCode, ourCode] = await Promise.all([one.call(), other.call()]);
         const label = JSON.stringify({ maxAttempts, script });
         expect(ourCode, label).toBe(theirCode);
-        expect(other.seen.map(({ previous }) => previous), label).toEqual(one.seen.map(({ previous }) => previous));
+        expect(
+          other.seen.map(({ previous }) => previous),
+          label,
+        ).toEqual(one.seen.map(({ previous }) => previous));
         for (const { seen } of [one, other]) {
           let backoffs = 0;
           gapsOf(seen).forEach((gapMs, index) => {
@@ -252,28 +258,31 @@ describe("hedgingPolicy", () => {
     ["the next waits as it is asked to", 2, 5000, [{ code: "UNAVAILABLE", pushback: "40" }, { code: "OK" }], 2, "OK"],
   ];
 
-  test.each(cases)("%s: both make the same attempts", async (_, maxAttempts, hedgingDelayMs, script, attempts, code) => {
-    const nonFatalStatusCodes: RpcCode[] = ["UNAVAILABLE"];
-    const hedgingPolicy = { maxAttempts, hedgingDelay: `${hedgingDelayMs / 1000}s`, nonFatalStatusCodes };
-    const [one, other] = await both(
-      script,
-      { methodConfig: [{ name: service, hedgingPolicy }] },
-      { hedging: { maxAttempts, hedgingDelayMs, nonFatalStatusCodes } },
-    );
-    const begunMs = performance.now();
-    expect(await Promise.all([one.call(), other.call()])).toEqual([code, code]);
-    expect([one.seen.length, other.seen.length]).toEqual([attempts, attempts]);
-    expect(other.seen.map(({ previous }) => previous)).toEqual(one.seen.map(({ previous }) => previous));
-    for (const { seen } of [one, other]) {
-      // From the call's beginning: how long its first attempt took to arrive depends on the connection that it had to make.
-      let leastMs = 0;
-      seen.forEach(({ atMs }, index) => {
-        expect(atMs - begunMs).toBeGreaterThanOrEqual(leastMs - 1.5);
-        const { code: ended, pushback = "0" } = script[index] ?? script.at(-1)!;
-        leastMs += ended === "silent" ? hedgingDelayMs : Number(pushback);
-      });
-    }
-  });
+  test.each(cases)(
+    "%s: both make the same attempts",
+    async (_, maxAttempts, hedgingDelayMs, script, attempts, code) => {
+      const nonFatalStatusCodes: RpcCode[] = ["UNAVAILABLE"];
+      const hedgingPolicy = { maxAttempts, hedgingDelay: `${hedgingDelayMs / 1000}s`, nonFatalStatusCodes };
+      const [one, other] = await both(
+        script,
+        { methodConfig: [{ name: service, hedgingPolicy }] },
+        { hedging: { maxAttempts, hedgingDelayMs, nonFatalStatusCodes } },
+      );
+      const begunMs = performance.now();
+      expect(await Promise.all([one.call(), other.call()])).toEqual([code, code]);
+      expect([one.seen.length, other.seen.length]).toEqual([attempts, attempts]);
+      expect(other.seen.map(({ previous }) => previous)).toEqual(one.seen.map(({ previous }) => previous));
+      for (const { seen } of [one, other]) {
+        // From the call's beginning: how long its first attempt took to arrive depends on the connection that it had to make.
+        let leastMs = 0;
+        seen.forEach(({ atMs }, index) => {
+          expect(atMs - begunMs).toBeGreaterThanOrEqual(leastMs - 1.5);
+          const { code: ended, pushback = "0" } = script[index] ?? script.at(-1)!;
+          leastMs += ended === "silent" ? hedgingDelayMs : Number(pushback);
+        });
+      }
+    },
+  );
 
   test("servers hear that their attempt lost, and the record says so", async () => {
     const { seen, address } = await scripted([{ code: "silent" }, { code: "OK" }]);

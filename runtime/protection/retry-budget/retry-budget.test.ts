@@ -81,7 +81,10 @@ describe("finagle", () => {
   test("never allows more in a ttl than its share of the calls and its reserve", async () => {
     await fc.assert(
       fc.asyncProperty(
-        fc.array(fc.record({ calls: fc.nat({ max: 30 }), pauseMs: fc.nat({ max: 900 }) }), { minLength: 1, maxLength: 30 }),
+        fc.array(fc.record({ calls: fc.nat({ max: 30 }), pauseMs: fc.nat({ max: 900 }) }), {
+          minLength: 1,
+          maxLength: 30,
+        }),
         async (steps) => {
           const clock = new ManualClock();
           const budget = make("finagle", { minRetriesPerSec: 2, ttlMs: 1000 }, clock);
