@@ -195,6 +195,8 @@ export function historyOf(plan: Plan, made: readonly CallRecord[], more: Partial
     memberships: [],
     rules: [],
     registryStates: [],
+    policies: [],
+    tasks: [],
     spans: [],
     gaps: [],
     planned: new Map(plan.drives.map(({ node, dueUs }) => [node, dueUs.length])),

@@ -93,6 +93,8 @@ export function sampleHistory(plan: Plan, { failing = false } = {}): History {
     memberships: [],
     rules: [],
     registryStates: [],
+    policies: [],
+    tasks: [],
     spans: [],
     gaps: [],
     planned: new Map([["storefront/0", 960]]),

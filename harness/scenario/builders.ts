@@ -1,14 +1,17 @@
 /** Everything that a scenario file imports. */
 export {
+  abandonedWork,
   attemptsPerCall,
   gracefulStop,
   latency,
   metrics,
   noDeadCalls,
+  openBreaker,
   recovery,
   share,
   sticky,
   successRate,
+  taskFates,
   traces,
 } from "./builders/checks.ts";
 export { consumer, foreign, gateway, provider } from "./builders/fleet.ts";
