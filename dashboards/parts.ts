@@ -26,7 +26,7 @@ import { PanelBuilder } from "@grafana/grafana-foundation-sdk/timeseries";
 const prometheus = { type: "prometheus", uid: "flyball-prometheus" };
 
 /** Everybody's traffic but the infrastructure's own. */
-export const fleet = 'run=~"$run",peer_service!~"registry|config-center"';
+export const fleet = 'run=~"$run",peer_service!~"registry|config-center|coordinator"';
 
 export type Dashboard = ReturnType<DashboardBuilder["build"]>;
 

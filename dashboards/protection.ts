@@ -98,7 +98,9 @@ export const protection = dashboard({
     {
       title: "Calls in an instance",
       description: "At work or waiting. A line that stays high is a queue that doesn't empty.",
-      queries: [['flyball_server_calls_in_flight{run=~"$run",service!~"registry|config-center"}', "{{instance}}"]],
+      queries: [
+        ['flyball_server_calls_in_flight{run=~"$run",service!~"registry|config-center|coordinator"}', "{{instance}}"],
+      ],
     },
     {
       title: "Budget that burns",

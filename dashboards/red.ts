@@ -18,7 +18,7 @@ export const red = dashboard({
       unit: "reqps",
       queries: [
         [
-          'sum by (service) (service_method:rpc_server_calls:rate30s{run=~"$run",service!~"registry|config-center"})',
+          'sum by (service) (service_method:rpc_server_calls:rate30s{run=~"$run",service!~"registry|config-center|coordinator"})',
           "{{service}}",
         ],
       ],
@@ -75,7 +75,7 @@ export const red = dashboard({
       queries: [
         [`sum by (peer_service) (flyball_client_calls_in_flight{${fleet}})`, "calls of {{peer_service}}"],
         [
-          'sum by (service) (flyball_server_calls_in_flight{run=~"$run",service!~"registry|config-center"})',
+          'sum by (service) (flyball_server_calls_in_flight{run=~"$run",service!~"registry|config-center|coordinator"})',
           "served by {{service}}",
         ],
       ],

@@ -171,6 +171,7 @@ const help = `node services/main.ts PROGRAM [options]    runs one program of a f
 
   registry        who runs where              --listen 127.0.0.1:2181
   config-center   rule documents              --listen 127.0.0.1:8848
+  coordinator     global transactions         --listen 127.0.0.1:8091
   provider        does work                   --listen 127.0.0.1:20880 --registry 127.0.0.1:2181
   consumer        calls a service             --registry 127.0.0.1:2181 --rate 20/s
   gateway         calls it for HTTP clients   --listen 127.0.0.1:8080 --registry 127.0.0.1:2181

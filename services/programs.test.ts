@@ -19,7 +19,7 @@ const provider = { service: "orders", registry: "127.0.0.1:1" };
 const consumer = { application: "web", calls: { service: "orders" }, registry: "127.0.0.1:1" };
 
 test("there is a program for each kind of node", () => {
-  expect([...programs.keys()]).toEqual(["registry", "config-center", "provider", "consumer", "gateway"]);
+  expect([...programs.keys()]).toEqual(["registry", "config-center", "coordinator", "provider", "consumer", "gateway"]);
 });
 
 test("a minimal configuration gets its defaults", () => {

@@ -1,4 +1,5 @@
 import { configCenter } from "./config-center/config-center.ts";
+import { coordinator } from "./coordinator/coordinator.ts";
 import { consumer } from "./consumer/consumer.ts";
 import { gateway } from "./gateway/gateway.ts";
 import { provider } from "./provider/provider.ts";
@@ -7,7 +8,7 @@ import type { ServiceProgram } from "./service.ts";
 
 /** Every program of the fleet, by name. */
 export const programs: ReadonlyMap<string, ServiceProgram> = new Map(
-  ([registry, configCenter, provider, consumer, gateway] as readonly ServiceProgram[]).map((program) => [
+  ([registry, configCenter, coordinator, provider, consumer, gateway] as readonly ServiceProgram[]).map((program) => [
     program.name,
     program,
   ]),

@@ -3,6 +3,7 @@ import { basename, extname, join, relative, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 
 import { didYouMean } from "../../services/nearest.ts";
+import { readDocument, type ScenarioDocument } from "../scenario/document.ts";
 import { parseScenario } from "../scenario/parse.ts";
 import type { Scenario } from "../scenario/schema.ts";
 import { exitCodes, usageError } from "./errors.ts";
@@ -27,23 +28,47 @@ export async function listScenarios(): Promise<readonly Listed[]> {
   return Promise.all([...(await files()).keys()].map(load));
 }
 
-/** The scenarios asked for, in that order; else all, or those with a tag; the tour when nobody says which. */
+/** What chooses scenarios that nobody named; together they narrow. */
+export interface Choice {
+  readonly all?: boolean;
+  readonly tag?: string;
+  /** A regular expression; it looks into the name and both titles. */
+  readonly grep?: string;
+}
+
+/** The scenarios asked for, in that order; else all, or those that are chosen; the tour when nobody says which. */
 export async function selectScenarios(
   asked: readonly string[],
-  { all = false, tag }: { readonly all?: boolean; readonly tag?: string } = {},
+  { all = false, tag, grep }: Choice = {},
 ): Promise<readonly Listed[]> {
   if (asked.length > 0) {
-    if (all || tag !== undefined) throw usageError("scenarios are named, or chosen by --all or --tag: not both");
+    if (all || tag !== undefined || grep !== undefined)
+      throw usageError("scenarios are named, or chosen by --all, --tag or --grep: not both");
     const selected: Listed[] = [];
     for (const reference of asked) selected.push(await load(reference));
     return selected;
   }
   const listed = await listScenarios();
-  const chosen = all && tag === undefined ? undefined : (tag ?? defaultTag);
-  const selected = chosen === undefined ? listed : listed.filter(({ scenario }) => scenario.tags.includes(chosen));
+  const found = grep === undefined ? listed : grepped(listed, grep);
+  const chosen = (all || grep !== undefined) && tag === undefined ? undefined : (tag ?? defaultTag);
+  const selected = chosen === undefined ? found : found.filter(({ scenario }) => scenario.tags.includes(chosen));
   if (selected.length > 0) return selected;
   const tags = [...new Set(listed.flatMap(({ scenario }) => scenario.tags))].sort();
   throw usageError(`no scenario has the tag "${chosen}"; there is ${tags.join(", ")}`, didYouMean(chosen!, tags));
+}
+
+function grepped(listed: readonly Listed[], pattern: string): readonly Listed[] {
+  let expression: RegExp;
+  try {
+    expression = new RegExp(pattern, "iu");
+  } catch (error) {
+    throw usageError(`--grep ${pattern} is no regular expression: ${(error as Error).message}`, undefined, error);
+  }
+  const found = listed.filter(({ scenario: { name, title } }) =>
+    [name, title.en, title.zh].some((text) => expression.test(text)),
+  );
+  if (found.length > 0) return found;
+  throw usageError(`--grep ${pattern} finds no scenario`, "npm run scenario -- --list shows them all");
 }
 
 /** The files of the scenarios that come with Flyball, by name, in the names' order. */
@@ -60,8 +85,10 @@ async function files(): Promise<ReadonlyMap<string, string>> {
 
 async function load(reference: string): Promise<Listed> {
   const isFile = /[\\/]/.test(reference) || extname(reference) !== "";
-  if (isFile)
-    return { scenario: parseScenario(await readScenario(resolve(reference), reference), reference), reference };
+  if (isFile) {
+    const { value, locate } = await readScenario(resolve(reference), reference);
+    return { scenario: parseScenario(value, reference, locate), reference };
+  }
   const known = await files();
   const file = known.get(reference);
   if (file === undefined) {
@@ -70,24 +97,26 @@ async function load(reference: string): Promise<Listed> {
       didYouMean(reference, known.keys()) ?? "a file is named with its extension: ./my-scenario.ts",
     );
   }
-  const scenario = parseScenario(await readScenario(file, reference));
+  const scenario = parseScenario((await readScenario(file, reference)).value);
   return { scenario, reference, file: relative(join(root, ".."), file) };
 }
 
 /** The value that a file holds: a module's default export, or the document itself. */
-async function readScenario(file: string, reference: string): Promise<unknown> {
+async function readScenario(
+  file: string,
+  reference: string,
+): Promise<Pick<ScenarioDocument, "value"> & Partial<ScenarioDocument>> {
   try {
     switch (extname(file)) {
       case ".ts":
       case ".mts":
       case ".js":
       case ".mjs":
-        return defaultExport(await importModule(file, reference), reference);
+        return { value: defaultExport(await importModule(file, reference), reference) };
       case ".json":
-        return JSON.parse(await readFile(file, "utf8")) as unknown;
       case ".yaml":
       case ".yml":
-        return (await import("yaml")).parse(await readFile(file, "utf8")) as unknown;
+        return readDocument(await readFile(file, "utf8"), reference);
       default:
         throw usageError(`${reference}: a scenario is a .ts, .js, .json or .yaml file`);
     }

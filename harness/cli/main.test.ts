@@ -58,6 +58,11 @@ describe("wrong usage ends with 2, and names what is near", () => {
   test.concurrent.each<[string, readonly string[], string]>([
     ["an option", ["run", "--sed", "3"], "Did you mean one of --seed, --set?"],
     ["a command", ["rnu"], "Did you mean run?"],
+    ["a pattern", ["run", "--grep", "("], "--grep ( is no regular expression"],
+    ["a pattern that finds nothing", ["run", "--grep", "zebra"], "--grep zebra finds no scenario"],
+    ["a shard", ["run", "--shard", "3/2"], "1/3, 2/3 and 3/3"],
+    ["two choices", ["run", "node-loss", "--grep", "x"], "not both"],
+    ["nothing ran yet", ["run", "--last-failed", "--all"], "--last-failed chooses the scenarios itself"],
     ["a scenario", ["run", "node-los"], 'hint: did you mean "node-loss"?'],
     ["a file", ["run", "./none.ts"], "there is no file ./none.ts"],
     ["a world", ["run", "--world", "smi"], 'hint: did you mean "sim"?'],
@@ -127,6 +132,75 @@ test.runIf(process.platform === "linux")("files that can't be written make an er
   expect(runs[0]!.calls.total).toBeGreaterThan(0);
   expect(stderr).toContain("full/verdict.json can't be written");
   expect(code).toBe(3);
+});
+
+describe("a choice of scenarios", () => {
+  const listed = async (...args: readonly string[]): Promise<readonly string[]> => {
+    const { stdout } = await flyball("run", "--list", "--json", ...args);
+    return (JSON.parse(stdout) as { scenarios: { name: string }[] }).scenarios.map(({ name }) => name);
+  };
+  const run = async (...args: readonly string[]): Promise<readonly string[]> => {
+    const { stdout } = await flyball("run", "--world", "sim", "--json", "--out", "chosen", ...args);
+    return (JSON.parse(stdout) as InvocationResult).runs.map(({ scenario }) => scenario);
+  };
+
+  test("--grep looks into names and titles, in both languages", async () => {
+    expect(await listed("--grep", "^node-l")).toEqual(["node-loss"]);
+    expect(await listed("--grep", "毫无察觉")).toEqual(["node-loss"]);
+  });
+
+  test("shards run everything once", async () => {
+    const tour = await listed("--tag", "tour");
+    const parts = await Promise.all([1, 2, 3].map((part) => run("--shard", `${part}/3`)));
+    expect(parts.flat().sort()).toEqual([...tour].sort());
+    expect(Math.max(...parts.map(({ length }) => length))).toBeLessThan(tour.length);
+  });
+
+  test("--bail stops at the first failure, and --last-failed runs just what didn't pass", async () => {
+    await writeFile(join(directory, "bad.ts"), scenarioText);
+    expect(await run("node-loss", "./bad.ts", "graceful-stop", "--bail")).toEqual(["node-loss", "mine"]);
+    expect(await run("--last-failed")).toEqual(["mine"]);
+    await run("node-loss");
+    expect((await flyball("run", "--last-failed")).stderr).toContain("everything passed in the last run");
+  });
+
+  test("the reports lie in the run's directory", async () => {
+    await run("./bad.ts", "--reporter", "junit,markdown,github");
+    expect(await readFile(join(directory, "chosen/junit.xml"), "utf8")).toContain("<failure message=");
+    expect(await readFile(join(directory, "chosen/report.md"), "utf8")).toContain("❌ fail: mine in sim");
+  });
+});
+
+describe("a scenario file to begin with", () => {
+  test("runs as it is, predicts what is measured, and is never overwritten", async () => {
+    expect(await flyball("new", "first.yaml")).toMatchObject({ code: 0, stderr: "" });
+    const { code, stdout } = await flyball("run", "./first.yaml", "--world", "sim", "--json", "--out", "first");
+    expect((JSON.parse(stdout) as InvocationResult).runs).toMatchObject([{ scenario: "first", verdict: "pass" }]);
+    expect(code).toBe(0);
+    const again = await flyball("new", "first.yaml");
+    expect(again.stderr).toContain("first.yaml exists already");
+    expect(again.code).toBe(2);
+  });
+
+  test("a mistake in it is named with line and column", async () => {
+    await flyball("new", "second.yaml");
+    const path = join(directory, "second.yaml");
+    await writeFile(path, (await readFile(path, "utf8")).replace("balancer: p2c", "balancr: p2c"));
+    const { code, stderr } = await flyball("run", "./second.yaml", "--world", "sim");
+    expect(stderr).toMatch(
+      /\.\/second\.yaml:22:\d+: fleet\.shop\.calls\.balancr: there is no such key[^]*did you mean "balancer"/,
+    );
+    expect(code).toBe(2);
+  });
+
+  test("editors get a schema of it", async () => {
+    const { code, stdout } = await flyball("schema");
+    expect(JSON.parse(stdout)).toMatchObject({
+      title: "Flyball scenario",
+      required: expect.arrayContaining(["name", "fleet"]) as string[],
+    });
+    expect(code).toBe(0);
+  });
 });
 
 test("a reader that goes away changes nothing of what a run finds", async () => {

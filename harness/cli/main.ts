@@ -5,7 +5,7 @@ import { exitCodes, explain, type ExitCode } from "./errors.ts";
 import type { DoctorOptions } from "./doctor.ts";
 import type { ExplainOptions } from "./explain.ts";
 import type { ConformanceCommandOptions } from "./conformance.ts";
-import type { RunCommandOptions } from "./run.ts";
+import type { RunCommandOptions, Shard } from "./run.ts";
 
 /**
  * The command line. Parsing and help load nothing but the parser; what a command needs is imported when it runs, so that
@@ -21,7 +21,7 @@ const program = new Command("flyball")
 program
   .command("run")
   .description("run scenarios and say whether what they expect holds")
-  .argument("[scenario...]", "names, or files such as ./my-scenario.ts", undefined)
+  .argument("[scenario...]", "names, or files such as ./my-scenario.yaml", undefined)
   .option("--world <names>", "where to run, one after the other: sim, local, docker (default: sim,local)", list)
   .option("--load <name>", "who makes the calls: builtin, or k6 from outside over HTTP (default: builtin)")
   .option("--seed <n>", "what the run's chances are drawn from (default: 1)", naturalNumber)
@@ -30,9 +30,13 @@ program
   .option("--set <path=value>", "change a value of the scenario, e.g. fleet.orders.retries=0; again for more", collect)
   .option("--out <dir>", "where reports and histories are written (default: .flyball/<time>-<id>)", directory)
   .option("--json", "print one JSON document to stdout, and people's text to stderr")
-  .option("--reporter <names>", "terminal, json, or both (default: terminal)", list)
+  .option("--reporter <names>", "terminal, json, junit, markdown, github (default: terminal)", list)
   .option("--all", "run every scenario that there is")
   .option("--tag <name>", "run the scenarios with this tag")
+  .option("--grep <regexp>", "run the scenarios whose name or title it finds")
+  .option("--shard <i/n>", "of the scenarios, run every n-th one, beginning with the i-th", shard)
+  .option("--last-failed", "run what didn't pass in the last run here")
+  .option("--bail", "stop after the first scenario that fails")
   .option("--list", "show the scenarios and run nothing")
   .option("--dry-run", "show the plan and run nothing")
   .option("--check-determinism", "run each seed twice in sim and name the first event that differs")
@@ -57,6 +61,23 @@ program
   .action(async (words: readonly string[], options: ExplainOptions) => {
     const { explainCommand } = await import("./explain.ts");
     await end(await explainCommand(words.length === 0 ? undefined : words.join(" "), options));
+  });
+
+program
+  .command("new")
+  .description("write a commented scenario file to begin with")
+  .argument("[file]", "a YAML file that doesn't exist yet", "mine.yaml")
+  .action(async (file: string) => {
+    const { newCommand } = await import("./new.ts");
+    await end(await newCommand(file));
+  });
+
+program
+  .command("schema")
+  .description("print the JSON Schema of scenario files, for editors")
+  .action(async () => {
+    const { schemaCommand } = await import("./schema.ts");
+    await end(schemaCommand());
   });
 
 program
@@ -139,6 +160,13 @@ function naturalNumber(text: string): number {
   if (!/^\d{1,10}$/.test(text) || Number(text) >= 2 ** 32)
     throw new InvalidArgumentError("a seed is a whole number from 0 to 4294967295.");
   return Number(text);
+}
+
+function shard(text: string): Shard {
+  const [, index, count] = (/^([1-9]\d{0,4})\/([1-9]\d{0,4})$/.exec(text) ?? []).map(Number);
+  if (index === undefined || count === undefined || index > count)
+    throw new InvalidArgumentError("it is a part and the number of parts: 1/3, 2/3 and 3/3.");
+  return { index, count };
 }
 
 function positiveNumber(text: string): number {

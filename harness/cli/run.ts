@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { writeFile } from "node:fs/promises";
+import { appendFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { didYouMean } from "../../services/nearest.ts";
@@ -7,7 +7,10 @@ import { faults } from "../faults/table.ts";
 import { makeDirectory } from "../history/directory.ts";
 import { agree } from "../judge/agreement.ts";
 import { agreementMarkdown } from "../report/agreement.ts";
+import { githubAnnotations } from "../report/github.ts";
 import { jsonReporter } from "../report/json.ts";
+import { junitXml } from "../report/junit.ts";
+import { markdownReport } from "../report/markdown.ts";
 import { planText } from "../report/plan-text.ts";
 import type { FinishedRun, Reporter, RunId } from "../report/reporter.ts";
 import { terminalReporter } from "../report/terminal.ts";
@@ -25,6 +28,7 @@ import type { World } from "../worlds/world.ts";
 import { listScenarios, selectScenarios, type Listed } from "./catalog.ts";
 import { runTwice } from "./determinism.ts";
 import { CliError, exitCodeOf, exitCodes, explain, usageError, type ExitCode } from "./errors.ts";
+import { lastFailed, lastRunFile, rememberFailed } from "./last-run.ts";
 import { listJson, listText } from "./list.ts";
 import { openLoad, parseLoad } from "./loads.ts";
 import { interruptible } from "./signals.ts";
@@ -43,9 +47,19 @@ export interface RunCommandOptions {
   readonly reporter?: readonly string[];
   readonly all?: boolean;
   readonly tag?: string;
+  readonly grep?: string;
+  readonly shard?: Shard;
+  readonly lastFailed?: boolean;
+  readonly bail?: boolean;
   readonly list?: boolean;
   readonly dryRun?: boolean;
   readonly checkDeterminism?: boolean;
+}
+
+/** The `index`-th of `count` parts of the scenarios, from 1 on. */
+export interface Shard {
+  readonly index: number;
+  readonly count: number;
 }
 
 /** `flyball run`: answers the exit code. Everything that can be wrong with what was asked is found before anything starts. */
@@ -78,7 +92,7 @@ async function select(asked: readonly string[], options: RunCommandOptions): Pro
   const seeds = seedsOf(options);
   const registry = registryOf(options);
   reportersOf(options);
-  const listed = await selectScenarios(asked, options);
+  const listed = sharded(await chosen(asked, options), options.shard);
   const scenarios = listed.map(({ scenario, reference }) => ({
     scenario: applySets(scenario, options.set ?? []),
     reference,
@@ -91,6 +105,22 @@ async function select(asked: readonly string[], options: RunCommandOptions): Pro
     scenarios.map((one) => [one, plansOf(one, { worlds, seed: seeds[0]!, load: load?.name, registry, isAsked })]),
   );
   return { scenarios, worlds, load, seeds, registry, plans };
+}
+
+async function chosen(asked: readonly string[], options: RunCommandOptions): Promise<readonly Listed[]> {
+  if (options.lastFailed !== true) return selectScenarios(asked, options);
+  const { all, tag, grep } = options;
+  if (asked.length > 0 || all === true || tag !== undefined || grep !== undefined)
+    throw usageError("--last-failed chooses the scenarios itself", "leave out names, --all, --tag and --grep");
+  return selectScenarios(await lastFailed());
+}
+
+function sharded(listed: readonly Listed[], shard: Shard | undefined): readonly Listed[] {
+  if (shard === undefined) return listed;
+  const { index, count } = shard;
+  const part = listed.filter((_, at) => at % count === index - 1);
+  if (part.length > 0) return part;
+  throw usageError(`--shard ${index}/${count} has nothing to run: there are ${listed.length} scenarios`);
 }
 
 /** A world that was asked for must be able to do it; one that comes by default may be left out, loudly. */
@@ -166,7 +196,7 @@ function registryOf({ registry }: RunCommandOptions): RegistryName | undefined {
   );
 }
 
-const reporterNames = ["terminal", "json"] as const;
+const reporterNames = ["terminal", "json", "junit", "markdown", "github"] as const;
 type ReporterName = (typeof reporterNames)[number];
 
 function reportersOf({ reporter, json }: RunCommandOptions): ReadonlySet<ReporterName> {
@@ -187,7 +217,9 @@ function reportersOf({ reporter, json }: RunCommandOptions): ReadonlySet<Reporte
 async function list(asked: readonly string[], options: RunCommandOptions): Promise<ExitCode> {
   const names = worldsOf(options);
   const listed =
-    asked.length > 0 || options.tag !== undefined ? await selectScenarios(asked, options) : await listScenarios();
+    asked.length > 0 || options.tag !== undefined || options.grep !== undefined
+      ? await selectScenarios(asked, options)
+      : await listScenarios();
   const worlds = new Map<WorldName, World>();
   for (const name of names) worlds.set(name, await openWorld(name));
   const entries = listed.map(({ scenario }) => ({
@@ -239,6 +271,7 @@ class Run {
   readonly #options: RunCommandOptions;
   readonly #out: string;
   readonly #reporters: readonly Reporter[];
+  readonly #files: ReadonlySet<ReporterName>;
   readonly #terminal: (Reporter & { close(): void }) | undefined;
   readonly #interruption;
   /** The exit code of the first thing that went wrong beside the verdicts. */
@@ -260,6 +293,7 @@ class Run {
       ...(this.#terminal === undefined ? [] : [this.#terminal]),
       ...(names.has("json") ? [jsonReporter({ write: (text) => process.stdout.write(text) })] : []),
     ];
+    this.#files = names;
     this.#interruption = interruptible(
       () => this.#notice("stopping: faults are healed and the fleet is stopped (once more to end at once)"),
       () => this.#terminal?.close(),
@@ -298,13 +332,28 @@ class Run {
   async #write(result: InvocationResult): Promise<void> {
     await this.#writeFile("verdict.json", `${JSON.stringify(result, null, 2)}\n`);
     if (result.agreements.length > 0) await this.#writeFile("agreement.md", agreementMarkdown(result.agreements));
+    if (this.#files.has("junit")) await this.#writeFile("junit.xml", junitXml(result));
+    if (this.#files.has("markdown")) await this.#writeFile("report.md", markdownReport(result));
+    if (this.#files.has("github")) await this.#tellGitHub(result);
+    await this.#guarded(lastRunFile, () => rememberFailed(result, this.#selection.scenarios));
+  }
+
+  async #tellGitHub(result: InvocationResult): Promise<void> {
+    // GitHub reads both streams; a document on stdout stays alone there.
+    (this.#files.has("json") ? process.stderr : process.stdout).write(githubAnnotations(result));
+    const summary = process.env["GITHUB_STEP_SUMMARY"];
+    if (summary !== undefined) await this.#guarded(summary, () => appendFile(summary, markdownReport(result)));
+  }
+
+  async #writeFile(name: string, text: string): Promise<void> {
+    const path = join(this.#out, name);
+    await this.#guarded(path, () => writeFile(path, text));
   }
 
   /** A disk that is full by now takes nobody's verdict away. */
-  async #writeFile(name: string, text: string): Promise<void> {
-    const path = join(this.#out, name);
+  async #guarded(path: string, write: () => Promise<void>): Promise<void> {
     try {
-      await writeFile(path, text);
+      await write();
     } catch (error) {
       const { message, exitCode } = explain(error);
       this.#trouble ??= exitCode;
@@ -338,13 +387,16 @@ class Run {
     this.#tell((reporter) => reporter.onStart?.({ runs: ids, out: this.#out }));
     const results: RunResult[] = [];
     const agreements: AgreementResult[] = [];
+    let isOver = false;
     for (const seed of seeds) {
       for (const listed of scenarios) {
-        if (this.#interruption.signal.aborted) continue;
+        if (isOver || this.#interruption.signal.aborted) continue;
         const { runs, agreement } = await this.#compared(listed, seed);
         results.push(...runs.map(({ result }) => result));
         if (agreement !== undefined) agreements.push(agreement);
         this.#tell((reporter) => reporter.onScenario?.(runs, agreement));
+        isOver = this.#options.bail === true && isBroken([...runs.map(({ result }) => result), agreement]);
+        if (isOver) this.#notice("--bail: what would come after this isn't run");
       }
     }
     const verdicts = [...results, ...agreements].map(({ verdict }) => verdict);
@@ -522,5 +574,8 @@ class Run {
     for (const reporter of this.#reporters) what(reporter);
   }
 }
+
+const isBroken = (all: readonly ({ readonly verdict: Verdict } | undefined)[]): boolean =>
+  all.some((one) => one?.verdict === "fail" || one?.verdict === "error");
 
 const because = ({ reason }: RunResult): string => (reason === undefined ? "" : ` (${reason})`);

@@ -19,6 +19,7 @@ export class HistoryCollector {
     rules: History["rules"][number][];
     registryStates: History["registryStates"][number][];
     policies: History["policies"][number][];
+    transactions: History["transactions"][number][];
     spans: History["spans"][number][];
     gaps: History["gaps"][number][];
     lags: History["lags"][number][];
@@ -34,6 +35,7 @@ export class HistoryCollector {
     registryStates: [],
     policies: [],
     tasks: this.#tasks,
+    transactions: [],
     spans: [],
     gaps: [],
     planned: new Map(),
@@ -155,6 +157,9 @@ export class HistoryCollector {
         else Object.assign(open, end);
         return;
       }
+      case "transaction":
+        history.transactions.push({ ...event, node });
+        return;
       case "span":
         history.spans.push({ ...event, node });
         return;
@@ -168,7 +173,7 @@ export class HistoryCollector {
   }
 }
 
-/** The registry's and the config centre's own calls: not what a scenario is about. */
+/** The registry's, the config centre's and the coordinator's own calls: not what a scenario is about. */
 export function isInfrastructure(service: string): boolean {
-  return service === "registry" || service === "config-center";
+  return service === "registry" || service === "config-center" || service === "coordinator";
 }

@@ -5,6 +5,7 @@ import type {
   RegistryStateChange,
   RuleChange,
   TaskEnd,
+  TransactionChange,
 } from "../../runtime/telemetry/events.ts";
 import type { RpcCode } from "../../runtime/call/status.ts";
 import type { TaskFate } from "../scenario/tasks.ts";
@@ -33,6 +34,8 @@ export interface History {
   readonly policies: readonly (PolicyChange & { readonly node: string })[];
   /** What servers did with the calls that they got, in the order in which they began or were refused; empty where nobody asked for it. */
   readonly tasks: readonly TaskRecord[];
+  /** What happened to distributed transactions, as those who take part reported it. */
+  readonly transactions: readonly (TransactionChange & { readonly node: string })[];
   /** In the order in which they were reported: of each node, that of their ends. */
   readonly spans: readonly (Span & { readonly node: string })[];
   readonly gaps: readonly GapRecord[];

@@ -197,6 +197,7 @@ export function historyOf(plan: Plan, made: readonly CallRecord[], more: Partial
     registryStates: [],
     policies: [],
     tasks: [],
+    transactions: [],
     spans: [],
     gaps: [],
     planned: new Map(plan.drives.map(({ node, dueUs }) => [node, dueUs.length])),

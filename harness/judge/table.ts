@@ -8,6 +8,7 @@ import { metrics } from "./metrics.ts";
 import { noDeadCalls } from "./no-dead-calls.ts";
 import { openBreaker } from "./open-breaker.ts";
 import { recovery } from "./recovery.ts";
+import { ruleRejected } from "./rule-rejected.ts";
 import { share } from "./share.ts";
 import { stickiness } from "./stickiness.ts";
 import { successRate } from "./success-rate.ts";
@@ -28,5 +29,6 @@ export const checks: Readonly<Record<CheckSpec["check"], CheckKind<never>>> = {
   "abandoned-work": abandonedWork,
   "task-fates": taskFatesCheck,
   traces,
+  "rule-rejected": ruleRejected,
   metrics,
 };

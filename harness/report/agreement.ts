@@ -1,3 +1,4 @@
+import { markdownTable } from "./markdown-table.ts";
 import type { AgreementResult, Measured } from "./verdict.ts";
 
 /** Every scenario's prediction beside its measurements, as one Markdown table. */
@@ -17,9 +18,7 @@ export function agreementMarkdown(agreements: readonly AgreementResult[]): strin
       verdictOf(measured),
     ]),
   );
-  const line = (cells: readonly string[]): string =>
-    `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
-  return [line(titles), line(titles.map(() => "---")), ...rows.map(line), ""].join("\n");
+  return markdownTable(titles, rows);
 }
 
 function verdictOf(measured: readonly Measured[]): string {

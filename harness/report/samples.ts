@@ -95,6 +95,7 @@ export function sampleHistory(plan: Plan, { failing = false } = {}): History {
     registryStates: [],
     policies: [],
     tasks: [],
+    transactions: [],
     spans: [],
     gaps: [],
     planned: new Map([["storefront/0", 960]]),

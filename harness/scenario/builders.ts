@@ -5,6 +5,7 @@ export {
   gracefulStop,
   latency,
   metrics,
+  ruleRejected,
   noDeadCalls,
   openBreaker,
   recovery,

@@ -8,8 +8,13 @@ import { placeAt, valueAt } from "./shape.ts";
 /**
  * Makes a scenario of a value from outside: a builder's, a file's, one that `--set` has changed. Throws a `ScenarioError`
  * INVALID_SCENARIO that names every key that is wrong, and what is allowed there. A value without a name is called `reference`.
+ * `locate` says where in a file a path stands.
  */
-export function parseScenario(value: unknown, reference = "the scenario"): Scenario {
+export function parseScenario(
+  value: unknown,
+  reference = "the scenario",
+  locate?: (path: readonly PropertyKey[]) => string,
+): Scenario {
   const parsed = scenarioSchema.safeParse(value);
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.flatMap((issue) => problemsOf(issue, [], value));
@@ -17,7 +22,7 @@ export function parseScenario(value: unknown, reference = "the scenario"): Scena
   throw new ScenarioError(
     [
       `${typeof name === "string" ? `scenario ${name}` : reference} is invalid`,
-      ...problems.map(({ text }) => `  ${text}`),
+      ...problems.map(({ text, path }) => `  ${locate === undefined ? "" : `${locate(path)}: `}${text}`),
     ].join("\n"),
     { code: "INVALID_SCENARIO", hint: problems.find(({ hint }) => hint !== undefined)?.hint, cause: parsed.error },
   );
@@ -30,6 +35,7 @@ export function formatPath(path: readonly PropertyKey[]): string {
 
 interface Problem {
   readonly text: string;
+  readonly path: readonly PropertyKey[];
   readonly hint?: string | undefined;
 }
 
@@ -44,20 +50,21 @@ function problemsOf(issue: Issue, base: readonly PropertyKey[], value: unknown):
       const allowed = placeAt(scenarioSchema, value, path)?.keys ?? [];
       return issue.keys.map((key) => ({
         text: `${formatPath([...path, key])}: there is no such key; allowed: ${allowed.join(", ")}`,
+        path: [...path, key],
         hint: didYouMean(key, allowed),
       }));
     }
     case "invalid_value":
-      return [oneOf(at, found, issue.values.map(String))];
+      return [{ ...oneOf(at, found, issue.values.map(String)), path }];
     case "invalid_union": {
-      if (found === undefined && !isDiscriminator(issue)) return [{ text: `${at}: is missing` }];
-      if (isDiscriminator(issue)) return [oneOf(at, found, issue.options.map(String))];
+      if (found === undefined && !isDiscriminator(issue)) return [{ text: `${at}: is missing`, path }];
+      if (isDiscriminator(issue)) return [{ ...oneOf(at, found, issue.options.map(String)), path }];
       // The alternative that came closest is the one that was meant.
       const meant = issue.errors.toSorted((a, b) => distance(a) - distance(b))[0] ?? [];
       return meant.flatMap((inner) => problemsOf(inner, path, value));
     }
     case "invalid_type":
-      return [{ text: found === undefined ? `${at}: is missing` : `${at}: expected ${article(issue.expected)}` }];
+      return [{ text: found === undefined ? `${at}: is missing` : `${at}: expected ${article(issue.expected)}`, path }];
     case "invalid_format":
     case "too_small":
     case "too_big":
@@ -65,11 +72,11 @@ function problemsOf(issue: Issue, base: readonly PropertyKey[], value: unknown):
     case "invalid_key":
     case "invalid_element":
     case "custom":
-      return [{ text: `${at}: ${expectation(issue.message)}` }];
+      return [{ text: `${at}: ${expectation(issue.message)}`, path }];
   }
 }
 
-function oneOf(at: string, found: unknown, allowed: readonly string[]): Problem {
+function oneOf(at: string, found: unknown, allowed: readonly string[]): Omit<Problem, "path"> {
   const list = allowed.map((name) => `"${name}"`).join(", ");
   return {
     text:

@@ -196,10 +196,19 @@ const step = z.union([z.strictObject({ at: duration, fault }), z.strictObject({ 
 
 const phase = z.enum(["safety", "recovery"]);
 const when = { during: window.optional(), outside: window.optional(), phase: phase.optional() };
+/** Only the calls that nodes of this service make; only those that ask for this lane ("-": for none). */
+const whose = { from: name.optional(), lane: z.string().min(1).optional() };
 
 const check = z.discriminatedUnion("check", [
   /** Calls that ended OK, of all calls. */
-  z.strictObject({ check: z.literal("success-rate"), service: name, atLeast: fraction, detects: fraction, ...when }),
+  z.strictObject({
+    check: z.literal("success-rate"),
+    service: name,
+    atLeast: fraction,
+    detects: fraction,
+    ...when,
+    ...whose,
+  }),
   /** First attempts by instance or by tag, against expected shares. */
   z.strictObject({
     check: z.literal("share"),
@@ -212,6 +221,7 @@ const check = z.discriminatedUnion("check", [
     /** What counts as an independent trial: each call, or each distinct sticky key. Default "call". */
     trial: z.enum(["call", "key"]).optional(),
     ...when,
+    ...whose,
   }),
   /** The calls that are slower than `atMost` are no more than 1 - percentile of all; failed calls count as slow. */
   z.strictObject({
@@ -222,6 +232,7 @@ const check = z.discriminatedUnion("check", [
     /** This fraction of calls slower than `atMost` is found. */
     detects: fraction,
     ...when,
+    ...whose,
   }),
   /** Attempts per logical call. */
   z.strictObject({
@@ -230,6 +241,7 @@ const check = z.discriminatedUnion("check", [
     atMost: z.number().min(1),
     detects: z.number().gt(1),
     ...when,
+    ...whose,
   }),
   /** Once a node is dead for longer than `within`, nobody tries it any more (until it is back). */
   z.strictObject({ check: z.literal("no-dead-calls"), service: name, within: duration, detects: duration }),
@@ -262,6 +274,8 @@ const check = z.discriminatedUnion("check", [
     detects: fraction,
     ...when,
   }),
+  /** Every caller of the service refused a version of this rule document, and said at which line. */
+  z.strictObject({ check: z.literal("rule-rejected"), service: name, key: z.string().min(1) }),
   /** Prometheus counted the service's calls as the history has them (worlds with a Prometheus only). */
   z.strictObject({ check: z.literal("metrics"), service: name }),
 ]);
@@ -284,7 +298,7 @@ export const scenarioSchema = z.strictObject({
   title: bilingual,
   /** What a learner should see here, and why it happens. */
   explanation: bilingual,
-  tags: z.array(z.string()),
+  tags: z.array(z.string()).default([]),
   fleet: z.record(name, z.discriminatedUnion("program", [provider, consumer, gateway, foreign])),
   /** Settings of the registry. */
   registry: z
@@ -309,7 +323,7 @@ export const scenarioSchema = z.strictObject({
   /** Rule documents that are in the config centre before the load begins, by key (group "dubbo"). */
   rules: z.record(z.string(), z.string()).optional(),
   load: z.array(load).min(1),
-  timeline: z.array(step),
+  timeline: z.array(step).default([]),
   expect: z.array(check).min(1),
   agreement: tolerance.optional(),
 });

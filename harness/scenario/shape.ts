@@ -34,7 +34,7 @@ export function placeOf(schema: Schema, value: unknown): Place {
     isArray,
     isRecord,
     hasKeys: shapes.length > 0 || isArray || isRecord,
-    isOptional: defOf(schema).type === "optional",
+    isOptional: defOf(schema).type === "optional" || defOf(schema).type === "default",
     accepts: (candidate) => (schema as z.ZodType).safeParse(candidate).success,
     child: (key, inner) => {
       for (const { def } of alternatives) {
@@ -54,7 +54,7 @@ function childOf(def: Def, key: Key): Schema | undefined {
 
 function alternativesOf(schema: Schema, value: unknown): readonly Schema[] {
   const def = defOf(schema);
-  if (def.type === "optional") return alternativesOf(def.innerType, value);
+  if (def.type === "optional" || def.type === "default") return alternativesOf(def.innerType, value);
   if (def.type !== "union") return [schema];
   const options = def.options.flatMap((option) => alternativesOf(option, value));
   if (typeof value !== "object" || value === null) return options;

@@ -1,5 +1,7 @@
 import type { RpcCode } from "../call/status.ts";
 import type { RemovalReason } from "../ports/registry.ts";
+import type { Decision } from "../transactions/phase-two.ts";
+import type { BranchStatus, BranchType, GlobalStatus } from "../transactions/status.ts";
 import type { Span } from "./span.ts";
 
 /**
@@ -17,6 +19,7 @@ export type RuntimeEvent =
   | TaskBegin
   | TaskEnd
   | SchedulingLag
+  | TransactionChange
   | Span
   | SpanExport;
 
@@ -158,6 +161,46 @@ export interface SchedulingLag {
   readonly atUs: number;
   readonly maxUs: number;
 }
+
+/** Something happened to a distributed transaction, as one of those who take part saw it. */
+export type TransactionChange = { readonly type: "transaction"; readonly atUs: number; readonly xid: string } & (
+  | {
+      /** A transaction manager began it. */
+      readonly what: "begin";
+      readonly name: string;
+      readonly timeoutMs: number;
+    }
+  | {
+      /** The transaction manager asked for this end, and heard how far that came; `UnKnown`: nobody can tell. */
+      readonly what: "end";
+      readonly decision: Decision;
+      readonly status: GlobalStatus;
+    }
+  | {
+      /** The transaction manager asks for the end again, because it heard no answer. */
+      readonly what: "retry";
+      readonly decision: Decision;
+    }
+  | {
+      /** A resource manager registered, reported or finished a branch, or failed to finish it. */
+      readonly what: "branch";
+      readonly branchId: string;
+      readonly branchType: BranchType;
+      readonly resource: string;
+      readonly status: BranchStatus;
+    }
+  | {
+      /** A branch couldn't have its global locks. */
+      readonly what: "conflict";
+      readonly resource: string;
+      readonly lockKey: string;
+    }
+  | {
+      /** The embedded coordinator took it into a state. */
+      readonly what: "status";
+      readonly status: GlobalStatus;
+    }
+);
 
 /** What became of the spans that this node sent to a trace store, so far. */
 export interface SpanExport {

@@ -1,7 +1,7 @@
 import type Docker from "dockerode";
 
 import { findOrphans, removeOrphans } from "./clean.ts";
-import { defaultImages, hasImage, imageOf, obstacleTo, openEngine, type ImageName } from "./engine.ts";
+import { defaultImages, hasImage, imageOf, obstacleTo, openEngine, overrideOf, type ImageName } from "./engine.ts";
 
 /** One thing that was looked at. */
 export interface Finding {
@@ -55,7 +55,7 @@ async function imageFinding(docker: Docker, name: ImageName): Promise<Finding> {
     name: `image ${name}`,
     state: "advice",
     message: `${reference} isn't here yet`,
-    hint: `it is pulled when it is needed; docker pull ${reference}, or FLYBALL_IMAGE_${name.toUpperCase()}=…`,
+    hint: `it is pulled when it is needed; docker pull ${reference}, or ${overrideOf(name)}=…`,
   };
 }
 

@@ -24,13 +24,18 @@ export const defaultImages = {
   jaeger: "jaegertracing/jaeger:2.13.0",
   prometheus: "prom/prometheus:v3.16.0",
   k6: "grafana/k6:1.8.1",
+  "seata-server": "seataio/seata-server:2.0.0",
+  postgres: "postgres:15.20",
 } as const;
 
 export type ImageName = keyof typeof defaultImages;
 
+/** The variable that names another image: "FLYBALL_IMAGE_SEATA_SERVER". */
+export const overrideOf = (name: ImageName): string => `FLYBALL_IMAGE_${name.toUpperCase().replaceAll("-", "_")}`;
+
 /** The image to take for `name`: what the environment says, else the official one. */
 export function imageOf(name: ImageName, env: NodeJS.ProcessEnv = process.env): string {
-  return env[`FLYBALL_IMAGE_${name.toUpperCase()}`] ?? defaultImages[name];
+  return env[overrideOf(name)] ?? defaultImages[name];
 }
 
 /** A Docker engine, where `DOCKER_HOST` says or at its usual socket. Nothing is connected yet. */
@@ -124,7 +129,7 @@ export async function ensureImage(
   onProgress: (message: string) => void = () => undefined,
 ): Promise<string> {
   return pulled(docker, imageOf(name), {
-    otherwise: `name another with FLYBALL_IMAGE_${name.toUpperCase()}`,
+    otherwise: `name another with ${overrideOf(name)}`,
     onProgress,
   });
 }

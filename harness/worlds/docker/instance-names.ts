@@ -34,6 +34,7 @@ export function withNames(events: readonly RuntimeEvent[], names: Names): readon
       case "registry":
       case "node":
       case "lag":
+      case "transaction":
       case "span.export":
         return event;
     }

@@ -70,6 +70,24 @@ export const prometheus: ServerKind = {
   isReady: async (addressOf) => (await get(addressOf(9090), "/-/ready")).ok,
 };
 
+/** Seata's coordinator with its file store; the second port is its console's. */
+export const seata: ServerKind = {
+  image: "seata-server",
+  env: { SEATA_PORT: "8091", JVM_XMS: "128m", JVM_XMX: "384m" },
+  ports: [8091, 7091],
+  // The status is 200 from the start; the body says when it takes transactions.
+  isReady: async (addressOf) => (await (await get(addressOf(7091), "/health")).text()).includes("ok"),
+};
+
+/** PostgreSQL, with nothing in it. */
+export const postgres: ServerKind = {
+  image: "postgres",
+  env: { POSTGRES_USER: "flyball", POSTGRES_PASSWORD: "flyball", POSTGRES_DB: "flyball" },
+  ports: [5432],
+  // While it sets itself up it listens on no port.
+  isReady: async (addressOf) => isPostgres(addressOf(5432)),
+};
+
 export type ServerOptions = Omit<ContainerSpec, "image" | "ports" | "role"> & {
   /** Default: the image's name. */
   readonly role?: string;
@@ -152,5 +170,20 @@ function say(address: string, word: string): Promise<string> {
     socket.setEncoding("utf8").on("data", (text: string) => (answer += text));
     socket.once("timeout", () => socket.destroy(new Error("no answer")));
     socket.once("error", reject).once("close", () => resolve(answer));
+  });
+}
+
+/** Asks whether it speaks TLS: PostgreSQL says S or N, whoever asks. */
+function isPostgres(address: string): Promise<boolean> {
+  const [host, port] = address.split(":") as [string, string];
+  return new Promise((resolve, reject) => {
+    const sslRequest = Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]);
+    const socket = connect({ host, port: Number(port), timeout: 2_000 }, () => socket.write(sslRequest));
+    socket.once("data", (answer) => {
+      resolve(answer[0] === 0x53 || answer[0] === 0x4e);
+      socket.destroy();
+    });
+    socket.once("timeout", () => socket.destroy(new Error("no answer")));
+    socket.once("error", reject).once("close", () => resolve(false));
   });
 }

@@ -130,6 +130,42 @@ export const catalogue = {
     labels: ["peer_service", "policy"],
     help: "Calls that a policy of this node turned away: own ones, and those that it was asked to serve.",
   },
+  transactionDuration: {
+    name: "flyball_transaction_duration_seconds",
+    type: "histogram",
+    labels: ["outcome"],
+    help: "Global transactions that this node began, until it heard how they ended, by the status that it heard.",
+  },
+  transactionsInFlight: {
+    name: "flyball_transactions_in_flight",
+    type: "gauge",
+    labels: [],
+    help: "Global transactions that this node has begun and not ended.",
+  },
+  transactionRetries: {
+    name: "flyball_transaction_retries_total",
+    type: "counter",
+    labels: ["decision"],
+    help: "Times that this node asked again for a commit or rollback, having heard no answer.",
+  },
+  branches: {
+    name: "flyball_branches_total",
+    type: "counter",
+    labels: ["mode", "resource", "outcome"],
+    help: "Steps of branches that this node answers for: registered, reported, finished, or to be tried again.",
+  },
+  lockConflicts: {
+    name: "flyball_lock_conflicts_total",
+    type: "counter",
+    labels: ["resource"],
+    help: "Times that a branch couldn't have its global locks, because another transaction had one of the rows.",
+  },
+  transactionStates: {
+    name: "flyball_transaction_states_total",
+    type: "counter",
+    labels: ["state"],
+    help: "Times that the embedded coordinator took a global transaction into a state.",
+  },
   nodePhase: {
     name: "flyball_node_phase",
     type: "gauge",

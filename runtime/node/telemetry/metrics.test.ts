@@ -357,6 +357,39 @@ test("however many services, methods and instances there are, the number of seri
   expect(others.reduce((sum, [, count]) => sum + count, 0)).toBe(992);
 });
 
+test("transactions are counted by what their manager heard, branches by step, and what may come is known as 0", async () => {
+  const metrics = createMetrics({ clock: new ManualClock(), node: "bank/0" });
+  const { emit } = metrics.counting({ emit: () => undefined });
+  const tell = (atUs: number, change: object): void =>
+    emit({ type: "transaction", atUs, xid: "tc:1", ...change } as RuntimeEvent);
+  const branch = { what: "branch", branchId: "2", branchType: "TCC", resource: "debit" };
+  tell(0, { what: "begin", name: "buy", timeoutMs: 60_000 });
+  tell(1, { ...branch, status: "Registered" });
+  tell(2, { what: "conflict", resource: "stock", lockKey: "stock:1" });
+  expect(await metrics.render()).toContain("flyball_transactions_in_flight 1");
+  tell(3, { what: "retry", decision: "commit" });
+  tell(4, { ...branch, status: "PhaseTwo_CommitFailed_Retryable" });
+  tell(250_000, { what: "end", decision: "commit", status: "Committed" });
+  tell(250_001, { what: "status", status: "Committed" });
+  const lines = (await metrics.render()).split("\n");
+  for (const line of [
+    'flyball_transaction_duration_seconds_count{outcome="Committed"} 1',
+    'flyball_transaction_duration_seconds_sum{outcome="Committed"} 0.25',
+    'flyball_transaction_duration_seconds_count{outcome="Rollbacked"} 0',
+    "flyball_transactions_in_flight 0",
+    'flyball_transaction_retries_total{decision="commit"} 1',
+    'flyball_transaction_retries_total{decision="rollback"} 0',
+    'flyball_branches_total{mode="TCC",resource="debit",outcome="Registered"} 1',
+    'flyball_branches_total{mode="TCC",resource="debit",outcome="PhaseTwo_CommitFailed_Retryable"} 1',
+    'flyball_branches_total{mode="TCC",resource="debit",outcome="PhaseTwo_Committed"} 0',
+    'flyball_lock_conflicts_total{resource="debit"} 0',
+    'flyball_lock_conflicts_total{resource="stock"} 1',
+    'flyball_transaction_states_total{state="Committed"} 1',
+  ]) {
+    expect(lines).toContain(line);
+  }
+});
+
 test("every metric that is rendered is in the catalogue, with its labels, and explains itself", async () => {
   const { metrics } = scene();
   const text = await metrics.render();

@@ -11,7 +11,9 @@ import type { Endpoint } from "../../discovery/endpoint.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { Telemetry } from "../../ports/telemetry.ts";
 import type { CallBegin, CallEnd, MembershipChange, NodePhaseChange, PolicyChange } from "../../telemetry/events.ts";
-import type { RegistryStateChange, RuleChange, RuntimeEvent } from "../../telemetry/events.ts";
+import type { RegistryStateChange, RuleChange, RuntimeEvent, TransactionChange } from "../../telemetry/events.ts";
+import { finished, retryable, type Decision } from "../../transactions/phase-two.ts";
+import type { BranchStatus, GlobalStatus } from "../../transactions/status.ts";
 import { catalogue, durationBuckets, other, type MetricSpec } from "./catalogue.ts";
 
 export interface MetricsOptions {
@@ -51,6 +53,7 @@ class Metrics implements NodeMetrics {
   readonly #session: Session;
   readonly #rules: Rules;
   readonly #policies: Policies;
+  readonly #transactions: Transactions;
   #lag: { readonly atUs: number; readonly maxUs: number } | undefined;
   readonly #phase: StateSet;
 
@@ -67,6 +70,7 @@ class Metrics implements NodeMetrics {
     this.#directories = new Directories(registry, labelValuesMax);
     this.#session = new Session(registry);
     this.#rules = new Rules(registry, labelValuesMax);
+    this.#transactions = new Transactions(registry, labelValuesMax);
     this.#phase = new StateSet(gauge(registry, catalogue.nodePhase), "phase", phases);
     this.#phase.none({});
     gauge(registry, catalogue.schedulingLag, (own) => own.set(this.#lagSeconds()));
@@ -135,6 +139,8 @@ class Metrics implements NodeMetrics {
       case "lag":
         this.#lag = event;
         return;
+      case "transaction":
+        return this.#transactions.change(event);
       case "task.begin":
       case "task.end":
       // Served calls are counted where they are served.
@@ -432,6 +438,73 @@ class Policies {
     this.#rejections.inc({ peer_service: this.#service.of(service), policy: this.#policy.of(policy) });
   }
 }
+
+/** Distributed transactions: those that this node began, its branches, and as a coordinator their states. */
+class Transactions {
+  readonly #durations: Histogram;
+  readonly #retries: Counter;
+  readonly #branches: Counter;
+  readonly #conflicts: Counter;
+  readonly #states: Counter;
+  readonly #resource: Bounded;
+  readonly #open = new Map<string, number>();
+  readonly #known = new Set<string>();
+
+  constructor(registry: OpenMetrics, labelValuesMax: number) {
+    this.#durations = histogram(registry, catalogue.transactionDuration);
+    this.#retries = counter(registry, catalogue.transactionRetries);
+    this.#branches = counter(registry, catalogue.branches);
+    this.#conflicts = counter(registry, catalogue.lockConflicts);
+    this.#states = counter(registry, catalogue.transactionStates);
+    this.#resource = new Bounded(labelValuesMax);
+    gauge(registry, catalogue.transactionsInFlight, (own) => own.set(this.#open.size));
+  }
+
+  change(event: TransactionChange): void {
+    switch (event.what) {
+      case "begin":
+        this.#open.set(event.xid, event.atUs);
+        return this.#expect("begin", () => {
+          for (const outcome of expectedOutcomes) this.#durations.zero({ outcome });
+          for (const decision of decisions) this.#retries.inc({ decision }, 0);
+        });
+      case "end": {
+        const beganUs = this.#open.get(event.xid);
+        if (beganUs === undefined) return;
+        this.#open.delete(event.xid);
+        return this.#durations.observe({ labels: { outcome: event.status }, value: (event.atUs - beganUs) / 1e6 });
+      }
+      case "retry":
+        return this.#retries.inc({ decision: event.decision });
+      case "branch": {
+        const labels = { mode: event.branchType, resource: this.#resource.of(event.resource) };
+        this.#expect(`branch ${labels.mode} ${labels.resource}`, () => {
+          for (const outcome of expectedSteps) this.#branches.inc({ ...labels, outcome }, 0);
+          this.#conflicts.inc({ resource: labels.resource }, 0);
+        });
+        return this.#branches.inc({ ...labels, outcome: event.status });
+      }
+      case "conflict":
+        return this.#conflicts.inc({ resource: this.#resource.of(event.resource) });
+      case "status":
+        return this.#states.inc({ state: event.status });
+    }
+  }
+
+  /** What may come is known as 0 from the first of its kind on. */
+  #expect(what: string, zero: () => void): void {
+    if (this.#known.has(what)) return;
+    this.#known.add(what);
+    zero();
+  }
+}
+
+const decisions: readonly Decision[] = ["commit", "rollback"];
+const expectedOutcomes: readonly GlobalStatus[] = ["Committed", "Rollbacked", "CommitRetrying", "RollbackRetrying"];
+const expectedSteps: readonly BranchStatus[] = [
+  "Registered",
+  ...decisions.flatMap((decision) => [finished[decision], retryable[decision]]),
+];
 
 const phases: readonly NodePhaseChange["phase"][] = ["listening", "ready", "deregistered", "draining", "stopped"];
 const registryStates: readonly RegistryStateChange["state"][] = ["connected", "suspended", "expired", "closed"];

@@ -1,0 +1,78 @@
+import { describe, expect, test } from "vitest";
+
+import { readDocument } from "./document.ts";
+import { ScenarioError } from "./error.ts";
+import { parseScenario } from "./parse.ts";
+
+const mine = `version: 1
+name: mine
+title: { en: Mine, zh: 我的 }
+explanation: { en: It holds., zh: 它成立。 }
+fleet:
+  shop: { program: consumer, instances: 1, calls: { service: orders } }
+  orders: { program: provider, instances: 2 }
+load:
+  - { on: shop, arrivals: constant, legs: [{ rate: 100/s, for: 2s }] }
+expect:
+  - { check: success-rate, service: orders, atLeast: 99%, detects: 80% }
+`;
+
+const read = (text: string): unknown => {
+  const { value, locate } = readDocument(text, "mine.yaml");
+  return parseScenario(value, "mine.yaml", locate);
+};
+
+function problem(text: string): string {
+  try {
+    read(text);
+  } catch (error) {
+    expect(error).toBeInstanceOf(ScenarioError);
+    return (error as ScenarioError).message;
+  }
+  throw new Error("it was read");
+}
+
+describe("a scenario file", () => {
+  test("is YAML, or JSON; tags and a timeline may be left out", () => {
+    expect(read(mine)).toMatchObject({ name: "mine", tags: [], timeline: [] });
+    expect(read(JSON.stringify(readDocument(mine, "mine.yaml").value))).toEqual(read(mine));
+  });
+
+  test.each([
+    ["a wrong value", "instances: 1,", "instances: none,", "mine.yaml:6:41: fleet.shop.instances: expected a number"],
+    [
+      "an unknown name",
+      "arrivals: constant",
+      "arrivals: poison",
+      `mine.yaml:9:27: load.0.arrivals: "poison" is not one of "constant", "poisson"`,
+    ],
+    [
+      "an unknown key",
+      "atLeast: 99%",
+      "atleast: 99%",
+      "mine.yaml:11:54: expect.0.atleast: there is no such key; allowed: check, service, atLeast",
+    ],
+    ["a key that is missing", "name: mine\n", "", "mine.yaml:1:1: name: is missing"],
+    [
+      "a key that is there twice",
+      "name: mine\n",
+      "name: mine\nname: yours\n",
+      "mine.yaml:3:1: Map keys must be unique",
+    ],
+    ["a bracket that isn't closed", "for: 2s }]", "for: 2s }", "mine.yaml:"],
+  ])("%s is named with its place", (_what, from, to, message) => {
+    expect(mine).toContain(from);
+    expect(problem(mine.replace(from, to))).toContain(message);
+  });
+
+  test("is no bomb: many aliases, ten megabytes and endless nesting end with a sentence", () => {
+    const bomb = ["a: &a [x,x,x,x,x,x,x,x,x]"];
+    for (const letter of "bcdefghi") {
+      const before = String.fromCharCode(letter.charCodeAt(0) - 1);
+      bomb.push(`${letter}: &${letter} [${Array(9).fill(`*${before}`).join(",")}]`);
+    }
+    expect(problem(bomb.join("\n"))).toMatch(/mine.yaml: .*alias/);
+    expect(problem("#".repeat(10_000_000))).toContain("at most 1000000");
+    expect(problem("[".repeat(5_000))).toMatch(/^mine.yaml/);
+  });
+});

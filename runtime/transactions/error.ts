@@ -1,0 +1,76 @@
+/**
+ * What a coordinator refuses by name; an index is the number on Seata's wire (`io.seata.core.exception.TransactionExceptionCode`,
+ * 2.0, whose `FailedLockGlobalTranscation` is spelt right here).
+ */
+export const transactionExceptions = [
+  "Unknown",
+  "BeginFailed",
+  "LockKeyConflict",
+  "IO",
+  "BranchRollbackFailed_Retriable",
+  "BranchRollbackFailed_Unretriable",
+  "BranchRegisterFailed",
+  "BranchReportFailed",
+  "LockableCheckFailed",
+  "BranchTransactionNotExist",
+  "GlobalTransactionNotExist",
+  "GlobalTransactionNotActive",
+  "GlobalTransactionStatusInvalid",
+  "FailedToSendBranchCommitRequest",
+  "FailedToSendBranchRollbackRequest",
+  "FailedToAddBranch",
+  "FailedLockGlobalTransaction",
+  "FailedWriteSession",
+  "FailedStore",
+  "NotRaftLeader",
+  "LockKeyConflictFailFast",
+  "TransactionTimeout",
+  "CommitHeuristic",
+  "Broken",
+] as const;
+
+export type TransactionException = (typeof transactionExceptions)[number];
+
+/**
+ * What our side says beside them. `ConnectionLost`, `RequestTimeout`: whether the coordinator did it is unknown. `RegistrationRefused`:
+ * it doesn't take this client. `ProtocolError`: what came can't be understood. `Closed`: the client was. `OutcomeUnknown`: a commit or
+ * rollback whose end nobody can tell. `InvalidPropagation`: there is a transaction where there mustn't be one, or none where there must.
+ * `Suspended`: a try that comes after its cancel. `InvalidArgument`: it makes no sense, or can't be sent.
+ */
+const ownCodes = [
+  "ConnectionLost",
+  "RequestTimeout",
+  "RegistrationRefused",
+  "ProtocolError",
+  "Closed",
+  "OutcomeUnknown",
+  "InvalidPropagation",
+  "Suspended",
+  "InvalidArgument",
+] as const;
+
+export const transactionCodes = [...transactionExceptions, ...ownCodes] as const;
+
+export type TransactionCode = (typeof transactionCodes)[number];
+
+/** A step of a distributed transaction that didn't happen, or may not have. Branch on `code`; `message` is for people. */
+export class TransactionError extends Error {
+  override readonly name = "TransactionError";
+  readonly code: TransactionCode;
+  /** What to do next. */
+  readonly hint: string | undefined;
+
+  constructor(
+    message: string,
+    options: { readonly code: TransactionCode; readonly hint?: string; readonly cause?: unknown },
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = options.code;
+    this.hint = options.hint;
+  }
+}
+
+/** Whether the coordinator may have done what it was asked although nobody heard of it: asking again is safe, guessing isn't. */
+export function isUncertain(error: unknown): boolean {
+  return error instanceof TransactionError && (error.code === "ConnectionLost" || error.code === "RequestTimeout");
+}

@@ -1,0 +1,59 @@
+import type { RowLock } from "../../runtime/transactions/lock-key.ts";
+
+/** Whose a row is. */
+export interface LockHolder {
+  readonly xid: string;
+  readonly branchId: string;
+}
+
+/** The global locks: a row of a resource belongs to one transaction at most, which may take it more than once. */
+export class GlobalLocks {
+  readonly #rows = new Map<string, LockHolder>();
+  /** By transaction, in the order in which it took them. */
+  readonly #held = new Map<string, Set<string>>();
+
+  /** Takes every row or none; answers who is in the way, if anybody. */
+  acquire(holder: LockHolder, resourceId: string, rows: readonly RowLock[]): LockHolder | undefined {
+    const conflict = this.conflict(holder.xid, resourceId, rows);
+    if (conflict !== undefined) return conflict;
+    const held = this.#held.get(holder.xid) ?? new Set();
+    for (const row of rows) {
+      const key = keyOf(resourceId, row);
+      // What the transaction has already stays with the branch that took it first.
+      if (this.#rows.has(key)) continue;
+      this.#rows.set(key, holder);
+      held.add(key);
+    }
+    if (held.size > 0) this.#held.set(holder.xid, held);
+    return undefined;
+  }
+
+  /** Another transaction that has one of the rows. */
+  conflict(xid: string, resourceId: string, rows: readonly RowLock[]): LockHolder | undefined {
+    for (const row of rows) {
+      const holder = this.#rows.get(keyOf(resourceId, row));
+      if (holder !== undefined && holder.xid !== xid) return holder;
+    }
+    return undefined;
+  }
+
+  /** Lets go of what a branch took, or the whole transaction. */
+  release(xid: string, branchId?: string): void {
+    const held = this.#held.get(xid);
+    if (held === undefined) return;
+    for (const key of held) {
+      if (branchId !== undefined && this.#rows.get(key)?.branchId !== branchId) continue;
+      this.#rows.delete(key);
+      held.delete(key);
+    }
+    if (held.size === 0) this.#held.delete(xid);
+  }
+
+  /** Rows that are held. */
+  get size(): number {
+    return this.#rows.size;
+  }
+}
+
+/** As a row of Seata's `lock_table` is named. */
+const keyOf = (resourceId: string, { table, pk }: RowLock): string => `${resourceId}^^^${table}^^^${pk}`;

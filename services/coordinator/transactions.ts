@@ -1,0 +1,380 @@
+import type { Clock } from "../../runtime/ports/clock.ts";
+import type { BranchRegistration, BranchReport } from "../../runtime/ports/coordinator.ts";
+import { TransactionError } from "../../runtime/transactions/error.ts";
+import { parseLockKey } from "../../runtime/transactions/lock-key.ts";
+import { finished, unretryable, type Decision } from "../../runtime/transactions/phase-two.ts";
+import { familyOf, isAllowed, isEnded, type GlobalStatus } from "../../runtime/transactions/status.ts";
+import { formatXid } from "../../runtime/transactions/xid.ts";
+import { GlobalLocks } from "./locks.ts";
+import type { Recovered, SessionLog } from "./log.ts";
+import type { Participants } from "./participants.ts";
+import type { BranchSession, GlobalSession } from "./session.ts";
+
+export interface Timing {
+  /** Pause between two looks at what has timed out or is to be tried again, in milliseconds. Default 1000, as Seata's. */
+  readonly retryMs: number;
+  /** Time since its begin after which a commit, or a rollback, isn't tried again; -1: never. Default -1, as Seata's. */
+  readonly maxCommitRetryMs: number;
+  readonly maxRollbackRetryMs: number;
+}
+
+/** How much the coordinator takes on, so that nobody can exhaust it. */
+export const limits = {
+  sessions: 100_000,
+  branches: 10_000,
+  nameBytes: 512,
+  /** Of a branch's lock key and application data together: what Seata's file store takes (`max-branch-session-size`). */
+  branchBytes: 16_384,
+};
+
+export interface TransactionsOptions extends Recovered {
+  readonly clock: Clock;
+  readonly participants: Participants;
+  readonly timing: Timing;
+  /** A transaction has come into this state. */
+  readonly onStatus: (xid: string, status: GlobalStatus) => void;
+}
+
+/**
+ * Global transactions: who takes part, which rows are theirs, what was decided, and its way to every branch. The state machine is
+ * `runtime/transactions/status.ts`. A decision is on the disk before any branch hears of it, and nobody is told what isn't on the disk.
+ *
+ * Commits go in the order of registration, rollbacks in the reverse. A commit lets go of the global locks as it is decided, a rollback
+ * row by row as branches are done. Of AT branches alone, a commit is answered at once and done at the next look.
+ */
+export class Transactions {
+  readonly #clock: Clock;
+  readonly #log: SessionLog;
+  readonly #participants: Participants;
+  readonly #timing: Timing;
+  readonly #onStatus: TransactionsOptions["onStatus"];
+  readonly #sessions = new Map<string, GlobalSession>();
+  /** On `clock`. */
+  readonly #deadlineUs = new Map<string, number>();
+  readonly #locks = new GlobalLocks();
+  /** Phase two is under way: one worker a transaction. */
+  readonly #working = new Set<string>();
+  #lastId: bigint;
+  #address = "";
+  #disarm: () => void = () => undefined;
+
+  constructor(options: TransactionsOptions) {
+    const { clock, log, lastId, sessions } = options;
+    this.#clock = clock;
+    this.#log = log;
+    this.#participants = options.participants;
+    this.#timing = options.timing;
+    this.#onStatus = options.onStatus;
+    this.#lastId = lastId;
+    log.watch(() => this.#sessions.values());
+    for (const session of sessions) this.#recover(session);
+  }
+
+  /** Begins to work; `address` is where clients find it, and what its xids begin with. */
+  start(address: string): void {
+    this.#address = address;
+    this.#disarm = this.#clock.after(this.#timing.retryMs * 1000, () => this.#look());
+  }
+
+  async stop(): Promise<void> {
+    this.#disarm();
+    await this.#log.settled();
+  }
+
+  async begin(options: {
+    readonly name: string;
+    readonly timeoutMs: number;
+    readonly application: string;
+  }): Promise<string> {
+    const { name, timeoutMs, application } = options;
+    if (!(Number.isInteger(timeoutMs) && timeoutMs > 0)) throw invalid(`a timeout of ${timeoutMs} ms`);
+    if (name.length + application.length > limits.nameBytes) throw invalid("a name that is too long");
+    if (this.#sessions.size >= limits.sessions) {
+      const text = `the coordinator has ${limits.sessions} transactions already`;
+      throw new TransactionError(text, { code: "BeginFailed", hint: "settle those that have failed" });
+    }
+    const xid = formatXid(this.#address, this.#nextId());
+    const session: GlobalSession = {
+      ...{ xid, name, application, timeoutMs, beganMs: this.#clock.wallMs(), status: "Begin", branches: [] },
+    };
+    this.#sessions.set(xid, session);
+    this.#deadlineUs.set(xid, this.#clock.nowUs() + timeoutMs * 1000);
+    this.#note(session);
+    this.#onStatus(xid, "Begin");
+    await this.#log.durable();
+    return xid;
+  }
+
+  async commit(xid: string): Promise<GlobalStatus> {
+    const session = this.#sessions.get(xid);
+    if (session === undefined) return this.status(xid);
+    if (session.status !== "Begin") return this.#told(session);
+    // Too late, and the next look will say so.
+    if (this.#isTimedOut(xid)) return "TimeoutRollbacking";
+    const isAsync = session.branches.every(
+      ({ branchType, status }) => branchType === "AT" || status === "PhaseOne_Failed",
+    );
+    this.#enter(session, isAsync ? "AsyncCommitting" : "Committing");
+    // The decision stands, and the data of AT branches is committed already.
+    this.#locks.release(xid);
+    if (!isAsync) await this.#finish(session);
+    return this.#told(session);
+  }
+
+  async rollback(xid: string): Promise<GlobalStatus> {
+    const session = this.#sessions.get(xid);
+    if (session === undefined) return this.status(xid);
+    if (session.status !== "Begin") return this.#told(session);
+    this.#enter(session, "Rollbacking");
+    await this.#finish(session);
+    return this.#told(session);
+  }
+
+  async status(xid: string): Promise<GlobalStatus> {
+    const session = this.#sessions.get(xid);
+    const status = session?.status ?? "Finished";
+    await this.#log.durable();
+    return status;
+  }
+
+  async registerBranch(
+    branch: BranchRegistration & { readonly application: string; readonly client: string },
+  ): Promise<string> {
+    const { xid, branchType, resourceId, lockKey, applicationData, application, client } = branch;
+    const session = this.#known(xid);
+    if (session.status !== "Begin") {
+      const text = `${xid} takes no branches any more: it is ${session.status}`;
+      throw new TransactionError(text, { code: "GlobalTransactionNotActive" });
+    }
+    if (resourceId === "" || resourceId.length > limits.nameBytes) throw invalid("a branch without a resource");
+    if (lockKey.length + applicationData.length > limits.branchBytes || session.branches.length >= limits.branches) {
+      const text = `a branch of ${lockKey.length + applicationData.length} characters, the ${session.branches.length + 1}. of ${xid}`;
+      const hint = `at most ${limits.branchBytes} characters, and ${limits.branches} branches`;
+      throw new TransactionError(text, { code: "FailedToAddBranch", hint });
+    }
+    const branchId = this.#nextId();
+    if (branchType === "AT") this.#lock({ xid, branchId, resourceId, lockKey, applicationData });
+    session.branches.push({
+      ...{ branchId, branchType, resourceId, lockKey, application, client, status: "Registered", applicationData },
+    });
+    this.#note(session);
+    await this.#log.durable();
+    return branchId;
+  }
+
+  async reportBranch({
+    xid,
+    branchId,
+    status,
+    applicationData,
+  }: Pick<BranchReport, "xid" | "branchId" | "status" | "applicationData">): Promise<void> {
+    const session = this.#known(xid);
+    const branch = session.branches.find((known) => known.branchId === branchId);
+    if (branch === undefined) {
+      throw new TransactionError(`${xid} has no branch ${branchId}`, { code: "BranchTransactionNotExist" });
+    }
+    branch.status = status;
+    branch.applicationData = applicationData;
+    this.#note(session);
+    await this.#log.durable();
+  }
+
+  /** Of a transaction that it doesn't know, as of any other, it is only asked whether somebody else is in the way. */
+  async lockQuery(query: {
+    readonly xid: string;
+    readonly resourceId: string;
+    readonly lockKey: string;
+  }): Promise<boolean> {
+    const { xid, resourceId, lockKey } = query;
+    const isFree = this.#locks.conflict(xid, resourceId, parseLockKey(lockKey)) === undefined;
+    await this.#log.durable();
+    return isFree;
+  }
+
+  /** For looks from outside: transactions that are open, and rows that are locked. */
+  get counts(): { readonly sessions: number; readonly locks: number } {
+    return { sessions: this.#sessions.size, locks: this.#locks.size };
+  }
+
+  #recover(session: GlobalSession): void {
+    this.#sessions.set(session.xid, session);
+    // Time that passed while nobody looked counts; a clock that was set back lengthens no timeout.
+    const leftMs = session.beganMs + session.timeoutMs - this.#clock.wallMs();
+    const boundedMs = Math.max(0, Math.min(session.timeoutMs, leftMs));
+    this.#deadlineUs.set(session.xid, this.#clock.nowUs() + boundedMs * 1000);
+    if (familyOf(session.status) === "commit") return;
+    for (const { branchId, branchType, resourceId, lockKey } of session.branches) {
+      if (branchType === "AT") this.#locks.acquire({ xid: session.xid, branchId }, resourceId, parseLockKey(lockKey));
+    }
+  }
+
+  #known(xid: string): GlobalSession {
+    const session = this.#sessions.get(xid);
+    if (session !== undefined) return session;
+    throw new TransactionError(`there is no transaction ${xid}`, { code: "GlobalTransactionNotExist" });
+  }
+
+  #lock(
+    branch: Pick<BranchRegistration, "xid" | "resourceId" | "lockKey" | "applicationData"> & {
+      readonly branchId: string;
+    },
+  ): void {
+    const { xid, branchId, resourceId, lockKey, applicationData } = branch;
+    const inTheWay = this.#locks.acquire({ xid, branchId }, resourceId, parseLockKey(lockKey));
+    if (inTheWay === undefined) return;
+    // A rollback needs the row's local lock, which this branch holds while it waits for the global one: waiting would be for ever.
+    const status = this.#sessions.get(inTheWay.xid)?.status ?? "Finished";
+    const isDeadlock = familyOf(status) !== undefined && familyOf(status) !== "commit";
+    const code = isDeadlock && !isAutoCommit(applicationData) ? "LockKeyConflictFailFast" : "LockKeyConflict";
+    throw new TransactionError(
+      `Global lock acquire failed xid = ${xid} branchId = ${branchId}: ${inTheWay.xid} has it`,
+      {
+        code,
+      },
+    );
+  }
+
+  #isTimedOut(xid: string): boolean {
+    return this.#clock.nowUs() > (this.#deadlineUs.get(xid) ?? Infinity);
+  }
+
+  #enter(session: GlobalSession, status: GlobalStatus): void {
+    if (!isAllowed(session.status, status)) throw new TypeError(`${session.xid}: ${session.status} → ${status}`);
+    session.status = status;
+    this.#note(session);
+    this.#onStatus(session.xid, status);
+  }
+
+  #note(session: GlobalSession): void {
+    this.#log.note(session.xid, session, this.#lastId);
+  }
+
+  /** For who asked for the decision: a commit that stands is `Committed`, whatever is done in the background. */
+  async #told(session: GlobalSession): Promise<GlobalStatus> {
+    await this.#log.durable();
+    return session.status === "AsyncCommitting" ? "Committed" : session.status;
+  }
+
+  /** Takes the decision to the branches, as far as it comes now. */
+  async #finish(session: GlobalSession): Promise<void> {
+    const { xid, branches } = session;
+    if (this.#working.has(xid)) return;
+    this.#working.add(xid);
+    try {
+      await this.#log.durable();
+      const decision: Decision = familyOf(session.status) === "commit" ? "commit" : "rollback";
+      const order = decision === "commit" ? [...branches] : [...branches].reverse();
+      for (const branch of order) {
+        const result = await this.#finishBranch(session, branch, decision);
+        if (result === "done" || (result === "later" && session.status === "AsyncCommitting")) continue;
+        if (result === "later") this.#retryLater(session);
+        // A failure stops the rest: their order is a promise.
+        return;
+      }
+      if (branches.length > 0) return;
+      this.#enter(session, ends[session.status] ?? session.status);
+      this.#forget(session);
+    } finally {
+      this.#working.delete(xid);
+    }
+  }
+
+  async #finishBranch(
+    session: GlobalSession,
+    branch: BranchSession,
+    decision: Decision,
+  ): Promise<"done" | "later" | "never"> {
+    const { xid } = session;
+    // Its first phase failed by its own report: there is nothing to finish.
+    const isNothing = branch.status === "PhaseOne_Failed";
+    const status = isNothing ? finished[decision] : await this.#participants.finish({ xid, branch, decision });
+    if (status === finished[decision]) {
+      session.branches.splice(session.branches.indexOf(branch), 1);
+      if (decision === "rollback") this.#locks.release(xid, branch.branchId);
+      this.#note(session);
+      return "done";
+    }
+    if (status !== unretryable[decision] || session.status === "AsyncCommitting") return "later";
+    branch.status = status;
+    this.#enter(session, failures[session.status] ?? session.status);
+    return "never";
+  }
+
+  #retryLater(session: GlobalSession): void {
+    const next = retries[session.status];
+    if (next !== undefined) this.#enter(session, next);
+  }
+
+  #forget({ xid }: GlobalSession): void {
+    this.#sessions.delete(xid);
+    this.#deadlineUs.delete(xid);
+    this.#locks.release(xid);
+    this.#log.note(xid, null);
+  }
+
+  #look(): void {
+    for (const session of [...this.#sessions.values()]) {
+      const { xid, status } = session;
+      if (this.#working.has(xid) || isEnded(status)) continue;
+      if (status === "Begin") {
+        if (!this.#isTimedOut(xid)) continue;
+        this.#enter(session, "TimeoutRollbacking");
+      } else if (this.#isGivenUp(session)) {
+        this.#enter(session, familyOf(status) === "commit" ? "CommitRetryTimeout" : "RollbackRetryTimeout");
+        continue;
+      }
+      // A disk that can't write now is asked again at the next look.
+      void this.#finish(session).catch(() => undefined);
+    }
+    this.#disarm = this.#clock.after(this.#timing.retryMs * 1000, () => this.#look());
+  }
+
+  #isGivenUp({ status, beganMs }: GlobalSession): boolean {
+    const { maxCommitRetryMs, maxRollbackRetryMs } = this.#timing;
+    const maxMs = familyOf(status) === "commit" ? maxCommitRetryMs : maxRollbackRetryMs;
+    return maxMs >= 0 && status.endsWith("Retrying") && this.#clock.wallMs() - beganMs > maxMs;
+  }
+
+  /**
+   * As Seata's snowflake variant: the time and a sequence in one counter that only grows, so that a clock which is set back repeats
+   * nothing; across restarts too, since the highest is on the disk before it is told.
+   */
+  #nextId(): string {
+    const now = BigInt(Math.max(0, this.#clock.wallMs() - seataEpochMs)) << 12n;
+    this.#lastId = now > this.#lastId ? now : this.#lastId + 1n;
+    return this.#lastId.toString();
+  }
+}
+
+/** 2020-05-03, where Seata's ids begin. */
+const seataEpochMs = 1_588_435_200_000;
+
+const ends: Partial<Record<GlobalStatus, GlobalStatus>> = {
+  ...{ AsyncCommitting: "Committed", Committing: "Committed", CommitRetrying: "Committed" },
+  ...{ Rollbacking: "Rollbacked", RollbackRetrying: "Rollbacked" },
+  ...{ TimeoutRollbacking: "TimeoutRollbacked", TimeoutRollbackRetrying: "TimeoutRollbacked" },
+};
+
+const retries: Partial<Record<GlobalStatus, GlobalStatus>> = {
+  ...{ Committing: "CommitRetrying", Rollbacking: "RollbackRetrying", TimeoutRollbacking: "TimeoutRollbackRetrying" },
+};
+
+const failures: Partial<Record<GlobalStatus, GlobalStatus>> = {
+  ...{ Committing: "CommitFailed", CommitRetrying: "CommitFailed" },
+  ...{ Rollbacking: "RollbackFailed", RollbackRetrying: "RollbackFailed" },
+  ...{ TimeoutRollbacking: "TimeoutRollbackFailed", TimeoutRollbackRetrying: "TimeoutRollbackFailed" },
+};
+
+/** AT's data-source proxy says so where the statement is a transaction of its own; otherwise it is one. */
+function isAutoCommit(applicationData: string): boolean {
+  try {
+    const data: unknown = JSON.parse(applicationData);
+    return (data as { readonly autoCommit?: unknown } | null)?.autoCommit !== false;
+  } catch {
+    return true;
+  }
+}
+
+function invalid(what: string): TransactionError {
+  return new TransactionError(`the coordinator takes no transaction with ${what}`, { code: "InvalidArgument" });
+}
