@@ -11,6 +11,10 @@ import { applyOverrides, overridePolicy, type CallerOverrides, type OverrideRule
 import { watchRule, type WatchedRule } from "../configuration/rules.ts";
 import { Directory, type DirectoryOptions } from "../discovery/directory.ts";
 import type { Endpoint } from "../discovery/endpoint.ts";
+import { outcomeOf, Rejection } from "../protection/outcome.ts";
+import { Protection } from "../protection/protection.ts";
+import { guards as builtInGuards, type GuardTable, type ProtectionSettings } from "../protection/table.ts";
+import type { Permit } from "../protection/guard.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { ConfigCenter } from "../ports/config-center.ts";
 import type { Disk } from "../ports/disk.ts";
@@ -41,6 +45,8 @@ export interface PolicyTables {
   readonly retryBudgets: Readonly<Record<string, RetryBudgetPolicy>>;
   /** Every router takes part, in this order. */
   readonly routers: Readonly<Record<string, RouterPolicy>>;
+  /** What watches a client's attempts, by the settings that ask for it. */
+  readonly guards: GuardTable;
   /** Around every call, the first outermost. */
   readonly clientFilters: readonly Filter[];
   readonly serverFilters: readonly Filter[];
@@ -51,6 +57,7 @@ export const builtInPolicies: PolicyTables = {
   clusters: builtInClusters,
   retryBudgets: builtInRetryBudgets,
   routers: builtInRouters,
+  guards: builtInGuards,
   clientFilters: [],
   serverFilters: [],
 };
@@ -79,9 +86,16 @@ export interface ClientOptions {
 }
 
 /** How a client calls one service. What its strategy reads stands in `ClusterSettings`. */
-export interface ServiceSettings extends ClusterSettings {
+export interface ServiceSettings extends ClusterSettings, ProtectionSettings {
   /** Time for a logical call with all its attempts, in milliseconds. Default 1000 (Dubbo's). */
   readonly timeoutMs?: number | undefined;
+  /** The same for single methods, by name ("Do") or path ("/flyball.worker.v1.Worker/Do"). Default: as all. */
+  readonly methodTimeoutsMs?: Readonly<Record<string, number>> | undefined;
+  /**
+   * A call that is made while another is served ends so much before that one's deadline, in milliseconds, so that there is time left
+   * to answer: for the way back, and for a fallback. Default 0.
+   */
+  readonly deadlineMarginMs?: number | undefined;
   /** Time for each attempt, in milliseconds. Default: as long as the call has left. */
   readonly attemptTimeoutMs?: number | undefined;
   /** An entry of the table of clusters. Default "failover"; "hedging" where `hedging` is set. */
@@ -153,6 +167,8 @@ interface Snapshot {
   readonly methods: Map<string, MethodSettings>;
   readonly route: Route;
   readonly pickers: Map<readonly Endpoint[], Picker>;
+  /** Of a subset, those that no guard avoids. */
+  readonly available: Map<readonly Endpoint[], readonly Endpoint[]>;
 }
 
 /** How a method is called, after overrides. */
@@ -167,6 +183,8 @@ class ServiceChannel implements Channel {
   readonly clock: Clock;
   readonly transport: Transport;
   readonly attemptTimeoutUs: number | undefined;
+  readonly deadlineMarginUs: number;
+  readonly protection: Protection | undefined;
   readonly #settings: ServiceSettings;
   readonly #calls: CallLog;
   readonly #tracer: Tracer | undefined;
@@ -202,6 +220,7 @@ class ServiceChannel implements Channel {
     this.clock = clock;
     this.transport = transport;
     this.#settings = settings;
+    this.deadlineMarginUs = (settings.deadlineMarginMs ?? 0) * 1000;
     this.attemptTimeoutUs = settings.attemptTimeoutMs === undefined ? undefined : settings.attemptTimeoutMs * 1000;
     this.#calls = options.calls;
     this.#tracer = options.tracer;
@@ -243,6 +262,14 @@ class ServiceChannel implements Channel {
       return (logical.redelivery ?? cluster)(logical.attempts(request));
     });
 
+    this.protection = Protection.of(settings, policies.guards, {
+      clock,
+      random: own.fork("protection"),
+      telemetry,
+      service,
+      onChange: () => this.#guardsChanged(),
+    });
+
     const outdated = (): void => {
       this.#snapshot = undefined;
     };
@@ -252,6 +279,7 @@ class ServiceChannel implements Channel {
       service,
       options: settings.directory ?? {},
       onChange: outdated,
+      onGone: ({ address }) => transport.release?.(address),
     });
     const target = this.#target;
     if (configCenter !== undefined) {
@@ -336,17 +364,38 @@ class ServiceChannel implements Channel {
     const client = { seed: this.#seed, target: this.#target };
     const balancer = this.#balancers(overrides.balancer ?? this.#balancerName());
     const route = chainRoutes(compiled, endpoints, client);
-    this.#snapshot = { endpoints, overrides, balancer, methods: new Map(), route, pickers: new Map() };
+    this.#snapshot = {
+      endpoints,
+      overrides,
+      balancer,
+      methods: new Map(),
+      route,
+      pickers: new Map(),
+      available: new Map(),
+    };
+    this.protection?.update(endpoints);
     return this.#snapshot;
   }
 
-  candidates(call: Call): readonly Endpoint[] {
-    return this.snapshot().route(call);
+  #guardsChanged(): void {
+    // What balancers remember belongs to the instances, not to the pickers.
+    this.#snapshot?.available.clear();
+    this.#snapshot?.pickers.clear();
   }
 
-  pick(call: Call, tried: readonly Endpoint[], among?: readonly Endpoint[]): Endpoint | undefined {
+  /** Those that the rules leave for a call and no guard avoids; the same array while nothing changes. */
+  candidates(call: Call): readonly Endpoint[] {
+    if (this.protection?.closed() !== undefined) return nobody;
+    const { route, available } = this.snapshot();
+    const routed = route(call);
+    if (this.protection === undefined) return routed;
+    let left = available.get(routed);
+    if (left === undefined) available.set(routed, (left = this.protection.available(routed)));
+    return left;
+  }
+
+  pick(call: Call, tried: readonly Endpoint[], candidates = this.candidates(call)): Endpoint | undefined {
     const snapshot = this.snapshot();
-    const candidates = among ?? snapshot.route(call);
     if (tried.length > 0) {
       const untried = candidates.filter((endpoint) => !tried.some(({ key }) => key === endpoint.key));
       const another = untried.length > 0 ? snapshot.balancer(untried).pick(call) : undefined;
@@ -366,12 +415,17 @@ class ServiceChannel implements Channel {
     let settings = methods.get(path);
     if (settings === undefined) {
       const method = overrides.methods?.get(path.slice(path.lastIndexOf("/") + 1));
-      const timeoutMs = method?.timeoutMs ?? overrides.timeoutMs ?? this.#settings.timeoutMs ?? 1000;
+      const timeoutMs = method?.timeoutMs ?? overrides.timeoutMs ?? this.#timeoutMs(path);
       const retries = method?.retries ?? overrides.retries ?? this.#settings.retries;
       const cluster = this.#clusters(overrides.cluster ?? clusterOf(this.#settings), retries);
       methods.set(path, (settings = { timeoutUs: timeoutMs * 1000, cluster }));
     }
     return settings;
+  }
+
+  #timeoutMs(path: string): number {
+    const { methodTimeoutsMs: own, timeoutMs = 1000 } = this.#settings;
+    return own?.[path] ?? own?.[path.slice(path.lastIndexOf("/") + 1)] ?? timeoutMs;
   }
 
   #balancerName(): string {
@@ -380,12 +434,15 @@ class ServiceChannel implements Channel {
 
   noInstance(call: Call): RpcError {
     const known = this.#directory.endpoints.length;
-    const left = this.snapshot().route(call).length;
+    const routed = this.snapshot().route(call);
+    const left = routed.length;
     if (known === 0)
       return new RpcError(`no instance of ${this.service} is known`, {
         code: "UNAVAILABLE",
         hint: "is a provider running, and registered at the same registry?",
       });
+    const kept = this.protection?.closed() ?? this.protection?.allAvoided(routed);
+    if (kept !== undefined) return kept;
     return new RpcError(
       left === 0
         ? `the rules leave none of ${known} instances of ${this.service} for this call`
@@ -397,6 +454,7 @@ class ServiceChannel implements Channel {
   close(): void {
     for (const cluster of this.#ownClusters) cluster.close?.();
     this.#directory.close();
+    this.protection?.close();
     for (const rule of this.#rules) rule.close();
   }
 
@@ -437,6 +495,7 @@ class LogicalCall extends Call {
       metadata: withTravelling(options.metadata, options.parent),
       timeoutUs: options.timeoutMs === undefined ? timeoutUs : options.timeoutMs * 1000,
       parent: options.parent,
+      marginUs: channel.deadlineMarginUs,
       id,
       request: options.request,
     });
@@ -468,7 +527,9 @@ class CallAttempts implements Attempts {
   }
 
   send(endpoint: Endpoint, options: SendOptions = firstAttempt): Promise<AttemptOutcome> {
-    return new OneAttempt(this.call, endpoint, this.#request, options).outcome;
+    const permit = this.call.channel.protection?.admit(endpoint);
+    if (permit instanceof Rejection) return Promise.resolve({ kind: "error", error: permit, isOwnTimeout: false });
+    return new OneAttempt(this.call, endpoint, { request: this.#request, permit, ...options }).outcome;
   }
 
   noInstance(): RpcError {
@@ -504,6 +565,7 @@ function withRetries(settings: ClusterSettings, retries: number | undefined): Cl
 }
 
 const firstAttempt: SendOptions = {};
+const nobody: readonly Endpoint[] = [];
 
 async function* noMessages(): AsyncGenerator<never> {
   // Nothing to say.
@@ -517,14 +579,20 @@ class OneAttempt implements Cancellable {
   readonly #call: Call;
   readonly #record: { -readonly [Key in keyof Attempt]: Attempt[Key] };
   readonly #span: OpenSpan | undefined;
+  readonly #permit: Permit | undefined;
   #isOpen = true;
   #resolve!: (outcome: AttemptOutcome) => void;
 
   constructor(
     logical: LogicalCall,
     endpoint: Endpoint,
-    request: unknown,
-    { previous = 0, isTransparent = false, under = logical }: SendOptions,
+    {
+      request,
+      permit,
+      previous = 0,
+      isTransparent = false,
+      under = logical,
+    }: SendOptions & { readonly request: unknown; readonly permit: Permit | undefined },
   ) {
     const { clock, transport, attemptTimeoutUs } = logical.channel;
     const { service, method, trace } = logical;
@@ -532,6 +600,7 @@ class OneAttempt implements Cancellable {
     const beginUs = clock.nowUs();
     this.#logical = logical;
     this.#endpoint = endpoint;
+    this.#permit = permit;
     this.#span = logical.span?.attempt(logical, endpoint, beginUs);
     const numbered = withPrevious(logical.metadata, previous);
     const own = addressing.size === 0 ? numbered : new Map([...numbered, ...addressing]);
@@ -587,6 +656,7 @@ class OneAttempt implements Cancellable {
     // Whom nobody waits for any more hasn't failed.
     if (error === undefined) stats.succeeded++;
     else if (this.#call.reason?.code !== "CANCELLED") stats.failed++;
+    this.#permit?.(outcomeOf(error), endUs - this.#record.beginUs);
     this.#call.end();
   }
 }

@@ -27,6 +27,8 @@ export function withNames(events: readonly RuntimeEvent[], names: Names): readon
         return withName(event, names);
       case "policy":
         return event.instance === undefined ? event : { ...event, instance: nameOf(event.instance) };
+      case "task.begin":
+      case "task.end":
       case "call.begin":
       case "rule":
       case "registry":
