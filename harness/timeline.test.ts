@@ -39,7 +39,11 @@ function scripted(answers: { pause?: () => Promise<void>; resume?: (id: string) 
     nodes: new Map(["orders/0", "orders/1"].map((id) => [id, node(id) as unknown as FleetNode])),
   } as unknown as RunningFleet;
   const records: HistoryRecord[] = [];
-  const timeline = playTimeline(plan, fleet, { originUs: 0, write: (record) => records.push(record) });
+  const timeline = playTimeline(plan, fleet, {
+    originUs: 0,
+    write: (record) => records.push(record),
+    onCallEnd: () => () => undefined,
+  });
   return { told, records, timeline, passTime: () => due.splice(0).forEach((fn) => fn()) };
 }
 

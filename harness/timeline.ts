@@ -1,7 +1,7 @@
 import type { Note } from "../runtime/telemetry/span.ts";
-import type { HistoryRecord } from "./history/record.ts";
 import { LinkShapes, type Lift } from "./faults/links.ts";
 import { each } from "./faults/nodes.ts";
+import { playRollout, type RolloutPorts } from "./rollout/rollout.ts";
 import { faultKind } from "./faults/table.ts";
 import { settled } from "./parallel.ts";
 import type { Plan, StepPlan } from "./scenario/plan.ts";
@@ -19,16 +19,21 @@ export interface PlayedTimeline {
 export function playTimeline(
   plan: Plan,
   fleet: RunningFleet,
-  ports: { readonly originUs: number; readonly write: (record: HistoryRecord) => void },
+  ports: Pick<RolloutPorts, "originUs" | "write" | "onCallEnd">,
 ): PlayedTimeline {
-  const { originUs, write } = ports;
+  const { originUs, write, onCallEnd } = ports;
   const { clock } = fleet;
   const links = new LinkShapes(fleet);
   const lifts = new Map<number, Lift>();
   const timers: (() => void)[] = [];
   const now = (): number => clock.nowUs() - originUs;
   const underWay = new Set<Promise<void>>();
+  const rollouts: ReturnType<typeof playRollout>[] = [];
   let isOver = false;
+  // A rollout goes on after its step was applied: what breaks it later breaks the timeline.
+  let fail!: (error: unknown) => void;
+  const failure = new Promise<never>((_resolve, reject) => (fail = reject));
+  failure.catch(() => undefined);
 
   const noted = async (step: StepPlan, before: "apply" | "lift", act: () => Promise<void>): Promise<void> => {
     write({ type: "step", atUs: now(), index: step.index, what: step.what, phase: before });
@@ -61,6 +66,14 @@ export function playTimeline(
       await noted(step, "apply", async () => {
         lifts.set(step.index, await faultKind(what).apply(what, fleet, links));
       });
+    } else if (what.kind === "rollout") {
+      await noted(step, "apply", async () => {
+        const publish = (key: string, content: string): Promise<void> => fleet.publish(key, content);
+        const rollout = playRollout({ index: step.index, what }, plan, { clock, originUs, publish, write, onCallEnd });
+        rollouts.push(rollout);
+        rollout.done.catch((error: unknown) => fail(error));
+        await rollout.begun;
+      });
     } else {
       await noted(step, "apply", () => act(what, fleet));
     }
@@ -84,7 +97,7 @@ export function playTimeline(
     const forUs = step.what.kind === "fault" ? step.what.forUs : undefined;
     if (forUs !== undefined) await due(step.atUs + forUs, () => lift(step));
   });
-  const done = Promise.all(played).then(() => undefined);
+  const done = Promise.race([Promise.all(played), failure]).then(() => undefined);
   // The run hears of a failure when it awaits `done`; until then it must not count as unhandled.
   done.catch(() => undefined);
 
@@ -93,6 +106,7 @@ export function playTimeline(
     heal: async () => {
       isOver = true;
       for (const cancel of timers) cancel();
+      for (const rollout of rollouts) rollout.stop();
       // A fault that is being applied can be lifted only when it is there.
       await Promise.allSettled(underWay);
       const left = plan.timeline.filter(({ index }) => lifts.has(index));
@@ -102,7 +116,7 @@ export function playTimeline(
   };
 }
 
-async function act(what: Exclude<StepPlan["what"], { kind: "fault" }>, fleet: RunningFleet): Promise<void> {
+async function act(what: Exclude<StepPlan["what"], { kind: "fault" | "rollout" }>, fleet: RunningFleet): Promise<void> {
   if (what.kind === "publish") return fleet.publish(what.key, what.content);
   await each(fleet, what.nodes, async (node) => {
     if (node.state === "running" || node.state === "paused") await node.stop();
@@ -129,7 +143,7 @@ function noteOf({ index, what }: StepPlan, phase: "apply" | "lift", atUs: number
       "flyball.step.kind": what.kind === "fault" ? what.fault.kind : what.kind,
       "flyball.step.index": index,
       "flyball.step.phase": phase,
-      ...(what.kind === "publish" && { "flyball.step.key": what.key }),
+      ...((what.kind === "publish" || what.kind === "rollout") && { "flyball.step.key": what.key }),
       ...(what.kind !== "publish" && { "flyball.step.target": targetsOf(what) }),
     },
     ...nodes,

@@ -7,6 +7,7 @@ export class HistoryCollector {
   /** So far: calls that ended, and how many of them failed. Calls to the infrastructure and of the warm-up don't count. */
   readonly counts = { ended: 0, failed: 0 };
 
+  readonly #listeners = new Set<(call: CallRecord) => void>();
   readonly #calls: CallRecord[] = [];
   /** Calls without an end, by node and id. A restarted node numbers its calls anew: what it left open stays without an end. */
   readonly #open = new Map<string, Map<number, CallRecord>>();
@@ -14,6 +15,7 @@ export class HistoryCollector {
   readonly #openTasks = new Map<string, TaskRecord>();
   readonly #history: { -readonly [Key in keyof History]: History[Key] } & {
     steps: History["steps"][number][];
+    rollouts: History["rollouts"][number][];
     processes: History["processes"][number][];
     memberships: History["memberships"][number][];
     rules: History["rules"][number][];
@@ -29,6 +31,7 @@ export class HistoryCollector {
     run: undefined as never,
     calls: this.#calls,
     steps: [],
+    rollouts: [],
     processes: [],
     memberships: [],
     rules: [],
@@ -44,6 +47,14 @@ export class HistoryCollector {
     end: undefined,
   };
 
+  /** Tells of every call that `counts` counts, as it ends; the answer ends that. */
+  onCallEnd(listener: (call: CallRecord) => void): () => void {
+    // One of its own, so that a function that listens twice hears twice.
+    const own = (call: CallRecord): void => listener(call);
+    this.#listeners.add(own);
+    return () => void this.#listeners.delete(own);
+  }
+
   add(record: HistoryRecord): void {
     const history = this.#history;
     switch (record.type) {
@@ -55,6 +66,9 @@ export class HistoryCollector {
         return;
       case "step":
         history.steps.push(record);
+        return;
+      case "rollout":
+        history.rollouts.push(record);
         return;
       case "process":
         history.processes.push(record);
@@ -126,6 +140,7 @@ export class HistoryCollector {
         if (call.dueUs >= 0 && call.redelivers === undefined && !isInfrastructure(call.service)) {
           this.counts.ended++;
           if (event.code !== "OK") this.counts.failed++;
+          for (const listener of this.#listeners) listener(call);
         }
         return;
       }

@@ -16,6 +16,7 @@ import type {
   LoadReportRecord,
   MetricsRecord,
   ProcessRecord,
+  RolloutRecord,
   RunRecord,
   StepRecord,
 } from "./record.ts";
@@ -26,6 +27,7 @@ export interface History {
   /** Logical calls in the order in which they began. Times in microseconds since the start of the load. */
   readonly calls: readonly CallRecord[];
   readonly steps: readonly StepRecord[];
+  readonly rollouts: readonly RolloutRecord[];
   readonly processes: readonly ProcessRecord[];
   readonly memberships: readonly (MembershipChange & { readonly node: string })[];
   readonly rules: readonly (RuleChange & { readonly node: string })[];

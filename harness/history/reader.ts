@@ -64,6 +64,7 @@ const types: ReadonlySet<unknown> = new Set<HistoryRecord["type"]>([
   "run",
   "event",
   "step",
+  "rollout",
   "process",
   "gap",
   "load",

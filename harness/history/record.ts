@@ -13,6 +13,7 @@ export type HistoryRecord =
   | RunRecord
   | NodeRecord
   | StepRecord
+  | RolloutRecord
   | ProcessRecord
   | GapRecord
   | LoadRecord
@@ -51,6 +52,20 @@ export interface StepRecord {
   readonly what: StepPlan["what"];
   readonly phase: "apply" | "applied" | "lift" | "lifted" | "failed";
   readonly error?: string;
+}
+
+/** What a rollout (step `index`) did: raised the share, took it back, or came to its end. */
+export interface RolloutRecord {
+  readonly type: "rollout";
+  readonly atUs: number;
+  readonly index: number;
+  readonly state: "raised" | "rolled-back" | "passed";
+  readonly percent: number;
+  /** First attempts at the new version so far, and how many of them failed. */
+  readonly calls: number;
+  readonly failed: number;
+  /** The sequential test's, when it was last looked at. */
+  readonly score: number;
 }
 
 /** A node's process died without being told to. */

@@ -202,6 +202,7 @@ export function historyOf(plan: Plan, made: readonly CallRecord[], more: Partial
     gaps: [],
     planned: new Map(plan.drives.map(({ node, dueUs }) => [node, dueUs.length])),
     lags: [],
+    rollouts: [],
     metrics: [],
     end: { type: "end", atUs: plan.durationUs + 1_000_000, outcome: "complete" },
     ...more,

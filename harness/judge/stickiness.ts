@@ -16,7 +16,10 @@ export const stickiness: CheckKind<Extract<CheckSpec, { check: "stickiness" }>> 
   plan: (spec, context) => {
     const name = `${spec.service} sticks to its key`;
     const keys = keyCount(name, context, spec.service);
-    const changes = context.timeline.flatMap(({ atUs, what }) => (what.kind === "publish" ? [atUs] : []));
+    const changes = context.timeline.flatMap(({ atUs, what }) => {
+      if (what.kind === "rollout") return what.percents.map((_percent, step) => atUs + step * what.everyUs);
+      return what.kind === "publish" ? [atUs] : [];
+    });
     const parts = partsOf(spec, context.durationUs);
     let expected = 0;
     let trials = 0;
@@ -99,8 +102,10 @@ function keysWithSeveral(keys: number, calls: number): number {
 /** When a rule was published, until every node can be expected to go by it. */
 function ruleChanges(history: History): { readonly fromUs: number; readonly toUs: number }[] {
   const applied = history.steps.filter(({ what, phase }) => what.kind === "publish" && phase === "apply");
-  return applied.map(({ atUs }) => {
-    const heard = history.rules.filter((rule) => rule.atUs >= atUs && rule.atUs < atUs + 2_000_000);
-    return { fromUs: atUs, toUs: Math.max(atUs + settleUs, ...heard.map((rule) => rule.atUs + 50_000)) };
-  });
+  return [...applied, ...history.rollouts]
+    .toSorted((a, b) => a.atUs - b.atUs)
+    .map(({ atUs }) => {
+      const heard = history.rules.filter((rule) => rule.atUs >= atUs && rule.atUs < atUs + 2_000_000);
+      return { fromUs: atUs, toUs: Math.max(atUs + settleUs, ...heard.map((rule) => rule.atUs + 50_000)) };
+    });
 }

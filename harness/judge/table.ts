@@ -8,6 +8,7 @@ import { metrics } from "./metrics.ts";
 import { noDeadCalls } from "./no-dead-calls.ts";
 import { openBreaker } from "./open-breaker.ts";
 import { recovery } from "./recovery.ts";
+import { rollback } from "./rollback.ts";
 import { ruleRejected } from "./rule-rejected.ts";
 import { share } from "./share.ts";
 import { stickiness } from "./stickiness.ts";
@@ -29,6 +30,7 @@ export const checks: Readonly<Record<CheckSpec["check"], CheckKind<never>>> = {
   "abandoned-work": abandonedWork,
   "task-fates": taskFatesCheck,
   traces,
+  rollback,
   "rule-rejected": ruleRejected,
   metrics,
 };

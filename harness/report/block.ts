@@ -325,6 +325,7 @@ function axisOf(plan: Plan, { label, buckets, paint }: Axis): string[] {
 /** "kill orders/1", "publish orders.tag-router" */
 export function stepName(what: StepPlan["what"]): string {
   if (what.kind === "publish") return `${what.content === undefined ? "remove" : "publish"} ${what.key}`;
+  if (what.kind === "rollout") return `rollout ${what.tag} of ${what.service}`;
   if (what.kind !== "fault") return `${what.kind} ${what.nodes.join(", ")}`;
   const { fault } = what;
   if ("target" in fault) return `${fault.kind} ${fault.target}`;

@@ -129,6 +129,7 @@ function settingsOf(what: StepPlan["what"]): string {
 /** How many nodes or connections a step means, when that isn't plain. */
 function reachOf(what: StepPlan["what"]): string {
   if (what.kind === "publish") return `${what.content?.split("\n").length ?? 0} lines`;
+  if (what.kind === "rollout") return `${what.percents.join(", ")} %`;
   if (what.kind !== "fault") return what.nodes.length > 1 ? `${what.nodes.length} nodes` : "";
   if (what.links.length > 0) return `${what.links.length} ${what.links.length === 1 ? "link" : "links"}`;
   return what.nodes.length > 1 ? `${what.nodes.length} nodes` : "";

@@ -100,6 +100,7 @@ export function sampleHistory(plan: Plan, { failing = false } = {}): History {
     gaps: [],
     planned: new Map([["storefront/0", 960]]),
     lags: [],
+    rollouts: [],
     metrics: [],
     end: { type: "end", atUs: 8_100_000, outcome: "complete" },
   };

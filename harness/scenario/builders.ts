@@ -5,6 +5,7 @@ export {
   gracefulStop,
   latency,
   metrics,
+  rollback,
   ruleRejected,
   noDeadCalls,
   openBreaker,

@@ -75,7 +75,10 @@ function needsConfigCenter({ rules, timeline }: Scenario): boolean {
   return (
     Object.keys(rules ?? {}).length > 0 ||
     timeline.some((step) => {
-      if ("action" in step) return step.action.kind === "publish" || isInfrastructure(step.action.target);
+      if ("action" in step) {
+        const { action } = step;
+        return action.kind === "publish" || action.kind === "rollout" || isInfrastructure(action.target);
+      }
       const { fault } = step;
       return "link" in fault ? isInfrastructure(fault.link.to) : isInfrastructure(fault.target);
     })

@@ -83,7 +83,22 @@ export interface StepPlan {
         readonly cables?: readonly LinkPlan[];
       }
     | { readonly kind: "stop" | "restart"; readonly nodes: readonly string[] }
-    | { readonly kind: "publish"; readonly key: string; readonly content: string | undefined };
+    | { readonly kind: "publish"; readonly key: string; readonly content: string | undefined }
+    | {
+        readonly kind: "rollout";
+        readonly service: string;
+        readonly tag: string;
+        readonly key: string;
+        readonly content: string;
+        readonly percents: readonly number[];
+        readonly everyUs: number;
+        readonly acceptable: number;
+        readonly unacceptable: number;
+        readonly alpha: number;
+        readonly beta: number;
+        /** It touches none. */
+        readonly nodes: readonly string[];
+      };
 }
 
 /** One direction-less pair: connections that `from` makes to `to`. */

@@ -160,6 +160,7 @@ function primitivesOf(what: StepPlan["what"]): readonly Primitive[] {
     case "restart":
       return ["node.stop", "node.restart"];
     case "publish":
+    case "rollout":
       return [];
   }
 }

@@ -190,6 +190,25 @@ const action = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("restart"), target }),
   /** Puts a rule document into the config centre (group "dubbo"); without content it is deleted. */
   z.strictObject({ kind: z.literal("publish"), key: z.string().min(1), content: z.string().optional() }),
+  /** Raises a version's share step by step, and takes it back as soon as its calls fail too often (a sequential test). */
+  z.strictObject({
+    kind: z.literal("rollout"),
+    service: name,
+    /** The new version's instances. */
+    tag: z.string().min(1),
+    key: z.string().min(1),
+    /** The rule document; `${percent}` stands for the percentage. */
+    content: z.string().includes("${percent}"),
+    percents: z.array(z.number().gt(0).max(100)).min(1),
+    /** Between two steps. */
+    every: duration,
+    /** Error rates of first attempts: one that is fine, and one that must be found. */
+    acceptable: fraction,
+    unacceptable: fraction,
+    /** The probabilities that one test condemns what is fine, and passes what must be found. Default 1e-7 and 1e-3. */
+    alpha: z.number().gt(0).lt(0.5).optional(),
+    beta: z.number().gt(0).lt(0.5).optional(),
+  }),
 ]);
 
 const step = z.union([z.strictObject({ at: duration, fault }), z.strictObject({ at: duration, action })]);
@@ -273,6 +292,14 @@ const check = z.discriminatedUnion("check", [
     only: z.array(z.enum(taskFates)).min(1),
     detects: fraction,
     ...when,
+  }),
+  /** A bad version is rolled back by then, and no call begins at it afterwards. */
+  z.strictObject({
+    check: z.literal("rollback"),
+    service: name,
+    tag: z.string().min(1),
+    by: duration,
+    detects: fraction,
   }),
   /** Every caller of the service refused a version of this rule document, and said at which line. */
   z.strictObject({ check: z.literal("rule-rejected"), service: name, key: z.string().min(1) }),

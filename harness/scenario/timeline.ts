@@ -1,9 +1,9 @@
 import { didYouMean } from "../../services/nearest.ts";
-import { durationUs, formatDuration } from "./durations.ts";
+import { durationUs, formatDuration, fractionOf } from "./durations.ts";
 import { ScenarioError } from "./error.ts";
 import { calleeOf, known } from "./nodes.ts";
 import type { LinkPlan, NodePlan, StepPlan } from "./plan.ts";
-import type { FaultSpec, Scenario, StepSpec } from "./schema.ts";
+import type { ActionSpec, FaultSpec, Scenario, StepSpec } from "./schema.ts";
 
 /** The steps in the order of their time, each with the nodes and links that it touches. */
 export function planTimeline(
@@ -35,6 +35,7 @@ function resolve(step: StepSpec, context: Context): StepPlan["what"] {
   if ("action" in step) {
     const { action } = step;
     if (action.kind === "publish") return { kind: "publish", key: action.key, content: action.content };
+    if (action.kind === "rollout") return rolloutOf(action, context);
     return { kind: action.kind, nodes: nodesOf(action.target, context) };
   }
   const { fault } = step;
@@ -49,6 +50,42 @@ function resolve(step: StepSpec, context: Context): StepPlan["what"] {
   const links = "link" in fault ? linksOf(fault.link, context) : [];
   if (fault.kind !== "disconnect") return { kind: "fault", fault, forUs, nodes, links };
   return { kind: "fault", fault, forUs, nodes, links, cables: cablesOf(nodes, context) };
+}
+
+function rolloutOf(
+  { service, tag, key, content, percents, every, ...test }: Extract<ActionSpec, { kind: "rollout" }>,
+  { where, nodes }: Context,
+): StepPlan["what"] {
+  const tags = nodes.flatMap((node) => (node.service === service && node.tag !== undefined ? [node.tag] : []));
+  known(`${where}.action.service`, service, [...new Set(nodes.map((node) => node.service))], "service of the fleet");
+  known(`${where}.action.tag`, tag, [...new Set(tags)], `tag of ${service}`);
+  const [acceptable, unacceptable] = [fractionOf(test.acceptable), fractionOf(test.unacceptable)];
+  if (!(acceptable > 0 && acceptable < unacceptable && unacceptable < 1)) {
+    throw new ScenarioError(
+      `${where}: between an acceptable and an unacceptable error rate there must be a difference`,
+      {
+        code: "INVALID_SCENARIO",
+        hint: 'for example acceptable: "1%", unacceptable: "10%"',
+      },
+    );
+  }
+  const everyUs = durationUs(every);
+  if (everyUs === 0) throw new ScenarioError(`${where}: its steps last for no time`, { code: "INVALID_SCENARIO" });
+  const { alpha = 1e-7, beta = 1e-3 } = test;
+  return {
+    kind: "rollout",
+    service,
+    tag,
+    key,
+    content,
+    percents,
+    everyUs,
+    acceptable,
+    unacceptable,
+    alpha,
+    beta,
+    nodes: [],
+  };
 }
 
 function tooLate(what: string, loadUs: number): ScenarioError {
@@ -127,7 +164,7 @@ function checkStates(steps: readonly StepPlan[]): void {
   const states = new Map<string, State>();
   const slowUntil = new Map<string, number>();
   for (const { atUs, what } of steps) {
-    if (what.kind === "publish") continue;
+    if (what.kind === "publish" || what.kind === "rollout") continue;
     for (const node of what.nodes) {
       const state = states.get(node);
       const current = state !== undefined && state.untilUs > atUs ? state : undefined;

@@ -45,6 +45,9 @@ export const taskFates = (service: string) => new TaskFates({ check: "task-fates
 /** Every call is one connected trace, with a client span for each attempt: `traces("orders").detects("2%")`. */
 export const traces = (service: string) => new Traces({ check: "traces", service });
 
+/** A bad version is taken back: `rollback("orders", "v2").by("4s").detects("5%")`. */
+export const rollback = (service: string, tag: string) => new Rollback({ check: "rollback", service, tag });
+
 /** Every caller refused a malformed version of a document, and said why: `ruleRejected("orders", "orders.condition-router")`. */
 export const ruleRejected = (service: string, key: string): Spec<"rule-rejected"> => ({
   check: "rule-rejected",
@@ -212,6 +215,18 @@ class Recovery extends CheckBuilder<"recovery"> {
 
 class Sticky extends Windowed<"stickiness"> {
   /** This fraction of keys that stray is certainly found. */
+  detects(detects: Share): this {
+    return this.with({ detects });
+  }
+}
+
+class Rollback extends CheckBuilder<"rollback"> {
+  /** The moment of the load from which on nobody may call it any more. */
+  by(by: string): this {
+    return this.with({ by });
+  }
+
+  /** This fraction of calls that still reach it is certainly found. */
   detects(detects: Share): this {
     return this.with({ detects });
   }

@@ -47,6 +47,9 @@ export function at(moment: string) {
     restart: (target: string) => action({ kind: "restart", target }),
     /** Puts a rule document (YAML) into the config centre. */
     publish: (key: string, content: string) => action({ kind: "publish", key, content }),
+    /** Raises a version's share step by step, and takes it back as soon as its calls fail too often. */
+    rollout: (service: string, options: Omit<Extract<ActionSpec, { kind: "rollout" }>, "kind" | "service">) =>
+      action({ kind: "rollout", service, ...options }),
     /** Deletes a rule document. */
     remove: (key: string) => action({ kind: "publish", key }),
   };
