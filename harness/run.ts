@@ -16,6 +16,7 @@ import { summarise } from "./judge/summary.ts";
 import { spansToReadBack } from "./judge/traces.ts";
 import { untilAborted } from "./parallel.ts";
 import { worse, type RunResult } from "./report/verdict.ts";
+import type { RolloutPorts } from "./rollout/rollout.ts";
 import type { Plan, RegistryName } from "./scenario/plan.ts";
 import { planScenario } from "./scenario/planner.ts";
 import type { Scenario } from "./scenario/schema.ts";
@@ -276,11 +277,12 @@ async function drive(
   log.begin(originUs);
   run.sabotage?.onLoad?.(originUs);
   for (const { node, dueUs } of plan.drives) log.write({ type: "load", node, planned: dueUs.length });
-  const timeline = playTimeline(plan, fleet, {
-    originUs,
-    write: (record) => log.write(record),
-    onCallEnd: (listener) => run.collector.onCallEnd(listener),
-  });
+  const write = (record: HistoryRecord): void => {
+    log.write(record);
+    fleet.hear?.(record);
+  };
+  const onCallEnd: RolloutPorts["onCallEnd"] = (listener) => run.collector.onCallEnd(listener);
+  const timeline = playTimeline(plan, fleet, { originUs, write, onCallEnd });
   // Gateways learn when the load begins; their calls come from outside.
   const driven: Promise<unknown>[] = plan.drives.map(({ node, dueUs }) =>
     nodeOf(fleet, node).drive({ startUs: originUs, dueUs: outside === undefined ? dueUs : [], isWarmUp: false }),
