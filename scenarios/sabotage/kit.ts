@@ -266,8 +266,8 @@ export const deafTasks = (seed: number, service: string, probability: number): S
   });
 
 /** A policy of the server's refuses this share of the tasks. */
-export const refusedTasks = (seed: number, service: string, probability: number): Sabotage =>
-  serving(seed, service, {}, (random) => (call, request, next) => {
+export const refusedTasks = (seed: number, service: string, probability: number, when: When = {}): Sabotage =>
+  serving(seed, service, when, (random) => (call, request, next) => {
     if (random.float() >= probability) return next(call, request);
     return Promise.reject(new Rejection("sabotage", { policy: "sabotage", code: "RESOURCE_EXHAUSTED", hint: "none" }));
   });

@@ -117,14 +117,19 @@ export class TripleChannel {
     const end = (reason: string): void => grpc.cancelWithStatus(grpcStatus.UNAVAILABLE, reason);
     const leave = call.onCancel(() => grpc.cancelWithStatus(grpcStatus.CANCELLED, "the caller cancelled"));
     this.#inFlight.add(end);
+    let isCommitted = false;
     grpc.start(metadata, {
-      onReceiveMetadata: () => events.onHeaders(),
+      onReceiveMetadata: () => {
+        isCommitted = true;
+        events.onHeaders();
+      },
       onReceiveMessage: (received: Uint8Array) => events.onMessage(received),
       onReceiveStatus: (status: GrpcStatus) => {
         leave();
         this.#inFlight.delete(end);
         this.#closeWhenIdle();
-        const error = status.code === grpcStatus.OK ? undefined : (call.reason ?? fromStatus(status, this.address));
+        const error =
+          status.code === grpcStatus.OK ? undefined : (call.reason ?? fromStatus(status, this.address, isCommitted));
         events.onEnd(error, status.metadata);
       },
     });

@@ -1,20 +1,20 @@
-import { cancelledTasks, deafTasks, failingCalls, type SabotagedCheck, second } from "../kit.ts";
+import { refusedTasks, deafTasks, failingCalls, type SabotagedCheck, second } from "../kit.ts";
 
 export default [
   {
     check: "abandoned-work",
     gross: (seed) => deafTasks(seed, "ledger", 1),
-    mild: (seed) => deafTasks(seed, "ledger", 0.1),
+    mild: (seed) => deafTasks(seed, "ledger", 0.2),
   },
   {
     check: "task-fates of payments",
-    gross: (seed) => cancelledTasks(seed, "payments", 0.5, { toUs: 1 * second }),
-    mild: (seed) => cancelledTasks(seed, "payments", 0.02, { toUs: 5 * second }),
+    gross: (seed) => refusedTasks(seed, "payments", 0.5, { toUs: 1 * second }),
+    mild: (seed) => refusedTasks(seed, "payments", 0.02, { toUs: 5 * second }),
   },
   {
     check: "task-fates of orders",
-    gross: (seed) => cancelledTasks(seed, "orders", 0.5, { toUs: 1 * second }),
-    mild: (seed) => cancelledTasks(seed, "orders", 0.02, { toUs: 5 * second }),
+    gross: (seed) => refusedTasks(seed, "orders", 0.5, { toUs: 1 * second }),
+    mild: (seed) => refusedTasks(seed, "orders", 0.02, { toUs: 5 * second }),
   },
   {
     check: "recovery",
