@@ -22,12 +22,19 @@ export default scenario({
   tags: [],
   tasks: true,
   fleet: {
-    storefront: consumer({ instances: 1, calls: "orders", timeout: "400ms", cluster: "failfast" }),
+    storefront: consumer({
+      instances: 1,
+      calls: "orders",
+      timeout: "400ms",
+      cluster: "failfast",
+      balancer: "smooth-weighted-round-robin",
+    }),
     orders: provider({
       instances: 2,
       calls: "payments",
       timeout: "1s",
       cluster: "failfast",
+      balancer: "smooth-weighted-round-robin",
       deadlineMargin: "30ms",
       serviceTime: { exponential: { mean: "3ms" } },
     }),
@@ -36,6 +43,7 @@ export default scenario({
       calls: "ledger",
       timeout: "1s",
       cluster: "failfast",
+      balancer: "smooth-weighted-round-robin",
       deadlineMargin: "30ms",
       serviceTime: { exponential: { mean: "3ms" } },
     }),
