@@ -4,6 +4,7 @@ import { endpointOf, type Endpoint } from "./discovery/endpoint.ts";
 import { ln } from "./numbers.ts";
 import type { Clock } from "./ports/clock.ts";
 import type { RouteContext, RouteTarget } from "./routing/router.ts";
+import type { Transport } from "./ports/transport.ts";
 import { ManualClock } from "./testing/clock.ts";
 
 /** The smallest worlds in which a policy can be tested. */
@@ -81,3 +82,11 @@ export function isImplausible(hits: number, trials: number, probability: number)
 function term(a: number, b: number): number {
   return a === 0 ? 0 : b === 0 ? Infinity : a * ln(a / b);
 }
+
+/** For guards that never ask anybody. */
+export const idleTransport: Transport = {
+  listen: () => Promise.reject(new Error("nobody listens here")),
+  invoke: () => Promise.reject(new Error("nobody is asked here")),
+  release: () => undefined,
+  close: () => Promise.resolve(),
+};

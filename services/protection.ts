@@ -1,7 +1,6 @@
 import { limitKinds, type LimitSettings } from "../runtime/protection/limits/table.ts";
 import type { OutlierSettings } from "../runtime/protection/outlier.ts";
-import type { RateLimitSettings } from "../runtime/protection/rate-limit.ts";
-import type { ProtectionSettings } from "../runtime/protection/table.ts";
+import type { AdmissionSettings, ProtectionSettings } from "../runtime/protection/table.ts";
 import type { ConfigReader } from "./config.ts";
 
 const count = { min: 1, isInteger: true };
@@ -12,6 +11,7 @@ const time = { min: 0.001, max: 3_600_000 };
 /** How a client protects the service that it calls, and itself. */
 export function parseProtection(reader: ConfigReader): ProtectionSettings {
   return {
+    healthCheck: nested(reader, "healthCheck", (own) => ({ service: own.text("service") })),
     outlier: nested(reader, "outlier", outlierOf),
     breaker: nested(reader, "breaker", (own) => ({
       scope: own.choice("scope", ["service", "instance"]),
@@ -29,12 +29,6 @@ export function parseProtection(reader: ConfigReader): ProtectionSettings {
     })),
     ...parseLimits(reader),
   };
-}
-
-/** What a server lets in. */
-export interface AdmissionSettings {
-  readonly concurrencyLimit?: LimitSettings | undefined;
-  readonly rateLimit?: RateLimitSettings | undefined;
 }
 
 export function parseAdmission(reader: ConfigReader): AdmissionSettings {

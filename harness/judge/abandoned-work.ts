@@ -5,7 +5,7 @@ import { missMax, type CheckKind } from "./check.ts";
 import { despiteLag, nothingToJudge, requireTrials, resultOf } from "./outcome.ts";
 import { plannedCalls } from "./planned.ts";
 import { trialsToSee } from "./statistics.ts";
-import { requireTasks } from "./task-fates.ts";
+import { hasDied, requireTasks } from "./task-fates.ts";
 
 /**
  * Servers let go of what nobody waits for any more: a task whose caller gave up, or whose deadline passed, is over `within` after
@@ -65,21 +65,12 @@ export const abandonedWork: CheckKind<Extract<CheckSpec, { check: "abandoned-wor
 };
 
 /** When a task was abandoned; undefined when somebody waited for it to the end, or its node died with it. */
-function abandonedUs(
-  { node, state, deadlineUs, goneUs }: TaskRecord,
-  { end, processes, steps }: History,
-): number | undefined {
+function abandonedUs({ node, state, deadlineUs, goneUs }: TaskRecord, history: History): number | undefined {
   const momentUs = Math.min(goneUs ?? Infinity, deadlineUs ?? Infinity);
   if (state === "given-up" || state === "out-of-time") return momentUs;
-  if (state !== "lost" || momentUs >= (end?.atUs ?? 0)) return undefined;
   // It has no end: its node died with it, or it goes on to this day.
-  const hasDied =
-    processes.some((process) => process.node === node) ||
-    steps.some(
-      ({ what }) =>
-        "nodes" in what && what.nodes.includes(node) && (what.kind !== "fault" || what.fault.kind === "kill"),
-    );
-  return hasDied ? undefined : momentUs;
+  if (state !== "lost" || momentUs >= (history.end?.atUs ?? 0) || hasDied(node, history)) return undefined;
+  return momentUs;
 }
 
 const neededFor = ({ detects }: { readonly detects: string | number }): number =>

@@ -9,7 +9,7 @@ import type { CheckResult } from "../report/verdict.ts";
 import { consumer, poisson, provider, scenario, type ScenarioInput } from "../scenario/builders.ts";
 import type { Plan, WorldName } from "../scenario/plan.ts";
 import { planScenario } from "../scenario/planner.ts";
-import type { Scenario } from "../scenario/schema.ts";
+import type { CallsSpec, Scenario } from "../scenario/schema.ts";
 import { checks } from "./table.ts";
 
 /**
@@ -23,6 +23,9 @@ export interface PlanSketch {
   readonly seed?: number;
   readonly timeline?: Scenario["timeline"];
   readonly retries?: number;
+  /** How orders are called, beside the rest. */
+  readonly calls?: Partial<CallsSpec>;
+  readonly tasks?: boolean;
   readonly cluster?: string;
   /** Keys to draw from. Default: calls have none. */
   readonly keys?: number;
@@ -48,6 +51,7 @@ export function planOf(expect: ScenarioInput["expect"], sketch: PlanSketch = {})
         calls: "orders",
         ...(retries !== undefined && { retries }),
         ...(cluster !== undefined && { cluster }),
+        ...sketch.calls,
         ...(keys !== undefined && { key: { name: "user-id", count: keys } }),
       }),
       orders: provider({
@@ -62,6 +66,7 @@ export function planOf(expect: ScenarioInput["expect"], sketch: PlanSketch = {})
     timeline,
     expect,
     ...(sample !== undefined && { tracing: { sample } }),
+    ...(sketch.tasks === true && { tasks: true }),
   });
   return planScenario(value, { world, seed });
 }

@@ -1,6 +1,7 @@
-import type { TaskRecord } from "../history/history.ts";
+import type { History, TaskRecord } from "../history/history.ts";
 import { formatShare, fractionOf } from "../scenario/durations.ts";
 import { ScenarioError } from "../scenario/error.ts";
+import type { StepPlan } from "../scenario/plan.ts";
 import type { CheckSpec } from "../scenario/schema.ts";
 import type { TaskFate } from "../scenario/tasks.ts";
 import { missMax, type CheckContext, type CheckKind } from "./check.ts";
@@ -31,7 +32,10 @@ export const taskFatesCheck: CheckKind<Extract<CheckSpec, { check: "task-fates" 
     const bound = `only ${only.join(", ")}`;
     const parts = partsOf(plan.check, history.run.durationUs);
     const tasks = history.tasks.filter(
-      (task) => task.node.startsWith(`${service}/`) && isIn(parts, task.beginUs ?? task.endUs ?? -1),
+      (task) =>
+        task.node.startsWith(`${service}/`) &&
+        isIn(parts, task.beginUs ?? task.endUs ?? -1) &&
+        !isUnderWay(task, history),
     );
     if (tasks.length === 0) return resultOf(plan, nothingToJudge(bound, `task of ${service}`));
     const others = tasks.filter(({ state }) => !only.includes(state));
@@ -47,6 +51,21 @@ export const taskFatesCheck: CheckKind<Extract<CheckSpec, { check: "task-fates" 
     });
   },
 };
+
+/** What a server was doing when the run ended has no fate yet. */
+function isUnderWay({ node, state, beginUs = 0 }: TaskRecord, history: History): boolean {
+  return state === "lost" && !hasDied(node, history) && beginUs > (history.end?.atUs ?? Infinity) - endingUs;
+}
+
+/** What a run's end may cut off. */
+const endingUs = 1_000_000;
+
+/** Whether a node's process ended in the course of the run. */
+export function hasDied(node: string, { processes, steps }: History): boolean {
+  const ends = (what: StepPlan["what"]): boolean =>
+    what.kind !== "publish" && what.nodes.includes(node) && (what.kind !== "fault" || what.fault.kind === "kill");
+  return processes.some((process) => process.node === node) || steps.some(({ what }) => ends(what));
+}
 
 function countsOf(tasks: readonly TaskRecord[]): string {
   const counts = new Map<TaskFate, number>();

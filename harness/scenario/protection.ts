@@ -33,6 +33,7 @@ const rateLimit = z.strictObject({ perSecond: z.number().gt(0), burst: count.opt
 
 /** Of whoever calls. */
 export const clientProtection = {
+  healthCheck: z.strictObject({ service: z.string().min(1).optional() }).optional(),
   outlier: z
     .strictObject({
       interval: duration.optional(),

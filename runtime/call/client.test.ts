@@ -27,6 +27,7 @@ function world(settings: ServiceSettings, serve: Serve) {
   let endpoints: readonly Endpoint[] = [];
   const transport: Transport = {
     listen: () => Promise.reject(new Error("nobody listens here")),
+    release: () => undefined,
     close: async () => undefined,
     invoke: async (address, method, call): Promise<Response> => {
       heard.push(call);

@@ -13,7 +13,8 @@ import { Directory, type DirectoryOptions } from "../discovery/directory.ts";
 import type { Endpoint } from "../discovery/endpoint.ts";
 import { outcomeOf, Rejection } from "../protection/outcome.ts";
 import { Protection } from "../protection/protection.ts";
-import { guards as builtInGuards, type GuardTable, type ProtectionSettings } from "../protection/table.ts";
+import { admissions as builtInAdmissions, guards as builtInGuards } from "../protection/table.ts";
+import type { AdmissionTable, GuardTable, ProtectionSettings } from "../protection/table.ts";
 import type { Permit } from "../protection/guard.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { ConfigCenter } from "../ports/config-center.ts";
@@ -47,6 +48,8 @@ export interface PolicyTables {
   readonly routers: Readonly<Record<string, RouterPolicy>>;
   /** What watches a client's attempts, by the settings that ask for it. */
   readonly guards: GuardTable;
+  /** What a server lets in, by the settings that ask for it. */
+  readonly admissions: AdmissionTable;
   /** Around every call, the first outermost. */
   readonly clientFilters: readonly Filter[];
   readonly serverFilters: readonly Filter[];
@@ -58,6 +61,7 @@ export const builtInPolicies: PolicyTables = {
   retryBudgets: builtInRetryBudgets,
   routers: builtInRouters,
   guards: builtInGuards,
+  admissions: builtInAdmissions,
   clientFilters: [],
   serverFilters: [],
 };
@@ -265,6 +269,7 @@ class ServiceChannel implements Channel {
     this.protection = Protection.of(settings, policies.guards, {
       clock,
       random: own.fork("protection"),
+      transport,
       telemetry,
       service,
       onChange: () => this.#guardsChanged(),
@@ -278,8 +283,11 @@ class ServiceChannel implements Channel {
       telemetry,
       service,
       options: settings.directory ?? {},
-      onChange: outdated,
-      onGone: ({ address }) => transport.release?.(address),
+      onChange: (endpoints) => {
+        outdated();
+        this.protection?.update(endpoints);
+      },
+      onGone: ({ address }) => transport.release(address),
     });
     const target = this.#target;
     if (configCenter !== undefined) {
@@ -373,7 +381,6 @@ class ServiceChannel implements Channel {
       pickers: new Map(),
       available: new Map(),
     };
-    this.protection?.update(endpoints);
     return this.#snapshot;
   }
 

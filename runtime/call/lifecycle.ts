@@ -1,4 +1,5 @@
 import type { Clock } from "../ports/clock.ts";
+import type { Health } from "../health/health.ts";
 import type { Registration, Registry } from "../ports/registry.ts";
 import type { Telemetry } from "../ports/telemetry.ts";
 import type { Listener } from "../ports/transport.ts";
@@ -9,6 +10,8 @@ export interface LifecycleOptions {
   readonly telemetry: Telemetry;
   readonly listener: Listener;
   readonly registry: Registry;
+  /** What it says of its health. Default: nothing. */
+  readonly health?: Health | undefined;
   /** What the server has published by now. */
   readonly registrations: () => readonly Registration[];
   /** Time for the news to reach every consumer, before calls are refused. Default 500. */
@@ -20,7 +23,7 @@ export interface LifecycleOptions {
 /** The end of a server, in the order in which nobody notices it. */
 export interface Lifecycle {
   /**
-   * Takes leave: deregister; wait for the news to spread, still serving; ask clients to go away and refuse new calls; let those
+   * Takes leave: say NOT_SERVING and deregister; wait for the news to spread, still serving; ask clients to go away and refuse new calls; let those
    * in flight end, or cut them off after the grace; and end the registry session last. A registry that doesn't answer can't hold
    * it up: the session will expire. The order is that of gRPC's and Dubbo's graceful shutdown.
    */
@@ -33,7 +36,7 @@ export interface Lifecycle {
 const farewellUs = 1_000_000;
 
 export function createLifecycle(options: LifecycleOptions): Lifecycle {
-  const { clock, telemetry, listener, registry, registrations } = options;
+  const { clock, telemetry, listener, registry, registrations, health } = options;
   const { propagationMs = 500, graceMs = 2000 } = options;
   let draining: Promise<void> | undefined;
   let stopping: Promise<void> | undefined;
@@ -42,12 +45,14 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
     telemetry.emit({ type: "node", atUs: clock.nowUs(), phase });
 
   const drain = async (): Promise<void> => {
+    health?.shutdown();
     const all = registrations();
     await atMost(clock, farewellUs, Promise.all(all.map((registration) => registration.deregister())));
     report("deregistered");
     // Nobody knows of a server that never was registered.
     if (all.length > 0) await clock.sleep(propagationMs * 1000);
     report("draining");
+    health?.close();
     await listener.drain(graceMs * 1000);
     await stop();
   };

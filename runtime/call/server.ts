@@ -1,6 +1,8 @@
 import type { DescService } from "@bufbuild/protobuf";
 
 import type { CodecFamily } from "../codec/codec.ts";
+import type { Health } from "../health/health.ts";
+import { Health as HealthService } from "../health/proto/health_pb.ts";
 import type { Listener, Response, ServedMethod, Transport } from "../ports/transport.ts";
 import type { TaskLog } from "../telemetry/task-log.ts";
 import type { Tracer } from "../telemetry/tracer.ts";
@@ -19,6 +21,8 @@ export interface ServerOptions {
   readonly tracer?: Tracer | undefined;
   /** Hears of every call that is served. Without one nobody does. */
   readonly tasks?: TaskLog | undefined;
+  /** Answers grpc.health.v1 beside the services. It is about work and is none: no filter, span or record sees it. Default: nobody answers. */
+  readonly health?: Health | undefined;
 }
 
 /** Serves services, over any transport. */
@@ -29,14 +33,24 @@ export interface Server {
   listen(address: string): Promise<Listener>;
 }
 
-export function createServer({ transport, filters = [], tracer, tasks }: ServerOptions): Server {
+export function createServer({ transport, filters = [], tracer, tasks, health }: ServerOptions): Server {
   const methods = new Map<string, ServedMethod>();
+  const add = <S extends DescService>(
+    schema: S,
+    handlers: Handlers<S>,
+    serve: (method: Method<unknown, unknown>, handler: Handler) => ServedMethod,
+    codecs?: CodecFamily,
+  ): void => {
+    for (const [name, method] of methodsOf(schema, codecs)) {
+      const handler = (handlers as Readonly<Record<string, Handler>>)[name];
+      if (handler !== undefined) methods.set(method.path, serve(method, handler));
+    }
+  };
+  if (health !== undefined)
+    add(HealthService, health.handlers, (method, handler) => served(method, handler, [], undefined));
   const server: Server = {
     add: (schema, handlers, codecs) => {
-      for (const [name, method] of methodsOf(schema, codecs)) {
-        const handler = (handlers as Readonly<Record<string, Handler>>)[name];
-        if (handler !== undefined) methods.set(method.path, traced(served(method, handler, filters, tasks), tracer));
-      }
+      add(schema, handlers, (method, handler) => traced(served(method, handler, filters, tasks), tracer), codecs);
       return server;
     },
     listen: (address) => transport.listen({ address, methods }),

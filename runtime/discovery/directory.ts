@@ -31,8 +31,8 @@ export interface DirectoryPorts {
   readonly telemetry: Telemetry;
   readonly service: string;
   readonly options: DirectoryOptions;
-  /** `endpoints` is another array from now on. */
-  readonly onChange: () => void;
+  /** `endpoints` is this array from now on. */
+  readonly onChange: (endpoints: readonly Endpoint[]) => void;
   /** An identity left the list, and no other of this service is at its address. */
   readonly onGone?: ((endpoint: Endpoint) => void) | undefined;
 }
@@ -290,7 +290,7 @@ export class Directory {
     this.endpoints = endpoints;
     this.#report(source, removed);
     if (source !== "cache" && endpoints.length > 0) this.#cache?.save(endpoints);
-    this.#ports.onChange();
+    this.#ports.onChange(endpoints);
     this.#tellGone(gone);
     if (endpoints.length > 0) for (const known of [...this.#waiting]) known();
     return true;

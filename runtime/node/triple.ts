@@ -34,6 +34,8 @@ export function tripleTransport({
   isLoopbackOnly = true,
 }: TripleOptions): Transport {
   const channels = new Map<string, TripleChannel>();
+  /** Those that get no new calls, until their last one has ended. */
+  const leaving = new Set<TripleChannel>();
   const listeners = new Set<Listener>();
   let isClosed = false;
 
@@ -42,9 +44,14 @@ export function tripleTransport({
     const known = channels.get(address);
     if (known?.target === target) return known;
     const channel = new TripleChannel(address, target, { messageBytesMax, reconnect });
-    known?.retire();
+    if (known !== undefined) retire(known);
     channels.set(address, channel);
     return channel;
+  };
+
+  const retire = (channel: TripleChannel): void => {
+    leaving.add(channel);
+    channel.retire(() => leaving.delete(channel));
   };
 
   return {
@@ -58,10 +65,17 @@ export function tripleTransport({
       if (call.reason !== undefined) throw call.reason;
       return channelTo(address).invoke(method, call, request);
     },
+    release: (address) => {
+      const channel = channels.get(address);
+      if (channel === undefined) return;
+      channels.delete(address);
+      retire(channel);
+    },
     close: async () => {
       isClosed = true;
-      for (const channel of channels.values()) channel.close();
+      for (const channel of [...channels.values(), ...leaving]) channel.close();
       channels.clear();
+      leaving.clear();
       await Promise.all([...listeners].map((listener) => listener.close()));
       listeners.clear();
     },

@@ -273,6 +273,23 @@ export const transportContract: Readonly<Record<string, TransportFact>> = {
     const replies = await Promise.all(texts.map((text) => say(world, address, text)));
     equal(replies.join(), texts.join());
   },
+
+  "an address that is released finishes its calls, and can be called again": async (world) => {
+    let begun = 0;
+    const { address } = await serve(world, async (_, request) => {
+      begun++;
+      if (request.text === "slow") await world.clock.sleep(100_000);
+      return reply(request.text);
+    });
+    world.client.release(address);
+    const slow = say(world, address, "slow");
+    await until(world, () => begun === 1);
+    world.client.release(address);
+    equal(await say(world, address, "again"), "again");
+    equal(await slow, "slow");
+    world.client.release(address);
+    equal(await say(world, address, "once more"), "once more");
+  },
 };
 
 interface Message {

@@ -65,7 +65,7 @@ export interface Transport {
    * No more calls go to `address`, as far as is known: its connection is closed when those in flight have ended. A call that goes there
    * all the same makes a new one.
    */
-  release?(address: string): void;
+  release(address: string): void;
   /** Closes all connections and listeners. */
   close(): Promise<void>;
 }

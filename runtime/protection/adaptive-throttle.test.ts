@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import { pool } from "../fixtures.ts";
+import { idleTransport, pool } from "../fixtures.ts";
 import { createRandom } from "../random.ts";
 import { ManualClock } from "../testing/clock.ts";
 import { AdaptiveThrottle, throttleGuard } from "./adaptive-throttle.ts";
@@ -66,6 +66,7 @@ test("reports the change, not each attempt that it keeps back", async () => {
     { windowMs: 1_000 },
     {
       clock,
+      transport: idleTransport,
       random: createRandom(1),
       service: "orders",
       report: ({ state }) => reports.push(state),

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
-import { pool } from "../fixtures.ts";
+import { idleTransport, pool } from "../fixtures.ts";
 import { createRandom } from "../random.ts";
 import { ManualClock } from "../testing/clock.ts";
 import { breakerGuard, CircuitBreaker, type BreakerSettings, type BreakerState } from "./circuit-breaker.ts";
@@ -193,6 +193,7 @@ describe("as a guard", () => {
     const ports: GuardPorts = {
       clock,
       random: createRandom(1),
+      transport: idleTransport,
       service: "orders",
       report: ({ instance, state }) => reports.push(`${instance ?? "all"} ${state}`),
       onChange: () => changes++,

@@ -1,6 +1,7 @@
 import type { Endpoint } from "../discovery/endpoint.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Random } from "../ports/random.ts";
+import type { Transport } from "../ports/transport.ts";
 import type { Telemetry } from "../ports/telemetry.ts";
 import type { PolicyChange } from "../telemetry/events.ts";
 import type { Outcome, Rejection } from "./outcome.ts";
@@ -28,6 +29,8 @@ export interface Guard {
 export interface GuardPorts {
   readonly clock: Clock;
   readonly random: Random;
+  /** For guards that ask instances how they are. */
+  readonly transport: Transport;
   /** The service that is called: "orders". */
   readonly service: string;
   readonly report: Report;

@@ -2,7 +2,7 @@ import { connectivityState, experimental, status } from "@grpc/grpc-js";
 import fc from "fast-check";
 import { afterEach, describe, expect, test, vi } from "vitest";
 
-import { pool } from "../fixtures.ts";
+import { idleTransport, pool } from "../fixtures.ts";
 import { createRandom } from "../random.ts";
 import { ManualClock } from "../testing/clock.ts";
 import { OutlierDetector, outlierGuard, type OutlierSettings } from "./outlier.ts";
@@ -141,6 +141,7 @@ test("as a guard it keeps the ejected out of the choice, and forgets who left", 
     { consecutiveErrors: 1 },
     {
       clock,
+      transport: idleTransport,
       random: createRandom(1),
       service: "orders",
       report: ({ instance, state }) => reports.push(`${instance} ${state}`),

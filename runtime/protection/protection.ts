@@ -1,6 +1,7 @@
 import type { Endpoint } from "../discovery/endpoint.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Random } from "../ports/random.ts";
+import type { Transport } from "../ports/transport.ts";
 import type { Telemetry } from "../ports/telemetry.ts";
 import { reporter, type Guard, type GuardPorts, type Permit } from "./guard.ts";
 import { Rejection } from "./outcome.ts";
@@ -9,6 +10,7 @@ import type { GuardTable, ProtectionSettings } from "./table.ts";
 export interface ProtectionPorts {
   readonly clock: Clock;
   readonly random: Random;
+  readonly transport: Transport;
   readonly telemetry: Telemetry;
   readonly service: string;
   /** `available` may answer otherwise from now on. */
@@ -21,8 +23,8 @@ export class Protection {
 
   /** Undefined where nothing protects: then nothing is paid for it either. */
   static of(settings: ProtectionSettings, table: GuardTable, ports: ProtectionPorts): Protection | undefined {
-    const { clock, random, service, onChange } = ports;
-    const common = { clock, service, report: reporter(ports), onChange };
+    const { clock, random, transport, service, onChange } = ports;
+    const common = { clock, transport, service, report: reporter(ports), onChange };
     const guards: Guard[] = [];
     for (const name of Object.keys(table) as (keyof GuardTable)[]) {
       const own = settings[name];

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
-import { call, pool } from "../fixtures.ts";
+import { call, idleTransport, pool } from "../fixtures.ts";
 import { createRandom } from "../random.ts";
 import { ManualClock } from "../testing/clock.ts";
 import { Rejection } from "./outcome.ts";
@@ -60,6 +60,7 @@ test("in a client and in a server it refuses RESOURCE_EXHAUSTED, and reports the
   const [endpoint] = pool(100);
   const guard = rateLimitGuard(settings, {
     clock,
+    transport: idleTransport,
     random: createRandom(1),
     service: "orders",
     report,

@@ -234,6 +234,14 @@ export const withoutGuard = (name: keyof PolicyTables["guards"]): Sabotage => ({
   }),
 });
 
+/** Servers let in everything in the place of what their limit says. */
+export const withoutAdmission = (name: keyof PolicyTables["admissions"]): Sabotage => ({
+  policies: (_node, policies) => ({
+    ...policies,
+    admissions: { ...policies.admissions, [name]: (): Filter => (call, request, next) => next(call, request) },
+  }),
+});
+
 /** A filter around every call that the nodes of one service serve. */
 function serving(seed: number, service: string, when: When, make: (random: Random) => Filter): Sabotage {
   const time = new LoadTime(when);
@@ -255,6 +263,13 @@ export const deafTasks = (seed: number, service: string, probability: number): S
     if (random.float() >= probability) return next(call, request);
     const { clock, service: called, method, metadata, peer } = call;
     return next(new Call({ clock, service: called, method, metadata, peer, request }), request);
+  });
+
+/** A policy of the server's refuses this share of the tasks. */
+export const refusedTasks = (seed: number, service: string, probability: number, when: When = {}): Sabotage =>
+  serving(seed, service, when, (random) => (call, request, next) => {
+    if (random.float() >= probability) return next(call, request);
+    return Promise.reject(new Rejection("sabotage", { policy: "sabotage", code: "RESOURCE_EXHAUSTED", hint: "none" }));
   });
 
 /** This share of the tasks is given up, as if its caller had. */
@@ -422,6 +437,7 @@ export const deafToTraces = (service: string): Sabotage => ({
       ...context,
       transport: {
         invoke: (address, method, call, request) => transport.invoke(address, method, call, request),
+        release: (address) => transport.release(address),
         close: () => transport.close(),
         listen: (options) =>
           transport.listen({ ...options, methods: new Map([...options.methods].map(withoutTraceparent)) }),
@@ -450,6 +466,7 @@ function watching(
 ): Transport {
   return {
     listen: (options) => transport.listen(options),
+    release: (address) => transport.release(address),
     close: () => transport.close(),
     invoke: async (address, method, call, request) => {
       const response = await transport.invoke(address, method, call, request);

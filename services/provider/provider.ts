@@ -4,9 +4,9 @@ import type { Filter } from "../../runtime/call/filter.ts";
 import { createServer } from "../../runtime/call/server.ts";
 import type { Handlers, Stub } from "../../runtime/call/service.ts";
 import { RpcError } from "../../runtime/call/status.ts";
-import { concurrencyFilter } from "../../runtime/protection/concurrency-limit.ts";
 import { reporter } from "../../runtime/protection/guard.ts";
-import { rateLimitFilter } from "../../runtime/protection/rate-limit.ts";
+import type { AdmissionSettings } from "../../runtime/protection/table.ts";
+import { Health } from "../../runtime/health/health.ts";
 import type { Registration } from "../../runtime/ports/registry.ts";
 import type { Listener } from "../../runtime/ports/transport.ts";
 import { TaskLog } from "../../runtime/telemetry/task-log.ts";
@@ -20,7 +20,7 @@ import {
   type InfrastructureConfig,
 } from "../connections.ts";
 import { sample, type Distribution } from "../distribution.ts";
-import { parseAdmission, type AdmissionSettings } from "../protection.ts";
+import { parseAdmission } from "../protection.ts";
 import { Worker, type DoReply } from "../proto/worker_pb.ts";
 import type { NodeContext, RunningService, ServiceProgram } from "../service.ts";
 import { queueOrders, WorkQueue, type WorkQueueOptions } from "./queue.ts";
@@ -127,6 +127,7 @@ class RunningProvider implements RunningService {
   #registration: Registration | undefined;
   #lifecycle: Lifecycle | undefined;
   #downstream: Stub<typeof Worker> | undefined;
+  readonly #health = new Health();
   #isLeaving = false;
 
   constructor(context: NodeContext, config: ProviderConfig) {
@@ -142,7 +143,8 @@ class RunningProvider implements RunningService {
     const { transport, policies, listen, advertise, tracer, clock, telemetry } = this.#context;
     const filters = [...policies.serverFilters, ...this.#admission()];
     const tasks = this.#config.recordsTasks ? new TaskLog({ clock, telemetry }) : undefined;
-    const server = createServer({ transport, filters, tracer, tasks }).add(Worker, this.#handlers());
+    const server = createServer({ transport, filters, tracer, tasks, health: this.#health });
+    server.add(Worker, this.#handlers());
     const listener = await server.listen(listen);
     try {
       this.#advertised = advertised(listener.address, advertise);
@@ -164,6 +166,7 @@ class RunningProvider implements RunningService {
       telemetry,
       listener,
       registry: connections.registry,
+      health: this.#health,
       registrations: () => (this.#registration === undefined ? [] : [this.#registration]),
       propagationMs,
       graceMs,
@@ -173,6 +176,7 @@ class RunningProvider implements RunningService {
       // Better that whom it calls is known before it can be called, but that is no reason never to serve.
       await connections.client.ready(calls.service, downstreamWithinMs).catch(() => undefined);
     }
+    this.#health.set(true, [Worker.typeName, service]);
     const registered = connections.registry
       .register({ id: node, service, address: this.#advertised, weight, metadata })
       .then(async (registration) => {
@@ -204,13 +208,13 @@ class RunningProvider implements RunningService {
   }
 
   #admission(): readonly Filter[] {
-    const { clock, random, telemetry } = this.#context;
+    const { clock, random, telemetry, policies } = this.#context;
     const { service, admission } = this.#config;
     const { rateLimit, concurrencyLimit } = admission;
     const ports = { clock, random: random.fork("admission"), report: reporter({ clock, telemetry, service }) };
     return [
-      ...(rateLimit === undefined ? [] : [rateLimitFilter(rateLimit, ports)]),
-      ...(concurrencyLimit === undefined ? [] : [concurrencyFilter(concurrencyLimit, ports)]),
+      ...(rateLimit === undefined ? [] : [policies.admissions.rateLimit(rateLimit, ports)]),
+      ...(concurrencyLimit === undefined ? [] : [policies.admissions.concurrencyLimit(concurrencyLimit, ports)]),
     ];
   }
 

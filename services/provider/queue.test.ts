@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 
 import { Call } from "../../runtime/call/call.ts";
 import { ManualClock } from "../../runtime/testing/clock.ts";
-import { WorkQueue } from "./queue.ts";
+import { WorkQueue, type WorkQueueOptions } from "./queue.ts";
 
 const newCall = (clock: ManualClock, timeoutUs?: number): Call =>
   new Call({ clock, service: "orders", method: "/x", timeoutUs });
@@ -118,4 +118,86 @@ test("never runs more than its capacity, starts in order of arrival, and loses n
       },
     ),
   );
+});
+
+/** The order in which five calls have their turns that came 10 ms apart while the only worker was busy. */
+async function turns(options: WorkQueueOptions, beforeMs: number): Promise<string> {
+  const clock = new ManualClock();
+  const queue = new WorkQueue({ capacity: 1, ...options });
+  const begun: string[] = [];
+  const come = (name: string, us: number): void =>
+    void queue
+      .run(newCall(clock), () => {
+        begun.push(name);
+        return clock.sleep(us);
+      })
+      .catch(() => begun.push(`${name} refused`));
+  come("first", beforeMs * 1000 + 50_000);
+  await clock.advance(beforeMs * 1000);
+  for (const name of ["a", "b", "c"]) {
+    come(name, 10_000);
+    await clock.advance(10_000);
+  }
+  await clock.advance(1_000_000);
+  expect([queue.running, queue.waiting]).toEqual([0, 0]);
+  return begun.slice(1).join(" ");
+}
+
+test("whose turn is next: who came first, who came last, or that once somebody has stood there for 100 ms", async () => {
+  expect(await turns({}, 10)).toBe("a b c");
+  expect(await turns({ order: "lifo" }, 10)).toBe("c b a");
+  expect(await turns({ order: "adaptive" }, 10)).toBe("a b c");
+  const clock = new ManualClock();
+  const queue = new WorkQueue({ capacity: 1, order: "adaptive" });
+  const begun: string[] = [];
+  for (const name of ["first", "a", "b", "c"]) {
+    void queue.run(newCall(clock), () => {
+      begun.push(name);
+      return clock.sleep(120_000);
+    });
+  }
+  await clock.advance(1_000_000);
+  expect(begun).toEqual(["first", "c", "b", "a"]);
+});
+
+test("CoDel refuses from a queue that stands, and leaves one alone that doesn't", async () => {
+  const run = async (everyUs: number): Promise<number> => {
+    const clock = new ManualClock();
+    const queue = new WorkQueue({ capacity: 1, codel: {} });
+    let refused = 0;
+    for (let call = 0; call < 100; call++) {
+      void queue
+        .run(newCall(clock), () => clock.sleep(10_000))
+        .catch((error: unknown) => {
+          expect(error).toMatchObject({ code: "RESOURCE_EXHAUSTED", policy: "queue" });
+          refused++;
+        });
+      await clock.advance(everyUs);
+    }
+    await clock.advance(2_000_000);
+    expect([queue.running, queue.waiting]).toEqual([0, 0]);
+    return refused;
+  };
+  expect(await run(10_000)).toBe(0);
+  expect(await run(5_000)).toBeGreaterThan(5);
+});
+
+test("a turn that comes after the call's deadline is none, although no timer has said so", async () => {
+  const clock = new ManualClock();
+  const deaf = {
+    nowUs: () => clock.nowUs(),
+    wallMs: () => 0,
+    sleep: () => new Promise<void>(() => undefined),
+    after: () => () => undefined,
+  };
+  const queue = new WorkQueue({ capacity: 1 });
+  void queue.run(newCall(clock), () => clock.sleep(100));
+  let hasBegun = false;
+  const late = queue.run(new Call({ clock: deaf, service: "orders", method: "/x", timeoutUs: 50 }), async () => {
+    hasBegun = true;
+  });
+  const refused = expect(late).rejects.toMatchObject({ code: "DEADLINE_EXCEEDED" });
+  await clock.advance(100);
+  await refused;
+  expect([hasBegun, queue.running, queue.waiting]).toEqual([false, 0, 0]);
 });

@@ -584,3 +584,87 @@ test("a consumer that was paused sends at once what it missed, each call with it
     expect(begins.map(({ dueUs }) => dueUs - startUs)).toEqual(begins.map((_, index) => index * 10_000));
     expect(begins.filter(({ atUs }) => atUs === startUs + 1.5 * second).length).toBeGreaterThanOrEqual(99);
   }));
+
+describe("protection", () => {
+  test("connections to an instance that left the directory are closed, and not to those that stayed", () =>
+    fleet.run(async () => {
+      await fleet.registry();
+      await fleet.providers(2);
+      const web = await fleet.consumer();
+      await fleet.drive(web, 50, 1);
+      const isConnected = (name: string): boolean =>
+        [...web.host.connections].some(({ link }) => link.to === fleet.at(name).host);
+      expect([isConnected("orders/0"), isConnected("orders/1")]).toEqual([true, true]);
+      // It deregisters and lives on: only its callers can close the connection.
+      const registration = fleet.at("orders/1");
+      void registration.ask({ type: "drain" }, "drained");
+      await fleet.sleep(0.3);
+      expect([isConnected("orders/0"), isConnected("orders/1")]).toEqual([true, false]);
+    }));
+
+  test("who watches health hears NOT_SERVING at the beginning of a drain, before the registry's news", () =>
+    fleet.run(async () => {
+      await fleet.registry();
+      await fleet.providers(2);
+      const { client, stub } = fleet.client("web/1", { healthCheck: {}, cluster: "failfast" });
+      await client.ready("orders", 1000);
+      await fleet.sleep(0.5);
+      // Cut off from the registry: health alone can tell.
+      fleet.cut("web/1", "registry", true);
+      void fleet.at("orders/1").ask({ type: "drain" }, "drained");
+      await fleet.sleep(0.05);
+      const answers = await Promise.all(Array.from({ length: 40 }, () => stub.do({})));
+      expect(new Set(answers.map((answer) => answer.instance))).toEqual(new Set(["orders/0"]));
+      const changes = fleet.at("web/1").events.flatMap((event) => (event.type === "policy" ? [event] : []));
+      expect(changes).toMatchObject([{ policy: "health", instance: "orders/1", state: "not-serving" }]);
+      await fleet.sleep(2);
+      const phases = fleet.at("orders/1").events.flatMap((event) => (event.type === "node" ? [event.phase] : []));
+      // The watch on it didn't hold it up.
+      expect(phases.slice(-2)).toEqual(["deregistered", "draining"]);
+      expect(fleet.at("orders/1").heard.at(-1)?.type).toBe("drained");
+      client.close();
+    }));
+
+  test("a method has a timeout of its own, and a call on another's behalf ends before that one does", () =>
+    fleet.run(async () => {
+      await fleet.registry();
+      await fleet.at("stock/0").start("provider", {
+        ...{ service: "stock", application: "stock", registry: registryAddress },
+        serviceTime: { kind: "constant", us: 5_000_000 },
+      });
+      await fleet.at("orders/0").start("provider", {
+        ...providerConfig,
+        calls: { service: "stock", cluster: "failfast", timeoutMs: 2_000, deadlineMarginMs: 30 },
+      });
+      const { client, stub } = fleet.client("web/1", {
+        methodTimeoutsMs: { Do: 200 },
+        timeoutMs: 5_000,
+        cluster: "failfast",
+      });
+      await client.ready("orders", 1000);
+      const beganUs = fleet.clock.nowUs();
+      const error: unknown = await stub.do({}).catch((thrown: unknown) => thrown);
+      const tookMs = (fleet.clock.nowUs() - beganUs) / 1000;
+      // The answer of orders, and not the caller's own timer.
+      expect(error).toMatchObject({ code: "DEADLINE_EXCEEDED" });
+      expect(tookMs).toBeGreaterThan(165);
+      expect(tookMs).toBeLessThan(175);
+      const [end] = fleet.at("orders/0").calls("stock");
+      expect(end).toMatchObject({ code: "DEADLINE_EXCEEDED" });
+      client.close();
+    }));
+
+  test("a breaker turns calls away without an attempt, and says so in the history", () =>
+    fleet.run(async () => {
+      await fleet.registry();
+      await fleet.providers(1, { errorRate: 1 });
+      const web = await fleet.consumer({
+        calls: { service: "orders", cluster: "failfast", breaker: { minCalls: 5, openMs: 10_000 } },
+      });
+      await fleet.drive(web, 50, 1);
+      const ends = web.calls("orders");
+      const rejected = ends.filter(({ rejectedBy }) => rejectedBy === "breaker");
+      expect([ends.length, rejected.length]).toEqual([50, 45]);
+      expect(rejected.every(({ attempts, code }) => attempts.length === 0 && code === "UNAVAILABLE")).toBe(true);
+    }));
+});

@@ -573,6 +573,29 @@ test("a closed transport takes its connections and listeners along", async () =>
   });
 });
 
+test("a released address's connection is closed when its last call has ended, also where it wasn't made yet", async () => {
+  const world = twoMachines();
+  await world.engine.run(async () => {
+    await serve(world.server, { ...echo, do: (_, own) => own.clock.sleep(5_000).then(() => ({})) });
+    const connections = (): number => world.client.host.connections.size;
+    for (let time = 0; time < 2; time++) {
+      const pending = call(world);
+      if (time === 1) await world.client.clock.sleep(1_000);
+      world.client.transport.release(address);
+      expect(connections()).toBe(1);
+      expect(await pending).toMatch(/^ at/);
+      await world.client.clock.sleep(1_000);
+      expect(connections()).toBe(0);
+    }
+    // Nobody listens there: it isn't tried again for ever.
+    world.client.transport.release("server:81");
+    expect(await call(world, { to: "server:81" })).toMatch(/^UNAVAILABLE/);
+    world.client.transport.release("server:81");
+    await world.client.clock.sleep(5 * second);
+    expect(connections()).toBe(0);
+  });
+});
+
 test("chance belongs to the link: a fault on one moves no draw of another", async () => {
   const latencies = async (isFaulty: boolean): Promise<string[]> => {
     const world = twoMachines({ link: { kind: "exponential", meanUs: 500 } });

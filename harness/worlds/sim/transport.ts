@@ -44,6 +44,8 @@ export interface SimTransportOptions {
 export class SimTransport implements Transport {
   readonly options: SimTransportOptions;
   readonly #channels = new Map<string, Channel>();
+  /** Those that get no new calls, until their last one has ended. */
+  readonly #leaving = new Set<Channel>();
   readonly #listeners = new Set<SimListener>();
   #isClosed = false;
 
@@ -75,9 +77,17 @@ export class SimTransport implements Transport {
     return stream.response;
   }
 
+  release(address: string): void {
+    const channel = this.#channels.get(address);
+    if (channel === undefined) return;
+    this.#channels.delete(address);
+    this.#leaving.add(channel);
+    channel.retire(() => this.#leaving.delete(channel));
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true;
-    for (const channel of this.#channels.values()) channel.close();
+    for (const channel of [...this.#channels.values(), ...this.#leaving]) channel.close();
     for (const listener of this.#listeners) await listener.close();
   }
 }
@@ -97,6 +107,7 @@ class Channel {
   /** Calls that wait for the connection; undefined while none does. */
   #waiting: ClientStream[] | undefined;
   #why = "";
+  #onRetired: (() => void) | undefined;
   #backoffUs: number;
   #backoffUntilUs = 0;
   #timer: Timer | undefined;
@@ -133,6 +144,19 @@ class Channel {
     }
   }
 
+  /** It gets no new calls: the connection is closed when those in flight have ended, or was never made. */
+  retire(onClosed: () => void): void {
+    this.#onRetired = onClosed;
+    if (this.#state === "ready") this.#end!.leave();
+    else if (this.#state !== "connecting") this.#retired();
+  }
+
+  #retired(): void {
+    this.#state = "closed";
+    this.#disarm();
+    this.#onRetired?.();
+  }
+
   close(): void {
     this.#state = "closed";
     this.#disarm();
@@ -150,6 +174,7 @@ class Channel {
     const waiting = this.#waiting;
     this.#waiting = undefined;
     for (const stream of waiting ?? []) if (!stream.isOver) end.send(stream);
+    if (this.#onRetired !== undefined) end.leave();
   }
 
   /** The connection is gone, or takes no more calls: the next call makes a new one, unless this one was never made. */
@@ -159,6 +184,7 @@ class Channel {
     this.#disarm();
     if (this.#state === "ready") this.#state = "idle";
     else this.#failed(why);
+    if (this.#onRetired !== undefined) this.#retired();
   }
 
   #connect(isAgain: boolean): void {
@@ -265,8 +291,16 @@ class ClientEnd implements End {
     for (const stream of this.#streams.all()) stream.fail(unavailable(why));
   }
 
+  /** Closes when the last call has ended. */
+  leave(): void {
+    this.#isLeaving = true;
+    this.#closeWhenIdle();
+  }
+
   #closeWhenIdle(): void {
-    if (this.#isLeaving && this.#streams.isEmpty) this.#connection.close(true);
+    if (!this.#isLeaving || !this.#streams.isEmpty) return;
+    this.#connection.close(true);
+    this.#channel.left(this, "nobody needs it any more");
   }
 }
 

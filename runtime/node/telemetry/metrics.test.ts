@@ -9,6 +9,7 @@ import { noMetadata } from "../../call/metadata.ts";
 import { RpcError, type RpcCode } from "../../call/status.ts";
 import { endpoint } from "../../fixtures.ts";
 import type { Response } from "../../ports/transport.ts";
+import { Rejection } from "../../protection/outcome.ts";
 import { createRandom } from "../../random.ts";
 import type { Attempt, RuntimeEvent } from "../../telemetry/events.ts";
 import { ManualClock } from "../../testing/clock.ts";
@@ -388,6 +389,36 @@ test("transactions are counted by what their manager heard, branches by step, an
   ]) {
     expect(lines).toContain(line);
   }
+});
+
+test("policies: the state that each is in, how often it came into one, and what it turned away", async () => {
+  const { emit, read, metrics } = scene();
+  const policy = (more: object): void => emit({ type: "policy", atUs: 0, service: "orders", ...more } as RuntimeEvent);
+  policy({ policy: "breaker", instance: "orders/1", state: "open" });
+  policy({ policy: "breaker", instance: "orders/1", state: "half-open", value: 1 });
+  policy({ policy: "outlier", instance: "orders/2", state: "ejected" });
+  policy({ policy: "concurrency-limit", state: "limit", value: 17 });
+  emit(begin(1));
+  emit({ ...(end(1, 2, "UNAVAILABLE", []) as Extract<RuntimeEvent, { type: "call.end" }>), rejectedBy: "breaker" });
+  // A server's own: the node's service.
+  const { serverFilters } = metrics.watched(builtInPolicies);
+  const refusal = new Rejection("full", { policy: "queue", code: "RESOURCE_EXHAUSTED", hint: "" });
+  const served = new Call({ clock: new ManualClock(), service: "", method: "/x/Do" });
+  await expect(serverFilters[0]!(served, {}, () => Promise.reject(refusal))).rejects.toBe(refusal);
+  const values = await read();
+  const found = [...values].filter(([name]) => /breaker|ejected|concurrency|policy_changes|rejections/.test(name));
+  const breaker = (state: string): string =>
+    `flyball_breaker_state{state="${state}",peer_service="orders",peer_instance="orders/1"}`;
+  const sorted = (name: string): string =>
+    name.replace(/\{(.*)\}/, (_, labels: string) => `{${labels.split(",").sort().join()}}`);
+  const bySortedName = new Map(found.map(([name, value]) => [sorted(name), value]));
+  const valueOf = (name: string): number | undefined => bySortedName.get(sorted(name));
+  expect(["closed", "open", "half-open"].map((state) => valueOf(breaker(state)))).toEqual([0, 0, 1]);
+  expect(valueOf('flyball_instance_ejected{peer_service="orders",peer_instance="orders/2"}')).toBe(1);
+  expect(valueOf('flyball_concurrency_limit{peer_service="orders"}')).toBe(17);
+  expect(valueOf('flyball_policy_changes_total{policy="breaker",peer_service="orders",state="open"}')).toBe(1);
+  expect(valueOf('flyball_rejections_total{peer_service="orders",policy="breaker"}')).toBe(1);
+  expect(found.filter(([name, value]) => name.includes('policy="queue"') && value === 1)).toHaveLength(1);
 });
 
 test("every metric that is rendered is in the catalogue, with its labels, and explains itself", async () => {

@@ -152,6 +152,30 @@ test("listens on loopback only, unless told otherwise", async () => {
   expect(listener.address).toMatch(/^0\.0\.0\.0:\d+$/);
 });
 
+test("a released address's connection is closed once its last call has ended", async () => {
+  let answer = (_: Response): void => undefined;
+  const address = await listen(() => new Promise((resolve) => (answer = resolve)));
+  const far = await tcpServer((near) => {
+    const [host, port] = address.split(":");
+    const onward = connect(Number(port), host).on("error", () => near.destroy());
+    near.pipe(onward).pipe(near);
+  });
+  const client = transport(() => far.address);
+  const pending = ask(client, address);
+  await until(() => far.sockets.size === 1);
+  client.release(address);
+  await clock.sleep(50_000);
+  expect(far.sockets.size).toBe(1);
+  answer(reply("done"));
+  expect(await pending).toBe("done");
+  await until(() => far.sockets.size === 0);
+});
+
+/** Waits for what comes by itself; the test's own time ends a wait in vain. */
+async function until(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await clock.sleep(5_000);
+}
+
 function transport(dial?: (address: string) => string): Transport {
   const made = tripleTransport({ clock, dial });
   closing.push(made);

@@ -36,7 +36,7 @@ export class TripleChannel {
   readonly target: string;
   readonly #channel: Channel;
   readonly #inFlight = new Set<(reason: string) => void>();
-  #isRetired = false;
+  #onRetired: (() => void) | undefined;
 
   constructor(address: string, target: string, options: TripleChannelOptions) {
     this.address = address;
@@ -48,16 +48,22 @@ export class TripleChannel {
     return method.kind === "unary" ? this.#unary(method, call, request) : this.#stream(method, call, request);
   }
 
-  /** For a channel that gets no new calls: closes it when those in flight have ended. */
-  retire(): void {
-    this.#isRetired = true;
-    if (this.#inFlight.size === 0) this.#channel.close();
+  /** For a channel that gets no new calls: closes it when those in flight have ended, and says so. */
+  retire(onClosed: () => void): void {
+    this.#onRetired = onClosed;
+    this.#closeWhenIdle();
   }
 
   /** Ends every call with UNAVAILABLE, and the connection. */
   close(): void {
     for (const end of [...this.#inFlight]) end("the transport was closed");
     this.#channel.close();
+  }
+
+  #closeWhenIdle(): void {
+    if (this.#onRetired === undefined || this.#inFlight.size > 0) return;
+    this.#channel.close();
+    this.#onRetired();
   }
 
   #unary(method: Method<unknown, unknown>, call: Call, request: unknown): Promise<Response> {
@@ -121,7 +127,7 @@ export class TripleChannel {
       onReceiveStatus: (status: GrpcStatus) => {
         leave();
         this.#inFlight.delete(end);
-        if (this.#isRetired && this.#inFlight.size === 0) this.#channel.close();
+        this.#closeWhenIdle();
         const error =
           status.code === grpcStatus.OK ? undefined : (call.reason ?? fromStatus(status, this.address, isCommitted));
         events.onEnd(error, status.metadata);

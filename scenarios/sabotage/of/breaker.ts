@@ -14,7 +14,7 @@ export default [
   },
   {
     check: "recovery",
-    gross: (seed) => failingCalls(seed, "orders", 0.4, { fromUs: 5.6 * second, toUs: 7 * second }),
-    mild: (seed) => failingCalls(seed, "orders", 0.5, { fromUs: 5.6 * second, toUs: 6.6 * second }),
+    gross: (seed) => failingCalls(seed, "orders", 0.4, { fromUs: 5.1 * second, toUs: 6.6 * second }),
+    mild: (seed) => failingCalls(seed, "orders", 0.5, { fromUs: 5.1 * second, toUs: 6.1 * second }),
   },
 ] satisfies readonly SabotagedCheck[];
