@@ -14,10 +14,10 @@ describeReal("dubbo-go in a fleet", () => {
   const world = dockerWorld();
   afterAll(() => world.close!(), 60_000);
 
-  test.skipIf(!isBuilt)(
-    isBuilt ? "is called, and calls" : "is called, and calls (skipped: npm run foreign builds it)",
-    async () => {
-      const [listed] = await selectScenarios(["mixed-fleet"]);
+  test.skipIf(!isBuilt).each(["mixed-fleet", "mixed-fleet-nacos"])(
+    isBuilt ? "is called, and calls (%s)" : "is called, and calls (%s; skipped: npm run foreign builds it)",
+    async (name) => {
+      const [listed] = await selectScenarios([name]);
       const { result, history } = await runScenario(listed!.scenario, { world, seed: 1 });
       expect(result.checks.map(({ verdict }) => verdict)).not.toContain("fail");
       expect(new Set(history.calls.map(({ node }) => node))).toEqual(new Set(["storefront/0", "storefront-go/0"]));

@@ -83,6 +83,9 @@ test("a foreign application's instance is called in the group that its metadata 
   expect(groups("unwritten")).toEqual([""]);
   expect(groups("unreachable")).toEqual([]);
   expect(groups(undefined)).toEqual([]);
+  const weighed = (weight: number) =>
+    providersOf("orders", hostsOf({ ip: "h", port: 1, weight, metadata: foreign }), () => [""])[0]!.instance.weight;
+  expect([weighed(1), weighed(3), weighed(0.5), weighed(0)]).toEqual([100, 300, 50, 0]);
   // Only the process itself could tell: nobody looks for it.
   const local = hostsOf({ ip: "h", port: 1, metadata: { ...foreign, "dubbo.metadata.storage-type": "local" } });
   expect([...revisionsOf(local)]).toEqual([]);

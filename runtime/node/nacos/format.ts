@@ -109,6 +109,10 @@ export function providersOf(
     for (const key of host.metadata.keys()) {
       if (isNacosKey(key) && !isLabelOfOurs(key, host)) parameters.delete(key);
     }
+    // An application's instance of others has no weight but Nacos's.
+    if (!isOurs(host.metadata) && parameters.has("dubbo.endpoints") && !parameters.has("weight")) {
+      parameters.set("weight", String(Math.round(host.weight * dubboWeight)));
+    }
     const revision = foreignRevisionOf(host);
     if (revision !== undefined) {
       const offer = offerOf(revision);
