@@ -1,4 +1,4 @@
-import { balancers } from "../../runtime/balancing/table.ts";
+import { balancerNamed, balancers } from "../../runtime/balancing/table.ts";
 import { rpcCodes } from "../../runtime/call/status.ts";
 import { clusters } from "../../runtime/cluster/table.ts";
 import type { Distribution as WorkDistribution } from "../../services/distribution.ts";
@@ -248,7 +248,7 @@ function checkCalls({ fleet }: Scenario): void {
     if (calls === undefined) continue;
     known(`fleet.${name}.calls.service`, calls.service, providerNames, "provider of the fleet");
     if (calls.balancer !== undefined)
-      known(`fleet.${name}.calls.balancer`, calls.balancer, Object.keys(balancers), "balancer");
+      known(`fleet.${name}.calls.balancer`, balancerNamed(calls.balancer), Object.keys(balancers), "balancer");
     if (calls.cluster !== undefined)
       known(`fleet.${name}.calls.cluster`, calls.cluster, Object.keys(clusters), "cluster strategy");
     for (const code of calls.retryOn ?? []) known(`fleet.${name}.calls.retryOn`, code, rpcCodes, "status code");

@@ -1,7 +1,7 @@
 import type { DescService } from "@bufbuild/protobuf";
 
-import { balancers as builtInBalancers } from "../balancing/table.ts";
-import type { Balancer, BalancerPolicy, Picker } from "../balancing/balancer.ts";
+import { balancerNamed, balancers as builtInBalancers } from "../balancing/table.ts";
+import type { Balancer, BalancerPolicy, HashSettings, Picker } from "../balancing/balancer.ts";
 import type { AttemptOutcome, Attempts, Cluster, ClusterPolicy, SendOptions } from "../cluster/cluster.ts";
 import { clusterOf, contradictionIn, type ClusterSettings } from "../cluster/settings.ts";
 import { clusters as builtInClusters } from "../cluster/table.ts";
@@ -102,8 +102,10 @@ export interface ServiceSettings extends ClusterSettings, ProtectionSettings {
   readonly cluster?: string | undefined;
   /** What this client may spend on retries. Default: as much as it likes (Dubbo's). */
   readonly retryBudget?: RetryBudgetSettings | undefined;
-  /** An entry of the table of balancers. Default "weighted-random". */
+  /** An entry of the table of balancers, or Dubbo's name of one. Default "weighted-random". */
   readonly balancer?: string | undefined;
+  /** Parameters of consistent hashing. */
+  readonly hash?: HashSettings | undefined;
   readonly codecs?: CodecFamily | undefined;
   readonly directory?: DirectoryOptions | undefined;
 }
@@ -228,7 +230,7 @@ class ServiceChannel implements Channel {
     const own = random.fork(`call ${service}`);
     this.#balancers = kept((name) => {
       const label = name === this.#balancerName() ? "balancer" : `balancer ${name}`;
-      return entry(policies.balancers, "balancer", name)({ random: own.fork(label) });
+      return entry(policies.balancers, "balancer", name)({ random: own.fork(label) }, settings);
     });
     this.#seed = own.fork("routers").uint32();
     const contradiction = contradictionIn(settings);
@@ -429,7 +431,7 @@ class ServiceChannel implements Channel {
   }
 
   #balancerName(): string {
-    return this.#settings.balancer ?? "weighted-random";
+    return balancerNamed(this.#settings.balancer ?? "weighted-random");
   }
 
   noInstance(call: Call): RpcError {
@@ -612,6 +614,7 @@ class OneAttempt implements Cancellable {
     // Nearly every call has one attempt: a list that fits is a fifth of one that can grow.
     logical.records = logical.records.length === 0 ? [this.#record] : [...logical.records, this.#record];
     endpoint.stats.inFlight++;
+    for (const changed of endpoint.stats.watchers) changed(1);
     this.outcome = new Promise((resolve) => (this.#resolve = resolve));
     this.#call.attach(this);
     if (!this.#isOpen) return;
@@ -653,6 +656,9 @@ class OneAttempt implements Cancellable {
     this.#span?.end(error, endUs);
     const { stats } = this.#endpoint;
     stats.inFlight--;
+    for (const changed of stats.watchers) changed(-1);
+    const end = { code: this.#record.code, latencyUs: endUs - this.#record.beginUs, endUs };
+    for (const observe of stats.observers) observe(end);
     // Whom nobody waits for any more hasn't failed.
     if (error === undefined) stats.succeeded++;
     else if (this.#call.reason?.code !== "CANCELLED") stats.failed++;
