@@ -69,6 +69,8 @@ const work = {
   queueMax: z.int().min(0).optional(),
   ...serverProtection,
   weight: z.int().min(0).optional(),
+  /** Time from its start until it has its whole weight, in whole milliseconds. Default: at once. */
+  warmup: duration.optional(),
 };
 
 /**

@@ -2,6 +2,7 @@ import type { DescService } from "@bufbuild/protobuf";
 
 import { balancerNamed, balancers as builtInBalancers } from "../balancing/table.ts";
 import type { Balancer, BalancerPolicy, HashSettings, Picker } from "../balancing/balancer.ts";
+import { warmedUp } from "../balancing/warm-up.ts";
 import type { AttemptOutcome, Attempts, Cluster, ClusterPolicy, SendOptions } from "../cluster/cluster.ts";
 import { clusterOf, contradictionIn, type ClusterSettings } from "../cluster/settings.ts";
 import { clusters as builtInClusters } from "../cluster/table.ts";
@@ -162,6 +163,8 @@ export function stubOf<S extends DescService>(schema: S, channel: Channel, codec
 
 interface Snapshot {
   readonly endpoints: readonly Endpoint[];
+  /** When one that warms up has another weight; Infinity when all are warm. */
+  readonly untilUs: number;
   /** What the rules change of the settings. */
   readonly overrides: CallerOverrides;
   readonly balancer: Balancer;
@@ -204,7 +207,7 @@ class ServiceChannel implements Channel {
   readonly #seed: number;
   readonly #target: RouteTarget;
   readonly #invoke: Next;
-  /** Rebuilt on demand after the instances or a rule changed. */
+  /** Rebuilt on demand after the instances, a rule or a weight that warms up changed. */
   #snapshot: Snapshot | undefined;
   #stickyKey: string | undefined;
 
@@ -350,12 +353,13 @@ class ServiceChannel implements Channel {
 
   /** The live picture: instances with their weights, the route through the rules, and a picker for each subset met so far. */
   snapshot(): Snapshot {
-    if (this.#snapshot !== undefined) return this.#snapshot;
-    const { endpoints, caller: overrides } = applyOverrides(
+    if (this.#snapshot !== undefined && this.clock.nowUs() < this.#snapshot.untilUs) return this.#snapshot;
+    const { endpoints: overridden, caller: overrides } = applyOverrides(
       this.#directory.endpoints,
       this.#overrides.flatMap(({ current }) => current ?? []),
       this.#target,
     );
+    const { endpoints, forMs } = warmedUp(overridden, this.clock.wallMs());
     const compiled = this.#routers.map(({ policy, rules }) => ({
       policy,
       rules: rules.map((rule) => rule.current).filter((rule) => rule !== undefined),
@@ -368,6 +372,7 @@ class ServiceChannel implements Channel {
     const route = chainRoutes(compiled, endpoints, client);
     this.#snapshot = {
       endpoints,
+      untilUs: forMs === Infinity ? Infinity : this.clock.nowUs() + forMs * 1000,
       overrides,
       balancer,
       methods: new Map(),
