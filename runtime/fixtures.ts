@@ -1,6 +1,6 @@
 import { Call } from "./call/call.ts";
 import { metadata } from "./call/metadata.ts";
-import { endpointOf, type Endpoint } from "./discovery/endpoint.ts";
+import { endpointOf, noStats, type Endpoint } from "./discovery/endpoint.ts";
 import { ln } from "./numbers.ts";
 import type { Clock } from "./ports/clock.ts";
 import type { RouteContext, RouteTarget } from "./routing/router.ts";
@@ -28,7 +28,7 @@ export function endpoint(init: EndpointInit = {}): Endpoint {
       weight,
       metadata: { ...init.metadata, ...(tag !== undefined && { "dubbo.tag": tag }) },
     },
-    { inFlight, succeeded: 0, failed: 0 },
+    { ...noStats(), inFlight },
   );
 }
 

@@ -49,6 +49,7 @@ export function parseCalls(reader: ConfigReader): CallsConfig {
     retryOn: retryOn as readonly RpcCode[] | undefined,
     cluster: reader.text("cluster"),
     balancer: reader.text("balancer"),
+    hash: parseHash(reader.object("hash")),
     methodTimeoutsMs: parseMethodTimeouts(reader.object("methodTimeoutsMs")),
     deadlineMarginMs: reader.number("deadlineMarginMs", { min: 0, max: 3_600_000 }),
     ...parseProtection(reader),
@@ -60,6 +61,22 @@ export function parseCalls(reader: ConfigReader): CallsConfig {
 
 function parseMethodTimeouts(reader: ConfigReader | undefined): Readonly<Record<string, number>> | undefined {
   return reader && Object.fromEntries(reader.keys().map((name) => [name, reader.requiredNumber(name, { min: 0.001 })]));
+}
+
+function parseHash(reader: ConfigReader | undefined): ServiceSettings["hash"] {
+  if (reader === undefined) return undefined;
+  const nodes = reader.number("nodes", { min: 4, max: 4096, isInteger: true });
+  if (nodes !== undefined && nodes % 4 !== 0) throw reader.wrong("nodes", "a multiple of 4");
+  const hash = {
+    nodes,
+    arguments: reader.text("arguments"),
+    loadFactor: reader.number("loadFactor", { min: 1.01, max: 100 }),
+  };
+  const wrong = hash.arguments?.split(",").find((path) => !/^\s*\d+(\.[A-Za-z_][A-Za-z0-9_]*)*\s*$/.test(path));
+  if (wrong !== undefined)
+    throw reader.wrong("arguments", `a list such as "0" or "0.user.id", and "${wrong}" isn't in it`);
+  reader.end();
+  return hash;
 }
 
 function parseDirectory(reader: ConfigReader | undefined): ServiceSettings["directory"] {

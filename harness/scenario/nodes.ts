@@ -1,4 +1,4 @@
-import { balancers } from "../../runtime/balancing/table.ts";
+import { balancerNamed, balancers } from "../../runtime/balancing/table.ts";
 import { rpcCodes } from "../../runtime/call/status.ts";
 import { clusters } from "../../runtime/cluster/table.ts";
 import type { Distribution as WorkDistribution } from "../../services/distribution.ts";
@@ -149,12 +149,13 @@ function providers(
       return { id, service, program: "provider", config: {}, tag, weight, foreign: plan };
     }
     const { tag, weight = defaultWeight, serviceTime, errorRate, capacity, queueMax, calls } = { ...common, ...own };
-    const { admission, queue } = { ...common, ...own };
+    const { admission, queue, warmup } = { ...common, ...own };
     const labels = { ...common.labels, ...own.labels };
     const config = defined({
       service,
       application: service,
       weight,
+      warmUpMs: warmup === undefined ? undefined : durationUs(warmup) / 1000,
       metadata: tag === undefined ? labels : { ...labels, "dubbo.tag": tag },
       serviceTime: serviceTime === undefined ? undefined : workDistribution(serviceTime),
       errorRate: errorRate === undefined ? undefined : fractionOf(errorRate),
@@ -251,7 +252,7 @@ function checkCalls({ fleet }: Scenario): void {
     if (calls === undefined) continue;
     known(`fleet.${name}.calls.service`, calls.service, providerNames, "provider of the fleet");
     if (calls.balancer !== undefined)
-      known(`fleet.${name}.calls.balancer`, calls.balancer, Object.keys(balancers), "balancer");
+      known(`fleet.${name}.calls.balancer`, balancerNamed(calls.balancer), Object.keys(balancers), "balancer");
     if (calls.cluster !== undefined)
       known(`fleet.${name}.calls.cluster`, calls.cluster, Object.keys(clusters), "cluster strategy");
     for (const code of calls.retryOn ?? []) known(`fleet.${name}.calls.retryOn`, code, rpcCodes, "status code");

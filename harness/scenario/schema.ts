@@ -38,6 +38,19 @@ const calls = z.strictObject({
   retryOn: z.array(z.string()).optional(),
   cluster: z.string().optional(),
   balancer: z.string().optional(),
+  /** Consistent hashing: points of each instance, what makes the key, and how far above the mean an instance may be loaded. */
+  hash: z
+    .strictObject({
+      nodes: z.int().min(4).max(4096).multipleOf(4).optional(),
+      arguments: z
+        .string()
+        .regex(/^\d+(\.[A-Za-z_][A-Za-z0-9_]*)*(,\d+(\.[A-Za-z_][A-Za-z0-9_]*)*)*$/, {
+          error: 'such as "0" or "0.user.id"',
+        })
+        .optional(),
+      loadFactor: z.number().min(1.01).max(100).optional(),
+    })
+    .optional(),
   ...clientProtection,
 });
 
@@ -56,6 +69,8 @@ const work = {
   queueMax: z.int().min(0).optional(),
   ...serverProtection,
   weight: z.int().min(0).optional(),
+  /** Time from its start until it has its whole weight, in whole milliseconds. Default: at once. */
+  warmup: duration.optional(),
 };
 
 /**

@@ -14,5 +14,20 @@ export interface Picker {
  */
 export type Balancer = (endpoints: readonly Endpoint[]) => Picker;
 
+/** Parameters of consistent hashing. */
+export interface HashSettings {
+  /** Points of each endpoint on the ring, a multiple of 4. Default 160 (Dubbo's `hash.nodes`). */
+  readonly nodes?: number | undefined;
+  /** What makes the key, by commas: "0" is the request message, "0.user.id" a field of it. Default "0" (Dubbo's `hash.arguments`). */
+  readonly arguments?: string | undefined;
+  /** Bounded load: how many times the mean an endpoint may have in flight, above 1. Default 1.25. */
+  readonly loadFactor?: number | undefined;
+}
+
+/** Parameters of balancers; each reads its own. */
+export interface BalancerSettings {
+  readonly hash?: HashSettings | undefined;
+}
+
 /** A policy in the table of balancers: one balancer for each service that a client calls. */
-export type BalancerPolicy = (ports: { readonly random: Random }) => Balancer;
+export type BalancerPolicy = (ports: { readonly random: Random }, settings?: BalancerSettings) => Balancer;

@@ -1,7 +1,8 @@
 import type { DescService } from "@bufbuild/protobuf";
 
-import { balancers as builtInBalancers } from "../balancing/table.ts";
-import type { Balancer, BalancerPolicy, Picker } from "../balancing/balancer.ts";
+import { balancerNamed, balancers as builtInBalancers } from "../balancing/table.ts";
+import type { Balancer, BalancerPolicy, HashSettings, Picker } from "../balancing/balancer.ts";
+import { warmedUp } from "../balancing/warm-up.ts";
 import type { AttemptOutcome, Attempts, Cluster, ClusterPolicy, SendOptions } from "../cluster/cluster.ts";
 import { clusterOf, contradictionIn, type ClusterSettings } from "../cluster/settings.ts";
 import { clusters as builtInClusters } from "../cluster/table.ts";
@@ -106,8 +107,10 @@ export interface ServiceSettings extends ClusterSettings, ProtectionSettings {
   readonly cluster?: string | undefined;
   /** What this client may spend on retries. Default: as much as it likes (Dubbo's). */
   readonly retryBudget?: RetryBudgetSettings | undefined;
-  /** An entry of the table of balancers. Default "weighted-random". */
+  /** An entry of the table of balancers, or Dubbo's name of one. Default "weighted-random". */
   readonly balancer?: string | undefined;
+  /** Parameters of consistent hashing. */
+  readonly hash?: HashSettings | undefined;
   readonly codecs?: CodecFamily | undefined;
   readonly directory?: DirectoryOptions | undefined;
 }
@@ -164,6 +167,8 @@ export function stubOf<S extends DescService>(schema: S, channel: Channel, codec
 
 interface Snapshot {
   readonly endpoints: readonly Endpoint[];
+  /** When one that warms up has another weight; Infinity when all are warm. */
+  readonly untilUs: number;
   /** What the rules change of the settings. */
   readonly overrides: CallerOverrides;
   readonly balancer: Balancer;
@@ -206,7 +211,7 @@ class ServiceChannel implements Channel {
   readonly #seed: number;
   readonly #target: RouteTarget;
   readonly #invoke: Next;
-  /** Rebuilt on demand after the instances or a rule changed. */
+  /** Rebuilt on demand after the instances, a rule or a weight that warms up changed. */
   #snapshot: Snapshot | undefined;
   #stickyKey: string | undefined;
 
@@ -232,7 +237,7 @@ class ServiceChannel implements Channel {
     const own = random.fork(`call ${service}`);
     this.#balancers = kept((name) => {
       const label = name === this.#balancerName() ? "balancer" : `balancer ${name}`;
-      return entry(policies.balancers, "balancer", name)({ random: own.fork(label) });
+      return entry(policies.balancers, "balancer", name)({ random: own.fork(label) }, settings);
     });
     this.#seed = own.fork("routers").uint32();
     const contradiction = contradictionIn(settings);
@@ -356,12 +361,13 @@ class ServiceChannel implements Channel {
 
   /** The live picture: instances with their weights, the route through the rules, and a picker for each subset met so far. */
   snapshot(): Snapshot {
-    if (this.#snapshot !== undefined) return this.#snapshot;
-    const { endpoints, caller: overrides } = applyOverrides(
+    if (this.#snapshot !== undefined && this.clock.nowUs() < this.#snapshot.untilUs) return this.#snapshot;
+    const { endpoints: overridden, caller: overrides } = applyOverrides(
       this.#directory.endpoints,
       this.#overrides.flatMap(({ current }) => current ?? []),
       this.#target,
     );
+    const { endpoints, forMs } = warmedUp(overridden, this.clock.wallMs());
     const compiled = this.#routers.map(({ policy, rules }) => ({
       policy,
       rules: rules.map((rule) => rule.current).filter((rule) => rule !== undefined),
@@ -374,6 +380,7 @@ class ServiceChannel implements Channel {
     const route = chainRoutes(compiled, endpoints, client);
     this.#snapshot = {
       endpoints,
+      untilUs: forMs === Infinity ? Infinity : this.clock.nowUs() + forMs * 1000,
       overrides,
       balancer,
       methods: new Map(),
@@ -436,7 +443,7 @@ class ServiceChannel implements Channel {
   }
 
   #balancerName(): string {
-    return this.#settings.balancer ?? "weighted-random";
+    return balancerNamed(this.#settings.balancer ?? "weighted-random");
   }
 
   noInstance(call: Call): RpcError {
@@ -619,6 +626,7 @@ class OneAttempt implements Cancellable {
     // Nearly every call has one attempt: a list that fits is a fifth of one that can grow.
     logical.records = logical.records.length === 0 ? [this.#record] : [...logical.records, this.#record];
     endpoint.stats.inFlight++;
+    for (const changed of endpoint.stats.watchers) changed(1);
     this.outcome = new Promise((resolve) => (this.#resolve = resolve));
     this.#call.attach(this);
     if (!this.#isOpen) return;
@@ -660,6 +668,9 @@ class OneAttempt implements Cancellable {
     this.#span?.end(error, endUs);
     const { stats } = this.#endpoint;
     stats.inFlight--;
+    for (const changed of stats.watchers) changed(-1);
+    const end = { code: this.#record.code, latencyUs: endUs - this.#record.beginUs, endUs };
+    for (const observe of stats.observers) observe(end);
     // Whom nobody waits for any more hasn't failed.
     if (error === undefined) stats.succeeded++;
     else if (this.#call.reason?.code !== "CANCELLED") stats.failed++;

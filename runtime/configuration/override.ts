@@ -1,4 +1,4 @@
-import { balancers as builtInBalancers } from "../balancing/table.ts";
+import { balancers as builtInBalancers, dubboBalancers } from "../balancing/table.ts";
 import { clusters as builtInClusters } from "../cluster/table.ts";
 import type { Endpoint } from "../discovery/endpoint.ts";
 import { scopedKeys, type RouteTarget } from "../routing/router.ts";
@@ -54,11 +54,7 @@ const retriesMax = 100;
 
 /** Dubbo's names of policies that have another name here. */
 const dubboNames: Readonly<Record<string, string>> = {
-  random: "weighted-random",
-  roundrobin: "smooth-weighted-round-robin",
-  leastactive: "least-active",
-  consistenthash: "consistent-hash",
-  consistenthashing: "consistent-hash",
+  ...dubboBalancers,
   zoneAware: "zone-aware",
 };
 

@@ -1,4 +1,5 @@
 import { noMetadata, type Metadata } from "../call/metadata.ts";
+import type { RpcCode } from "../call/status.ts";
 import type { Instance } from "../ports/registry.ts";
 
 /** What this client knows of an instance from its own calls. It belongs to the identity, and outlives membership changes. */
@@ -8,7 +9,21 @@ export interface EndpointStats {
   /** Attempts ended, by outcome. */
   succeeded: number;
   failed: number;
+  /** Told of every attempt that ended: what load metrics measure. */
+  readonly observers: ((attempt: AttemptEnd) => void)[];
+  /** Told of every change of `inFlight`: +1, -1. */
+  readonly watchers: ((change: 1 | -1) => void)[];
 }
+
+/** How an attempt ended, as its caller saw it. */
+export interface AttemptEnd {
+  readonly code: RpcCode;
+  readonly latencyUs: number;
+  /** On the client's monotonic clock. */
+  readonly endUs: number;
+}
+
+export const noStats = (): EndpointStats => ({ inFlight: 0, succeeded: 0, failed: 0, observers: [], watchers: [] });
 
 /** An instance as balancing sees it: immutable but for its statistics, which later snapshots of the same identity share. */
 export interface Endpoint {
@@ -34,7 +49,7 @@ export function endpointOf(instance: Instance, stats?: EndpointStats): Endpoint 
     weight: instance.weight,
     metadata: instance.metadata,
     addressing: addressingOf(instance.metadata),
-    stats: stats ?? { inFlight: 0, succeeded: 0, failed: 0 },
+    stats: stats ?? noStats(),
   };
 }
 

@@ -30,6 +30,8 @@ export interface ProviderConfig extends InfrastructureConfig {
   readonly service: string;
   /** Default 100. */
   readonly weight: number;
+  /** Time that it takes to be warm, which callers count from its registration: see docs/balancing.md. Default: it is warm at once. */
+  readonly warmUpMs: number | undefined;
   /** Its labels in the registry. Default none. */
   readonly metadata: Readonly<Record<string, string>>;
   /** How long one call's work takes. Default: no time. */
@@ -67,6 +69,7 @@ export const provider: ServiceProgram<ProviderConfig> = {
     const config: ProviderConfig = {
       service,
       weight: reader.number("weight", { min: 0, max: 1_000_000, isInteger: true }, 100),
+      warmUpMs: reader.number("warmUpMs", { min: 1, max: 86_400_000, isInteger: true }),
       metadata: reader.labels("metadata"),
       serviceTime: reader.distribution("serviceTime", { kind: "constant", us: 0 }),
       errorRate: reader.number("errorRate", { min: 0, max: 1 }, 0),
@@ -157,9 +160,14 @@ class RunningProvider implements RunningService {
 
   async go(): Promise<void> {
     const { node, clock, telemetry } = this.#context;
-    const { service, weight, metadata, calls, propagationMs, graceMs } = this.#config;
+    const { service, weight, warmUpMs, metadata: labels, calls, propagationMs, graceMs } = this.#config;
     const listener = this.#listener!;
-    const connections = await connect(this.#context, this.#config, metadata);
+    // Dubbo's own keys.
+    const metadata =
+      warmUpMs === undefined
+        ? labels
+        : { ...labels, warmup: String(warmUpMs), timestamp: String(Math.floor(clock.wallMs())) };
+    const connections = await connect(this.#context, this.#config, labels);
     this.#connections = connections;
     this.#lifecycle = createLifecycle({
       clock,
