@@ -18,6 +18,8 @@ export interface CallOptions {
   readonly id?: number | undefined;
   /** The node that made the call, on the server's side: "host:port". */
   readonly peer?: string | undefined;
+  /** Who the peer is, where its transport has proven it: the common name of its certificate. */
+  readonly principal?: string | undefined;
   /** The request message, where the call is made or served with one. */
   readonly request?: unknown;
 }
@@ -43,6 +45,8 @@ export class Call implements Cancellable {
   readonly clock: Clock;
   readonly parent: Call | undefined;
   readonly peer: string | undefined;
+  /** Whom the transport (its certificate) or a filter (a signature) has proven the caller to be; set once. */
+  principal: string | undefined;
   /** What is asked: routers and balancers may read it (`argumentOf`), nobody changes it. */
   readonly request: unknown;
   /** Where the call belongs, and all that is made under it; set by the tracer, if there is one. Default: where its parent does. */
@@ -65,6 +69,7 @@ export class Call implements Cancellable {
     this.method = options.method;
     this.metadata = options.metadata ?? noMetadata;
     this.peer = options.peer;
+    this.principal = options.principal;
     this.request = options.request;
     const inherited = parent?.deadlineUs ?? Infinity;
     const own = options.timeoutUs === undefined ? Infinity : clock.nowUs() + options.timeoutUs;

@@ -5,7 +5,6 @@ import type { Balancer, BalancerPolicy, Picker } from "../balancing/balancer.ts"
 import type { AttemptOutcome, Attempts, Cluster, ClusterPolicy } from "../cluster/cluster.ts";
 import { clusters as builtInClusters } from "../cluster/table.ts";
 import type { CodecFamily } from "../codec/codec.ts";
-import { protobuf } from "../codec/protobuf.ts";
 import { applyOverrides, overridePolicy, type CallerOverrides, type OverrideRule } from "../configuration/override.ts";
 import { watchRule, type WatchedRule } from "../configuration/rules.ts";
 import { Directory, type DirectoryOptions } from "../discovery/directory.ts";
@@ -132,7 +131,7 @@ export interface Channel {
 }
 
 /** Typed functions over a channel. */
-export function stubOf<S extends DescService>(schema: S, channel: Channel, codecs: CodecFamily = protobuf): Stub<S> {
+export function stubOf<S extends DescService>(schema: S, channel: Channel, codecs?: CodecFamily): Stub<S> {
   const stub: Record<string, unknown> = {};
   for (const [name, method] of methodsOf(schema, codecs)) {
     stub[name] = (init: unknown, options: StubOptions = {}) => channel.start(method, init, options);
