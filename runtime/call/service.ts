@@ -82,7 +82,7 @@ function methodIn(desc: DescMethod, codecs: CodecFamily, isCodecChosen: boolean)
     as: (codecName) => {
       const family = codecFamilies.find(({ name }) => name === codecName);
       if (family === undefined) return undefined;
-      let other = (others ??= new Map()).get(codecName);
+      let other = (others ??= new Map<string, Method<unknown, unknown>>()).get(codecName);
       if (other === undefined) others.set(codecName, (other = methodIn(desc, family, true)));
       return other;
     },
