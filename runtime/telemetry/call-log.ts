@@ -1,6 +1,7 @@
 import type { Call } from "../call/call.ts";
 import { requestTag } from "../call/travelling.ts";
 import type { RpcError } from "../call/status.ts";
+import { Rejection } from "../protection/outcome.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Telemetry } from "../ports/telemetry.ts";
 import type { Attempt, CallBegin } from "./events.ts";
@@ -27,6 +28,8 @@ export class CallLog {
     details: {
       readonly dueUs?: number | undefined;
       readonly key?: string | undefined;
+      /** The call that is made once more. */
+      readonly redelivers?: number | undefined;
       /** Where its own span is found, if there is one. */
       readonly trace?: TraceContext | undefined;
     },
@@ -45,6 +48,7 @@ export class CallLog {
     if (tag !== undefined) event.tag = tag;
     // A call from another node, and what only bundles calls, has no number here.
     if (call.parent !== undefined && call.parent.id > 0) event.parent = call.parent.id;
+    if (details.redelivers !== undefined) event.redelivers = details.redelivers;
     if (details.trace !== undefined) {
       event.traceId = details.trace.traceId;
       event.spanId = details.trace.spanId;
@@ -54,6 +58,9 @@ export class CallLog {
 
   end(call: Call, attempts: readonly Attempt[], error?: RpcError): void {
     const end = { type: "call.end", atUs: this.#clock.nowUs(), call: call.id, code: error?.code ?? "OK" } as const;
-    this.#telemetry.emit(error === undefined ? { ...end, attempts } : { ...end, message: error.message, attempts });
+    if (error === undefined) this.#telemetry.emit({ ...end, attempts });
+    else if (error instanceof Rejection) {
+      this.#telemetry.emit({ ...end, message: error.message, rejectedBy: error.policy, attempts });
+    } else this.#telemetry.emit({ ...end, message: error.message, attempts });
   }
 }

@@ -1,10 +1,15 @@
 import type { Call } from "../../runtime/call/call.ts";
 import { createLifecycle, type Lifecycle } from "../../runtime/call/lifecycle.ts";
+import type { Filter } from "../../runtime/call/filter.ts";
 import { createServer } from "../../runtime/call/server.ts";
 import type { Handlers, Stub } from "../../runtime/call/service.ts";
 import { RpcError } from "../../runtime/call/status.ts";
+import { concurrencyFilter } from "../../runtime/protection/concurrency-limit.ts";
+import { reporter } from "../../runtime/protection/guard.ts";
+import { rateLimitFilter } from "../../runtime/protection/rate-limit.ts";
 import type { Registration } from "../../runtime/ports/registry.ts";
 import type { Listener } from "../../runtime/ports/transport.ts";
+import { TaskLog } from "../../runtime/telemetry/task-log.ts";
 import { advertised, ConfigReader, schemeOf } from "../config.ts";
 import {
   connect,
@@ -15,9 +20,10 @@ import {
   type InfrastructureConfig,
 } from "../connections.ts";
 import { sample, type Distribution } from "../distribution.ts";
+import { parseAdmission, type AdmissionSettings } from "../protection.ts";
 import { Worker, type DoReply } from "../proto/worker_pb.ts";
 import type { NodeContext, RunningService, ServiceProgram } from "../service.ts";
-import { WorkQueue } from "./queue.ts";
+import { queueOrders, WorkQueue, type WorkQueueOptions } from "./queue.ts";
 
 export interface ProviderConfig extends InfrastructureConfig {
   /** The service that it provides: "orders". */
@@ -34,6 +40,12 @@ export interface ProviderConfig extends InfrastructureConfig {
   readonly capacity: number | undefined;
   /** Calls that may wait. Default 1000. */
   readonly queueMax: number | undefined;
+  /** How those wait. Default: first come, first served. */
+  readonly queue: Pick<WorkQueueOptions, "order" | "codel">;
+  /** What is let in at all. Default: everything. */
+  readonly admission: AdmissionSettings;
+  /** Reports what it does with each call. Default false. */
+  readonly recordsTasks: boolean;
   /** A service that each call calls before it is answered. Default none. */
   readonly calls: CallsConfig | undefined;
   /** How long it serves on after it has deregistered. Default: `propagationMsOf` its registry. */
@@ -60,6 +72,9 @@ export const provider: ServiceProgram<ProviderConfig> = {
       errorRate: reader.number("errorRate", { min: 0, max: 1 }, 0),
       capacity: reader.number("capacity", { min: 1, isInteger: true }),
       queueMax: reader.number("queueMax", { min: 0, isInteger: true }),
+      queue: parseQueue(reader.object("queue")),
+      admission: parseAdmission(reader),
+      recordsTasks: reader.raw("recordsTasks") === true,
       calls: calls === undefined ? undefined : parseCalls(calls),
       graceMs: reader.number("graceMs", time, 2000),
       ...infrastructure,
@@ -75,6 +90,19 @@ export const provider: ServiceProgram<ProviderConfig> = {
     return running;
   },
 };
+
+function parseQueue(reader: ConfigReader | undefined): ProviderConfig["queue"] {
+  if (reader === undefined) return {};
+  const codel = reader.object("codel");
+  const time = { min: 0.001, max: 3_600_000 };
+  const queue = {
+    order: reader.choice("order", queueOrders),
+    codel: codel && { targetMs: codel.number("targetMs", time), intervalMs: codel.number("intervalMs", time) },
+  };
+  codel?.end();
+  reader.end();
+  return queue;
+}
 
 /**
  * Time that the news of a departure takes to reach every caller, with room to spare: over Nacos, which gathers pushes for 500 ms, about
@@ -111,8 +139,10 @@ class RunningProvider implements RunningService {
   }
 
   async listen(): Promise<void> {
-    const { transport, policies, listen, advertise, tracer } = this.#context;
-    const server = createServer({ transport, filters: policies.serverFilters, tracer }).add(Worker, this.#handlers());
+    const { transport, policies, listen, advertise, tracer, clock, telemetry } = this.#context;
+    const filters = [...policies.serverFilters, ...this.#admission()];
+    const tasks = this.#config.recordsTasks ? new TaskLog({ clock, telemetry }) : undefined;
+    const server = createServer({ transport, filters, tracer, tasks }).add(Worker, this.#handlers());
     const listener = await server.listen(listen);
     try {
       this.#advertised = advertised(listener.address, advertise);
@@ -173,11 +203,22 @@ class RunningProvider implements RunningService {
     await this.#lifecycle?.stop();
   }
 
+  #admission(): readonly Filter[] {
+    const { clock, random, telemetry } = this.#context;
+    const { service, admission } = this.#config;
+    const { rateLimit, concurrencyLimit } = admission;
+    const ports = { clock, random: random.fork("admission"), report: reporter({ clock, telemetry, service }) };
+    return [
+      ...(rateLimit === undefined ? [] : [rateLimitFilter(rateLimit, ports)]),
+      ...(concurrencyLimit === undefined ? [] : [concurrencyFilter(concurrencyLimit, ports)]),
+    ];
+  }
+
   #handlers(): Handlers<typeof Worker> {
     const context = this.#context;
     const { node, random, clock } = context;
-    const { serviceTime, errorRate, capacity, queueMax } = this.#config;
-    const queue = new WorkQueue({ capacity, queueMax });
+    const { serviceTime, errorRate, capacity, queueMax, queue: how } = this.#config;
+    const queue = new WorkQueue({ capacity, queueMax, ...how });
     const times = random.fork("service time");
     const errors = random.fork("errors");
     const isInstant = serviceTime.kind === "constant" && serviceTime.us === 0;
