@@ -1,5 +1,6 @@
 import { createClient, type Client, type ServiceSettings } from "../runtime/call/client.ts";
 import { rpcCodes, type RpcCode } from "../runtime/call/status.ts";
+import { codecNames, codecFamilies } from "../runtime/codec/table.ts";
 import { createEmbeddedConfigCenter } from "../runtime/configuration/embedded.ts";
 import { createEmbeddedRegistry } from "../runtime/discovery/embedded.ts";
 import type { ConfigCenter } from "../runtime/ports/config-center.ts";
@@ -52,6 +53,7 @@ export function parseCalls(reader: ConfigReader): CallsConfig {
     methodTimeoutsMs: parseMethodTimeouts(reader.object("methodTimeoutsMs")),
     deadlineMarginMs: reader.number("deadlineMarginMs", { min: 0, max: 3_600_000 }),
     ...parseProtection(reader),
+    codecs: codecFamilies[reader.choice("codec", codecNames) ?? ""],
     directory: parseDirectory(reader.object("directory")),
   };
   reader.end();
@@ -99,13 +101,14 @@ export async function connect(
   config: InfrastructureConfig,
   labels: Readonly<Record<string, string>> = {},
 ): Promise<Connections> {
-  const { clock, random, transport, disk, telemetry, calls, policies, tracer } = context;
+  const { clock, random, transport, transports, disk, telemetry, calls, policies, tracer } = context;
   const registry = await openRegistry(context, config);
   const configCenter = await openConfigCenter(context, config);
   const client = createClient({
     clock,
     random: random.fork("client"),
     transport,
+    transports,
     registry,
     configCenter,
     disk,

@@ -146,11 +146,12 @@ function providers(
       return { id, service, program: "provider", config: {}, tag, weight, foreign: plan };
     }
     const { tag, weight = defaultWeight, serviceTime, errorRate, capacity, queueMax, calls } = { ...common, ...own };
-    const { admission, queue } = { ...common, ...own };
+    const { admission, queue, protocol } = { ...common, ...own };
     const labels = { ...common.labels, ...own.labels };
     const config = defined({
       service,
       application: service,
+      protocol,
       weight,
       metadata: tag === undefined ? labels : { ...labels, "dubbo.tag": tag },
       serviceTime: serviceTime === undefined ? undefined : workDistribution(serviceTime),

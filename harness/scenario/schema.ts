@@ -38,6 +38,8 @@ const calls = z.strictObject({
   retryOn: z.array(z.string()).optional(),
   cluster: z.string().optional(),
   balancer: z.string().optional(),
+  /** How messages are written; in `sim` nothing is. Default: protobuf, and JSON where the protocol is JSON-RPC or HTTP. */
+  codec: z.enum(["protobuf", "json"]).optional(),
   ...clientProtection,
 });
 
@@ -48,6 +50,8 @@ export const callKeys = Object.keys(calls.shape).filter((key) => key !== "servic
 >[];
 
 const work = {
+  /** What it speaks; in `sim` the simulated transport carries all. Default Triple. */
+  protocol: z.enum(["triple", "framed", "jsonrpc", "http"]).optional(),
   serviceTime: distribution.optional(),
   errorRate: fraction.optional(),
   /** Calls worked on at a time; the others wait. Default: no limit. */

@@ -21,6 +21,7 @@ import type { Random } from "../ports/random.ts";
 import type { Registry } from "../ports/registry.ts";
 import { silent, type Telemetry } from "../ports/telemetry.ts";
 import type { Response, Transport } from "../ports/transport.ts";
+import { protocolNames, protocolOf } from "../protocols/names.ts";
 import type { RetryBudget, RetryBudgetPolicy, RetryBudgetSettings } from "../protection/retry-budget/retry-budget.ts";
 import { retryBudgets as builtInRetryBudgets } from "../protection/retry-budget/table.ts";
 import { chainRoutes, subsetsMax } from "../routing/chain.ts";
@@ -65,6 +66,8 @@ export interface ClientOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly transport: Transport;
+  /** For instances that speak another protocol than Triple, by its name in the registry. Without them `transport` carries all. */
+  readonly transports?: Readonly<Record<string, Transport>> | undefined;
   readonly registry: Registry;
   /** Without one there are no rules. */
   readonly configCenter?: ConfigCenter | undefined;
@@ -180,7 +183,8 @@ interface MethodSettings {
 class ServiceChannel implements Channel {
   readonly service: string;
   readonly clock: Clock;
-  readonly transport: Transport;
+  readonly #transport: Transport;
+  readonly #transports: ClientOptions["transports"];
   readonly attemptTimeoutUs: number | undefined;
   readonly deadlineMarginUs: number;
   readonly protection: Protection | undefined;
@@ -217,7 +221,8 @@ class ServiceChannel implements Channel {
     this.service = service;
     this.#target = { ...callee, application, host, labels };
     this.clock = clock;
-    this.transport = transport;
+    this.#transport = transport;
+    this.#transports = options.transports;
     this.#settings = settings;
     this.deadlineMarginUs = (settings.deadlineMarginMs ?? 0) * 1000;
     this.attemptTimeoutUs = settings.attemptTimeoutMs === undefined ? undefined : settings.attemptTimeoutMs * 1000;
@@ -278,7 +283,9 @@ class ServiceChannel implements Channel {
       service,
       options: settings.directory ?? {},
       onChange: outdated,
-      onGone: ({ address }) => transport.release?.(address),
+      onGone: ({ address }) => {
+        for (const one of [transport, ...Object.values(this.#transports ?? {})]) one.release?.(address);
+      },
     });
     const target = this.#target;
     if (configCenter !== undefined) {
@@ -407,6 +414,24 @@ class ServiceChannel implements Channel {
       snapshot.pickers.set(candidates, (picker = snapshot.balancer(candidates)));
     }
     return picker.pick(call);
+  }
+
+  /** In the protocol that the instance speaks. */
+  invoke(
+    { address, id, metadata }: Endpoint,
+    rpc: Method<unknown, unknown>,
+    call: Call,
+    request: unknown,
+  ): Promise<Response> {
+    const protocol = protocolOf({ metadata });
+    if (this.#transports === undefined || protocol === protocolNames.triple) {
+      return this.#transport.invoke(address, rpc, call, request);
+    }
+    if (Object.hasOwn(this.#transports, protocol)) {
+      return this.#transports[protocol]!.invoke(address, rpc, call, request);
+    }
+    const hint = `there is ${[protocolNames.triple, ...Object.keys(this.#transports)].join(", ")}`;
+    return Promise.reject(new RpcError(`${id} speaks ${protocol}`, { code: "UNIMPLEMENTED", hint }));
   }
 
   #methodSettings(path: string): MethodSettings {
@@ -593,7 +618,7 @@ class OneAttempt implements Cancellable {
       under = logical,
     }: SendOptions & { readonly request: unknown; readonly permit: Permit | undefined },
   ) {
-    const { clock, transport, attemptTimeoutUs } = logical.channel;
+    const { clock, attemptTimeoutUs } = logical.channel;
     const { service, method, trace } = logical;
     const { addressing } = endpoint;
     const beginUs = clock.nowUs();
@@ -614,7 +639,7 @@ class OneAttempt implements Cancellable {
     this.outcome = new Promise((resolve) => (this.#resolve = resolve));
     this.#call.attach(this);
     if (!this.#isOpen) return;
-    transport.invoke(endpoint.address, logical.rpc, this.#call, request).then(
+    logical.channel.invoke(endpoint, logical.rpc, this.#call, request).then(
       (response) => this.#answered(response),
       (error: unknown) => this.#failed(error),
     );

@@ -80,7 +80,7 @@ function methodIn(desc: DescMethod, codecs: CodecFamily, isCodecChosen: boolean)
     output: codecs.codec(desc.output),
     isCodecChosen,
     as: (codecName) => {
-      const family = codecFamilies.find(({ name }) => name === codecName);
+      const family = Object.values(codecFamilies).find(({ name }) => name === codecName);
       if (family === undefined) return undefined;
       let other = (others ??= new Map<string, Method<unknown, unknown>>()).get(codecName);
       if (other === undefined) others.set(codecName, (other = methodIn(desc, family, true)));

@@ -8,7 +8,8 @@ import { concurrencyFilter } from "../../runtime/protection/concurrency-limit.ts
 import { reporter } from "../../runtime/protection/guard.ts";
 import { rateLimitFilter } from "../../runtime/protection/rate-limit.ts";
 import type { Registration } from "../../runtime/ports/registry.ts";
-import type { Listener } from "../../runtime/ports/transport.ts";
+import type { Listener, Transport } from "../../runtime/ports/transport.ts";
+import { protocolLabel, protocolNames, type ProtocolName } from "../../runtime/protocols/names.ts";
 import { TaskLog } from "../../runtime/telemetry/task-log.ts";
 import { advertised, ConfigReader, schemeOf } from "../config.ts";
 import {
@@ -28,6 +29,8 @@ import { queueOrders, WorkQueue, type WorkQueueOptions } from "./queue.ts";
 export interface ProviderConfig extends InfrastructureConfig {
   /** The service that it provides: "orders". */
   readonly service: string;
+  /** What it speaks. Default "triple". */
+  readonly protocol: ProtocolName;
   /** Default 100. */
   readonly weight: number;
   /** Its labels in the registry. Default none. */
@@ -66,6 +69,7 @@ export const provider: ServiceProgram<ProviderConfig> = {
     const infrastructure = parseInfrastructure(reader, service);
     const config: ProviderConfig = {
       service,
+      protocol: reader.choice("protocol", Object.keys(protocolNames) as ProtocolName[]) ?? "triple",
       weight: reader.number("weight", { min: 0, max: 1_000_000, isInteger: true }, 100),
       metadata: reader.labels("metadata"),
       serviceTime: reader.distribution("serviceTime", { kind: "constant", us: 0 }),
@@ -139,9 +143,10 @@ class RunningProvider implements RunningService {
   }
 
   async listen(): Promise<void> {
-    const { transport, policies, listen, advertise, tracer, clock, telemetry } = this.#context;
+    const { policies, listen, advertise, tracer, clock, telemetry } = this.#context;
     const filters = [...policies.serverFilters, ...this.#admission()];
     const tasks = this.#config.recordsTasks ? new TaskLog({ clock, telemetry }) : undefined;
+    const transport = this.#transport();
     const server = createServer({ transport, filters, tracer, tasks }).add(Worker, this.#handlers());
     const listener = await server.listen(listen);
     try {
@@ -153,9 +158,16 @@ class RunningProvider implements RunningService {
     this.#listener = listener;
   }
 
+  #transport(): Transport {
+    const { transport, transports } = this.#context;
+    return transports?.[protocolNames[this.#config.protocol]] ?? transport;
+  }
+
   async go(): Promise<void> {
     const { node, clock, telemetry } = this.#context;
-    const { service, weight, metadata, calls, propagationMs, graceMs } = this.#config;
+    const { service, protocol, weight, calls, propagationMs, graceMs } = this.#config;
+    const isTriple = protocol === "triple";
+    const metadata = { ...this.#config.metadata, ...(!isTriple && { [protocolLabel]: protocolNames[protocol] }) };
     const listener = this.#listener!;
     const connections = await connect(this.#context, this.#config, metadata);
     this.#connections = connections;
