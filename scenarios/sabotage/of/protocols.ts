@@ -2,7 +2,7 @@ import { failingCalls, unfairBalancer, type SabotagedCheck } from "../kit.ts";
 
 export default [
   {
-    check: "share 0s..5s",
+    check: "share",
     gross: (seed) => unfairBalancer(seed, "weighted-random", "orders/1", 0.8),
     mild: (seed) => unfairBalancer(seed, "weighted-random", "orders/1", 0.45),
   },
