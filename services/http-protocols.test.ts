@@ -120,8 +120,7 @@ describe("plain HTTP", () => {
 describe("JSON-RPC over HTTP", () => {
   beforeEach(() => listen(jsonRpc));
 
-  const ask = async (body: unknown, where = path) =>
-    (await post(where, JSON.stringify(body))).json() as Promise<unknown>;
+  const ask = async (body: unknown, where = path) => (await post(where, JSON.stringify(body))).json();
 
   test("params by name, by position, as one message, and none", async () => {
     const result = { instance: "u7", payload: "p" };

@@ -7,7 +7,7 @@ import { Call } from "../../call/call.ts";
 import { noMetadata } from "../../call/metadata.ts";
 import type { Method } from "../../call/service.ts";
 import type { RpcError } from "../../call/status.ts";
-import type { Listener, Transport } from "../../ports/transport.ts";
+import type { Listener, ServedMethod, Transport } from "../../ports/transport.ts";
 import { systemClock } from "../clock.ts";
 import { framedTransport } from "../framed.ts";
 import {
@@ -49,7 +49,7 @@ beforeEach(async () => {
   sent = 0;
   listener = await transport.listen({
     address: "127.0.0.1:0",
-    methods: new Map([
+    methods: new Map<string, ServedMethod>([
       [echo.path, { method: echo, serve: async (_, message) => ({ kind: "unary", message, trailers: noMetadata }) }],
       [
         count.path,
