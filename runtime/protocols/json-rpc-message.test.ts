@@ -128,7 +128,7 @@ test("the errors of others' servers are understood by their numbers", () => {
 });
 
 test("what a procedure throws is an answer: its own error, a status, or a bug as UNKNOWN", async () => {
-  const thrown = async (error: unknown) =>
+  const thrown = async (error: Error) =>
     answerText('{"jsonrpc":"2.0","method":"x","id":1}', () => () => Promise.reject(error));
   expect(await thrown(new JsonRpcError(7, "seven", [1]))).toMatchObject({
     error: { code: 7, message: "seven", data: [1] },

@@ -1,4 +1,5 @@
 import { whileWaiting, type Call } from "../call/call.ts";
+import { fromBase64, toBase64 } from "../codec/base64.ts";
 import type { Method } from "../call/service.ts";
 import { inCodec } from "../call/service.ts";
 import { RpcError, toRpcError } from "../call/status.ts";
@@ -295,12 +296,3 @@ function resultOf(method: Method<unknown, unknown>, reply: Readonly<Record<strin
   if (reply["jsonrpc"] !== "2.0" || !("result" in reply)) throw unreadable(method, undefined);
   return reply["result"];
 }
-
-function toBase64(bytes: Uint8Array): string {
-  let text = "";
-  for (let at = 0; at < bytes.length; at += 0x8000) text += String.fromCharCode(...bytes.subarray(at, at + 0x8000));
-  return btoa(text);
-}
-
-/** Throws for what is no base64. */
-const fromBase64 = (text: string): Uint8Array => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));

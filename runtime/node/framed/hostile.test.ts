@@ -212,7 +212,7 @@ test("whatever comes after a hello, the node lives", async () => {
       const [host, port] = listener.address.split(":");
       const socket = connect(Number(port), host).on("error", () => undefined);
       for (const chunk of [hello, ...chunks]) socket.write(chunk);
-      await new Promise((resolve) => socket.end(resolve));
+      await new Promise<void>((resolve) => socket.end(() => resolve()));
       socket.destroy();
     }),
     { numRuns: 100 },
