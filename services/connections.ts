@@ -7,6 +7,7 @@ import type { ConfigCenter } from "../runtime/ports/config-center.ts";
 import type { Registry } from "../runtime/ports/registry.ts";
 import { schemeOf, type ConfigReader } from "./config.ts";
 import { parseProtection } from "./protection.ts";
+import { parseCredentials } from "./guard.ts";
 import { Worker } from "./proto/worker_pb.ts";
 import { ConfigError, type NodeContext } from "./service.ts";
 
@@ -54,6 +55,7 @@ export function parseCalls(reader: ConfigReader): CallsConfig {
     deadlineMarginMs: reader.number("deadlineMarginMs", { min: 0, max: 3_600_000 }),
     ...parseProtection(reader),
     codecs: codecFamilies[reader.choice("codec", codecNames) ?? ""],
+    credentials: parseCredentials(reader.object("credentials")),
     directory: parseDirectory(reader.object("directory")),
   };
   reader.end();

@@ -27,6 +27,7 @@ import { retryBudgets as builtInRetryBudgets } from "../protection/retry-budget/
 import { chainRoutes, subsetsMax } from "../routing/chain.ts";
 import type { Route, RouterPolicy, RouteTarget } from "../routing/router.ts";
 import { routers as builtInRouters } from "../routing/table.ts";
+import { attachmentsOf, type Credentials } from "../security/signature.ts";
 import { CallLog } from "../telemetry/call-log.ts";
 import type { Attempt } from "../telemetry/events.ts";
 import { carrying, type CallSpan, type OpenSpan, type Tracer } from "../telemetry/tracer.ts";
@@ -107,6 +108,8 @@ export interface ServiceSettings extends ClusterSettings, ProtectionSettings {
   /** An entry of the table of balancers. Default "weighted-random". */
   readonly balancer?: string | undefined;
   readonly codecs?: CodecFamily | undefined;
+  /** Every attempt is signed with them. Default: none is. */
+  readonly credentials?: Credentials | undefined;
   readonly directory?: DirectoryOptions | undefined;
 }
 
@@ -144,6 +147,8 @@ export function createClient(options: ClientOptions): Client {
     },
   };
 }
+
+const unsigned: readonly (readonly [string, string])[] = [];
 
 /** What carries a stub's calls: a governed service, or one address. */
 export interface Channel {
@@ -416,6 +421,14 @@ class ServiceChannel implements Channel {
     return picker.pick(call);
   }
 
+  /** What an attempt carries to prove who makes it. */
+  attachments(path: string): readonly (readonly [string, string])[] {
+    const { credentials } = this.#settings;
+    if (credentials === undefined) return unsigned;
+    const { service, clock } = this;
+    return attachmentsOf({ path, service, timestampMs: clock.wallMs() }, credentials, this.#target.application);
+  }
+
   /** In the protocol that the instance speaks. */
   invoke(
     { address, id, metadata }: Endpoint,
@@ -627,7 +640,9 @@ class OneAttempt implements Cancellable {
     this.#permit = permit;
     this.#span = logical.span?.attempt(logical, endpoint, beginUs);
     const numbered = withPrevious(logical.metadata, previous);
-    const own = addressing.size === 0 ? numbered : new Map([...numbered, ...addressing]);
+    const signed = logical.channel.attachments(method);
+    const isPlain = addressing.size === 0 && signed.length === 0;
+    const own = isPlain ? numbered : new Map([...numbered, ...addressing, ...signed]);
     const metadata = trace === undefined ? own : carrying(own, this.#span?.context ?? trace);
     const timeoutUs = shorter(attemptTimeoutUs, endpoint.attemptTimeoutMs);
     this.#call = new Call({ clock, service, method, metadata, timeoutUs, parent: under });

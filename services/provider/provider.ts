@@ -11,6 +11,8 @@ import type { Registration } from "../../runtime/ports/registry.ts";
 import type { Listener, Transport } from "../../runtime/ports/transport.ts";
 import { protocolLabel, protocolNames, type ProtocolName } from "../../runtime/protocols/names.ts";
 import { TaskLog } from "../../runtime/telemetry/task-log.ts";
+import { guard, type GuardSettings } from "../../runtime/security/guard.ts";
+import { withoutCredentials } from "../../runtime/security/signature.ts";
 import { advertised, ConfigReader, schemeOf } from "../config.ts";
 import {
   connect,
@@ -22,6 +24,7 @@ import {
 } from "../connections.ts";
 import { sample, type Distribution } from "../distribution.ts";
 import { parseAdmission, type AdmissionSettings } from "../protection.ts";
+import { parseGuard } from "../guard.ts";
 import { Worker, type DoReply } from "../proto/worker_pb.ts";
 import type { NodeContext, RunningService, ServiceProgram } from "../service.ts";
 import { queueOrders, WorkQueue, type WorkQueueOptions } from "./queue.ts";
@@ -47,6 +50,8 @@ export interface ProviderConfig extends InfrastructureConfig {
   readonly queue: Pick<WorkQueueOptions, "order" | "codel">;
   /** What is let in at all. Default: everything. */
   readonly admission: AdmissionSettings;
+  /** Whom it lets in. Default: everybody. */
+  readonly guard: GuardSettings | undefined;
   /** Reports what it does with each call. Default false. */
   readonly recordsTasks: boolean;
   /** A service that each call calls before it is answered. Default none. */
@@ -77,6 +82,7 @@ export const provider: ServiceProgram<ProviderConfig> = {
       capacity: reader.number("capacity", { min: 1, isInteger: true }),
       queueMax: reader.number("queueMax", { min: 0, isInteger: true }),
       queue: parseQueue(reader.object("queue")),
+      guard: parseGuard(reader.object("guard")),
       admission: parseAdmission(reader),
       recordsTasks: reader.raw("recordsTasks") === true,
       calls: calls === undefined ? undefined : parseCalls(calls),
@@ -144,7 +150,9 @@ class RunningProvider implements RunningService {
 
   async listen(): Promise<void> {
     const { policies, listen, advertise, tracer, clock, telemetry } = this.#context;
-    const filters = [...policies.serverFilters, ...this.#admission()];
+    const { guard: whom, service } = this.#config;
+    const guarded = whom === undefined ? [] : [guard(whom, service)];
+    const filters = [...policies.serverFilters, ...guarded, ...this.#admission()];
     const tasks = this.#config.recordsTasks ? new TaskLog({ clock, telemetry }) : undefined;
     const transport = this.#transport();
     const server = createServer({ transport, filters, tracer, tasks }).add(Worker, this.#handlers());
@@ -166,8 +174,13 @@ class RunningProvider implements RunningService {
   async go(): Promise<void> {
     const { node, clock, telemetry } = this.#context;
     const { service, protocol, weight, calls, propagationMs, graceMs } = this.#config;
+    const token = this.#config.guard?.token;
     const isTriple = protocol === "triple";
-    const metadata = { ...this.#config.metadata, ...(!isTriple && { [protocolLabel]: protocolNames[protocol] }) };
+    const metadata = {
+      ...this.#config.metadata,
+      ...(!isTriple && { [protocolLabel]: protocolNames[protocol] }),
+      ...(token !== undefined && { token }),
+    };
     const listener = this.#listener!;
     const connections = await connect(this.#context, this.#config, metadata);
     this.#connections = connections;
@@ -245,7 +258,7 @@ class RunningProvider implements RunningService {
         work = queue.run(call, async () => {
           await context.work(us);
           if (call.isCancelled) return;
-          await downstream.do({ key }, { parent: call, metadata: call.metadata });
+          await downstream.do({ key }, { parent: call, metadata: withoutCredentials(call.metadata) });
         });
       } else if (capacity !== undefined || us > 0) {
         work = queue.run(call, () => context.work(us));
