@@ -1,11 +1,13 @@
 import { createClient, type Client, type ServiceSettings } from "../runtime/call/client.ts";
 import { rpcCodes, type RpcCode } from "../runtime/call/status.ts";
+import { codecNames, codecFamilies } from "../runtime/codec/table.ts";
 import { createEmbeddedConfigCenter } from "../runtime/configuration/embedded.ts";
 import { createEmbeddedRegistry } from "../runtime/discovery/embedded.ts";
 import type { ConfigCenter } from "../runtime/ports/config-center.ts";
 import type { Registry } from "../runtime/ports/registry.ts";
 import { schemeOf, type ConfigReader } from "./config.ts";
 import { parseProtection } from "./protection.ts";
+import { parseCredentials } from "./guard.ts";
 import { Worker } from "./proto/worker_pb.ts";
 import { ConfigError, type NodeContext } from "./service.ts";
 
@@ -53,6 +55,8 @@ export function parseCalls(reader: ConfigReader): CallsConfig {
     methodTimeoutsMs: parseMethodTimeouts(reader.object("methodTimeoutsMs")),
     deadlineMarginMs: reader.number("deadlineMarginMs", { min: 0, max: 3_600_000 }),
     ...parseProtection(reader),
+    codecs: codecFamilies[reader.choice("codec", codecNames) ?? ""],
+    credentials: parseCredentials(reader.object("credentials")),
     directory: parseDirectory(reader.object("directory")),
   };
   reader.end();
@@ -116,13 +120,14 @@ export async function connect(
   config: InfrastructureConfig,
   labels: Readonly<Record<string, string>> = {},
 ): Promise<Connections> {
-  const { clock, random, transport, disk, telemetry, calls, policies, tracer } = context;
+  const { clock, random, transport, transports, disk, telemetry, calls, policies, tracer } = context;
   const registry = await openRegistry(context, config);
   const configCenter = await openConfigCenter(context, config);
   const client = createClient({
     clock,
     random: random.fork("client"),
     transport,
+    transports,
     registry,
     configCenter,
     disk,

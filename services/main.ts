@@ -11,6 +11,7 @@ import { nodeHttp } from "../runtime/node/http.ts";
 import { realInfrastructure } from "../runtime/node/infrastructure.ts";
 import type { NodeMetrics } from "../runtime/node/telemetry/metrics.ts";
 import { otlpExporter } from "../runtime/node/telemetry/otlp.ts";
+import { otherTransports } from "../runtime/node/transports.ts";
 import { tripleTransport } from "../runtime/node/triple.ts";
 import { createRandom } from "../runtime/random.ts";
 import { CallLog } from "../runtime/telemetry/call-log.ts";
@@ -83,6 +84,7 @@ function contextMaker(dial: DialTable, diskPath: string | undefined, onMetrics?:
       clock,
       random: createRandom(seed),
       transport: tripleTransport({ clock, dial: (address) => dial.resolve(address), isLoopbackOnly: !isExposed }),
+      transports: otherTransports({ clock, dial: (address) => dial.resolve(address), isLoopbackOnly: !isExposed }),
       http: nodeHttp({ clock, isLoopbackOnly: !isExposed }),
       disk: directoryDisk(diskPath ?? join(tmpdir(), `flyball-${process.pid}`)),
       telemetry,

@@ -22,6 +22,8 @@ export interface NodeContext {
   readonly clock: Clock;
   readonly random: Random;
   readonly transport: Transport;
+  /** Those of the other protocols, by their names in the registry. Absent in worlds with one for all. */
+  readonly transports?: Readonly<Record<string, Transport>> | undefined;
   /** Absent in worlds without: nobody from outside calls there. */
   readonly http?: Http | undefined;
   readonly disk: Disk;

@@ -149,11 +149,12 @@ function providers(
       return { id, service, program: "provider", config: {}, tag, weight, foreign: plan };
     }
     const { tag, weight = defaultWeight, serviceTime, errorRate, capacity, queueMax, calls } = { ...common, ...own };
-    const { admission, queue, warmup } = { ...common, ...own };
+    const { admission, queue, warmup, protocol } = { ...common, ...own };
     const labels = { ...common.labels, ...own.labels };
     const config = defined({
       service,
       application: service,
+      protocol,
       weight,
       warmUpMs: warmup === undefined ? undefined : durationUs(warmup) / 1000,
       metadata: tag === undefined ? labels : { ...labels, "dubbo.tag": tag },

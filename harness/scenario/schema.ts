@@ -51,6 +51,8 @@ const calls = z.strictObject({
       loadFactor: z.number().min(1.01).max(100).optional(),
     })
     .optional(),
+  /** How messages are written; in `sim` nothing is. Default: protobuf, and JSON where the protocol is JSON-RPC or HTTP. */
+  codec: z.enum(["protobuf", "json"]).optional(),
   ...clientProtection,
 });
 
@@ -61,6 +63,8 @@ export const callKeys = Object.keys(calls.shape).filter((key) => key !== "servic
 >[];
 
 const work = {
+  /** What it speaks; in `sim` the simulated transport carries all. Default Triple. */
+  protocol: z.enum(["triple", "framed", "jsonrpc", "http"]).optional(),
   serviceTime: distribution.optional(),
   errorRate: fraction.optional(),
   /** Calls worked on at a time; the others wait. Default: no limit. */

@@ -20,6 +20,8 @@ export interface CallOptions {
   readonly id?: number | undefined;
   /** The node that made the call, on the server's side: "host:port". */
   readonly peer?: string | undefined;
+  /** Who the peer is, where its transport has proven it: the common name of its certificate. */
+  readonly principal?: string | undefined;
   /** The request message, where the call is made or served with one. */
   readonly request?: unknown;
 }
@@ -45,6 +47,8 @@ export class Call implements Cancellable {
   readonly clock: Clock;
   readonly parent: Call | undefined;
   readonly peer: string | undefined;
+  /** Whom the transport (its certificate) or a filter (a signature) has proven the caller to be; set once. */
+  principal: string | undefined;
   /** What is asked: routers and balancers may read it (`argumentOf`), nobody changes it. */
   readonly request: unknown;
   /** When its work began, where it had to wait for its turn; told by whoever makes calls wait. */
@@ -69,6 +73,7 @@ export class Call implements Cancellable {
     this.method = options.method;
     this.metadata = options.metadata ?? noMetadata;
     this.peer = options.peer;
+    this.principal = options.principal;
     this.request = options.request;
     const whole = parent?.deadlineUs ?? Infinity;
     const inherited = whole - (options.marginUs ?? 0);

@@ -7,7 +7,6 @@ import type { AttemptOutcome, Attempts, Cluster, ClusterPolicy, SendOptions } fr
 import { clusterOf, contradictionIn, type ClusterSettings } from "../cluster/settings.ts";
 import { clusters as builtInClusters } from "../cluster/table.ts";
 import type { CodecFamily } from "../codec/codec.ts";
-import { protobuf } from "../codec/protobuf.ts";
 import { applyOverrides, overridePolicy, type CallerOverrides, type OverrideRule } from "../configuration/override.ts";
 import { watchRule, type WatchedRule } from "../configuration/rules.ts";
 import { Directory, type DirectoryOptions } from "../discovery/directory.ts";
@@ -24,11 +23,13 @@ import type { Random } from "../ports/random.ts";
 import type { Registry } from "../ports/registry.ts";
 import { silent, type Telemetry } from "../ports/telemetry.ts";
 import type { Response, Transport } from "../ports/transport.ts";
+import { protocolNames, protocolOf } from "../protocols/names.ts";
 import type { RetryBudget, RetryBudgetPolicy, RetryBudgetSettings } from "../protection/retry-budget/retry-budget.ts";
 import { retryBudgets as builtInRetryBudgets } from "../protection/retry-budget/table.ts";
 import { chainRoutes, subsetsMax } from "../routing/chain.ts";
 import type { Route, RouterPolicy, RouteTarget } from "../routing/router.ts";
 import { routers as builtInRouters } from "../routing/table.ts";
+import { attachmentsOf, type Credentials } from "../security/signature.ts";
 import { CallLog } from "../telemetry/call-log.ts";
 import type { Attempt } from "../telemetry/events.ts";
 import { carrying, type CallSpan, type OpenSpan, type Tracer } from "../telemetry/tracer.ts";
@@ -71,6 +72,8 @@ export interface ClientOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly transport: Transport;
+  /** For instances that speak another protocol than Triple, by its name in the registry. Without them `transport` carries all. */
+  readonly transports?: Readonly<Record<string, Transport>> | undefined;
   readonly registry: Registry;
   /** Without one there are no rules. */
   readonly configCenter?: ConfigCenter | undefined;
@@ -112,6 +115,8 @@ export interface ServiceSettings extends ClusterSettings, ProtectionSettings {
   /** Parameters of consistent hashing. */
   readonly hash?: HashSettings | undefined;
   readonly codecs?: CodecFamily | undefined;
+  /** Every attempt is signed with them. Default: none is. */
+  readonly credentials?: Credentials | undefined;
   readonly directory?: DirectoryOptions | undefined;
 }
 
@@ -150,6 +155,8 @@ export function createClient(options: ClientOptions): Client {
   };
 }
 
+const unsigned: readonly (readonly [string, string])[] = [];
+
 /** What carries a stub's calls: a governed service, or one address. */
 export interface Channel {
   /** `init` becomes the request. Answers the reply, or the stream of replies; rejects with an `RpcError`. */
@@ -157,7 +164,7 @@ export interface Channel {
 }
 
 /** Typed functions over a channel. */
-export function stubOf<S extends DescService>(schema: S, channel: Channel, codecs: CodecFamily = protobuf): Stub<S> {
+export function stubOf<S extends DescService>(schema: S, channel: Channel, codecs?: CodecFamily): Stub<S> {
   const stub: Record<string, unknown> = {};
   for (const [name, method] of methodsOf(schema, codecs)) {
     stub[name] = (init: unknown, options: StubOptions = {}) => channel.start(method, init, options);
@@ -190,7 +197,8 @@ interface MethodSettings {
 class ServiceChannel implements Channel {
   readonly service: string;
   readonly clock: Clock;
-  readonly transport: Transport;
+  readonly #transport: Transport;
+  readonly #transports: ClientOptions["transports"];
   readonly attemptTimeoutUs: number | undefined;
   readonly deadlineMarginUs: number;
   readonly protection: Protection | undefined;
@@ -227,7 +235,8 @@ class ServiceChannel implements Channel {
     this.service = service;
     this.#target = { ...callee, application, host, labels };
     this.clock = clock;
-    this.transport = transport;
+    this.#transport = transport;
+    this.#transports = options.transports;
     this.#settings = settings;
     this.deadlineMarginUs = (settings.deadlineMarginMs ?? 0) * 1000;
     this.attemptTimeoutUs = settings.attemptTimeoutMs === undefined ? undefined : settings.attemptTimeoutMs * 1000;
@@ -292,7 +301,9 @@ class ServiceChannel implements Channel {
         outdated();
         this.protection?.update(endpoints);
       },
-      onGone: ({ address }) => transport.release(address),
+      onGone: ({ address }) => {
+        for (const one of [transport, ...Object.values(this.#transports ?? {})]) one.release?.(address);
+      },
     });
     const target = this.#target;
     if (configCenter !== undefined) {
@@ -422,6 +433,32 @@ class ServiceChannel implements Channel {
       snapshot.pickers.set(candidates, (picker = snapshot.balancer(candidates)));
     }
     return picker.pick(call);
+  }
+
+  /** What an attempt carries to prove who makes it. */
+  attachments(path: string): readonly (readonly [string, string])[] {
+    const { credentials } = this.#settings;
+    if (credentials === undefined) return unsigned;
+    const { service, clock } = this;
+    return attachmentsOf({ path, service, timestampMs: clock.wallMs() }, credentials, this.#target.application);
+  }
+
+  /** In the protocol that the instance speaks. */
+  invoke(
+    { address, id, metadata }: Endpoint,
+    rpc: Method<unknown, unknown>,
+    call: Call,
+    request: unknown,
+  ): Promise<Response> {
+    const protocol = protocolOf({ metadata });
+    if (this.#transports === undefined || protocol === protocolNames.triple) {
+      return this.#transport.invoke(address, rpc, call, request);
+    }
+    if (Object.hasOwn(this.#transports, protocol)) {
+      return this.#transports[protocol]!.invoke(address, rpc, call, request);
+    }
+    const hint = `there is ${[protocolNames.triple, ...Object.keys(this.#transports)].join(", ")}`;
+    return Promise.reject(new RpcError(`${id} speaks ${protocol}`, { code: "UNIMPLEMENTED", hint }));
   }
 
   #methodSettings(path: string): MethodSettings {
@@ -608,7 +645,7 @@ class OneAttempt implements Cancellable {
       under = logical,
     }: SendOptions & { readonly request: unknown; readonly permit: Permit | undefined },
   ) {
-    const { clock, transport, attemptTimeoutUs } = logical.channel;
+    const { clock, attemptTimeoutUs } = logical.channel;
     const { service, method, trace } = logical;
     const { addressing } = endpoint;
     const beginUs = clock.nowUs();
@@ -617,7 +654,9 @@ class OneAttempt implements Cancellable {
     this.#permit = permit;
     this.#span = logical.span?.attempt(logical, endpoint, beginUs);
     const numbered = withPrevious(logical.metadata, previous);
-    const own = addressing.size === 0 ? numbered : new Map([...numbered, ...addressing]);
+    const signed = logical.channel.attachments(method);
+    const isPlain = addressing.size === 0 && signed.length === 0;
+    const own = isPlain ? numbered : new Map([...numbered, ...addressing, ...signed]);
     const metadata = trace === undefined ? own : carrying(own, this.#span?.context ?? trace);
     const timeoutUs = shorter(attemptTimeoutUs, endpoint.attemptTimeoutMs);
     this.#call = new Call({ clock, service, method, metadata, timeoutUs, parent: under });
@@ -630,7 +669,7 @@ class OneAttempt implements Cancellable {
     this.outcome = new Promise((resolve) => (this.#resolve = resolve));
     this.#call.attach(this);
     if (!this.#isOpen) return;
-    transport.invoke(endpoint.address, logical.rpc, this.#call, request).then(
+    logical.channel.invoke(endpoint, logical.rpc, this.#call, request).then(
       (response) => this.#answered(response),
       (error: unknown) => this.#failed(error),
     );

@@ -2,6 +2,8 @@ import type { DescMessage, MessageInitShape, MessageShape } from "@bufbuild/prot
 
 /** Turns one type of message into bytes and back. The interface is described elsewhere: codecs are exchangeable. */
 export interface Codec<T, Init = unknown> {
+  /** The message's fields by their names in text, in the order of their numbers, where that is known. */
+  readonly fields?: readonly string[] | undefined;
   /** A message from its fields, defaults filled in. */
   create(init: Init): T;
   encode(message: T): Uint8Array;

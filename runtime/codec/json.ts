@@ -14,6 +14,7 @@ import { copier } from "./protobuf.ts";
 export const json: CodecFamily = {
   name: "json",
   codec: <Desc extends DescMessage>(schema: Desc): Codec<MessageShape<Desc>, MessageInitShape<Desc>> => ({
+    fields: schema.fields.toSorted((a, b) => a.number - b.number).map(({ jsonName }) => jsonName),
     create: (init) => create(schema, init),
     encode: (message) => new TextEncoder().encode(toJsonString(schema, message)),
     decode: (bytes) => fromJsonString(schema, new TextDecoder("utf-8", { fatal: true }).decode(bytes)),

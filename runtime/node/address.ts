@@ -42,7 +42,8 @@ function bind(
   });
 }
 
-function splitAddress(address: string): { readonly host: string; readonly port: number } {
+/** Throws INVALID_ARGUMENT where the text is no "host:port". */
+export function splitAddress(address: string): { readonly host: string; readonly port: number } {
   const match = /^(\[[0-9a-fA-F:.]+\]|[^:]+):(\d{1,5})$/.exec(address);
   const port = Number(match?.[2]);
   if (match === null || port > 65535) {

@@ -1,9 +1,12 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import type { Socket } from "node:net";
+import { TLSSocket } from "node:tls";
 
 import type { Clock } from "../ports/clock.ts";
 import type { Http, HttpListener, HttpListenOptions, HttpRequest, HttpResponse } from "../ports/http.ts";
 import { listenAt } from "./address.ts";
+import { handshakeWithinMs, principalOf, type TlsIdentity } from "./tls.ts";
 
 export interface HttpOptions {
   readonly clock: Clock;
@@ -17,6 +20,8 @@ export interface HttpOptions {
   readonly idleMs?: number | undefined;
   /** Default true: other machines can't connect. */
   readonly isLoopbackOnly?: boolean | undefined;
+  /** Mutual TLS: only clients whose certificate the authority has signed. Default none. */
+  readonly tls?: TlsIdentity | undefined;
 }
 
 /** Connections that one listener holds; more are closed as they come. */
@@ -32,21 +37,22 @@ export function nodeHttp(options: HttpOptions): Http {
 }
 
 async function listenHttp({ address, handle }: HttpListenOptions, options: HttpOptions): Promise<HttpListener> {
-  const { clock, bodyBytesMax = 64 * 1024, isLoopbackOnly = true } = options;
+  const { clock, bodyBytesMax = 64 * 1024, isLoopbackOnly = true, tls } = options;
   const { headersWithinMs = 5_000, requestWithinMs = 10_000, idleMs = 60_000 } = options;
-  const server = createServer({
+  const limits = {
     headersTimeout: headersWithinMs,
     requestTimeout: Math.max(headersWithinMs, requestWithinMs),
     keepAliveTimeout: idleMs,
     connectionsCheckingInterval: Math.min(1_000, Math.ceil(headersWithinMs / 2)),
     maxHeaderSize: headerBytesMax,
     noDelay: true,
-  });
+  };
+  const server: Server = tls === undefined ? createServer(limits) : createTlsServer({ ...limits, ...mutual(tls) });
   server.maxConnections = connectionsMax;
 
   /** Requests in flight by connection. */
   const busy = new Map<Socket, number>();
-  server.on("connection", (socket) => {
+  server.on(tls === undefined ? "connection" : "secureConnection", (socket: Socket) => {
     busy.set(socket, 0);
     socket.once("close", () => busy.delete(socket));
   });
@@ -69,7 +75,7 @@ async function listenHttp({ address, handle }: HttpListenOptions, options: HttpO
     } catch {
       answer = failed;
     }
-    send(response, answer, isDraining || !request.complete);
+    await send(response, answer, isDraining || !request.complete);
   };
   server.on("request", (request, response) => void serve(request, response));
   const listening = await listenAt(server, address, isLoopbackOnly);
@@ -95,6 +101,12 @@ async function listenHttp({ address, handle }: HttpListenOptions, options: HttpO
   };
 }
 
+const mutual = ({ ca, cert, key }: TlsIdentity) => ({
+  ...{ ca, cert, key, requestCert: true, rejectUnauthorized: true },
+  handshakeTimeout: handshakeWithinMs,
+  minVersion: "TLSv1.2" as const,
+});
+
 const ended = (server: Server): Promise<void> => new Promise((resolve) => server.close(() => resolve()));
 
 const tooMany: HttpResponse = {
@@ -113,14 +125,18 @@ async function answerTo(
   if (bytes === undefined) {
     return { status: 413, body: { code: "INVALID_ARGUMENT", message: `a body has at most ${bodyBytesMax} bytes` } };
   }
-  let body: string;
+  let body = "";
   try {
-    body = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    if (!isBinary(request.headers["content-type"])) body = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
     return { status: 400, body: { code: "INVALID_ARGUMENT", message: "the body is no UTF-8" } };
   }
-  return handle(requestOf(request, response, body));
+  return handle(requestOf(request, response, { bytes, body }));
 }
+
+/** Protobuf and the like, alone or in envelopes. */
+const isBinary = (contentType: string | undefined): boolean =>
+  contentType !== undefined && /^application\/(connect\+|(proto|octet-stream|text)\s*(;|$))/i.test(contentType);
 
 /** Undefined when it is too large; what comes after that isn't read. Rejects when the client goes away. */
 function bodyOf(request: IncomingMessage, bytesMax: number): Promise<Uint8Array | undefined> {
@@ -137,7 +153,11 @@ function bodyOf(request: IncomingMessage, bytesMax: number): Promise<Uint8Array 
   });
 }
 
-function requestOf(request: IncomingMessage, response: ServerResponse, body: string): HttpRequest {
+function requestOf(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { bytes, body }: Pick<HttpRequest, "bytes" | "body">,
+): HttpRequest {
   // A proxy's client may send the whole address (RFC 9112 3.2.2).
   const target = (request.url ?? "/").replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, "");
   const [path = "", ...rest] = target.split("?");
@@ -153,6 +173,9 @@ function requestOf(request: IncomingMessage, response: ServerResponse, body: str
     query,
     headers,
     body,
+    bytes,
+    peer: `${request.socket.remoteAddress}:${request.socket.remotePort}`,
+    principal: request.socket instanceof TLSSocket ? principalOf(request.socket) : undefined,
     onGone: (listener) => {
       if (response.destroyed) return listener();
       response.once("close", () => {
@@ -162,16 +185,44 @@ function requestOf(request: IncomingMessage, response: ServerResponse, body: str
   };
 }
 
-function send(response: ServerResponse, { status, body, headers }: HttpResponse, isLast: boolean): void {
-  if (response.destroyed) return;
-  const text = Buffer.from(`${JSON.stringify(body)}\n`);
+async function send(response: ServerResponse, answer: HttpResponse, isLast: boolean): Promise<void> {
+  const { status, body, headers } = answer;
+  if (response.destroyed) return leave(body);
+  const isChunked = isChunks(body);
+  const whole = isChunked || body === undefined ? undefined : body instanceof Uint8Array ? body : jsonOf(body);
   response.writeHead(status, {
-    "content-type": "application/json; charset=utf-8",
-    "content-length": text.length,
+    ...(body !== undefined && { "content-type": "application/json; charset=utf-8" }),
+    ...(whole !== undefined && { "content-length": whole.length }),
     "cache-control": "no-store",
     "x-content-type-options": "nosniff",
     ...headers,
     ...(isLast && { connection: "close" }),
   });
-  response.end(text);
+  if (!isChunked) return void response.end(whole);
+  response.flushHeaders();
+  await sendChunks(response, body);
+}
+
+const jsonOf = (body: unknown): Buffer => Buffer.from(`${JSON.stringify(body)}\n`);
+
+const isChunks = (body: unknown): body is AsyncIterable<Uint8Array> =>
+  typeof body === "object" && body !== null && Symbol.asyncIterator in body;
+
+/** Nobody hears it: whoever makes the chunks is told. */
+function leave(body: unknown): void {
+  if (isChunks(body)) void body[Symbol.asyncIterator]().return?.();
+}
+
+/** Takes the next chunk only when the connection has room for it. */
+async function sendChunks(response: ServerResponse, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+  try {
+    for await (const chunk of chunks) {
+      if (response.destroyed) return;
+      if (response.write(chunk)) continue;
+      await new Promise<void>((resolve) => response.once("drain", resolve).once("close", resolve));
+    }
+    response.end();
+  } catch {
+    response.destroy();
+  }
 }

@@ -8,15 +8,21 @@ export interface HttpRequest {
   readonly query: ReadonlyMap<string, string>;
   /** Names in lower case; a repeated header's values are joined by ", ". */
   readonly headers: ReadonlyMap<string, string>;
-  /** UTF-8; empty when there is none. */
+  /** UTF-8; empty when there is none, or when the content type says that it is no text. */
   readonly body: string;
+  /** The body as it came. */
+  readonly bytes: Uint8Array;
+  /** Who sent it: "host:port". */
+  readonly peer: string;
+  /** Who that is, where a certificate has proven it: its common name. */
+  readonly principal?: string | undefined;
   /** Calls `listener` once if the client goes away before it has its answer (at once if it has gone already). */
   onGone(listener: () => void): void;
 }
 
 export interface HttpResponse {
   readonly status: number;
-  /** Sent as JSON. */
+  /** Bytes, and chunks of them as they come, are sent as they are, with a content type of their own; anything else as JSON. */
   readonly body: unknown;
   /** Further headers, by lower-case name. */
   readonly headers?: Readonly<Record<string, string>> | undefined;

@@ -2,10 +2,10 @@ import { Call } from "../../runtime/call/call.ts";
 import type { Metadata } from "../../runtime/call/metadata.ts";
 import { RpcError, toRpcError } from "../../runtime/call/status.ts";
 import type { HttpRequest, HttpResponse } from "../../runtime/ports/http.ts";
+import { httpStatus } from "../../runtime/protocols/http-status.ts";
 import { ConfigReader } from "../config.ts";
 import type { Caller, CallerConfig } from "../consumer/caller.ts";
 import { ConfigError, type NodeContext } from "../service.ts";
-import { httpStatus } from "./status.ts";
 
 /** When the call was due, in microseconds since the start of the load that the harness has announced. */
 export const dueHeader = "x-flyball-due-us";

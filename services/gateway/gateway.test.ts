@@ -7,12 +7,12 @@ import { nodeHttp } from "../../runtime/node/http.ts";
 import { tripleTransport } from "../../runtime/node/triple.ts";
 import type { Disk } from "../../runtime/ports/disk.ts";
 import { embeddedOnly } from "../../runtime/ports/infrastructure.ts";
+import { httpStatus } from "../../runtime/protocols/http-status.ts";
 import { createRandom } from "../../runtime/random.ts";
 import { CallLog } from "../../runtime/telemetry/call-log.ts";
 import type { CallBegin, CallEnd, RuntimeEvent } from "../../runtime/telemetry/events.ts";
 import { programs } from "../programs.ts";
 import type { NodeContext, RunningService } from "../service.ts";
-import { httpStatus } from "./status.ts";
 
 const clock = systemClock();
 const noDisk: Disk = {

@@ -8,8 +8,11 @@ import { reporter } from "../../runtime/protection/guard.ts";
 import type { AdmissionSettings } from "../../runtime/protection/table.ts";
 import { Health } from "../../runtime/health/health.ts";
 import type { Registration } from "../../runtime/ports/registry.ts";
-import type { Listener } from "../../runtime/ports/transport.ts";
+import type { Listener, Transport } from "../../runtime/ports/transport.ts";
+import { protocolLabel, protocolNames, type ProtocolName } from "../../runtime/protocols/names.ts";
 import { TaskLog } from "../../runtime/telemetry/task-log.ts";
+import { guard, type GuardSettings } from "../../runtime/security/guard.ts";
+import { withoutCredentials } from "../../runtime/security/signature.ts";
 import { advertised, ConfigReader, schemeOf } from "../config.ts";
 import {
   connect,
@@ -20,6 +23,7 @@ import {
   type InfrastructureConfig,
 } from "../connections.ts";
 import { sample, type Distribution } from "../distribution.ts";
+import { parseGuard } from "../guard.ts";
 import { parseAdmission } from "../protection.ts";
 import { Worker, type DoReply } from "../proto/worker_pb.ts";
 import type { NodeContext, RunningService, ServiceProgram } from "../service.ts";
@@ -28,6 +32,8 @@ import { queueOrders, WorkQueue, type WorkQueueOptions } from "./queue.ts";
 export interface ProviderConfig extends InfrastructureConfig {
   /** The service that it provides: "orders". */
   readonly service: string;
+  /** What it speaks. Default "triple". */
+  readonly protocol: ProtocolName;
   /** Default 100. */
   readonly weight: number;
   /** Time that it takes to be warm, which callers count from its registration: see docs/balancing.md. Default: it is warm at once. */
@@ -46,6 +52,8 @@ export interface ProviderConfig extends InfrastructureConfig {
   readonly queue: Pick<WorkQueueOptions, "order" | "codel">;
   /** What is let in at all. Default: everything. */
   readonly admission: AdmissionSettings;
+  /** Whom it lets in. Default: everybody. */
+  readonly guard: GuardSettings | undefined;
   /** Reports what it does with each call. Default false. */
   readonly recordsTasks: boolean;
   /** A service that each call calls before it is answered. Default none. */
@@ -68,6 +76,7 @@ export const provider: ServiceProgram<ProviderConfig> = {
     const infrastructure = parseInfrastructure(reader, service);
     const config: ProviderConfig = {
       service,
+      protocol: reader.choice("protocol", Object.keys(protocolNames) as ProtocolName[]) ?? "triple",
       weight: reader.number("weight", { min: 0, max: 1_000_000, isInteger: true }, 100),
       warmUpMs: reader.number("warmUpMs", { min: 1, max: 86_400_000, isInteger: true }),
       metadata: reader.labels("metadata"),
@@ -76,6 +85,7 @@ export const provider: ServiceProgram<ProviderConfig> = {
       capacity: reader.number("capacity", { min: 1, isInteger: true }),
       queueMax: reader.number("queueMax", { min: 0, isInteger: true }),
       queue: parseQueue(reader.object("queue")),
+      guard: parseGuard(reader.object("guard")),
       admission: parseAdmission(reader),
       recordsTasks: reader.raw("recordsTasks") === true,
       calls: calls === undefined ? undefined : parseCalls(calls),
@@ -143,9 +153,12 @@ class RunningProvider implements RunningService {
   }
 
   async listen(): Promise<void> {
-    const { transport, policies, listen, advertise, tracer, clock, telemetry } = this.#context;
-    const filters = [...policies.serverFilters, ...this.#admission()];
+    const { policies, listen, advertise, tracer, clock, telemetry } = this.#context;
+    const { guard: whom, service } = this.#config;
+    const guarded = whom === undefined ? [] : [guard(whom, service)];
+    const filters = [...policies.serverFilters, ...guarded, ...this.#admission()];
     const tasks = this.#config.recordsTasks ? new TaskLog({ clock, telemetry }) : undefined;
+    const transport = this.#transport();
     const server = createServer({ transport, filters, tracer, tasks, health: this.#health });
     server.add(Worker, this.#handlers());
     const listener = await server.listen(listen);
@@ -158,15 +171,24 @@ class RunningProvider implements RunningService {
     this.#listener = listener;
   }
 
+  #transport(): Transport {
+    const { transport, transports } = this.#context;
+    return transports?.[protocolNames[this.#config.protocol]] ?? transport;
+  }
+
   async go(): Promise<void> {
     const { node, clock, telemetry } = this.#context;
-    const { service, weight, warmUpMs, metadata: labels, calls, propagationMs, graceMs } = this.#config;
+    const { service, protocol, weight, warmUpMs, metadata: labels, calls, propagationMs, graceMs } = this.#config;
+    const token = this.#config.guard?.token;
+    const isTriple = protocol === "triple";
     const listener = this.#listener!;
     // Dubbo's own keys.
-    const metadata =
-      warmUpMs === undefined
-        ? labels
-        : { ...labels, warmup: String(warmUpMs), timestamp: String(Math.floor(clock.wallMs())) };
+    const metadata = {
+      ...labels,
+      ...(warmUpMs !== undefined && { warmup: String(warmUpMs), timestamp: String(Math.floor(clock.wallMs())) }),
+      ...(!isTriple && { [protocolLabel]: protocolNames[protocol] }),
+      ...(token !== undefined && { token }),
+    };
     const connections = await connect(this.#context, this.#config, labels);
     this.#connections = connections;
     this.#lifecycle = createLifecycle({
@@ -245,7 +267,7 @@ class RunningProvider implements RunningService {
         work = queue.run(call, async () => {
           await context.work(us);
           if (call.isCancelled) return;
-          await downstream.do({ key }, { parent: call, metadata: call.metadata });
+          await downstream.do({ key }, { parent: call, metadata: withoutCredentials(call.metadata) });
         });
       } else if (capacity !== undefined || us > 0) {
         work = queue.run(call, () => context.work(us));

@@ -1,5 +1,6 @@
 import { RpcError } from "../../call/status.ts";
 import { checkInstance, instanceParameters, providerOf } from "../../discovery/dubbo.ts";
+import { protocolOf } from "../../protocols/names.ts";
 import type { Instance } from "../../ports/registry.ts";
 
 /**
@@ -28,7 +29,7 @@ export function registrationOf(
   checkInstance(instance);
   const { prefix, ttlMs, owner, application, interfaceName, timestampMs } = options;
   const parameters = [
-    ["protocol", "tri"],
+    ["protocol", protocolOf(instance)],
     ["interface", interfaceName],
     ["group", instance.service],
     ["application", application],

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 
 import { instanceParameters, isOurs, providerOf, type Provider } from "../../discovery/dubbo.ts";
 import { parsed, record, servingGroup } from "../../discovery/dubbo-application.ts";
+import { protocolOf } from "../../protocols/names.ts";
 import type { Instance } from "../../ports/registry.ts";
 import type { NacosHost, NacosRegistration } from "./naming.ts";
 import type { Offer } from "./offers.ts";
@@ -50,7 +51,13 @@ export function registrationsOf(
   const registrations: NacosRegistration[] = [];
   if (level !== "application") {
     const metadata = {
-      ...{ side: "provider", protocol: "tri", path: `/${interfaceName}`, interface: interfaceName, group: service },
+      ...{
+        side: "provider",
+        protocol: protocolOf(instance),
+        path: `/${interfaceName}`,
+        interface: interfaceName,
+        group: service,
+      },
       ...{ application, category: "providers" },
       ...parameters,
     };
@@ -59,7 +66,7 @@ export function registrationsOf(
   }
   if (level !== "interface") {
     const metadata = {
-      "dubbo.endpoints": JSON.stringify([{ port, protocol: "tri" }]),
+      "dubbo.endpoints": JSON.stringify([{ port, protocol: protocolOf(instance) }]),
       "dubbo.metadata.revision": revisionOf(service, interfaceName),
       "dubbo.metadata.storage-type": "remote",
       "meta-v": "1.0.0",
@@ -144,10 +151,12 @@ function foreignRevisionOf({ metadata }: NacosHost): string | undefined {
 /** Where it speaks Triple; undefined when it doesn't. */
 function triplePortOf({ port, metadata }: NacosHost): number | undefined {
   const endpoints = metadata.get("dubbo.endpoints");
-  if (endpoints === undefined) return (metadata.get("protocol") ?? "tri") === "tri" ? port : undefined;
+  if (endpoints === undefined) {
+    return isOurs(metadata) || (metadata.get("protocol") ?? "tri") === "tri" ? port : undefined;
+  }
   const listed = parsed(endpoints);
   if (!Array.isArray(listed)) return undefined;
-  const triple = listed.map(record).find((endpoint) => endpoint?.["protocol"] === "tri")?.["port"];
+  const triple = listed.map(record).find((endpoint) => endpoint?.["protocol"] === "tri" || isOurs(metadata))?.["port"];
   return typeof triple === "number" ? triple : undefined;
 }
 

@@ -11,7 +11,7 @@ import type { Call } from "../../call/call.ts";
 import type { Method } from "../../call/service.ts";
 import { RpcError } from "../../call/status.ts";
 import type { Response } from "../../ports/transport.ts";
-import { fromGrpc, fromStatus, timeoutHeader, toGrpc } from "./wire.ts";
+import { codecHeader, fromGrpc, fromStatus, timeoutHeader, toGrpc } from "./wire.ts";
 
 export interface TripleChannelOptions {
   readonly messageBytesMax: number;
@@ -112,6 +112,7 @@ export class TripleChannel {
 
   #start(method: Method<unknown, unknown>, call: Call, request: unknown, events: CallEvents): ActiveCall {
     const metadata = toGrpc(call.metadata);
+    if (method.isCodecChosen === true) metadata.set(codecHeader, method.codecName);
     const message = method.input.encode(request);
     const grpc = this.#channel.createCall(method.path, this.#deadline(call, metadata), null, null, noPropagation);
     const end = (reason: string): void => grpc.cancelWithStatus(grpcStatus.UNAVAILABLE, reason);

@@ -11,11 +11,12 @@ import {
 } from "@grpc/grpc-js";
 
 import { Call, whileWaiting } from "../../call/call.ts";
+import { inCodec } from "../../call/service.ts";
 import { RpcError, toRpcError } from "../../call/status.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { Listener, ListenOptions, ServedMethod, StreamResponse } from "../../ports/transport.ts";
 import { listenAt } from "../address.ts";
-import { fromGrpc, toGrpc, toStatus } from "./wire.ts";
+import { codecHeader, fromGrpc, toGrpc, toStatus } from "./wire.ts";
 
 export interface TripleListenerOptions {
   readonly clock: Clock;
@@ -91,35 +92,62 @@ const ended = (socket: Socket): Promise<void> =>
   });
 
 function register(server: Server, path: string, served: ServedMethod, clock: Clock): void {
-  const { input, output, kind } = served.method;
-  const decode = (bytes: Buffer): unknown => input.decode(bytes);
-  const encode = (message: unknown): Buffer => {
-    const bytes = output.encode(message);
-    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  };
-  if (kind === "unary") {
-    const handle: handleUnaryCall<unknown, unknown> = (grpc, answer) => serveUnary(grpc, answer, served, clock);
-    server.register(path, handle, encode, decode, "unary");
+  // Which codec it is stands in the call's metadata, which the library doesn't show to its own coding.
+  const asItIs = (bytes: Buffer): Buffer => bytes;
+  if (served.method.kind === "unary") {
+    const handle: handleUnaryCall<Buffer, Buffer> = (grpc, answer) => serveUnary(grpc, answer, served, clock);
+    server.register(path, handle, asItIs, asItIs, "unary");
   } else {
-    const handle: handleServerStreamingCall<unknown, unknown> = (grpc) => void serveStream(grpc, served, clock);
-    server.register(path, handle, encode, decode, "serverStream");
+    const handle: handleServerStreamingCall<Buffer, Buffer> = (grpc) => void serveStream(grpc, served, clock);
+    server.register(path, handle, asItIs, asItIs, "serverStream");
   }
 }
 
+/** The method in the codec that the caller has chosen. */
+function methodOf(grpc: ServerUnaryCall<Buffer, Buffer> | ServerWritableStream<Buffer, Buffer>, served: ServedMethod) {
+  const [wanted] = grpc.metadata.get(codecHeader);
+  if (wanted === undefined) return served.method;
+  const method = inCodec(served.method, String(wanted));
+  if (method !== undefined) return method;
+  throw new RpcError(`the codec ${String(wanted).slice(0, 100)} isn't spoken here`, { code: "UNIMPLEMENTED" });
+}
+
+function decoded({ input, path }: ServedMethod["method"], bytes: Buffer): unknown {
+  try {
+    return input.decode(bytes);
+  } catch (cause) {
+    throw new RpcError(`the request of ${path} is malformed`, { code: "INTERNAL", cause });
+  }
+}
+
+function encoded({ output }: ServedMethod["method"], message: unknown): Buffer {
+  const bytes = output.encode(message);
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
 function serveUnary(
-  grpc: ServerUnaryCall<unknown, unknown>,
-  answer: sendUnaryData<unknown>,
+  grpc: ServerUnaryCall<Buffer, Buffer>,
+  answer: sendUnaryData<Buffer>,
   served: ServedMethod,
   clock: Clock,
 ): void {
+  let method: ServedMethod["method"];
+  let request: unknown;
+  try {
+    method = methodOf(grpc, served);
+    request = decoded(method, grpc.request);
+  } catch (error) {
+    return answer(toStatus(toRpcError(error)));
+  }
   const call = serverCall(grpc, clock);
   served
-    .serve(call, grpc.request)
+    .serve(call, request)
     .then((response) => {
       if (response.kind !== "unary") throw new RpcError("a stream answered a unary call", { code: "INTERNAL" });
       const trailers = response.trailers.size === 0 ? undefined : toGrpc(response.trailers);
+      const message = encoded(method, response.message);
       call.end();
-      answer(null, response.message, trailers);
+      answer(null, message, trailers);
     })
     .catch((thrown: unknown) => {
       call.end();
@@ -128,16 +156,17 @@ function serveUnary(
 }
 
 async function serveStream(
-  grpc: ServerWritableStream<unknown, unknown>,
+  grpc: ServerWritableStream<Buffer, Buffer>,
   served: ServedMethod,
   clock: Clock,
 ): Promise<void> {
   const call = serverCall(grpc, clock);
   try {
-    const response = await served.serve(call, grpc.request);
+    const method = methodOf(grpc, served);
+    const response = await served.serve(call, decoded(method, grpc.request));
     if (response.kind !== "stream") throw new RpcError("one message answered a streaming call", { code: "INTERNAL" });
     grpc.sendMetadata(toGrpc(new Map()));
-    await send(response, grpc, call);
+    await send(response, { grpc, call, method });
     grpc.end();
   } catch (thrown) {
     grpc.emit("error", toStatus(toRpcError(thrown)));
@@ -147,13 +176,24 @@ async function serveStream(
 }
 
 /** Takes the next message only when the connection has room for it. */
-async function send(response: StreamResponse, grpc: ServerWritableStream<unknown, unknown>, call: Call): Promise<void> {
+async function send(
+  response: StreamResponse,
+  {
+    grpc,
+    call,
+    method,
+  }: {
+    readonly grpc: ServerWritableStream<Buffer, Buffer>;
+    readonly call: Call;
+    readonly method: ServedMethod["method"];
+  },
+): Promise<void> {
   const messages = response.messages[Symbol.asyncIterator]();
   try {
     for (;;) {
       const next = await whileWaiting(call, messages.next());
       if (next.done === true) return;
-      if (!grpc.write(next.value)) await whileWaiting(call, drained(grpc));
+      if (!grpc.write(encoded(method, next.value))) await whileWaiting(call, drained(grpc));
     }
   } catch (error) {
     // Not awaited: a generator that is stuck in a wait of its own would hold the stream open.
@@ -162,13 +202,10 @@ async function send(response: StreamResponse, grpc: ServerWritableStream<unknown
   }
 }
 
-const drained = (grpc: ServerWritableStream<unknown, unknown>): Promise<void> =>
+const drained = (grpc: ServerWritableStream<Buffer, Buffer>): Promise<void> =>
   new Promise((resolve) => grpc.once("drain", resolve));
 
-function serverCall(
-  grpc: ServerUnaryCall<unknown, unknown> | ServerWritableStream<unknown, unknown>,
-  clock: Clock,
-): Call {
+function serverCall(grpc: ServerUnaryCall<Buffer, Buffer> | ServerWritableStream<Buffer, Buffer>, clock: Clock): Call {
   const deadline = grpc.getDeadline();
   const call = new Call({
     clock,

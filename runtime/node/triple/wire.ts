@@ -3,8 +3,11 @@ import { Metadata as GrpcMetadata, type StatusObject } from "@grpc/grpc-js";
 import { noMetadata, previousAttemptsKey, pushbackKey, type Metadata } from "../../call/metadata.ts";
 import { RpcError, rpcCodeOf, rpcCodes, type Reach } from "../../call/status.ts";
 
+/** Says which codec the messages are in, where it isn't the server's own: @grpc/grpc-js sends no other content type. */
+export const codecHeader = "rpc-codec";
+
 /** Headers that belong to the transport: they neither come from a caller's metadata nor reach a handler's. */
-const reserved: ReadonlySet<string> = new Set(["user-agent", "content-type", "te", "date"]);
+const reserved: ReadonlySet<string> = new Set(["user-agent", "content-type", "te", "date", codecHeader]);
 
 /** gRPC's own headers that its callers and servers write and read: which attempt it is, and when to try again (proposal A6). */
 const retryKeys: ReadonlySet<string> = new Set([previousAttemptsKey, pushbackKey]);

@@ -9,6 +9,7 @@ import {
   type Provider,
 } from "../../discovery/dubbo.ts";
 import { parsed, record, servingGroup } from "../../discovery/dubbo-application.ts";
+import { protocolOf } from "../../protocols/names.ts";
 import type { Instance } from "../../ports/registry.ts";
 
 /**
@@ -27,12 +28,12 @@ export interface Offer {
   readonly content: string;
 }
 
-export function offerOf(application: string, interfaceName: string, port: number): Offer {
+export function offerOf(application: string, interfaceName: string, port: number, protocol = "tri"): Offer {
   const services = {
-    [`${application}/${interfaceName}:tri`]: {
+    [`${application}/${interfaceName}:${protocol}`]: {
       name: interfaceName,
       group: application,
-      protocol: "tri",
+      protocol,
       port,
       path: interfaceName,
       params: { application, group: application, interface: interfaceName, side: "provider" },
@@ -60,7 +61,7 @@ export function instanceContent(instance: Instance, revision: string, timestampM
       name,
       metadata: {
         ...Object.fromEntries(instanceParameters({ ...instance, metadata }, timestampMs)),
-        "dubbo.endpoints": JSON.stringify([{ port, protocol: "tri" }]),
+        "dubbo.endpoints": JSON.stringify([{ port, protocol: protocolOf(instance) }]),
         "dubbo.metadata.revision": revision,
         "dubbo.metadata.storage-type": "remote",
         "meta-v": "1.0.0",
@@ -101,7 +102,7 @@ export function applicationInstanceOf(content: string): ApplicationInstance | un
 function endpointPort(parameters: Parameters): number | undefined {
   const endpoints = parsed(parameters.get("dubbo.endpoints") ?? "");
   if (!Array.isArray(endpoints) || endpoints.length === 0) return undefined;
-  const triple = endpoints.map(record).find((endpoint) => endpoint?.["protocol"] === "tri");
+  const triple = endpoints.map(record).find((endpoint) => endpoint?.["protocol"] === "tri" || isOurs(parameters));
   return typeof triple?.["port"] === "number" ? triple["port"] : 0;
 }
 

@@ -8,6 +8,7 @@ import {
   unescape,
   type Provider,
 } from "../../discovery/dubbo.ts";
+import { protocolOf } from "../../protocols/names.ts";
 import type { Instance } from "../../ports/registry.ts";
 
 /**
@@ -27,7 +28,7 @@ export function providerNode(instance: Instance, interfaceName: string, timestam
     ["side", "provider"],
     ...instanceParameters(instance, timestampMs),
   ]);
-  return escape(formatUrl({ protocol: "tri", address, path: interfaceName, parameters }));
+  return escape(formatUrl({ protocol: protocolOf(instance), address, path: interfaceName, parameters }));
 }
 
 export interface ReadOptions {
@@ -41,7 +42,8 @@ export interface ReadOptions {
 export function providerOfNode(name: string, options: ReadOptions): Provider | undefined {
   const { interfaceName, service, acceptsAnyGroup } = options;
   const url = parseUrl(unescape(name));
-  if (url === undefined || url.protocol !== "tri") return undefined;
+  // Others may mean something else by a name of ours.
+  if (url === undefined || (url.protocol !== "tri" && !isOurs(url.parameters))) return undefined;
   const { parameters, path, address } = url;
   if ((parameters.get("interface") ?? path) !== interfaceName) return undefined;
   if (parameters.get("enabled") === "false" || (parameters.get("category") ?? "providers") !== "providers") {

@@ -1,6 +1,7 @@
 import { createBackoff } from "../../call/backoff.ts";
 import { RpcError, toRpcError } from "../../call/status.ts";
 import { checkInstance } from "../../discovery/dubbo.ts";
+import { protocolOf } from "../../protocols/names.ts";
 import type { RegistryConnection } from "../../ports/infrastructure.ts";
 import type {
   Instance,
@@ -419,7 +420,7 @@ export class ZooKeeperRegistry implements Registry {
     const { clock, interfaceName } = this.#options;
     const { service, address } = instance;
     const timestampMs = clock.wallMs();
-    const offer = offerOf(service, interfaceName, portOf(address));
+    const offer = offerOf(service, interfaceName, portOf(address), protocolOf(instance));
     return {
       instance,
       provider: `${providersPath(interfaceName)}/${providerNode(instance, interfaceName, timestampMs)}`,

@@ -1,0 +1,85 @@
+import { RpcError } from "../call/status.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { Listener, Transport } from "../ports/transport.ts";
+import { FramedChannel } from "./framed/channel.ts";
+import { listenFramed } from "./framed/listener.ts";
+import type { Keepalive } from "./framed/connection.ts";
+import type { TlsIdentity } from "./tls.ts";
+
+export interface FramedOptions {
+  readonly clock: Clock;
+  /** Where an address is really dialled; asked for each call. Calls in flight finish on the old way. Default: the address itself. */
+  readonly dial?: ((address: string) => string) | undefined;
+  /** A larger message, either way, ends its call RESOURCE_EXHAUSTED. Default 4 MiB (gRPC's). */
+  readonly messageBytesMax?: number | undefined;
+  /** Pauses between attempts to reach a peer that refuses: from `initialMs`, × 1.6 each time, up to `maxMs`. Default 100 and 1000. */
+  readonly reconnect?: { readonly initialMs: number; readonly maxMs: number } | undefined;
+  /** While calls are in flight, a peer that is silent for `idleMs` is pinged, and given up after `timeoutMs` more. Default 20000 and 20000. */
+  readonly keepalive?: Keepalive | undefined;
+  /** Default true: other machines can't connect. */
+  readonly isLoopbackOnly?: boolean | undefined;
+  /** Mutual TLS, both as client and as server. Default none: bytes in the clear. */
+  readonly tls?: TlsIdentity | undefined;
+}
+
+/**
+ * Flyball's own framed TCP (docs/framed-tcp.md): many calls on one connection, each message behind its length. One connection an
+ * address. Nothing is retried or balanced here. A peer that refuses fails calls at once with UNAVAILABLE; one that is silent lets
+ * them wait until their deadlines, or until keepalive gives it up.
+ */
+export function framedTransport({
+  clock,
+  dial = (address) => address,
+  messageBytesMax = 4 * 1024 * 1024,
+  reconnect = { initialMs: 100, maxMs: 1000 },
+  keepalive = { idleMs: 20_000, timeoutMs: 20_000 },
+  isLoopbackOnly = true,
+  tls,
+}: FramedOptions): Transport {
+  const channels = new Map<string, FramedChannel>();
+  /** Those that get no new calls, until their last one has ended. */
+  const leaving = new Set<FramedChannel>();
+  const listeners = new Set<Listener>();
+  let isClosed = false;
+
+  const channelTo = (address: string): FramedChannel => {
+    const target = dial(address);
+    const known = channels.get(address);
+    if (known?.target === target) return known;
+    const channel = new FramedChannel(address, target, { clock, messageBytesMax, reconnect, keepalive, tls });
+    if (known !== undefined) retire(known);
+    channels.set(address, channel);
+    return channel;
+  };
+
+  const retire = (channel: FramedChannel): void => {
+    leaving.add(channel);
+    channel.retire(() => leaving.delete(channel));
+  };
+
+  return {
+    listen: async (options) => {
+      const listener = await listenFramed(options, { clock, messageBytesMax, isLoopbackOnly, keepalive, tls });
+      listeners.add(listener);
+      return listener;
+    },
+    invoke: async (address, method, call, request) => {
+      if (isClosed) throw new RpcError("the transport was closed", { code: "UNAVAILABLE" });
+      if (call.reason !== undefined) throw call.reason;
+      return channelTo(address).invoke(method, call, request);
+    },
+    release: (address) => {
+      const channel = channels.get(address);
+      if (channel === undefined) return;
+      channels.delete(address);
+      retire(channel);
+    },
+    close: async () => {
+      isClosed = true;
+      for (const channel of [...channels.values(), ...leaving]) channel.close();
+      channels.clear();
+      await Promise.all([...listeners].map((listener) => listener.close()));
+      listeners.clear();
+    },
+  };
+}

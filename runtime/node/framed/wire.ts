@@ -1,0 +1,293 @@
+import { metadata as noted, noMetadata, type Metadata } from "../../call/metadata.ts";
+import { RpcError, rpcCodeOf, rpcCodes } from "../../call/status.ts";
+
+/**
+ * Flyball's framed TCP, version 1: docs/framed-tcp.md is its specification. A frame is
+ *
+ *     length u32 │ type u8 │ stream u32 │ payload        (big-endian; `length` counts everything after itself)
+ */
+export const protocolVersion = 1;
+/** "FLYB" */
+const magic = 0x464c5942;
+const headBytes = 5;
+const lengthBytes = 4;
+
+export const frameTypes = {
+  hello: 1,
+  request: 2,
+  accepted: 3,
+  message: 4,
+  end: 5,
+  cancel: 6,
+  credit: 7,
+  ping: 8,
+  pong: 9,
+  goaway: 10,
+} as const;
+
+/** What a message may add to its frame: path, codec, metadata, status. */
+export const extraBytesMax = 256 * 1024;
+/** Metadata of one call in one direction, keys and values together. */
+export const metadataBytesMax = 64 * 1024;
+/** Longer texts of a status are cut. */
+const statusCharactersMax = 4096;
+
+export interface Frame {
+  readonly type: number;
+  readonly stream: number;
+  readonly payload: Buffer;
+}
+
+export interface Hello {
+  readonly version: number;
+  /** The longest frame (by its length field) that the sender takes. */
+  readonly frameBytesMax: number;
+}
+
+export interface Request {
+  readonly path: string;
+  readonly codec: string;
+  /** What is left of the deadline; undefined without one. */
+  readonly timeoutUs: number | undefined;
+  readonly metadata: Metadata;
+  readonly message: Uint8Array;
+}
+
+/** How a call ended: with a status that isn't OK, or well; a unary one then with its message. */
+export interface End {
+  readonly error: RpcError | undefined;
+  readonly trailers: Metadata;
+  readonly message: Uint8Array | undefined;
+}
+
+/**
+ * Cuts a connection's bytes into frames. Whole frames are cut out of the bytes as they came; a part of one is gathered in a buffer
+ * that doubles, so that it takes at most twice what has really arrived, whatever its length claims and however small the pieces are.
+ */
+export class FrameSplitter {
+  readonly #frameBytesMax: number;
+  /** The beginning of a frame: the first `#length` bytes of it. */
+  #partial = nothing;
+  #length = 0;
+
+  constructor(frameBytesMax: number) {
+    this.#frameBytesMax = frameBytesMax;
+  }
+
+  /** A frame has begun and isn't complete. */
+  get isPartial(): boolean {
+    return this.#length > 0;
+  }
+
+  /** Throws INVALID_ARGUMENT for a length that no frame of this connection has: the rest of the bytes has no meaning then. */
+  *push(chunk: Buffer): Generator<Frame> {
+    let bytes = chunk;
+    if (this.#length > 0) {
+      this.#gather(chunk);
+      bytes = this.#partial.subarray(0, this.#length);
+    }
+    let at = 0;
+    while (bytes.length - at >= lengthBytes) {
+      const length = bytes.readUInt32BE(at);
+      if (length < headBytes || length > this.#frameBytesMax) {
+        throw malformed(`a frame of ${length} bytes; ${headBytes} to ${this.#frameBytesMax} are allowed`);
+      }
+      if (bytes.length - at < lengthBytes + length) break;
+      const payload = bytes.subarray(at + lengthBytes + headBytes, at + lengthBytes + length);
+      yield { type: bytes.readUInt8(at + lengthBytes), stream: bytes.readUInt32BE(at + lengthBytes + 1), payload };
+      at += lengthBytes + length;
+    }
+    if (at === 0 && this.#length > 0) return;
+    // Frames that were handed out may share the buffer: what is left begins a new one.
+    this.#partial = nothing;
+    this.#length = 0;
+    if (at < bytes.length) this.#gather(bytes.subarray(at));
+  }
+
+  #gather(bytes: Buffer): void {
+    const length = this.#length + bytes.length;
+    if (length > this.#partial.length) {
+      const larger = Buffer.allocUnsafe(Math.max(length, 2 * this.#partial.length));
+      this.#partial.copy(larger, 0, 0, this.#length);
+      this.#partial = larger;
+    }
+    bytes.copy(this.#partial, this.#length);
+    this.#length = length;
+  }
+}
+
+const nothing = Buffer.alloc(0);
+
+export function frame(type: number, stream: number, payload: Uint8Array = nothing): Buffer {
+  const bytes = Buffer.allocUnsafe(lengthBytes + headBytes + payload.length);
+  bytes.writeUInt32BE(headBytes + payload.length, 0);
+  bytes.writeUInt8(type, lengthBytes);
+  bytes.writeUInt32BE(stream, lengthBytes + 1);
+  bytes.set(payload, lengthBytes + headBytes);
+  return bytes;
+}
+
+export function encodeHello({ version, frameBytesMax }: Hello): Buffer {
+  return new Writer().u32(magic).u8(version).u32(frameBytesMax).bytes();
+}
+
+export function decodeHello(payload: Buffer): Hello {
+  const reader = new Reader(payload);
+  if (payload.length < 4 || reader.u32() !== magic) throw malformed("the peer doesn't speak framed TCP");
+  const hello = { version: reader.u8(), frameBytesMax: reader.u32() };
+  // Later versions may say more.
+  if (hello.frameBytesMax < headBytes) throw malformed(`the peer takes frames of ${hello.frameBytesMax} bytes`);
+  return hello;
+}
+
+export function encodeRequest({ path, codec, timeoutUs, metadata, message }: Request): Buffer {
+  const writer = new Writer();
+  // Rounded down, so that a deadline never grows on its way; the largest stands for none.
+  writer.u64(timeoutUs === undefined ? noTimeout : Math.min(Math.floor(timeoutUs), noTimeout - 1));
+  return writer.text(path).text(codec).metadata(metadata).rest(message).bytes();
+}
+
+export function decodeRequest(payload: Buffer): Request {
+  const reader = new Reader(payload);
+  const timeout = reader.u64();
+  return {
+    timeoutUs: timeout >= noTimeout ? undefined : timeout,
+    path: reader.text(),
+    codec: reader.text(),
+    metadata: reader.metadata(),
+    message: reader.rest(),
+  };
+}
+
+export function encodeEnd({ error, trailers, message }: End): Buffer {
+  const writer = new Writer().u8(error === undefined ? 0 : rpcCodes.indexOf(error.code));
+  writer.text((error?.message ?? "").slice(0, statusCharactersMax).toWellFormed());
+  writer.metadata(trailers).u8(message === undefined ? 0 : 1);
+  return (message === undefined ? writer : writer.rest(message)).bytes();
+}
+
+export function decodeEnd(payload: Buffer): End {
+  const reader = new Reader(payload);
+  const code = rpcCodeOf(reader.u8());
+  const text = reader.text();
+  const trailers = reader.metadata();
+  const message = reader.u8() === 1 ? reader.rest() : undefined;
+  return { error: code === "OK" ? undefined : new RpcError(text, { code, trailers }), trailers, message };
+}
+
+export const encodeCredit = (messages: number): Buffer => new Writer().u32(messages).bytes();
+export const decodeCredit = (payload: Buffer): number => new Reader(payload).u32();
+export const encodeText = (text: string): Buffer => new Writer().text(text).bytes();
+export const decodeText = (payload: Buffer): string => new Reader(payload).text();
+
+/** 2^53 - 1 µs are 285 years. */
+const noTimeout = Number.MAX_SAFE_INTEGER;
+
+export const malformed = (message: string): RpcError =>
+  new RpcError(message, { code: "INVALID_ARGUMENT", hint: "docs/framed-tcp.md describes the frames" });
+
+/** Texts are UTF-8 behind a u32 that counts their bytes. */
+class Writer {
+  readonly #parts: Uint8Array[] = [];
+
+  u8(value: number): this {
+    this.#parts.push(Uint8Array.of(value));
+    return this;
+  }
+
+  u32(value: number): this {
+    const bytes = Buffer.allocUnsafe(4);
+    bytes.writeUInt32BE(value);
+    return this.rest(bytes);
+  }
+
+  u64(value: number): this {
+    return this.u32(Math.floor(value / 0x100000000)).u32(value % 0x100000000);
+  }
+
+  text(value: string): this {
+    const bytes = Buffer.from(value, "utf8");
+    return this.u32(bytes.length).rest(bytes);
+  }
+
+  metadata(entries: Metadata): this {
+    let bytes = 0;
+    this.u32(entries.size);
+    for (const [key, value] of entries) {
+      bytes += Buffer.byteLength(key) + Buffer.byteLength(value);
+      if (bytes > metadataBytesMax) {
+        throw new RpcError(`the call's metadata is larger than ${metadataBytesMax} bytes`, {
+          code: "RESOURCE_EXHAUSTED",
+        });
+      }
+      this.text(key).text(value);
+    }
+    return this;
+  }
+
+  rest(bytes: Uint8Array): this {
+    this.#parts.push(bytes);
+    return this;
+  }
+
+  bytes(): Buffer {
+    return Buffer.concat(this.#parts);
+  }
+}
+
+/** Never reads past the end: a payload that promises more than it holds is malformed. */
+class Reader {
+  readonly #bytes: Buffer;
+  #at = 0;
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes;
+  }
+
+  u8(): number {
+    return this.#take(1).readUInt8();
+  }
+
+  u32(): number {
+    return this.#take(4).readUInt32BE();
+  }
+
+  u64(): number {
+    return this.u32() * 0x100000000 + this.u32();
+  }
+
+  text(): string {
+    const bytes = this.#take(this.u32());
+    try {
+      return utf8.decode(bytes);
+    } catch {
+      throw malformed("a text is no UTF-8");
+    }
+  }
+
+  metadata(): Metadata {
+    const count = this.u32();
+    // Each entry takes 8 bytes at least.
+    if (count * 8 > this.#bytes.length - this.#at)
+      throw malformed(`${count} entries of metadata don't fit their frame`);
+    if (count === 0) return noMetadata;
+    const begin = this.#at;
+    const entries: Record<string, string> = Object.create(null) as Record<string, string>;
+    for (let index = 0; index < count; index++) entries[this.text()] = this.text();
+    if (this.#at - begin - 8 * count > metadataBytesMax)
+      throw malformed(`more than ${metadataBytesMax} bytes of metadata`);
+    return noted(entries);
+  }
+
+  rest(): Buffer {
+    return this.#take(this.#bytes.length - this.#at);
+  }
+
+  #take(length: number): Buffer {
+    if (length > this.#bytes.length - this.#at) throw malformed("a frame ends in the middle of a value");
+    this.#at += length;
+    return this.#bytes.subarray(this.#at - length, this.#at);
+  }
+}
+
+const utf8 = new TextDecoder("utf-8", { fatal: true });

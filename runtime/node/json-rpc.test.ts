@@ -1,0 +1,10 @@
+import { test } from "vitest";
+
+import { transportContract } from "../ports/transport.contract.ts";
+import { jsonRpc } from "../protocols/json-rpc.ts";
+import { httpTransport } from "./http-transport.ts";
+import { inWorld } from "./testing/transport-world.ts";
+
+for (const [fact, holds] of Object.entries(transportContract)) {
+  test(fact, () => inWorld(holds, (options) => httpTransport(jsonRpc, options)));
+}
