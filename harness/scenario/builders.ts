@@ -12,6 +12,7 @@ export {
   share,
   sticky,
   successRate,
+  delivery,
   taskFates,
   traces,
 } from "./builders/checks.ts";
