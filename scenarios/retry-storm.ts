@@ -1,12 +1,4 @@
-import {
-  at,
-  attemptsPerCall,
-  consumer,
-  poisson,
-  provider,
-  recovery,
-  scenario,
-} from "../harness/scenario/builders.ts";
+import { at, attemptsPerCall, consumer, poisson, provider, recovery, scenario } from "../harness/scenario/builders.ts";
 
 export default scenario({
   name: "retry-storm",

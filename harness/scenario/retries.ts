@@ -63,5 +63,4 @@ export const clientRetries = {
 };
 
 /** As `clusterOf`, `attemptsAtMost` and `contradictionIn` read it: what they look at is the same in both forms. */
-export const clusterSettingsOf = (settings: Readonly<Record<string, unknown>>): ClusterSettings =>
-  settings;
+export const clusterSettingsOf = (settings: Readonly<Record<string, unknown>>): ClusterSettings => settings;
