@@ -13,6 +13,7 @@ export default scenario({
       instances: 1,
       calls: "orders",
       timeout: "2s",
+      balancer: "smooth-weighted-round-robin",
       hedging: { maxAttempts: 3, hedgingDelay: "40ms" },
     }),
     orders: provider({ instances: 5, serviceTime: { pareto: { min: "4ms", shape: 0.7 } } }),
