@@ -37,6 +37,12 @@ export class ConfigReader {
   }
 
   /** One of some texts. */
+  boolean(key: string): boolean | undefined {
+    const value = this.raw(key);
+    if (value === undefined || typeof value === "boolean") return value;
+    throw this.wrong(key, "true or false");
+  }
+
   choice<T extends string>(key: string, choices: readonly T[]): T | undefined {
     const value = this.text(key);
     if (value === undefined || choices.includes(value as T)) return value as T | undefined;
@@ -164,6 +170,15 @@ export class ConfigReader {
     const shown = typeof value === "string" || typeof value === "number" ? ` and not ${JSON.stringify(value)}` : "";
     return new ConfigError(`${this.#name(key)} must be ${wanted}${shown}`);
   }
+}
+
+/** A nested object, read whole; undefined when absent. */
+export function nested<T>(reader: ConfigReader, key: string, read: (own: ConfigReader) => T): T | undefined {
+  const own = reader.object(key);
+  if (own === undefined) return undefined;
+  const settings = read(own);
+  own.end();
+  return settings;
 }
 
 interface Range {

@@ -1,5 +1,4 @@
 import { createClient, type Client, type ServiceSettings } from "../runtime/call/client.ts";
-import { rpcCodes, type RpcCode } from "../runtime/call/status.ts";
 import { codecNames, codecFamilies } from "../runtime/codec/table.ts";
 import { createEmbeddedConfigCenter } from "../runtime/configuration/embedded.ts";
 import { createEmbeddedRegistry } from "../runtime/discovery/embedded.ts";
@@ -9,6 +8,7 @@ import { schemeOf, type ConfigReader } from "./config.ts";
 import { parseProtection } from "./protection.ts";
 import { parseCredentials } from "./guard.ts";
 import { Worker } from "./proto/worker_pb.ts";
+import { parseRetries } from "./retries.ts";
 import { ConfigError, type NodeContext } from "./service.ts";
 
 /** Where a node finds the infrastructure, and who it is there. */
@@ -39,17 +39,11 @@ export interface CallsConfig extends ServiceSettings {
 }
 
 export function parseCalls(reader: ConfigReader): CallsConfig {
-  const count = { min: 0, max: 100, isInteger: true };
-  const retryOn = reader.texts("retryOn");
-  const unknown = retryOn?.find((code) => !rpcCodes.includes(code as RpcCode));
-  if (unknown !== undefined) throw reader.wrong("retryOn", `a list of status codes, and "${unknown}" isn't one`);
   const config: CallsConfig = {
     service: reader.requiredText("service"),
     timeoutMs: reader.number("timeoutMs", { min: 0.001 }),
     attemptTimeoutMs: reader.number("attemptTimeoutMs", { min: 0.001 }),
-    retries: reader.number("retries", count),
-    retryOn: retryOn as readonly RpcCode[] | undefined,
-    cluster: reader.text("cluster"),
+    ...parseRetries(reader),
     balancer: reader.text("balancer"),
     hash: parseHash(reader.object("hash")),
     methodTimeoutsMs: parseMethodTimeouts(reader.object("methodTimeoutsMs")),

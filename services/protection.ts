@@ -1,7 +1,7 @@
 import { limitKinds, type LimitSettings } from "../runtime/protection/limits/table.ts";
 import type { OutlierSettings } from "../runtime/protection/outlier.ts";
 import type { AdmissionSettings, ProtectionSettings } from "../runtime/protection/table.ts";
-import type { ConfigReader } from "./config.ts";
+import { nested, type ConfigReader } from "./config.ts";
 
 const count = { min: 1, isInteger: true };
 const share = { min: 0, max: 1 };
@@ -86,13 +86,4 @@ function outlierOf(own: ConfigReader): OutlierSettings {
     })),
     consecutiveErrors: own.number("consecutiveErrors", count),
   };
-}
-
-/** A nested object, read whole; undefined when absent. */
-function nested<T>(reader: ConfigReader, key: string, read: (own: ConfigReader) => T): T | undefined {
-  const own = reader.object(key);
-  if (own === undefined) return undefined;
-  const settings = read(own);
-  own.end();
-  return settings;
 }

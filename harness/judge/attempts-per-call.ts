@@ -1,3 +1,7 @@
+import { attemptsAtMost } from "../../runtime/cluster/settings.ts";
+import type { CallRecord } from "../history/history.ts";
+import { instancesOf } from "../scenario/instances.ts";
+import { clusterSettingsOf } from "../scenario/retries.ts";
 import type { CallsSpec, CheckSpec, Scenario } from "../scenario/schema.ts";
 import { falseAlarmMax, missMax, type CheckKind } from "./check.ts";
 import { doubtOf, nothingToJudge, requireTrials, requireWorse, resultOf } from "./outcome.ts";
@@ -40,9 +44,9 @@ export const attemptsPerCall: CheckKind<Extract<CheckSpec, { check: "attempts-pe
     const ended = calls.filter(({ code }) => code !== undefined);
     if (ended.length === 0) return resultOf(plan, nothingToJudge(bound, `finished call of ${service}`));
 
-    const extras = ended.map(({ attempts }) => Math.max(0, attempts.length - 1));
+    const extras = ended.map(({ attempts }) => Math.max(0, counted(attempts) - 1));
     const extra = extras.reduce((sum, one) => sum + one, 0);
-    const tooLong = ended.filter(({ attempts }) => attempts.length - 1 > most);
+    const tooLong = ended.filter(({ attempts }) => counted(attempts) - 1 > most);
     const unknown = calls.length - ended.length;
     const isBrokenBy = (sum: number, n: number): boolean =>
       isTooMany(sum / most, n, Math.min(1, (atMost - 1) / most), falseAlarmMax);
@@ -64,10 +68,16 @@ export const attemptsPerCall: CheckKind<Extract<CheckSpec, { check: "attempts-pe
   },
 };
 
-/** The most retries that any caller of the service has; 1 where none has any, to have a range at all. */
+/** Transparent retries, which no handler saw, don't count. */
+const counted = (attempts: CallRecord["attempts"]): number =>
+  attempts.reduce((count, { isTransparent }) => (isTransparent === true ? count : count + 1), 0);
+
+/** The most attempts beyond the first that any caller of the service makes; 1 where none makes any, to have a range at all. */
 export function extraAttemptsMax(scenario: Scenario, service: string): number {
   const callers = Object.values(scenario.fleet).flatMap((spec): CallsSpec[] =>
     spec.calls?.service === service ? [spec.calls] : [],
   );
-  return Math.max(1, ...callers.map(({ retries, cluster }) => (cluster === "failfast" ? 0 : (retries ?? 2))));
+  const callee = scenario.fleet[service];
+  const instances = callee === undefined ? 1 : instancesOf(callee);
+  return Math.max(1, ...callers.map((calls) => attemptsAtMost(clusterSettingsOf(calls), instances) - 1));
 }

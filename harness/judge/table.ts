@@ -2,6 +2,7 @@ import type { CheckSpec } from "../scenario/schema.ts";
 import { abandonedWork } from "./abandoned-work.ts";
 import { attemptsPerCall } from "./attempts-per-call.ts";
 import type { CheckKind } from "./check.ts";
+import { delivery } from "./delivery.ts";
 import { gracefulStop } from "./graceful-stop.ts";
 import { latency } from "./latency.ts";
 import { metrics } from "./metrics.ts";
@@ -19,6 +20,7 @@ import { traces } from "./traces.ts";
 /** Every check, by the name that a scenario gives it. */
 export const checks: Readonly<Record<CheckSpec["check"], CheckKind<never>>> = {
   "success-rate": successRate,
+  delivery,
   share,
   latency,
   "attempts-per-call": attemptsPerCall,

@@ -13,6 +13,7 @@ export {
   share,
   sticky,
   successRate,
+  delivery,
   taskFates,
   traces,
 } from "./builders/checks.ts";

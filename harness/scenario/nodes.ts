@@ -1,5 +1,6 @@
 import { balancerNamed, balancers } from "../../runtime/balancing/table.ts";
 import { rpcCodes } from "../../runtime/call/status.ts";
+import { contradictionIn } from "../../runtime/cluster/settings.ts";
 import { clusters } from "../../runtime/cluster/table.ts";
 import type { Distribution as WorkDistribution } from "../../services/distribution.ts";
 import { didYouMean } from "../../services/nearest.ts";
@@ -10,6 +11,7 @@ import { planForeign } from "./foreign.ts";
 import type { LoadName, NodePlan, RegistryName } from "./plan.ts";
 import { asSettings, inMs } from "./protection.ts";
 import { registryTimings } from "./registry.ts";
+import { clusterSettingsOf } from "./retries.ts";
 import type {
   CallsSpec,
   ConsumerSpec,
@@ -149,7 +151,7 @@ function providers(
       return { id, service, program: "provider", config: {}, tag, weight, foreign: plan };
     }
     const { tag, weight = defaultWeight, serviceTime, errorRate, capacity, queueMax, calls } = { ...common, ...own };
-    const { admission, queue, warmup, protocol } = { ...common, ...own };
+    const { admission, queue, warmup, protocol, pushback, servesAbandoned } = { ...common, ...own };
     const labels = { ...common.labels, ...own.labels };
     const config = defined({
       service,
@@ -163,6 +165,8 @@ function providers(
       capacity,
       queueMax,
       queue: queue && asSettings(queue),
+      pushbackMs: pushback === undefined ? undefined : pushback === "never" ? -1 : durationUs(pushback) / 1000,
+      servesAbandoned,
       admission: admission && asSettings(admission),
       recordsTasks: recordsTasks ? true : undefined,
       calls: calls === undefined ? undefined : callSettings(calls),
@@ -256,6 +260,11 @@ function checkCalls({ fleet }: Scenario): void {
       known(`fleet.${name}.calls.balancer`, balancerNamed(calls.balancer), Object.keys(balancers), "balancer");
     if (calls.cluster !== undefined)
       known(`fleet.${name}.calls.cluster`, calls.cluster, Object.keys(clusters), "cluster strategy");
+    const contradiction = contradictionIn(clusterSettingsOf(callSettings(calls)));
+    if (contradiction !== undefined) {
+      const { message, hint } = contradiction;
+      throw new ScenarioError(`fleet.${name}.calls: ${message}`, { code: "INVALID_SCENARIO", hint });
+    }
     for (const code of calls.retryOn ?? []) known(`fleet.${name}.calls.retryOn`, code, rpcCodes, "status code");
   }
   for (const name of Object.keys(fleet)) checkChain(name, fleet);

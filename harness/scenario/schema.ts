@@ -1,5 +1,6 @@
 import { z } from "zod";
 
+import { clientRetries } from "./retries.ts";
 import { clientProtection, serverProtection } from "./protection.ts";
 import { taskFates } from "./tasks.ts";
 import { duration, fraction } from "./units.ts";
@@ -53,6 +54,7 @@ const calls = z.strictObject({
     .optional(),
   /** How messages are written; in `sim` nothing is. Default: protobuf, and JSON where the protocol is JSON-RPC or HTTP. */
   codec: z.enum(["protobuf", "json"]).optional(),
+  ...clientRetries,
   ...clientProtection,
 });
 
@@ -72,6 +74,10 @@ const work = {
   /** Calls that may wait; one more is refused RESOURCE_EXHAUSTED. */
   queueMax: z.int().min(0).optional(),
   ...serverProtection,
+  /** How a call that is refused or fails says when to be tried again (`grpc-retry-pushback-ms`). Default: it doesn't say. */
+  pushback: z.union([duration, z.literal("never")]).optional(),
+  /** Work goes on for callers that have given up: their calls keep their places and their workers. Default false. */
+  servesAbandoned: z.boolean().optional(),
   weight: z.int().min(0).optional(),
   /** Time from its start until it has its whole weight, in whole milliseconds. Default: at once. */
   warmup: duration.optional(),
@@ -244,6 +250,19 @@ const check = z.discriminatedUnion("check", [
     service: name,
     atLeast: fraction,
     detects: fraction,
+    ...when,
+    ...whose,
+  }),
+  /** Calls that an instance has served in the end, redeliveries included, whatever their callers heard. */
+  z.strictObject({
+    check: z.literal("delivery"),
+    service: name,
+    atLeast: fraction,
+    detects: fraction,
+    /** From when the call was due. */
+    within: duration,
+    /** "every": every instance of the service has to serve it. Default "any". */
+    to: z.enum(["any", "every"]).optional(),
     ...when,
     ...whose,
   }),

@@ -475,3 +475,99 @@ function watching(
     },
   };
 }
+
+/** This share of the calls fails for its caller although it was served. */
+export const brokenReplies = (seed: number, service: string, probability: number, when: When = {}): Sabotage =>
+  filtering(seed, service, when, (random, isNow) => async (call, request, next) => {
+    const response = await next(call, request);
+    if (!isNow(call.clock.nowUs()) || random.float() >= probability) return response;
+    throw new RpcError("sabotage", { code: "INTERNAL" });
+  });
+
+/** This share of the calls that a strategy gets is never made, and its callers hear nothing of it. */
+export function silentLosses(seed: number, cluster: string, probability: number, when: When = {}): Sabotage {
+  const time = new LoadTime(when);
+  return {
+    onLoad: time.onLoad,
+    policies: (node, policies) => {
+      const random = seeded(seed, node);
+      const healthy = policies.clusters[cluster]!;
+      return {
+        ...policies,
+        clusters: {
+          ...policies.clusters,
+          [cluster]: (settings, ports) => {
+            const run: Cluster = healthy(settings, ports);
+            return async (attempts) =>
+              time.isNow(ports.clock.nowUs()) && random.float() < probability ? attempts.empty() : run(attempts);
+          },
+        },
+      };
+    },
+  };
+}
+
+/** One strategy in the place of another. */
+export const swappedCluster = (wanted: string, given: string): Sabotage => ({
+  policies: (_node, policies) => ({
+    ...policies,
+    clusters: { ...policies.clusters, [wanted]: policies.clusters[given]! },
+  }),
+});
+
+/** Every retry is allowed, whatever budget there should be. */
+export const withoutBudget = (policy: string): Sabotage => ({
+  policies: (_node, policies) => ({
+    ...policies,
+    retryBudgets: { ...policies.retryBudgets, [policy]: policies.retryBudgets["unlimited"]! },
+  }),
+});
+
+/** This share of the calls sends all its hedges at once, without waiting for an answer. */
+export const impatientHedges = (seed: number, probability: number): Sabotage => ({
+  policies: (node, policies) => {
+    const random = seeded(seed, node);
+    const healthy = policies.clusters["hedging"]!;
+    return {
+      ...policies,
+      clusters: {
+        ...policies.clusters,
+        hedging: (settings, ports) => {
+          const patient = healthy(settings, ports);
+          const impatient = healthy({ ...settings, hedging: { ...settings.hedging, hedgingDelayMs: 0 } }, ports);
+          return (attempts) => (random.float() < probability ? impatient : patient)(attempts);
+        },
+      },
+    };
+  },
+});
+
+/** This share of the calls goes by another strategy. */
+export function strayStrategies(
+  seed: number,
+  wanted: string,
+  given: string,
+  probability: number,
+  when: When = {},
+): Sabotage {
+  const time = new LoadTime(when);
+  return {
+    onLoad: time.onLoad,
+    policies: (node, policies) => {
+      const random = seeded(seed, node);
+      const { [wanted]: healthy, [given]: other } = policies.clusters;
+      return {
+        ...policies,
+        clusters: {
+          ...policies.clusters,
+          [wanted]: (settings, ports) => {
+            const own = healthy!(settings, ports);
+            const stray = other!(settings, ports);
+            return (attempts) =>
+              (time.isNow(ports.clock.nowUs()) && random.float() < probability ? stray : own)(attempts);
+          },
+        },
+      };
+    },
+  };
+}

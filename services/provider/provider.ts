@@ -1,9 +1,10 @@
-import type { Call } from "../../runtime/call/call.ts";
+import { Call, whileWaiting } from "../../runtime/call/call.ts";
 import { createLifecycle, type Lifecycle } from "../../runtime/call/lifecycle.ts";
 import type { Filter } from "../../runtime/call/filter.ts";
 import { createServer } from "../../runtime/call/server.ts";
 import type { Handlers, Stub } from "../../runtime/call/service.ts";
-import { RpcError } from "../../runtime/call/status.ts";
+import { pushbackKey } from "../../runtime/call/metadata.ts";
+import { RpcError, toRpcError } from "../../runtime/call/status.ts";
 import { reporter } from "../../runtime/protection/guard.ts";
 import type { AdmissionSettings } from "../../runtime/protection/table.ts";
 import { Health } from "../../runtime/health/health.ts";
@@ -48,6 +49,10 @@ export interface ProviderConfig extends InfrastructureConfig {
   readonly capacity: number | undefined;
   /** Calls that may wait. Default 1000. */
   readonly queueMax: number | undefined;
+  /** How a call that is refused or fails says when to be tried again, in milliseconds; -1: never. Default: it doesn't say. */
+  readonly pushbackMs: number | undefined;
+  /** Work goes on for callers that have given up. Default false. */
+  readonly servesAbandoned: boolean;
   /** How those wait. Default: first come, first served. */
   readonly queue: Pick<WorkQueueOptions, "order" | "codel">;
   /** What is let in at all. Default: everything. */
@@ -84,6 +89,8 @@ export const provider: ServiceProgram<ProviderConfig> = {
       errorRate: reader.number("errorRate", { min: 0, max: 1 }, 0),
       capacity: reader.number("capacity", { min: 1, isInteger: true }),
       queueMax: reader.number("queueMax", { min: 0, isInteger: true }),
+      pushbackMs: reader.number("pushbackMs", { min: -1, max: 3_600_000, isInteger: true }),
+      servesAbandoned: reader.boolean("servesAbandoned") ?? false,
       queue: parseQueue(reader.object("queue")),
       guard: parseGuard(reader.object("guard")),
       admission: parseAdmission(reader),
@@ -251,8 +258,9 @@ class RunningProvider implements RunningService {
   #handlers(): Handlers<typeof Worker> {
     const context = this.#context;
     const { node, random, clock } = context;
-    const { serviceTime, errorRate, capacity, queueMax, queue: how } = this.#config;
+    const { serviceTime, errorRate, capacity, queueMax, queue: how, servesAbandoned, pushbackMs } = this.#config;
     const queue = new WorkQueue({ capacity, queueMax, ...how });
+    const inQueue = servesAbandoned ? abandonedToo(queue) : queue.run.bind(queue);
     const times = random.fork("service time");
     const errors = random.fork("errors");
     const isInstant = serviceTime.kind === "constant" && serviceTime.us === 0;
@@ -264,18 +272,20 @@ class RunningProvider implements RunningService {
       const downstream = this.#downstream;
       let work: Promise<unknown> = done;
       if (downstream !== undefined) {
-        work = queue.run(call, async () => {
+        work = inQueue(call, async () => {
           await context.work(us);
           if (call.isCancelled) return;
           await downstream.do({ key }, { parent: call, metadata: withoutCredentials(call.metadata) });
         });
       } else if (capacity !== undefined || us > 0) {
-        work = queue.run(call, () => context.work(us));
+        work = inQueue(call, () => context.work(us));
       }
-      if (!fails) return work;
-      return work.then(() => {
-        throw new RpcError(`${node} fails by its error rate`, { code: "UNAVAILABLE" });
-      });
+      if (fails) {
+        work = work.then(() => {
+          throw new RpcError(`${node} fails by its error rate`, { code: "UNAVAILABLE" });
+        });
+      }
+      return pushbackMs === undefined ? work : work.catch((error: unknown) => pushBack(toRpcError(error), pushbackMs));
     };
     return {
       do: ({ key, payload }, call) => serve(key, call).then(() => ({ instance: node, payload })),
@@ -292,3 +302,21 @@ class RunningProvider implements RunningService {
 }
 
 const done = Promise.resolve();
+
+/** Work that goes on for callers that have given up: what the queue sees of a call has no deadline, and nobody cancels it. */
+function abandonedToo(queue: WorkQueue): WorkQueue["run"] {
+  return (call, work) => {
+    const { clock, service, method } = call;
+    const lasting = new Call({ clock, service, method });
+    return whileWaiting(call, queue.run(lasting, work)).finally(() => {
+      call.workUs ??= lasting.workUs;
+    });
+  };
+}
+
+/** The same failure, saying when to try again; what was cancelled nobody hears. */
+function pushBack(error: RpcError, pushbackMs: number): never {
+  const { message, code, hint, cause } = error;
+  if (code !== "UNAVAILABLE" && code !== "RESOURCE_EXHAUSTED") throw error;
+  throw new RpcError(message, { code, hint, cause, trailers: new Map([[pushbackKey, String(pushbackMs)]]) });
+}

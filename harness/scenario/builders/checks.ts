@@ -11,6 +11,12 @@ type Share = string | number;
 /** Calls that end OK, of all: `successRate("orders").atLeast("99%").detects("95%")`. */
 export const successRate = (service: string) => new SuccessRate({ check: "success-rate", service });
 
+/**
+ * Calls that an instance has served in the end, whatever their callers heard:
+ * `delivery("audit").within("3s").atLeast("99%").detects("90%")`.
+ */
+export const delivery = (service: string) => new Delivery({ check: "delivery", service });
+
 /** Where first attempts go: `share("orders").byInstance("equal").detects(1.5)`. */
 export const share = (service: string) => new ShareOf({ check: "share", service });
 
@@ -112,6 +118,27 @@ class SuccessRate extends OfSome<"success-rate"> {
   }
 
   /** A success rate that is certainly found: lower than the bound by as much as the number of calls demands. */
+  detects(detects: Share): this {
+    return this.with({ detects });
+  }
+}
+
+class Delivery extends OfSome<"delivery"> {
+  /** From when the call was due, redeliveries included. */
+  within(within: string): this {
+    return this.with({ within });
+  }
+
+  /** Not any instance, but every one has to serve the call. */
+  toEvery(): this {
+    return this.with({ to: "every" });
+  }
+
+  atLeast(atLeast: Share): this {
+    return this.with({ atLeast });
+  }
+
+  /** A share of delivered calls that is certainly found. */
   detects(detects: Share): this {
     return this.with({ detects });
   }

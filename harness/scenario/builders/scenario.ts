@@ -1,4 +1,5 @@
 import { fractionOf } from "../durations.ts";
+import { instancesOf } from "../instances.ts";
 import { parseScenario } from "../parse.ts";
 import type { Agreement, Bilingual, CheckSpec, FleetSpec, LoadSpec, Scenario, StepSpec } from "../schema.ts";
 import { CheckBuilder } from "./checks.ts";
@@ -61,9 +62,4 @@ function spelledOut({ spec }: CheckBuilder, fleet: ScenarioInput["fleet"]): unkn
     ...spec,
     expected: Object.fromEntries(Array.from({ length: count }, (_, index) => [`${spec.service}/${index}`, 1])),
   };
-}
-
-function instancesOf(service: FleetSpec): number {
-  if (service.program !== "provider" || service.groups === undefined) return service.instances ?? 1;
-  return service.groups.reduce((sum, { instances }) => sum + instances, 0);
 }
