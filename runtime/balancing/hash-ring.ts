@@ -120,15 +120,33 @@ interface Points {
 }
 
 function pointsOf(owners: readonly Owner[], nodes: number): Points {
-  const all: { readonly hash: number; readonly owner: Owner }[] = [];
-  for (const owner of owners) {
+  const hashes = new Uint32Array(owners.length * nodes);
+  let size = 0;
+  for (const { endpoint } of owners) {
     for (let point = 0; point < nodes; point += 4) {
-      const words = md5(`${owner.endpoint.address}${point / 4}`);
-      for (let word = 0; word < 4 && point + word < nodes; word++) all.push({ hash: words[word]!, owner });
+      hashes.set(md5(`${endpoint.address}${point / 4}`), size);
+      size += 4;
     }
   }
-  all.sort((a, b) => a.hash - b.hash);
-  return { hashes: Uint32Array.from(all, ({ hash }) => hash), owners: all.map(({ owner }) => owner) };
+  const order = sorted(hashes);
+  return {
+    hashes: Uint32Array.from(order, (point) => hashes[point]!),
+    owners: Array.from(order, (point) => owners[Math.floor(point / nodes)]!),
+  };
+}
+
+/** The indexes of the values in ascending order; equal ones stay in theirs. Radix sort: a large ring has millions of points. */
+function sorted(values: Uint32Array): Uint32Array {
+  let order = Uint32Array.from(values, (_, index) => index);
+  let next = new Uint32Array(values.length);
+  for (let shift = 0; shift < 32; shift += 8) {
+    const starts = new Uint32Array(257);
+    for (const value of values) starts[((value >>> shift) & 255) + 1]!++;
+    for (let digit = 0; digit < 256; digit++) starts[digit + 1]! += starts[digit]!;
+    for (const index of order) next[starts[(values[index]! >>> shift) & 255]!++] = index;
+    [order, next] = [next, order];
+  }
+  return order;
 }
 
 function merged(a: Points, b: Points, forgetsAbsent: boolean): Points {
