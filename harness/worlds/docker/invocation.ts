@@ -12,6 +12,7 @@ import { removeInvocation, removeOrphans } from "./clean.ts";
 import { Container, type ContainerSpec } from "./container.ts";
 import { engineHost, ensureImage, pulled, reasonOf, type ImageName } from "./engine.ts";
 import { createNetwork, type Network } from "./network.ts";
+import { FaultExposition } from "./fault-exposition.ts";
 import { ProxyContainer } from "./proxies.ts";
 import { startServer, type RunningServer, type ServerKind, type ServerOptions } from "./servers.ts";
 
@@ -36,6 +37,8 @@ export interface Sandbox {
 
 /** Where every node listens: each has an address of its own. */
 export const nodePort = 20_880;
+/** Where every node serves its metrics, to the network of its fleet alone. */
+export const metricsPort = 9_464;
 
 /**
  * Everything that one invocation of the command line has in a Docker engine: a network, places for nodes, servers that its runs
@@ -55,6 +58,7 @@ export class Invocation {
   readonly #sandboxes = new Map<string, Promise<Sandbox>>();
   readonly #shared = new Map<ImageName, Promise<RunningServer>>();
   #proxies: Promise<ProxyContainer> | undefined;
+  #faultExposition: Promise<FaultExposition> | undefined;
   #places = 0;
   #containers = 0;
 
@@ -195,6 +199,13 @@ export class Invocation {
     return this.#proxies;
   }
 
+  /** Where Prometheus reads which faults are there. */
+  faultExposition(): Promise<FaultExposition> {
+    this.#faultExposition ??= this.#startFaultExposition();
+    this.#faultExposition.catch(() => (this.#faultExposition = undefined));
+    return this.#faultExposition;
+  }
+
   async close(): Promise<void> {
     await removeInvocation(this.docker, this.id).catch(() => undefined);
     // Whatever that left, and the directory.
@@ -210,6 +221,18 @@ export class Invocation {
     });
     // The next run has new ones.
     return ProxyContainer.start(container, { host: ip, onEnd: () => (this.#proxies = undefined) });
+  }
+
+  async #startFaultExposition(): Promise<FaultExposition> {
+    const ip = this.network.addressOf(this.#places++);
+    const address = `${ip}:${metricsPort}`;
+    const container = await this.program("harness/worlds/docker/fault-exposition-main.ts", {
+      role: "faults",
+      network: this.network.name,
+      ip,
+      command: [address],
+    });
+    return FaultExposition.start(container, { address, onEnd: () => (this.#faultExposition = undefined) });
   }
 
   async #makeSandbox(name: string, isPublished: boolean): Promise<Sandbox> {

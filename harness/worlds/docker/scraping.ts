@@ -3,23 +3,23 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import type { Clock } from "../../../runtime/ports/clock.ts";
-import type { MetricsRecord } from "../../history/record.ts";
+import type { HistoryRecord, MetricsRecord } from "../../history/record.ts";
 import { isScrapedSince, prometheusAt, readMetrics, type Prometheus } from "../../telemetry/prometheus.ts";
 import { targetsFile, type TargetsFile } from "../../telemetry/targets.ts";
 import type { FleetNode } from "../world.ts";
-import type { Invocation } from "./invocation.ts";
+import type { FaultExposition } from "./fault-exposition.ts";
+import { metricsPort, type Invocation } from "./invocation.ts";
 import { prometheus as server } from "./servers.ts";
-
-/** Where every node serves its metrics, to the network of its fleet alone. */
-export const metricsPort = 9_464;
 
 /** The project's own configuration of Prometheus: what a fleet is watched with everywhere. */
 const configuration = fileURLToPath(new URL("../../../dashboards/prometheus/", import.meta.url));
 
-/** The Prometheus that watches one run's nodes. */
+/** The Prometheus that watches one run's nodes, and is told of its faults. */
 export class Scraping {
   readonly #prometheus: Prometheus;
   readonly #targets: TargetsFile;
+  readonly #faults: FaultExposition;
+  readonly #faultTargets: TargetsFile;
   readonly #clock: Clock;
   readonly #run: string;
   readonly #startedMs = Date.now();
@@ -28,9 +28,18 @@ export class Scraping {
   /** Nodes of which something wasn't. */
   readonly #lost = new Set<string>();
 
-  private constructor(parts: { prometheus: Prometheus; targets: TargetsFile; clock: Clock; run: string }) {
+  private constructor(parts: {
+    readonly prometheus: Prometheus;
+    readonly targets: TargetsFile;
+    readonly faults: FaultExposition;
+    readonly faultTargets: TargetsFile;
+    readonly clock: Clock;
+    readonly run: string;
+  }) {
     this.#prometheus = parts.prometheus;
     this.#targets = parts.targets;
+    this.#faults = parts.faults;
+    this.#faultTargets = parts.faultTargets;
     this.#clock = parts.clock;
     this.#run = parts.run;
   }
@@ -40,20 +49,30 @@ export class Scraping {
     invocation: Invocation,
     options: { readonly clock: Clock; readonly run: string; readonly onProgress: (message: string) => void },
   ): Promise<Scraping> {
-    const { clock, onProgress } = options;
+    const { clock, run, onProgress } = options;
     const directory = join(invocation.directory, "prometheus");
     await mkdir(join(directory, "targets/faults"), { recursive: true });
     for (const file of ["prometheus.yml", "rules.yml"])
       await copyFile(join(configuration, file), join(directory, file));
     // Prometheus runs as somebody else.
     for (const path of [".", "targets", "targets/faults"]) await chmod(join(directory, path), 0o755);
-    const running = await invocation.sharedServer(server, onProgress, {
-      mounts: [{ from: directory, to: "/etc/prometheus" }],
-    });
+    const mounts = [{ from: directory, to: "/etc/prometheus" }];
+    const [running, faults] = await Promise.all([
+      invocation.sharedServer(server, onProgress, { mounts }),
+      invocation.faultExposition(),
+    ]);
+    faults.begin(run);
     // Runs of several invocations never share a Prometheus, so a run's own name is enough.
-    const targets = targetsFile(join(directory, "targets", `${options.run}.json`));
+    const targets = targetsFile(join(directory, "targets", `${run}.json`));
+    const faultTargets = targetsFile(join(directory, "targets/faults", `${run}.json`));
+    await faultTargets.add({ address: faults.address, run, node: "faults" });
     const prometheus = prometheusAt(`http://${running.addressOf(server.ports[0]!)}`);
-    return new Scraping({ prometheus, targets, clock, run: options.run });
+    return new Scraping({ prometheus, targets, faults, faultTargets, clock, run });
+  }
+
+  /** Follows the run's timeline: dashboards show its faults as annotations. */
+  hear(record: HistoryRecord): void {
+    this.#faults.hear(record);
   }
 
   /** From now on the node is scraped, every second. */
@@ -92,6 +111,6 @@ export class Scraping {
   }
 
   async close(): Promise<void> {
-    await this.#targets.close();
+    await Promise.all([this.#targets.close(), this.#faultTargets.close()]);
   }
 }
