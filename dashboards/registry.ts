@@ -42,11 +42,12 @@ export const registry = dashboard({
     },
     {
       title: "The registry's own load",
-      description: "Calls a second that registry and config centre serve.",
+      description: "Calls a second that registry and config centre serve; of a ZooKeeper, its reads and writes.",
       unit: "reqps",
       queries: [
         [
-          'sum by (service, rpc_method) (service_method:rpc_server_calls:rate30s{run=~"$run",service=~"registry|config-center"})',
+          'sum by (service, rpc_method) (service_method:rpc_server_calls:rate30s{run=~"$run",service=~"registry|config-center"})' +
+            ' or sum by (service) (rate(readlatency_count{run=~"$run"}[30s]) + rate(updatelatency_count{run=~"$run"}[30s]))',
           "{{service}} {{rpc_method}}",
         ],
       ],

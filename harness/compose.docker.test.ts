@@ -1,3 +1,5 @@
+import { globSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -36,12 +38,27 @@ async function eventually<T>(ask: () => Promise<T>, isRight: (answer: T) => bool
   }
 }
 
+/** Every query of a dashboard, of its panels and of its annotations, with its name. */
+function expressionsIn(file: string): readonly (readonly [name: string, expr: string])[] {
+  interface Query {
+    readonly expr: string;
+  }
+  const { panels, annotations } = JSON.parse(readFileSync(join(root, file), "utf8")) as {
+    readonly panels: readonly { readonly title: string; readonly targets: readonly Query[] }[];
+    readonly annotations: { readonly list: readonly (Query & { readonly name: string })[] };
+  };
+  return [
+    ...panels.flatMap(({ title, targets }) => targets.map(({ expr }) => [title, expr] as const)),
+    ...annotations.list.map(({ name, expr }) => [name, expr] as const),
+  ];
+}
+
 const json = async <T>(url: string): Promise<T> => (await (await fetch(url)).json()) as T;
 
 describe.skipIf(reason !== undefined)(`docker compose${reason === undefined ? "" : ` (skipped: ${reason})`}`, () => {
   /** Everything but Grafana, whose image isn't everywhere, and k6, which comes and goes. */
   const started = [
-    ...["storefront-0", "gateway-0", "orders-0", "orders-1", "payments-0"],
+    ...["storefront-0", "gateway-0", "orders-0", "orders-1", "payments-0", "chaos-0"],
     ...["zookeeper", "nacos", "consul", "jaeger", "prometheus", "postgres", "seata"],
   ];
 
@@ -90,11 +107,58 @@ describe.skipIf(reason !== undefined)(`docker compose${reason === undefined ? ""
   });
 
   test("Prometheus scrapes every node", async () => {
-    const url = `http://${await addressOf("prometheus", 9090)}/api/v1/query?query=sum(up)`;
+    const url = `http://${await addressOf("prometheus", 9090)}/api/v1/query?query=sum(up{job="flyball"})`;
     type Answer = { readonly data: { readonly result: readonly { readonly value: readonly [number, string] }[] } };
     const sum = async (): Promise<string | undefined> => (await json<Answer>(url)).data.result[0]?.value[1];
     expect(await eventually(sum, (value) => value === "5")).toBe("5");
   });
+
+  describe.each(globSync("dashboards/generated/*.json", { cwd: root }).toSorted())("%s", (file) => {
+    test.each(expressionsIn(file))(
+      "has data for %s: %s",
+      async (_, expr) => {
+        const base = `http://${await addressOf("prometheus", 9090)}/api/v1/query_range`;
+        type Answer = {
+          readonly data?: { readonly result: readonly { readonly values: readonly [number, string][] }[] };
+        };
+        // As Grafana asks: everything of the last minutes.
+        const values = async (): Promise<number> => {
+          const end = Math.floor(Date.now() / 1000);
+          const query = { query: expr.replaceAll("$run", "compose"), start: `${end - 300}`, end: `${end}`, step: "1" };
+          const { data } = await json<Answer>(`${base}?${new URLSearchParams(query).toString()}`);
+          return (data?.result ?? []).flatMap((series) => series.values).filter(([, value]) => value !== "NaN").length;
+        };
+        expect(await eventually(values, (found) => found > 0)).toBeGreaterThan(0);
+      },
+      60_000,
+    );
+  });
+
+  test("what the demo's trouble does can be seen: a fault, a breaker that opens, retries, a canary", async () => {
+    const base = `http://${await addressOf("prometheus", 9090)}/api/v1/query`;
+    type Answer = { readonly data: { readonly result: readonly { readonly value: readonly [number, string] }[] } };
+    const most = async (expr: string): Promise<number> => {
+      const { data } = await json<Answer>(
+        `${base}?query=${encodeURIComponent(`max(max_over_time((${expr})[5m:1s]))`)}`,
+      );
+      return Number(data.result[0]?.value[1] ?? 0);
+    };
+    for (const expr of [
+      'flyball_fault_active{run="compose",kind="latency",target="payments/0"}',
+      'flyball_breaker_state{peer_service="payments",state="open"}',
+      'sum(rate(rpc_client_call_duration_seconds_count{peer_service="payments",rpc_status_code="DEADLINE_EXCEEDED"}[10s]))',
+      'peer_service:rpc_client_attempts_per_call:ratio_rate30s{peer_service="orders"} > 1',
+      'peer_service_tag:rpc_client_attempts:share_rate30s{peer_service="orders",tag="v2"} < 0.4',
+    ]) {
+      expect(
+        await eventually(
+          () => most(expr),
+          (value) => value > 0,
+        ),
+        expr,
+      ).toBeGreaterThan(0);
+    }
+  }, 120_000);
 
   test("Jaeger has traces through the whole fleet", async () => {
     const base = `http://${await addressOf("jaeger", 16686)}/api`;

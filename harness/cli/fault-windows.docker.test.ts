@@ -5,7 +5,7 @@ import { runScenario } from "../run.ts";
 import { label } from "../worlds/docker/labels.ts";
 import { describeReal, docker } from "../worlds/docker/testing.ts";
 import { dockerWorld } from "../worlds/docker/world.ts";
-import { prometheusAt, type Series } from "./prometheus.ts";
+import { prometheusAt, type Series } from "../telemetry/prometheus.ts";
 
 describeReal("a run that Prometheus watches", () => {
   const world = dockerWorld();
@@ -17,7 +17,10 @@ describeReal("a run that Prometheus watches", () => {
         name: "shop",
         title: { en: "Shop", zh: "商店" },
         explanation: { en: "A shop.", zh: "一家商店。" },
-        fleet: { shop: consumer({ instances: 1, calls: "orders", timeout: "200ms" }), orders: provider({ instances: 2 }) },
+        fleet: {
+          shop: consumer({ instances: 1, calls: "orders", timeout: "200ms" }),
+          orders: provider({ instances: 2 }),
+        },
         load: poisson("60/s").on("shop").for("5s"),
         timeline: [at("1s").pause(pause, { for: "2s" })],
         expect: [metrics("orders")],
