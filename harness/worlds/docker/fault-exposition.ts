@@ -5,8 +5,7 @@ import type { Attached, Container } from "./container.ts";
 
 /** What the container that tells Prometheus of faults is told, one JSON document a line. */
 export type ToFaultExposition =
-  | { readonly type: "run"; readonly run: string }
-  | { readonly type: "record"; readonly record: HistoryRecord };
+  { readonly type: "run"; readonly run: string } | { readonly type: "record"; readonly record: HistoryRecord };
 
 export interface FromFaultExposition {
   readonly type: "listening";
