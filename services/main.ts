@@ -175,13 +175,14 @@ const help = `node services/main.ts PROGRAM [options]    runs one program of a f
   provider        does work                   --listen 127.0.0.1:20880 --registry 127.0.0.1:2181
   consumer        calls a service             --registry 127.0.0.1:2181 --rate 20/s
   gateway         calls it for HTTP clients   --listen 127.0.0.1:8080 --registry 127.0.0.1:2181
+  rules           publishes rule documents    --config-center 127.0.0.1:8848 --config '{"documents": [{"key": …, "content": …}]}'
 
   --listen HOST:PORT         where it listens, on loopback; port 0 takes a free one (default 127.0.0.1:0)
   --expose                   let it listen beyond loopback, for containers: --listen 0.0.0.0:20880 --expose
   --advertise HOST:PORT      what it registers instead, where others reach it by another address (provider)
   --metrics HOST:PORT        where it serves /metrics to Prometheus, for example 127.0.0.1:9464 (default: nowhere)
   --registry WHERE           the registry to join (provider, consumer, gateway): HOST:PORT of an embedded one, or a URL
-  --config-center WHERE      where its rules come from (likewise; default: no rules)
+  --config-center WHERE      where its rules come from, or go to (likewise; default: no rules)
   --service NAME             the service to provide or to call (default orders)
   --rate N/s                 calls to make each second (consumer: default 20/s; gateway: default none)
   --config JSON              the program's configuration; what the options above say comes on top
@@ -314,6 +315,10 @@ function configOf(program: ServiceProgram, values: Values): unknown {
   const registry = addressOf("registry", values.registry, isInfrastructureAddress);
   const configCenter = addressOf("config-center", values["config-center"], isInfrastructureAddress);
   const infrastructure = { ...(registry && { registry }), ...(configCenter && { configCenter }) };
+  if (program.name === "rules") {
+    if (registry !== undefined) throw new ConfigError("rules joins no registry");
+    return { ...given, ...infrastructure };
+  }
   if (program.name === "provider") return { service: values.service, ...given, ...infrastructure };
   if (!isCaller(program.name)) {
     if (registry ?? configCenter) throw new ConfigError(`the ${program.name} joins no registry`);

@@ -19,7 +19,15 @@ const provider = { service: "orders", registry: "127.0.0.1:1" };
 const consumer = { application: "web", calls: { service: "orders" }, registry: "127.0.0.1:1" };
 
 test("there is a program for each kind of node", () => {
-  expect([...programs.keys()]).toEqual(["registry", "config-center", "coordinator", "provider", "consumer", "gateway"]);
+  expect([...programs.keys()]).toEqual([
+    "registry",
+    "config-center",
+    "coordinator",
+    "provider",
+    "consumer",
+    "gateway",
+    "rules",
+  ]);
 });
 
 test("a minimal configuration gets its defaults", () => {
@@ -76,6 +84,14 @@ describe("a wrong configuration is refused by the name of its key:", () => {
     ],
     ["a gateway that calls nobody", "gateway", { application: "web", registry: "a:1" }, "calls is missing"],
     ["a gateway's negative grace", "gateway", { ...consumer, graceMs: -1 }, "graceMs must be a number from 0"],
+    ["no rules", "rules", { configCenter: "a:1", documents: [] }, "documents must be a list of documents"],
+    [
+      "a rule without a key",
+      "rules",
+      { configCenter: "a:1", documents: [{ content: "x" }] },
+      "documents.0.key is missing",
+    ],
+    ["rules for nobody", "rules", { documents: [{ key: "a", content: "b" }] }, "configCenter is missing"],
     ["a key without a name", "consumer", { ...consumer, key: { count: 3 } }, "key.name is missing"],
     ["no keys", "consumer", { ...consumer, key: { name: "user", count: 0 } }, "key.count must be"],
   ])("%s", (_, program, config, message) => {

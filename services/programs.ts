@@ -4,12 +4,12 @@ import { consumer } from "./consumer/consumer.ts";
 import { gateway } from "./gateway/gateway.ts";
 import { provider } from "./provider/provider.ts";
 import { registry } from "./registry/registry.ts";
+import { rules } from "./rules/rules.ts";
 import type { ServiceProgram } from "./service.ts";
 
 /** Every program of the fleet, by name. */
 export const programs: ReadonlyMap<string, ServiceProgram> = new Map(
-  ([registry, configCenter, coordinator, provider, consumer, gateway] as readonly ServiceProgram[]).map((program) => [
-    program.name,
-    program,
-  ]),
+  ([registry, configCenter, coordinator, provider, consumer, gateway, rules] as readonly ServiceProgram[]).map(
+    (program) => [program.name, program],
+  ),
 );

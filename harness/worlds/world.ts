@@ -91,8 +91,8 @@ export interface RunningFleet {
    * Absent where there is no Prometheus.
    */
   readMetrics?: (() => Promise<readonly MetricsRecord[]>) | undefined;
-  /** Follows the timeline as it is played, for whoever watches from outside; absent where nobody does. */
-  readonly hear?: ((record: HistoryRecord) => void) | undefined;
+  /** Hears what is written into the history of what is done to the fleet, where dashboards can show it. */
+  hear?: ((record: HistoryRecord) => void) | undefined;
   /** The Docker network in which the nodes' addresses are; absent: this host's own. */
   readonly network?: string | undefined;
   /** The connections that one node makes to another. */

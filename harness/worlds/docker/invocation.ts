@@ -13,7 +13,6 @@ import { findInvocation, removeInvocation, removeOrphans } from "./clean.ts";
 import { Container, type ContainerSpec } from "./container.ts";
 import { engineHost, ensureImage, pulled, reasonOf, type ImageName } from "./engine.ts";
 import { createNetwork, type Network } from "./network.ts";
-import { FaultExposition } from "./fault-exposition.ts";
 import { ProxyContainer } from "./proxies.ts";
 import { startServer, type RunningServer, type ServerKind, type ServerOptions } from "./servers.ts";
 
@@ -38,8 +37,6 @@ export interface Sandbox {
 
 /** Where every node listens: each has an address of its own. */
 export const nodePort = 20_880;
-/** Where every node serves its metrics, to the network of its fleet alone. */
-export const metricsPort = 9_464;
 
 /**
  * Everything that one invocation of the command line has in a Docker engine: a network, places for nodes, servers that its runs
@@ -59,7 +56,6 @@ export class Invocation {
   readonly #sandboxes = new Map<string, Promise<Sandbox>>();
   readonly #shared = new Map<ImageName, Promise<RunningServer>>();
   #proxies: Promise<ProxyContainer> | undefined;
-  #faultExposition: Promise<FaultExposition> | undefined;
   #places = 0;
   #containers = 0;
 
@@ -200,13 +196,6 @@ export class Invocation {
     return this.#proxies;
   }
 
-  /** Where Prometheus reads which faults are there. */
-  faultExposition(): Promise<FaultExposition> {
-    this.#faultExposition ??= this.#startFaultExposition();
-    this.#faultExposition.catch(() => (this.#faultExposition = undefined));
-    return this.#faultExposition;
-  }
-
   /** Rejects with a `WorldError` when something stays behind. */
   async close(): Promise<void> {
     const failure = await removeInvocation(this.docker, this.id).then(
@@ -225,27 +214,20 @@ export class Invocation {
     if (left.length > 0) throw leftBehind(`${left.join(", ")} couldn't be removed`, failure);
   }
 
-  async #startProxies(): Promise<ProxyContainer> {
+  /** A program of the project with an address of its own on the network; it isn't started yet. */
+  async helper(
+    file: string,
+    { role, commandAt = () => [] }: { readonly role: string; readonly commandAt?: (ip: string) => readonly string[] },
+  ): Promise<{ readonly container: Container; readonly ip: string }> {
     const ip = this.network.addressOf(this.#places++);
-    const container = await this.program("harness/worlds/docker/proxies-main.ts", {
-      role: "proxies",
-      network: this.network.name,
-      ip,
-    });
-    // The next run has new ones.
-    return ProxyContainer.start(container, { host: ip, onEnd: () => (this.#proxies = undefined) });
+    const command = commandAt(ip);
+    return { ip, container: await this.program(file, { role, network: this.network.name, ip, command }) };
   }
 
-  async #startFaultExposition(): Promise<FaultExposition> {
-    const ip = this.network.addressOf(this.#places++);
-    const address = `${ip}:${metricsPort}`;
-    const container = await this.program("harness/worlds/docker/fault-exposition-main.ts", {
-      role: "faults",
-      network: this.network.name,
-      ip,
-      command: [address],
-    });
-    return FaultExposition.start(container, { address, onEnd: () => (this.#faultExposition = undefined) });
+  async #startProxies(): Promise<ProxyContainer> {
+    const { container, ip } = await this.helper("harness/worlds/docker/proxies-main.ts", { role: "proxies" });
+    // The next run has new ones.
+    return ProxyContainer.start(container, { host: ip, onEnd: () => (this.#proxies = undefined) });
   }
 
   async #makeSandbox(name: string, isPublished: boolean): Promise<Sandbox> {

@@ -175,6 +175,22 @@ describeReal("Nacos", () => {
       60_000,
     );
 
+    test.concurrent(
+      "tells a change over gRPC, long before the next look",
+      () =>
+        inClients("&protocol=grpc&pollMs=600000", async (world) => {
+          const [orders, shop] = [await world.openRegistry("orders/0"), await world.openRegistry("shop/0")];
+          const seen: number[] = [];
+          shop.registry.watch("told", ({ instances }) => seen.push(instances.length));
+          await vi.waitUntil(() => seen.length === 1, 5_000);
+          const registration = await orders.registry.register(instance("told"));
+          await vi.waitUntil(() => seen.at(-1) === 1, 10_000);
+          await registration.deregister();
+          await vi.waitUntil(() => seen.at(-1) === 0, 10_000);
+        }),
+      60_000,
+    );
+
     for (const protocol of ["http", "grpc"]) {
       test.concurrent(
         `shows what Dubbo looks for: both levels, the mapping and the metadata (${protocol})`,

@@ -4,22 +4,26 @@ import { fileURLToPath } from "node:url";
 
 import type { Clock } from "../../../runtime/ports/clock.ts";
 import type { HistoryRecord, MetricsRecord } from "../../history/record.ts";
+import { settled } from "../../parallel.ts";
 import { isScrapedSince, prometheusAt, readMetrics, type Prometheus } from "../../telemetry/prometheus.ts";
 import { targetsFile, type TargetsFile } from "../../telemetry/targets.ts";
 import type { FleetNode } from "../world.ts";
-import type { FaultExposition } from "./fault-exposition.ts";
-import { metricsPort, type Invocation } from "./invocation.ts";
+import { startFaultMetrics, type FaultMetrics } from "./fault-metrics.ts";
+import type { Invocation } from "./invocation.ts";
 import { prometheus as server } from "./servers.ts";
+
+/** Where every node serves its metrics, to the network of its fleet alone. */
+export const metricsPort = 9_464;
 
 /** The project's own configuration of Prometheus: what a fleet is watched with everywhere. */
 const configuration = fileURLToPath(new URL("../../../dashboards/prometheus/", import.meta.url));
 
-/** The Prometheus that watches one run's nodes, and is told of its faults. */
+/** The Prometheus that watches one run's nodes. */
 export class Scraping {
   readonly #prometheus: Prometheus;
   readonly #targets: TargetsFile;
-  readonly #faults: FaultExposition;
   readonly #faultTargets: TargetsFile;
+  readonly #faults: FaultMetrics;
   readonly #clock: Clock;
   readonly #run: string;
   readonly #startedMs = Date.now();
@@ -29,17 +33,17 @@ export class Scraping {
   readonly #lost = new Set<string>();
 
   private constructor(parts: {
-    readonly prometheus: Prometheus;
-    readonly targets: TargetsFile;
-    readonly faults: FaultExposition;
-    readonly faultTargets: TargetsFile;
-    readonly clock: Clock;
-    readonly run: string;
+    prometheus: Prometheus;
+    targets: TargetsFile;
+    faultTargets: TargetsFile;
+    faults: FaultMetrics;
+    clock: Clock;
+    run: string;
   }) {
     this.#prometheus = parts.prometheus;
     this.#targets = parts.targets;
-    this.#faults = parts.faults;
     this.#faultTargets = parts.faultTargets;
+    this.#faults = parts.faults;
     this.#clock = parts.clock;
     this.#run = parts.run;
   }
@@ -49,7 +53,7 @@ export class Scraping {
     invocation: Invocation,
     options: { readonly clock: Clock; readonly run: string; readonly onProgress: (message: string) => void },
   ): Promise<Scraping> {
-    const { clock, run, onProgress } = options;
+    const { clock, onProgress } = options;
     const directory = join(invocation.directory, "prometheus");
     await mkdir(join(directory, "targets/faults"), { recursive: true });
     for (const file of ["prometheus.yml", "rules.yml"])
@@ -57,27 +61,31 @@ export class Scraping {
     // Prometheus runs as somebody else.
     for (const path of [".", "targets", "targets/faults"]) await chmod(join(directory, path), 0o755);
     const mounts = [{ from: directory, to: "/etc/prometheus" }];
+    const served = invocation.helper("harness/worlds/docker/fault-metrics-main.ts", {
+      role: `faults of ${options.run}`,
+      commandAt: (ip) => [options.run, `${ip}:${metricsPort}`],
+    });
     const [running, faults] = await Promise.all([
       invocation.sharedServer(server, onProgress, { mounts }),
-      invocation.faultExposition(),
+      served.then(({ container }) => startFaultMetrics(container)),
     ]);
-    faults.begin(run);
+    const { ip } = await served;
     // Runs of several invocations never share a Prometheus, so a run's own name is enough.
-    const targets = targetsFile(join(directory, "targets", `${run}.json`));
-    const faultTargets = targetsFile(join(directory, "targets/faults", `${run}.json`));
-    await faultTargets.add({ address: faults.address, run, node: "faults" });
+    const targets = targetsFile(join(directory, "targets", `${options.run}.json`));
+    const faultTargets = targetsFile(join(directory, "targets/faults", `${options.run}.json`));
+    await faultTargets.add({ address: `${ip}:${metricsPort}`, run: options.run, node: "faults" });
     const prometheus = prometheusAt(`http://${running.addressOf(server.ports[0]!)}`);
-    return new Scraping({ prometheus, targets, faults, faultTargets, clock, run });
-  }
-
-  /** Follows the run's timeline: dashboards show its faults as annotations. */
-  hear(record: HistoryRecord): void {
-    this.#faults.hear(record);
+    return new Scraping({ prometheus, targets, faultTargets, faults, clock, run: options.run });
   }
 
   /** From now on the node is scraped, every second. */
   async add(node: string, ip: string): Promise<void> {
     await this.#targets.add({ address: `${ip}:${metricsPort}`, run: this.#run, node });
+  }
+
+  /** What happens to the fleet: dashboards show when which fault was there. */
+  hear(record: HistoryRecord): void {
+    this.#faults.hear(record);
   }
 
   /** The node's work is done: waits for a scrape that has seen all of it. */
@@ -111,6 +119,6 @@ export class Scraping {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#targets.close(), this.#faultTargets.close()]);
+    await settled([this.#targets.close(), this.#faultTargets.close(), this.#faults.container.remove()]);
   }
 }

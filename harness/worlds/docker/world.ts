@@ -21,10 +21,10 @@ import type { Container } from "./container.ts";
 import { obstacleTo, openEngine } from "./engine.ts";
 import { ForeignNode } from "./foreign-node.ts";
 import { withName, withNames } from "./instance-names.ts";
-import { foreignFile, Invocation, metricsPort, nodePort, project, type Sandbox } from "./invocation.ts";
+import { foreignFile, Invocation, nodePort, project, type Sandbox } from "./invocation.ts";
 import { NodeContainer } from "./node-container.ts";
 import { createRealPublisher, registries, type RegistryKind } from "./registries.ts";
-import { Scraping } from "./scraping.ts";
+import { metricsPort, Scraping } from "./scraping.ts";
 import { ServerNode } from "./server-node.ts";
 import { jaeger, jaegerPorts, type RunningServer } from "./servers.ts";
 
@@ -172,8 +172,8 @@ class DockerGround implements Ground {
       nodes: new Map(all.map((node) => [node.id, node])),
       links: proxies,
       network: this.#invocation.network.name,
-      readMetrics: scraping && (() => scraping.read(all.filter((node) => node instanceof LiveNode))),
       hear: scraping && ((record) => scraping.hear(record)),
+      readMetrics: scraping && (() => scraping.read(all.filter((node) => node instanceof LiveNode))),
       publish: this.#publisher(real, server?.running),
       readSpans: traceStore && ((reported) => this.#readSpans(traceStore, reported)),
     };

@@ -45,7 +45,6 @@ export interface LaidFleet {
   readonly network?: string | undefined;
   /** What Prometheus counted of the nodes; absent where there is none. */
   readonly readMetrics?: RunningFleet["readMetrics"];
-  /** Follows the timeline as it is played; absent where nobody is told of it. */
   readonly hear?: RunningFleet["hear"];
   /** By "from to". */
   readonly links: ReadonlyMap<string, OwnedLink>;

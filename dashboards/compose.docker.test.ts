@@ -1,10 +1,11 @@
-import { globSync, readFileSync } from "node:fs";
-import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
-import { docker, imageOf, noCompose, uniqueName } from "./testing/docker.ts";
+import { prometheusAt } from "../harness/telemetry/prometheus.ts";
+import { docker, imageOf, noCompose, uniqueName } from "../harness/testing/docker.ts";
+import { expressionsOf } from "./expressions.ts";
+import { dashboards } from "./table.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const project = uniqueName();
@@ -18,6 +19,7 @@ const env = {
   FLYBALL_IMAGE_FLEET: image,
   FLYBALL_K6_DURATION: "3s",
   FLYBALL_K6_RATE: "20",
+  FLYBALL_RULES_EVERY_MS: "5000",
   ...Object.fromEntries(
     [...ports, "CONSUL", "POSTGRES", "SEATA", "SEATA_HTTP"].map((port) => [`FLYBALL_PORT_${port}`, "0"]),
   ),
@@ -38,27 +40,13 @@ async function eventually<T>(ask: () => Promise<T>, isRight: (answer: T) => bool
   }
 }
 
-/** Every query of a dashboard, of its panels and of its annotations, with its name. */
-function expressionsIn(file: string): readonly (readonly [name: string, expr: string])[] {
-  interface Query {
-    readonly expr: string;
-  }
-  const { panels, annotations } = JSON.parse(readFileSync(join(root, file), "utf8")) as {
-    readonly panels: readonly { readonly title: string; readonly targets: readonly Query[] }[];
-    readonly annotations: { readonly list: readonly (Query & { readonly name: string })[] };
-  };
-  return [
-    ...panels.flatMap(({ title, targets }) => targets.map(({ expr }) => [title, expr] as const)),
-    ...annotations.list.map(({ name, expr }) => [name, expr] as const),
-  ];
-}
-
 const json = async <T>(url: string): Promise<T> => (await (await fetch(url)).json()) as T;
 
 describe.skipIf(reason !== undefined)(`docker compose${reason === undefined ? "" : ` (skipped: ${reason})`}`, () => {
   /** Everything but Grafana, whose image isn't everywhere, and k6, which comes and goes. */
   const started = [
-    ...["storefront-0", "gateway-0", "orders-0", "orders-1", "payments-0", "chaos-0"],
+    ...["storefront-0", "gateway-0", "orders-0", "orders-1", "payments-0"],
+    ...["homepage-0", "recommend-0", "recommend-1", "rules"],
     ...["zookeeper", "nacos", "consul", "jaeger", "prometheus", "postgres", "seata"],
   ];
 
@@ -106,59 +94,31 @@ describe.skipIf(reason !== undefined)(`docker compose${reason === undefined ? ""
     expect([...seen].toSorted()).toEqual(["orders/0", "orders/1"]);
   });
 
-  test("Prometheus scrapes every node", async () => {
-    const url = `http://${await addressOf("prometheus", 9090)}/api/v1/query?query=sum(up{job="flyball"})`;
-    type Answer = { readonly data: { readonly result: readonly { readonly value: readonly [number, string] }[] } };
-    const sum = async (): Promise<string | undefined> => (await json<Answer>(url)).data.result[0]?.value[1];
-    expect(await eventually(sum, (value) => value === "5")).toBe("5");
-  });
+  test("Prometheus scrapes every node, and ZooKeeper", async () => {
+    const prometheus = prometheusAt(`http://${await addressOf("prometheus", 9090)}`);
+    const sum = async (): Promise<number | undefined> => (await prometheus.query("sum(up)"))[0]?.value;
+    expect(await eventually(sum, (value) => value === 10)).toBe(10);
+  }, 60_000);
 
-  describe.each(globSync("dashboards/generated/*.json", { cwd: root }).toSorted())("%s", (file) => {
-    test.each(expressionsIn(file))(
-      "has data for %s: %s",
-      async (_, expr) => {
-        const base = `http://${await addressOf("prometheus", 9090)}/api/v1/query_range`;
-        type Answer = {
-          readonly data?: { readonly result: readonly { readonly values: readonly [number, string][] }[] };
-        };
-        // As Grafana asks: everything of the last minutes.
-        const values = async (): Promise<number> => {
-          const end = Math.floor(Date.now() / 1000);
-          const query = { query: expr.replaceAll("$run", "compose"), start: `${end - 300}`, end: `${end}`, step: "1" };
-          const { data } = await json<Answer>(`${base}?${new URLSearchParams(query).toString()}`);
-          return (data?.result ?? []).flatMap((series) => series.values).filter(([, value]) => value !== "NaN").length;
-        };
-        expect(await eventually(values, (found) => found > 0)).toBeGreaterThan(0);
-      },
-      60_000,
-    );
-  });
-
-  test("what the demo's trouble does can be seen: a fault, a breaker that opens, retries, a canary", async () => {
-    const base = `http://${await addressOf("prometheus", 9090)}/api/v1/query`;
-    type Answer = { readonly data: { readonly result: readonly { readonly value: readonly [number, string] }[] } };
-    const most = async (expr: string): Promise<number> => {
-      const { data } = await json<Answer>(
-        `${base}?query=${encodeURIComponent(`max(max_over_time((${expr})[5m:1s]))`)}`,
+  test("every query of every panel has data", async () => {
+    const prometheus = prometheusAt(`http://${await addressOf("prometheus", 9090)}`);
+    const url = `http://${await addressOf("gateway-0", 8080)}/do`;
+    const panels = Object.values(dashboards).flatMap(expressionsOf);
+    const empty = async (): Promise<readonly string[]> => {
+      await fetch(url);
+      const found = await Promise.all(
+        panels.map(async ({ dashboard, panel, expr }) => {
+          const samples = await prometheus.query(expr.replaceAll("$run", "compose"));
+          const has = samples.some(({ value }) => !Number.isNaN(value));
+          // Nobody injects faults here: that they can be asked for is all.
+          return has || panel === "annotation Faults" ? [] : [`${dashboard}, ${panel}: ${expr}`];
+        }),
       );
-      return Number(data.result[0]?.value[1] ?? 0);
+      return found.flat();
     };
-    for (const expr of [
-      'flyball_fault_active{run="compose",kind="latency",target="payments/0"}',
-      'flyball_breaker_state{peer_service="payments",state="open"}',
-      'sum(rate(rpc_client_call_duration_seconds_count{peer_service="payments",rpc_status_code="DEADLINE_EXCEEDED"}[10s]))',
-      'peer_service:rpc_client_attempts_per_call:ratio_rate30s{peer_service="orders"} > 1',
-      'peer_service_tag:rpc_client_attempts:share_rate30s{peer_service="orders",tag="v2"} < 0.4',
-    ]) {
-      expect(
-        await eventually(
-          () => most(expr),
-          (value) => value > 0,
-        ),
-        expr,
-      ).toBeGreaterThan(0);
-    }
-  }, 120_000);
+    expect(panels.length).toBeGreaterThan(40);
+    expect(await eventually(empty, (left) => left.length === 0)).toEqual([]);
+  }, 90_000);
 
   test("Jaeger has traces through the whole fleet", async () => {
     const base = `http://${await addressOf("jaeger", 16686)}/api`;
@@ -176,8 +136,9 @@ describe.skipIf(reason !== undefined)(`docker compose${reason === undefined ? ""
   }, 60_000);
 
   test("k6 makes its load, and holds its thresholds or says so", async () => {
-    const ran = await compose("--profile", "k6", "run", "--rm", "--no-deps", "k6").catch((error: unknown) =>
-      String(error),
+    // On a busy machine it may find that its thresholds don't hold: what it printed is the same.
+    const ran = await compose("--profile", "k6", "run", "--rm", "--no-deps", "k6").catch(
+      (error: unknown) => ((error as Error).cause as { readonly stdout: string }).stdout,
     );
     expect(ran).toMatch(/is answered by an order service/);
     expect(ran).toMatch(/http_reqs\W+6\d/);
