@@ -1,6 +1,8 @@
+import { readFileSync } from "node:fs";
+
 import { describe, expect, test } from "vitest";
 
-import { conformancePage } from "../conformance/page.ts";
+import { conformancePage, differences } from "../conformance/page.ts";
 import type { Score } from "../conformance/scorecard.ts";
 import { planScenario } from "../scenario/planner.ts";
 import { selectProperties } from "./conformance.ts";
@@ -45,6 +47,32 @@ describe("a page", () => {
     expect(en).not.toContain("### random-weights");
     expect(en).not.toContain("## Routing rules");
     expect(conformancePage(scores, "zh")).toContain("| **不成立** | 刚启动的提供者起初只分到很少的调用 | 三 \\| 四 |");
+  });
+
+  test("is compared by its verdicts, not by its numbers", () => {
+    const scores = [scoreOf("warm-up", {}), scoreOf("random-weights", { outcome: "holds" })];
+    const other = { en: "5 | 6", zh: "五" };
+    for (const language of ["en", "zh"] as const) {
+      const page = conformancePage(scores, language);
+      const now = scores.map((one) => ({ ...one, evidence: other }));
+      expect(differences(page, now, language)).toEqual([]);
+      expect(differences(page, [{ ...now[0]!, outcome: "unmeasured", verdict: "unmeasured" }], language)).toEqual([]);
+      const [found, ...rest] = differences(page, [{ ...now[0]!, outcome: "holds", verdict: "surprise" }], language);
+      expect(rest).toEqual([]);
+      expect(found).toMatch(/^warm-up: the page says ".+", measured now: ".+"$/);
+      expect(differences(page, [scoreOf("traffic-split", {})], language)).toEqual(["traffic-split isn't on the page"]);
+    }
+  });
+
+  test("as it is committed, has every property with the verdict that is expected of it", () => {
+    for (const [language, file] of [
+      ["en", "conformance.md"],
+      ["zh", "conformance.zh-CN.md"],
+    ] as const) {
+      const page = readFileSync(new URL(`../../docs/${file}`, import.meta.url), "utf8");
+      const expected = properties.map((property) => scoreOf(property.name, { outcome: property.expected }));
+      expect(differences(page, expected, language)).toEqual([]);
+    }
   });
 
   test("tells what isn't as expected any more, in both directions", () => {

@@ -1,10 +1,10 @@
 import { randomBytes } from "node:crypto";
-import { readdir, stat, writeFile } from "node:fs/promises";
+import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { pathToFileURL } from "node:url";
 
 import { didYouMean } from "../../services/nearest.ts";
-import { conformancePage } from "../conformance/page.ts";
+import { conformancePage, differences } from "../conformance/page.ts";
 import type { Property } from "../conformance/property.ts";
 import { score, type Score } from "../conformance/scorecard.ts";
 import { paintFor, type Paint } from "../report/text.ts";
@@ -18,6 +18,9 @@ export interface ConformanceCommandOptions {
   readonly list?: boolean;
   readonly json?: boolean;
   readonly docs?: string;
+  readonly check?: string;
+  /** Minutes. */
+  readonly within?: number;
   readonly out?: string;
 }
 
@@ -83,9 +86,10 @@ async function measure(properties: readonly Property[], options: ConformanceComm
   );
   const out = options.out ?? join(".flyball", `conformance-${randomBytes(3).toString("hex")}`);
   const scores: Score[] = [];
+  const untilMs = performance.now() + (options.within ?? Infinity) * 60_000;
   try {
     for (const [index, property] of properties.entries()) {
-      if (interruption.signal.aborted) break;
+      if (interruption.signal.aborted || performance.now() > untilMs) break;
       say(paint("dim", `${index + 1}/${properties.length} ${property.name}`));
       const one = await score(property, {
         world,
@@ -106,8 +110,31 @@ async function measure(properties: readonly Property[], options: ConformanceComm
   say(summaryOf(scores));
   if (options.json === true) process.stdout.write(`${JSON.stringify(documentOf(scores), null, 2)}\n`);
   if (options.docs !== undefined && interruption.exitCode === undefined) await writePages(options.docs, scores, say);
-  return interruption.exitCode ?? exitCodeFor(scores);
+  if (interruption.exitCode !== undefined) return interruption.exitCode;
+  const left = properties.slice(scores.length).map(({ name }) => name);
+  if (left.length > 0) say(`not measured within ${options.within} minutes: ${left.join(", ")}`);
+  if (options.check !== undefined && !(await isAsWritten(options.check, scores, say))) return exitCodes.failed;
+  const code = exitCodeFor(scores);
+  return code === exitCodes.passed && left.length > 0 ? exitCodes.inconclusive : code;
 }
+
+/** Whether the pages still say what was measured; tells where they don't. */
+async function isAsWritten(docs: string, scores: readonly Score[], say: (text: string) => void): Promise<boolean> {
+  let isSo = true;
+  for (const [language, file] of pages) {
+    const path = join(docs, file);
+    const found = differences(await readFile(path, "utf8"), scores, language);
+    for (const line of found) say(`${path}: ${line}`);
+    isSo &&= found.length === 0;
+  }
+  if (!isSo) say(`npm run flyball -- conformance --docs ${docs} writes them anew`);
+  return isSo;
+}
+
+const pages = [
+  ["en", "conformance.md"],
+  ["zh", "conformance.zh-CN.md"],
+] as const;
 
 async function requireBinaries(): Promise<void> {
   try {
@@ -168,10 +195,7 @@ function exitCodeFor(scores: readonly Score[]): ExitCode {
 }
 
 async function writePages(docs: string, scores: readonly Score[], say: (text: string) => void): Promise<void> {
-  for (const [language, file] of [
-    ["en", "conformance.md"],
-    ["zh", "conformance.zh-CN.md"],
-  ] as const) {
+  for (const [language, file] of pages) {
     await writeFile(join(docs, file), conformancePage(scores, language));
     say(`wrote ${join(docs, file)}`);
   }

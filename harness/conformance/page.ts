@@ -67,6 +67,27 @@ export function conformancePage(scores: readonly Score[], language: Language): s
   ].join("\n");
 }
 
+/**
+ * Where a page says otherwise than was measured now, a line each. Its numbers are its own day's, so only verdicts are compared; what
+ * couldn't be told now says nothing against it.
+ */
+export function differences(page: string, scores: readonly Score[], language: Language): readonly string[] {
+  const written = new Map(
+    page.split("\n").flatMap((line) => {
+      const [, outcome, promise] = line.split(/(?<!\\)\|/).map((cell) => cell.trim().replaceAll("\\|", "|"));
+      return promise === undefined || outcome === undefined ? [] : [[promise, outcome] as const];
+    }),
+  );
+  const { outcomes } = words[language];
+  return scores.flatMap(({ property, outcome }) => {
+    const says = written.get(property.promise[language]);
+    if (says === undefined) return [`${property.name} isn't on the page`];
+    return outcome === "unmeasured" || says === outcomes[outcome]
+      ? []
+      : [`${property.name}: the page says "${says}", measured now: "${outcomes[outcome]}"`];
+  });
+}
+
 function section(area: Area, scores: readonly Score[], language: Language): readonly string[] {
   const own = scores.filter(({ property }) => property.area === area);
   if (own.length === 0) return [];

@@ -3,7 +3,7 @@ import { join } from "node:path";
 
 import type { Plan } from "../../scenario/plan.ts";
 import { LoadError, type LoadDriver, type LoadSite, type PreparedLoad } from "../driver.ts";
-import { findK6, K6Process, type K6Source } from "./process.ts";
+import { findK6, K6Process, type Guard, type K6Source } from "./process.ts";
 import { k6Script } from "./script.ts";
 import { parseK6Summary } from "./summary.ts";
 
@@ -13,6 +13,8 @@ const defaultImage = "grafana/k6:1.8.1";
 export interface K6Options {
   /** On k6's container. Default none. */
   readonly labels?: Readonly<Record<string, string>> | undefined;
+  /** Sees to it that k6 doesn't outlive this process. Default: nobody does. */
+  readonly guard?: Guard | undefined;
   /** Where FLYBALL_IMAGE_K6 is looked up. Default: the process's own. */
   readonly env?: Readonly<Record<string, string | undefined>> | undefined;
 }
@@ -21,7 +23,7 @@ export interface K6Options {
  * k6 makes the load: the real one, the binary on the PATH or its image, with a script made for the plan. It and the fleet share the
  * machine's wall clock, which says when the load begins.
  */
-export function k6Load({ labels = {}, env = process.env }: K6Options = {}): LoadDriver {
+export function k6Load({ labels = {}, guard, env = process.env }: K6Options = {}): LoadDriver {
   const named = env["FLYBALL_IMAGE_K6"];
   let found: ReturnType<typeof findK6> | undefined;
   const find = () => (found ??= findK6(named ?? defaultImage, { isImageNamed: named !== undefined, labels }));
@@ -34,7 +36,7 @@ export function k6Load({ labels = {}, env = process.env }: K6Options = {}): Load
     prepare: async (plan, site) => {
       const source = await find();
       if (source.kind === "missing") throw new LoadError(source.message, { code: "UNAVAILABLE", hint: source.hint });
-      return prepare(source, plan, site);
+      return prepare(source, plan, site, guard);
     },
   };
 }
@@ -46,7 +48,7 @@ const startsWithinUs = 2_000_000;
 const triesMax = 4;
 
 /** A k6 that isn't ready when its load should begin has sent nothing yet: it is ended, and another one gets more time. */
-async function prepare(source: K6Source, plan: Plan, site: LoadSite): Promise<PreparedLoad> {
+async function prepare(source: K6Source, plan: Plan, site: LoadSite, guard: Guard | undefined): Promise<PreparedLoad> {
   const { clock, addresses, network, signal } = site;
   if (network !== undefined && source.kind === "binary") {
     throw new LoadError("the fleet is in a Docker network, which a k6 outside of it can't reach", {
@@ -62,7 +64,7 @@ async function prepare(source: K6Source, plan: Plan, site: LoadSite): Promise<Pr
     const originUs = clock.nowUs() + leadUs;
     // Rounded up: a request may be a millisecond late, and never early.
     const startMs = clock.wallMs() + Math.ceil(leadUs / 1000) + 1;
-    const k6 = new K6Process(source, { script, startMs, users: plan.drives.length, network });
+    const k6 = new K6Process(source, { script, startMs, users: plan.drives.length, network, guard });
     const onAbort = (): void => void k6.close();
     signal.addEventListener("abort", onAbort, { once: true });
     const forget = (): void => signal.removeEventListener("abort", onAbort);

@@ -17,6 +17,9 @@ export type K6Source =
       readonly labels: Readonly<Record<string, string>>;
     };
 
+/** Ends a child with its whole process group, and its container where it is one, when this process ends; the answer lets go of it. */
+export type Guard = (child: { readonly pid: number; readonly isContainer: boolean }) => () => Promise<void>;
+
 export interface K6Run {
   readonly script: string;
   readonly startMs: number;
@@ -24,6 +27,7 @@ export interface K6Run {
   readonly users: number;
   /** A Docker network; absent: this host's own. */
   readonly network: string | undefined;
+  readonly guard?: Guard | undefined;
 }
 
 /** The last of what k6 said that is kept for the message of its failure. */
@@ -39,9 +43,10 @@ export class K6Process {
   readonly done: Promise<string>;
   readonly #child: ChildProcess;
   readonly #container: string | undefined;
+  readonly #release: (() => Promise<void>) | undefined;
   #isEnded = false;
 
-  constructor(source: K6Source, { script, startMs, users, network }: K6Run) {
+  constructor(source: K6Source, { script, startMs, users, network, guard }: K6Run) {
     const options = ["run", "--quiet", "--no-color", "--no-usage-report", "--address", "", "-"];
     const variable = `${startVariable}=${startMs}`;
     const stdio = ["pipe", "pipe", "pipe"] as const;
@@ -58,6 +63,8 @@ export class K6Process {
       ];
       this.#child = spawn("docker", args, { stdio: [...stdio], detached: true });
     }
+    const { pid } = this.#child;
+    if (pid !== undefined) this.#release = guard?.({ pid, isContainer: source.kind === "image" });
     let printed = "";
     let said = "";
     let waiting = 0;
@@ -93,7 +100,11 @@ export class K6Process {
 
   /** Ends it now, and resolves when it is gone. */
   async close(): Promise<void> {
-    if (this.#isEnded) return;
+    if (!this.#isEnded) await this.#end();
+    await this.#release?.();
+  }
+
+  async #end(): Promise<void> {
     if (this.#container !== undefined) {
       await exec("docker", ["rm", "--force", "--volumes", this.#container]).catch(() => undefined);
     }

@@ -16,18 +16,23 @@ export function removeInvocation(docker: Docker, invocation: string): Promise<Cl
   return remove(docker, `${label.invocation}=${invocation}`, () => true);
 }
 
+/** What there is of an invocation. */
+export function findInvocation(docker: Docker, invocation: string): Promise<Cleaned> {
+  return namesOf(find(docker, `${label.invocation}=${invocation}`, () => true));
+}
+
 /** Removes what invocations left behind that are dead. Those that still run keep theirs. */
 export function removeOrphans(docker: Docker): Promise<Cleaned> {
   return remove(docker, label.owner, (labels) => !isOwnerAlive(labels[label.owner] ?? ""));
 }
 
 /** What dead invocations left behind. */
-export async function findOrphans(docker: Docker): Promise<Cleaned> {
-  const { containers, networks } = await find(
-    docker,
-    label.owner,
-    (labels) => !isOwnerAlive(labels[label.owner] ?? ""),
-  );
+export function findOrphans(docker: Docker): Promise<Cleaned> {
+  return namesOf(find(docker, label.owner, (labels) => !isOwnerAlive(labels[label.owner] ?? "")));
+}
+
+async function namesOf(found: ReturnType<typeof find>): Promise<Cleaned> {
+  const { containers, networks } = await found;
   return { containers: containers.map(({ name }) => name), networks: networks.map(({ name }) => name) };
 }
 

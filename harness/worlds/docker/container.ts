@@ -85,7 +85,13 @@ export class Container {
           PortBindings: Object.fromEntries(
             ports.map((port) => [`${port}/tcp`, [{ HostIp: "127.0.0.1", HostPort: "" }]]),
           ),
-          Binds: mounts.map(({ from, to, isWritable }) => `${from}:${to}:${isWritable === true ? "rw" : "ro"}`),
+          // Not as `Binds`, in which a path can't have a colon.
+          Mounts: mounts.map(({ from, to, isWritable }) => ({
+            Type: "bind" as const,
+            Source: from,
+            Target: to,
+            ReadOnly: isWritable !== true,
+          })),
           ...(spec.memoryBytes !== undefined && { Memory: spec.memoryBytes, MemorySwap: spec.memoryBytes }),
           // What a talkative node says is a protocol, not a log; what a server logs is kept short.
           LogConfig: isTalkedTo

@@ -12,8 +12,12 @@ export interface Obstacle {
   readonly hint: string;
 }
 
-/** How long an engine may take to answer. */
+/** How long an engine may take to say what it is. */
 const answerWithinMs = 5_000;
+/** … and to do what it was told: several times what removing a container takes on a busy machine. */
+const doneWithinMs = 60_000;
+/** A pull that moves forward says so more often than this. */
+const silentPullMs = 120_000;
 
 /** Ready-made images by the name in `FLYBALL_IMAGE_<NAME>`, which overrides them. */
 export const defaultImages = {
@@ -38,10 +42,45 @@ export function imageOf(name: ImageName, env: NodeJS.ProcessEnv = process.env): 
   return env[overrideOf(name)] ?? defaultImages[name];
 }
 
-/** A Docker engine, where `DOCKER_HOST` says or at its usual socket. Nothing is connected yet. */
-export function openEngine(): Docker {
-  if (process.env["DOCKER_HOST"] !== undefined) return new Docker();
-  return new Docker({ socketPath: socketPath() });
+/**
+ * A Docker engine, where `DOCKER_HOST` says or at its usual socket. Nothing is connected yet. What it doesn't do within `withinMs`
+ * (default 60,000) is a `WorldError`: one that hangs keeps nobody. Only waiting for a container's end may take as long as it does.
+ */
+export function openEngine(withinMs = doneWithinMs): Docker {
+  const docker = process.env["DOCKER_HOST"] === undefined ? new Docker({ socketPath: socketPath() }) : new Docker();
+  const modem = docker.modem as unknown as Modem;
+  const dial = modem.dial.bind(modem);
+  modem.dial = (request, answer) => {
+    if (/\/wait(\?|$)/.test(request.path)) return dial(request, answer);
+    const giveUp = new AbortController();
+    let isAnswered = false;
+    const once: typeof answer = (error, data) => {
+      if (isAnswered) return;
+      isAnswered = true;
+      clearTimeout(timer);
+      answer(error, data);
+    };
+    const timer = setTimeout(() => {
+      const [path] = request.path.split("?");
+      once(
+        new WorldError(`the Docker engine didn't answer ${request.method} ${path} within ${withinMs / 1000} s`, {
+          code: "UNAVAILABLE",
+          hint: "it may hang: docker info says whether it answers; start it again (systemctl restart docker)",
+        }),
+      );
+      giveUp.abort();
+    }, withinMs);
+    dial({ ...request, abortSignal: giveUp.signal }, once);
+  };
+  return docker;
+}
+
+/** What of docker-modem every call to an engine goes through. */
+interface Modem {
+  dial: (
+    request: { readonly method: string; readonly path: string; readonly abortSignal?: AbortSignal },
+    answer: (error: unknown, data?: unknown) => void,
+  ) => void;
 }
 
 /** Where the engine is, as in `DOCKER_HOST`. */
@@ -143,15 +182,7 @@ export async function pulled(
   if (await hasImage(docker, reference)) return reference;
   onProgress(`pulling ${reference}`);
   try {
-    const stream = await docker.pull(reference);
-    await new Promise<void>((resolve, reject) => {
-      docker.modem.followProgress(
-        stream,
-        (error: Error | null) => (error === null ? resolve() : reject(error)),
-        ({ status, progress }: { readonly status?: string; readonly progress?: string }) =>
-          onProgress(`pulling ${reference}: ${[status, progress].filter(Boolean).join(" ")}`),
-      );
-    });
+    await pull(docker, reference, onProgress);
     return reference;
   } catch (cause) {
     throw new WorldError(`the image ${reference} can't be had: ${reasonOf(cause)}`, {
@@ -159,6 +190,31 @@ export async function pulled(
       hint: `docker pull ${reference}, or ${otherwise}`,
       cause,
     });
+  }
+}
+
+async function pull(docker: Docker, reference: string, onProgress: (message: string) => void): Promise<void> {
+  const stream = (await docker.pull(reference)) as NodeJS.ReadableStream & { destroy(): void };
+  let timer: NodeJS.Timeout | undefined;
+  try {
+    await new Promise<void>((resolve, reject) => {
+      const isMoving = (): void => {
+        clearTimeout(timer);
+        timer = setTimeout(() => reject(new Error(`nothing moved for ${silentPullMs / 1000} s`)), silentPullMs);
+      };
+      isMoving();
+      docker.modem.followProgress(
+        stream,
+        (error: Error | null) => (error === null ? resolve() : reject(error)),
+        ({ status, progress }: { readonly status?: string; readonly progress?: string }) => {
+          isMoving();
+          onProgress(`pulling ${reference}: ${[status, progress].filter(Boolean).join(" ")}`);
+        },
+      );
+    });
+  } finally {
+    clearTimeout(timer);
+    stream.destroy();
   }
 }
 

@@ -8,7 +8,8 @@ import type Docker from "dockerode";
 
 import type { ForeignPlan } from "../../scenario/plan.ts";
 import { Guardian } from "../live/guardian.ts";
-import { removeInvocation, removeOrphans } from "./clean.ts";
+import { WorldError } from "../error.ts";
+import { findInvocation, removeInvocation, removeOrphans } from "./clean.ts";
 import { Container, type ContainerSpec } from "./container.ts";
 import { engineHost, ensureImage, pulled, reasonOf, type ImageName } from "./engine.ts";
 import { createNetwork, type Network } from "./network.ts";
@@ -195,10 +196,22 @@ export class Invocation {
     return this.#proxies;
   }
 
+  /** Rejects with a `WorldError` when something stays behind. */
   async close(): Promise<void> {
-    await removeInvocation(this.docker, this.id).catch(() => undefined);
+    const failure = await removeInvocation(this.docker, this.id).then(
+      () => undefined,
+      (error: unknown) => error,
+    );
     // Whatever that left, and the directory.
     await this.#guardian.close();
+    let left: readonly string[];
+    try {
+      const { containers, networks } = await findInvocation(this.docker, this.id);
+      left = [...containers, ...networks];
+    } catch (cause) {
+      throw leftBehind("whether containers are left can't be told", failure ?? cause);
+    }
+    if (left.length > 0) throw leftBehind(`${left.join(", ")} couldn't be removed`, failure);
   }
 
   /** A program of the project with an address of its own on the network; it isn't started yet. */
@@ -259,6 +272,15 @@ export class Invocation {
   #nameOf(role: string): string {
     return `flyball-${this.id}-${++this.#containers}-${role.replaceAll(/[^a-zA-Z0-9_.-]/g, "-")}`;
   }
+}
+
+function leftBehind(what: string, cause: unknown): WorldError {
+  const why = cause === undefined ? "" : `: ${reasonOf(cause)}`;
+  return new WorldError(`${what}${why}`, {
+    code: "UNAVAILABLE",
+    hint: "flyball doctor --clean removes what is left, once the engine answers",
+    cause,
+  });
 }
 
 /** What dead runs left goes first; what can't be removed keeps nobody from running, and is there for the next one to remove. */

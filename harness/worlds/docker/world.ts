@@ -87,6 +87,8 @@ class DockerGround implements Ground {
   readonly #containers: Container[] = [];
   /** What `lay` has begun: when it fails half-way, what is there only later goes, too. */
   readonly #begun: Promise<unknown>[] = [];
+  /** Links that nobody else closes yet: the proxies outlive a run whose fleet isn't laid. */
+  #ownLinks: OwnedLink[] = [];
   readonly #closing = new AbortController();
   #configCenter: Sandbox | undefined;
   /** Node ids by address. */
@@ -165,6 +167,7 @@ class DockerGround implements Ground {
         return this.#begin(this.#nodeOf(plan, { sandbox, dial, config, tracing, onAlive }));
       }),
     );
+    this.#ownLinks = [];
     return {
       nodes: new Map(all.map((node) => [node.id, node])),
       links: proxies,
@@ -180,6 +183,7 @@ class DockerGround implements Ground {
     this.#closing.abort(new WorldError("the fleet is being closed", { code: "UNAVAILABLE" }));
     await Promise.allSettled(this.#begun);
     await settled([
+      ...this.#ownLinks.map((link) => link.close()),
       this.#scraping?.close() ?? Promise.resolve(),
       this.#closePublisher(),
       this.#transport.close(),
@@ -247,7 +251,10 @@ class DockerGround implements Ground {
           addressesOf(to).map(async (address) => {
             const [host, port] = address.split(":") as [string, string];
             const link = `${this.#run} ${from} → ${to} (${port})`;
-            return { address, link: await proxies.open({ link, seed, destination: { host, port: Number(port) } }) };
+            const destination = { host, port: Number(port) };
+            const opened = await this.#begin(proxies.open({ link, seed, destination }));
+            this.#ownLinks.push(opened);
+            return { address, link: opened };
           }),
         );
         return [`${from} ${to}`, joined(parts)] as const;

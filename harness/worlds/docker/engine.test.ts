@@ -1,0 +1,68 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer, type Server } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { afterEach, beforeEach, expect, test } from "vitest";
+
+import { obstacleTo, openEngine, pulled } from "./engine.ts";
+
+/** An engine that hangs: it accepts, hears, and answers what `answers` says, if anything. */
+let server: Server;
+let answers: (path: string) => { readonly status?: number; readonly body: string } | undefined;
+let directory: string;
+let host: string | undefined;
+
+beforeEach(async () => {
+  host = process.env["DOCKER_HOST"];
+  directory = await mkdtemp(join(tmpdir(), "engine-"));
+  const socket = join(directory, "docker.sock");
+  answers = () => undefined;
+  server = createServer((request, response) => {
+    const answer = answers(request.url ?? "");
+    if (answer !== undefined) response.writeHead(answer.status ?? 200).end(answer.body);
+  });
+  await new Promise<void>((resolve) => server.listen(socket, resolve));
+  process.env["DOCKER_HOST"] = `unix://${socket}`;
+});
+afterEach(async () => {
+  if (host === undefined) delete process.env["DOCKER_HOST"];
+  else process.env["DOCKER_HOST"] = host;
+  server.closeAllConnections();
+  server.close();
+  await rm(directory, { recursive: true, force: true });
+});
+
+test("an engine that hangs is an error that says what to do, and nothing waits for it", async () => {
+  const engine = openEngine(100);
+  const error = { name: "WorldError", hint: expect.stringContaining("docker info") as string };
+  await expect(engine.listContainers({ all: true })).rejects.toMatchObject(error);
+  await expect(engine.getContainer("x").remove({ force: true })).rejects.toMatchObject({
+    ...error,
+    message: "the Docker engine didn't answer DELETE /containers/x within 0.1 s",
+  });
+  await expect(obstacleTo(engine)).resolves.toMatchObject({ message: expect.stringContaining("answer") as string });
+});
+
+test("a pull that never begins is an error that names the image", async () => {
+  answers = (path) => (path.includes("/json") ? { status: 404, body: "{}" } : undefined);
+  const pulling = pulled(openEngine(100), "nobody/has:it", { otherwise: "another", onProgress: () => undefined });
+  await expect(pulling).rejects.toMatchObject({
+    name: "WorldError",
+    message: expect.stringMatching(/^the image nobody\/has:it can't be had: .*within 0\.1 s/) as string,
+  });
+});
+
+test("an engine that answers in time is heard", async () => {
+  answers = () => ({ body: '[{"Id":"a"}]' });
+  await expect(openEngine(5_000).listContainers()).resolves.toEqual([{ Id: "a" }]);
+});
+
+test("a container may run for as long as it likes", async () => {
+  const engine = openEngine(50);
+  const waiting: Promise<unknown> = engine.getContainer("x").wait();
+  const first = await Promise.race([waiting, new Promise((resolve) => setTimeout(resolve, 200, "still waiting"))]);
+  expect(first).toBe("still waiting");
+  server.closeAllConnections();
+  await expect(waiting).rejects.toThrow();
+});
