@@ -2,7 +2,7 @@ import type { CallsSpec, CheckSpec, Scenario } from "../scenario/schema.ts";
 import { falseAlarmMax, missMax, type CheckKind } from "./check.ts";
 import { doubtOf, nothingToJudge, requireTrials, requireWorse, resultOf } from "./outcome.ts";
 import { plannedCalls } from "./planned.ts";
-import { callsOf } from "./select.ts";
+import { callsOf, whoseName } from "./select.ts";
 import { boundedTrialsFor, isTooMany } from "./statistics.ts";
 
 /**
@@ -12,7 +12,7 @@ import { boundedTrialsFor, isTooMany } from "./statistics.ts";
  */
 export const attemptsPerCall: CheckKind<Extract<CheckSpec, { check: "attempts-per-call" }>> = {
   plan: (spec, context) => {
-    const name = `${spec.service} attempts per call ≤ ${spec.atMost}`;
+    const name = `${spec.service} attempts per call ≤ ${spec.atMost}${whoseName(spec)}`;
     const { expected, atLeast: trials } = plannedCalls(context, spec.service, spec);
     const most = extraAttemptsMax(context.scenario, spec.service);
     const allowed = (spec.atMost - 1) / most;

@@ -4,7 +4,7 @@ import type { CheckSpec } from "../scenario/schema.ts";
 import type { CheckKind } from "./check.ts";
 import { despiteLag, doubtOf, judgeBad, nothingToJudge, requirePower, resultOf, timingFalseAlarm } from "./outcome.ts";
 import { plannedCalls } from "./planned.ts";
-import { callsOf, partsOf } from "./select.ts";
+import { callsOf, partsOf, whoseName } from "./select.ts";
 import { quantile } from "./statistics.ts";
 
 /**
@@ -13,7 +13,7 @@ import { quantile } from "./statistics.ts";
  */
 export const latency: CheckKind<Extract<CheckSpec, { check: "latency" }>> = {
   plan: (spec, context) => {
-    const name = `${spec.service} p${spec.percentile} ≤ ${formatDuration(durationUs(spec.atMost))}`;
+    const name = `${spec.service} p${spec.percentile} ≤ ${formatDuration(durationUs(spec.atMost))}${whoseName(spec)}`;
     const { expected, atLeast: trials } = plannedCalls(context, spec.service, spec);
     requirePower(
       { name, context, trials, more: spec.during === undefined ? "rate or length" : "rate" },

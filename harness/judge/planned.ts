@@ -1,7 +1,9 @@
 import { durationUs, ratePerSecond, type Window } from "../scenario/durations.ts";
+import { metadata } from "../../runtime/call/metadata.ts";
+import { laneOf } from "../../runtime/call/travelling.ts";
 import type { LoadSpec, Scenario } from "../scenario/schema.ts";
 import { missMax, type CheckContext } from "./check.ts";
-import { partsOf, type When } from "./select.ts";
+import { partsOf, type When, type Whose } from "./select.ts";
 
 /** The calls that a load will give a service. */
 export interface PlannedCalls {
@@ -21,13 +23,13 @@ export interface PlannedCalls {
 export function plannedCalls(
   context: CheckContext,
   service: string,
-  part: When | readonly Window[] = {},
+  part: (When & Whose) | readonly Window[] = {},
 ): PlannedCalls {
   const stretches = isStretches(part) ? part : partsOf(part, context.durationUs);
   let regular = 0;
   let random = 0;
   for (const load of context.scenario.load) {
-    if (!reaches(context.scenario, load.on, service)) continue;
+    if (!reaches(context.scenario, load.on, service, isStretches(part) ? {} : part)) continue;
     for (const stretch of stretches) {
       const calls = expectedIn(load, stretch);
       if (load.arrivals === "constant") regular += Math.floor(calls + 1e-9);
@@ -44,15 +46,27 @@ export function meanRate({ scenario, durationUs }: CheckContext): number {
   return (calls / durationUs) * 1e6;
 }
 
-function isStretches(part: When | readonly Window[]): part is readonly Window[] {
+function isStretches(part: (When & Whose) | readonly Window[]): part is readonly Window[] {
   return Array.isArray(part);
 }
 
 /** Whether each call of a consumer ends up, directly or over other services, in a call of the service. The planner refuses circles. */
-function reaches(scenario: Scenario, consumer: string, service: string): boolean {
-  let called = scenario.fleet[consumer]?.calls?.service;
-  while (called !== undefined && called !== service) called = scenario.fleet[called]?.calls?.service;
-  return called === service;
+function reaches({ fleet }: Scenario, consumer: string, service: string, { from, lane }: Whose): boolean {
+  if (lane !== undefined && (consumerLane(fleet[consumer]) ?? "-") !== lane) return false;
+  let caller = consumer;
+  let called = fleet[caller]?.calls?.service;
+  while (called !== undefined && called !== service) {
+    caller = called;
+    called = fleet[caller]?.calls?.service;
+  }
+  return called === service && (from === undefined || caller === from);
+}
+
+/** The lane of a consumer's calls: its tag, or what it puts into their metadata. */
+function consumerLane(spec: Scenario["fleet"][string] | undefined): string | undefined {
+  if (spec === undefined || !("tag" in spec || "metadata" in spec)) return undefined;
+  const carried = "metadata" in spec ? metadata(spec.metadata ?? {}) : metadata({});
+  return laneOf(spec.tag === undefined ? carried : new Map([...carried, ["dubbo.tag", spec.tag]]));
 }
 
 /** The integral of a load's rate over a stretch. */

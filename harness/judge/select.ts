@@ -7,10 +7,30 @@ export interface When {
   readonly outside?: string | undefined;
 }
 
+/** Whose calls a check is about. */
+export interface Whose {
+  /** Only those that nodes of this service make. */
+  readonly from?: string | undefined;
+  /** Only those that ask for this lane; "-" stands for none. */
+  readonly lane?: string | undefined;
+}
+
+/** " from vip", " in gray": for names of checks. */
+export function whoseName({ from, lane }: Whose): string {
+  return `${from === undefined ? "" : ` from ${from}`}${lane === undefined ? "" : ` in ${lane}`}`;
+}
+
 /** The load's calls of one service, by due time within the part. Warm-up is before 0 and never counts. */
-export function callsOf(history: History, service: string, when: When = {}): CallRecord[] {
+export function callsOf(history: History, service: string, when: When & Whose = {}): CallRecord[] {
   const parts = partsOf(when, history.run.durationUs);
-  return history.calls.filter((call) => call.service === service && isIn(parts, call.dueUs));
+  const { from, lane } = when;
+  return history.calls.filter(
+    (call) =>
+      call.service === service &&
+      (from === undefined || call.node.startsWith(`${from}/`)) &&
+      (lane === undefined || (call.tag ?? "-") === lane) &&
+      isIn(parts, call.dueUs),
+  );
 }
 
 /** The stretches of the load that make up the part, in order. */

@@ -5,7 +5,7 @@ import type { CheckSpec } from "../scenario/schema.ts";
 import { falseAlarmMax, type CheckContext, type CheckKind } from "./check.ts";
 import { doubtOf, nothingToJudge, requirePower, resultOf } from "./outcome.ts";
 import { plannedCalls } from "./planned.ts";
-import { callsOf } from "./select.ts";
+import { callsOf, whoseName } from "./select.ts";
 import { isTooFew, isTooMany, kl } from "./statistics.ts";
 
 type ShareSpec = Extract<CheckSpec, { check: "share" }>;
@@ -16,7 +16,7 @@ type ShareSpec = Extract<CheckSpec, { check: "share" }>;
  */
 export const share: CheckKind<ShareSpec> = {
   plan: (spec, context) => {
-    const name = `${spec.service} share by ${spec.by}${spec.during === undefined ? "" : ` ${spec.during}`}`;
+    const name = `${spec.service} share by ${spec.by}${whoseName(spec)}${spec.during === undefined ? "" : ` ${spec.during}`}`;
     const expected = sharesOf(spec);
     const { expected: calls, atLeast } = plannedCalls(context, spec.service, spec);
     const keys = spec.trial === "key" ? keyCount(name, context, spec.service) : undefined;

@@ -3,12 +3,12 @@ import type { CheckSpec } from "../scenario/schema.ts";
 import { falseAlarmMax, type CheckKind } from "./check.ts";
 import { doubtOf, exactShare, judgeBad, nothingToJudge, requirePower, resultOf } from "./outcome.ts";
 import { plannedCalls } from "./planned.ts";
-import { callsOf, outcomeOf } from "./select.ts";
+import { callsOf, outcomeOf, whoseName } from "./select.ts";
 
 /** Of all logical calls of a service at least so many end OK. */
 export const successRate: CheckKind<Extract<CheckSpec, { check: "success-rate" }>> = {
   plan: (spec, context) => {
-    const name = `${spec.service} success ≥ ${exactShare(fractionOf(spec.atLeast))}`;
+    const name = `${spec.service} success ≥ ${exactShare(fractionOf(spec.atLeast))}${whoseName(spec)}`;
     const { expected, atLeast: trials } = plannedCalls(context, spec.service, spec);
     requirePower(
       { name, context, trials, more: spec.during === undefined ? "rate or length" : "rate" },

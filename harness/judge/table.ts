@@ -6,6 +6,7 @@ import { latency } from "./latency.ts";
 import { metrics } from "./metrics.ts";
 import { noDeadCalls } from "./no-dead-calls.ts";
 import { recovery } from "./recovery.ts";
+import { ruleRejected } from "./rule-rejected.ts";
 import { share } from "./share.ts";
 import { stickiness } from "./stickiness.ts";
 import { successRate } from "./success-rate.ts";
@@ -22,5 +23,6 @@ export const checks: Readonly<Record<CheckSpec["check"], CheckKind<never>>> = {
   stickiness,
   "graceful-stop": gracefulStop,
   traces,
+  "rule-rejected": ruleRejected,
   metrics,
 };

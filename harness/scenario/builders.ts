@@ -4,6 +4,7 @@ export {
   gracefulStop,
   latency,
   metrics,
+  ruleRejected,
   noDeadCalls,
   recovery,
   share,

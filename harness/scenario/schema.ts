@@ -191,10 +191,19 @@ const step = z.union([z.strictObject({ at: duration, fault }), z.strictObject({ 
 
 const phase = z.enum(["safety", "recovery"]);
 const when = { during: window.optional(), outside: window.optional(), phase: phase.optional() };
+/** Only the calls that nodes of this service make; only those that ask for this lane ("-": for none). */
+const whose = { from: name.optional(), lane: z.string().min(1).optional() };
 
 const check = z.discriminatedUnion("check", [
   /** Calls that ended OK, of all calls. */
-  z.strictObject({ check: z.literal("success-rate"), service: name, atLeast: fraction, detects: fraction, ...when }),
+  z.strictObject({
+    check: z.literal("success-rate"),
+    service: name,
+    atLeast: fraction,
+    detects: fraction,
+    ...when,
+    ...whose,
+  }),
   /** First attempts by instance or by tag, against expected shares. */
   z.strictObject({
     check: z.literal("share"),
@@ -207,6 +216,7 @@ const check = z.discriminatedUnion("check", [
     /** What counts as an independent trial: each call, or each distinct sticky key. Default "call". */
     trial: z.enum(["call", "key"]).optional(),
     ...when,
+    ...whose,
   }),
   /** The calls that are slower than `atMost` are no more than 1 - percentile of all; failed calls count as slow. */
   z.strictObject({
@@ -217,6 +227,7 @@ const check = z.discriminatedUnion("check", [
     /** This fraction of calls slower than `atMost` is found. */
     detects: fraction,
     ...when,
+    ...whose,
   }),
   /** Attempts per logical call. */
   z.strictObject({
@@ -225,6 +236,7 @@ const check = z.discriminatedUnion("check", [
     atMost: z.number().min(1),
     detects: z.number().gt(1),
     ...when,
+    ...whose,
   }),
   /** Once a node is dead for longer than `within`, nobody tries it any more (until it is back). */
   z.strictObject({ check: z.literal("no-dead-calls"), service: name, within: duration, detects: duration }),
@@ -245,6 +257,8 @@ const check = z.discriminatedUnion("check", [
   z.strictObject({ check: z.literal("graceful-stop"), service: name, target, detects: fraction }),
   /** Every traced call is one connected trace, with as many client spans as attempts. */
   z.strictObject({ check: z.literal("traces"), service: name, detects: fraction, ...when }),
+  /** Every caller of the service refused a version of this rule document, and said at which line. */
+  z.strictObject({ check: z.literal("rule-rejected"), service: name, key: z.string().min(1) }),
   /** Prometheus counted the service's calls as the history has them (worlds with a Prometheus only). */
   z.strictObject({ check: z.literal("metrics"), service: name }),
 ]);

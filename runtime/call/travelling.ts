@@ -23,8 +23,10 @@ export function withTravelling(own: Metadata | undefined, parent: Call | undefin
 }
 
 /** The lane that a call asks for, if any: its `dubbo.tag`, else that of its baggage. */
-export function requestTag(call: Call): string | undefined {
-  const { metadata } = call;
+export const requestTag = (call: Call): string | undefined => laneOf(call.metadata);
+
+/** The lane that metadata asks for. */
+export function laneOf(metadata: Metadata): string | undefined {
   // Nearly every call has neither, and this is asked for each.
   if (metadata.size === 0) return undefined;
   const wanted = metadata.get("dubbo.tag") ?? baggageEntry(metadata.get("baggage"), "dubbo.tag");

@@ -4,6 +4,8 @@ import type { PolicyTables } from "../../runtime/call/client.ts";
 import { Call } from "../../runtime/call/call.ts";
 import type { Filter } from "../../runtime/call/filter.ts";
 import { RpcError } from "../../runtime/call/status.ts";
+import { requestTag } from "../../runtime/call/travelling.ts";
+import { mix } from "../../runtime/numbers.ts";
 import type { Balancer } from "../../runtime/balancing/balancer.ts";
 import type { Endpoint } from "../../runtime/discovery/endpoint.ts";
 import type { Cluster } from "../../runtime/cluster/cluster.ts";
@@ -199,6 +201,67 @@ export const replacedRouter = (name: string, replace: (router: Router) => Router
     ...policies,
     routers: { ...policies.routers, [name]: replace(policies.routers[name]!) },
   }),
+});
+
+/** Which calls stray, and where to. */
+export interface Straying {
+  /** The instance that they go to, whatever the rules say, as long as it lives. */
+  readonly to: string;
+  readonly share: number;
+  /** Only calls of this service's nodes. */
+  readonly from?: string;
+  /** Only calls that ask for this lane; "-": for none. */
+  readonly lane?: string;
+  readonly when?: When;
+}
+
+/** This share of the calls goes to one instance, past every rule: the last router's answer is replaced. */
+export function strayingCalls(seed: number, { to, share, from, lane, when = {} }: Straying): Sabotage {
+  const time = new LoadTime(when);
+  const service = to.slice(0, to.indexOf("/"));
+  return {
+    onLoad: time.onLoad,
+    policies: (node, policies) => {
+      if (from !== undefined && !node.startsWith(`${from}/`)) return policies;
+      const last: Router = {
+        keys: () => [],
+        parse: () => undefined,
+        compile: (_rules, endpoints, { all, target }) => {
+          const astray = all.filter(({ id }) => id === to);
+          if (target.service !== service || astray.length === 0) return () => endpoints;
+          return (call) => {
+            if (lane !== undefined && (requestTag(call) ?? "-") !== lane) return endpoints;
+            const isMeant = (mix(seed ^ mix(call.id)) >>> 0) / 0x100000000 < share;
+            return isMeant && time.isNow(call.clock.nowUs()) ? astray : endpoints;
+          };
+        },
+      };
+      return { ...policies, routers: { ...policies.routers, straying: last } };
+    },
+  };
+}
+
+/** The same defect on the nodes of one service only. */
+export const onlyOn = (service: string, sabotage: Sabotage): Sabotage => ({
+  ...sabotage,
+  policies: (node, policies) =>
+    node.startsWith(`${service}/`) ? (sabotage.policies?.(node, policies) ?? policies) : policies,
+});
+
+/** These nodes refuse malformed rules, and tell nobody. */
+export const silentAboutRules = (isMeant: (node: string) => boolean): Sabotage => ({
+  ports: (node, context) => {
+    if (!isMeant(node)) return context;
+    const { telemetry } = context;
+    return {
+      ...context,
+      telemetry: {
+        emit: (event) => {
+          if (event.type !== "rule" || event.outcome !== "rejected") telemetry.emit(event);
+        },
+      },
+    };
+  },
 });
 
 type Router = PolicyTables["routers"][string];

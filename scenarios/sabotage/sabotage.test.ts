@@ -3,6 +3,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 
 import { openWorld } from "../../harness/cli/worlds.ts";
+import { whoseName, type Whose } from "../../harness/judge/select.ts";
 import type { RunResult } from "../../harness/report/verdict.ts";
 import { runScenario } from "../../harness/run.ts";
 import { ScenarioError } from "../../harness/scenario/error.ts";
@@ -47,10 +48,18 @@ async function play(scenario: Scenario, seed: number, sabotage?: Sabotage): Prom
   return (await runScenario(scenario, { world, seed, sabotage })).result;
 }
 
-const labelOf = (spec: CheckSpec, all: readonly CheckSpec[]): string =>
-  all.filter(({ check }) => check === spec.check).length > 1 && "during" in spec
-    ? `${spec.check} ${String(spec.during)}`
-    : spec.check;
+/** A check's kind; whose calls and when, where there are several of a kind; and their service, where that doesn't tell them apart. */
+function labelsOf(all: readonly CheckSpec[]): readonly string[] {
+  const detail = (spec: CheckSpec): string => {
+    const { during } = spec as { readonly during?: string };
+    return `${spec.check}${whoseName(spec as Whose)}${during === undefined ? "" : ` ${during}`}`;
+  };
+  return all.map((spec) => {
+    if (all.filter(({ check }) => check === spec.check).length === 1) return spec.check;
+    const isAlone = all.filter((other) => detail(other) === detail(spec)).length === 1;
+    return isAlone ? detail(spec) : detail(spec).replace(spec.check, `${spec.check} of ${spec.service}`);
+  });
+}
 
 /** What is planted into a scenario, in the order of its checks: the file of its name in `of/`. */
 async function sabotagesOf(scenario: string): Promise<readonly SabotagedCheck[]> {
@@ -67,7 +76,7 @@ test("no sabotage is left of a scenario that is gone", () => {
 
 describe.each([...scenarios.values()])("$name", (scenario) => {
   const planted = sabotages.get(scenario.name)!;
-  const labels = scenario.expect.map((spec) => labelOf(spec, scenario.expect));
+  const labels = labelsOf(scenario.expect);
 
   test("has a gross and a mild sabotage for every check", () => {
     expect(planted.map(({ check }) => check)).toEqual(labels);

@@ -35,6 +35,13 @@ export const gracefulStop = (service: string, target: string) =>
 /** Every call is one connected trace, with a client span for each attempt: `traces("orders").detects("2%")`. */
 export const traces = (service: string) => new Traces({ check: "traces", service });
 
+/** Every caller refused a malformed version of a document, and said why: `ruleRejected("orders", "orders.condition-router")`. */
+export const ruleRejected = (service: string, key: string): Spec<"rule-rejected"> => ({
+  check: "rule-rejected",
+  service,
+  key,
+});
+
 /** Prometheus counted what the history has, call by call: `metrics("orders")`. In worlds with a Prometheus only. */
 export const metrics = (service: string): Spec<"metrics"> => ({ check: "metrics", service });
 
@@ -71,7 +78,22 @@ abstract class Windowed<K extends WindowedKind> extends CheckBuilder<K> {
   }
 }
 
-class SuccessRate extends Windowed<"success-rate"> {
+type WhoseKind = Extract<CheckSpec, { from?: unknown }>["check"];
+
+/** A check that can be about a part of the calls only. */
+abstract class OfSome<K extends WhoseKind> extends Windowed<K> {
+  /** Only the calls that nodes of this service make. */
+  from(service: string): this {
+    return this.with({ from: service } as Partial<Unfinished<K>>);
+  }
+
+  /** Only the calls that ask for this lane (`dubbo.tag`, or baggage); "-": for none. */
+  lane(lane: string): this {
+    return this.with({ lane } as Partial<Unfinished<K>>);
+  }
+}
+
+class SuccessRate extends OfSome<"success-rate"> {
   atLeast(atLeast: Share): this {
     return this.with({ atLeast });
   }
@@ -82,7 +104,7 @@ class SuccessRate extends Windowed<"success-rate"> {
   }
 }
 
-class ShareOf extends Windowed<"share"> {
+class ShareOf extends OfSome<"share"> {
   byInstance(expected: Readonly<Record<string, number>> | "equal"): this {
     return this.with({ by: "instance", expected });
   }
@@ -102,7 +124,7 @@ class ShareOf extends Windowed<"share"> {
   }
 }
 
-class Latency extends Windowed<"latency"> {
+class Latency extends OfSome<"latency"> {
   percentile(percentile: number, atMost: string): this {
     return this.with({ percentile, atMost });
   }
@@ -129,7 +151,7 @@ class Latency extends Windowed<"latency"> {
   }
 }
 
-class AttemptsPerCall extends Windowed<"attempts-per-call"> {
+class AttemptsPerCall extends OfSome<"attempts-per-call"> {
   atMost(atMost: number): this {
     return this.with({ atMost });
   }
