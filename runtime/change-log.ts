@@ -128,7 +128,8 @@ export class ChangeLog {
 export class DamagedLogError extends Error {
   override readonly name = "DamagedLogError";
   readonly code = "DAMAGED";
-  readonly hint = "what is missing may matter: restore the file, or remove it with the others of its name and begin anew";
+  readonly hint =
+    "what is missing may matter: restore the file, or remove it with the others of its name and begin anew";
 
   constructor(file: string, how: string) {
     super(`${file} is damaged: ${how}`);

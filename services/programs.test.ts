@@ -19,7 +19,17 @@ const provider = { service: "orders", registry: "127.0.0.1:1" };
 const consumer = { application: "web", calls: { service: "orders" }, registry: "127.0.0.1:1" };
 
 test("there is a program for each kind of node", () => {
-  expect([...programs.keys()]).toEqual(["registry", "config-center", "coordinator", "provider", "consumer", "gateway"]);
+  expect([...programs.keys()]).toEqual([
+    "registry",
+    "config-center",
+    "coordinator",
+    "provider",
+    "consumer",
+    "gateway",
+    "order",
+    "account",
+    "stock",
+  ]);
 });
 
 test("a minimal configuration gets its defaults", () => {

@@ -1,4 +1,4 @@
-import { ChangeLog } from "../../runtime/change-log.ts";
+import { ChangeLog, DamagedLogError } from "../../runtime/change-log.ts";
 import { DiskError, type Disk } from "../../runtime/ports/disk.ts";
 import { TransactionError } from "../../runtime/transactions/error.ts";
 import { isSession, type GlobalSession } from "./session.ts";
@@ -26,8 +26,13 @@ export class SessionLog {
 
   static async open(disk: Disk): Promise<Recovered> {
     const { log, entries } = await ChangeLog.open(disk, "coordinator");
-    const sessions = [...entries.values()].filter(isSession);
-    const lastId = BigInt((entries.get(idKey) as string | undefined) ?? 0);
+    const sessions: GlobalSession[] = [];
+    let lastId = 0n;
+    for (const [key, value] of entries) {
+      if (key === idKey && typeof value === "string" && /^\d+$/.test(value)) lastId = BigInt(value);
+      else if (isSession(value)) sessions.push(value);
+      else throw new DamagedLogError("coordinator-snapshot.ndjson", `"${key}" is no session`);
+    }
     return { log: new SessionLog(log, lastId), sessions, lastId };
   }
 

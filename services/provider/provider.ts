@@ -1,31 +1,15 @@
 import type { Call } from "../../runtime/call/call.ts";
-import { createLifecycle, type Lifecycle } from "../../runtime/call/lifecycle.ts";
-import { createServer } from "../../runtime/call/server.ts";
 import type { Handlers, Stub } from "../../runtime/call/service.ts";
 import { RpcError } from "../../runtime/call/status.ts";
-import type { Registration } from "../../runtime/ports/registry.ts";
-import type { Listener } from "../../runtime/ports/transport.ts";
-import { advertised, ConfigReader, schemeOf } from "../config.ts";
-import {
-  connect,
-  parseCalls,
-  parseInfrastructure,
-  type CallsConfig,
-  type Connections,
-  type InfrastructureConfig,
-} from "../connections.ts";
+import { ConfigReader } from "../config.ts";
+import { parseCalls, type CallsConfig } from "../connections.ts";
 import { sample, type Distribution } from "../distribution.ts";
+import { Offer, parseOffer, type OfferConfig } from "../offer.ts";
 import { Worker, type DoReply } from "../proto/worker_pb.ts";
 import type { NodeContext, RunningService, ServiceProgram } from "../service.ts";
 import { WorkQueue } from "./queue.ts";
 
-export interface ProviderConfig extends InfrastructureConfig {
-  /** The service that it provides: "orders". */
-  readonly service: string;
-  /** Default 100. */
-  readonly weight: number;
-  /** Its labels in the registry. Default none. */
-  readonly metadata: Readonly<Record<string, string>>;
+export interface ProviderConfig extends OfferConfig {
   /** How long one call's work takes. Default: no time. */
   readonly serviceTime: Distribution;
   /** Share of the calls that fail UNAVAILABLE once their work is done. Default 0. */
@@ -36,10 +20,6 @@ export interface ProviderConfig extends InfrastructureConfig {
   readonly queueMax: number | undefined;
   /** A service that each call calls before it is answered. Default none. */
   readonly calls: CallsConfig | undefined;
-  /** How long it serves on after it has deregistered. Default: `propagationMsOf` its registry. */
-  readonly propagationMs: number;
-  /** Default 2000. */
-  readonly graceMs: number;
 }
 
 /** A program that does work: the fleet's workhorse. */
@@ -48,22 +28,14 @@ export const provider: ServiceProgram<ProviderConfig> = {
 
   parse: (value) => {
     const reader = new ConfigReader(value);
-    const service = reader.requiredText("service");
     const calls = reader.object("calls");
-    const time = { min: 0, max: 3_600_000 };
-    const infrastructure = parseInfrastructure(reader, service);
     const config: ProviderConfig = {
-      service,
-      weight: reader.number("weight", { min: 0, max: 1_000_000, isInteger: true }, 100),
-      metadata: reader.labels("metadata"),
+      ...parseOffer(reader),
       serviceTime: reader.distribution("serviceTime", { kind: "constant", us: 0 }),
       errorRate: reader.number("errorRate", { min: 0, max: 1 }, 0),
       capacity: reader.number("capacity", { min: 1, isInteger: true }),
       queueMax: reader.number("queueMax", { min: 0, isInteger: true }),
       calls: calls === undefined ? undefined : parseCalls(calls),
-      graceMs: reader.number("graceMs", time, 2000),
-      ...infrastructure,
-      propagationMs: reader.number("propagationMs", time, propagationMsOf(schemeOf(infrastructure.registry))),
     };
     reader.end();
     return config;
@@ -76,101 +48,42 @@ export const provider: ServiceProgram<ProviderConfig> = {
   },
 };
 
-/**
- * Time that the news of a departure takes to reach every caller, with room to spare: over Nacos, which gathers pushes for 500 ms, about
- * 0.6 s (measured; a busy server takes longer); over the others some milliseconds.
- */
-export function propagationMsOf(registry: string | undefined): number {
-  return registry === "nacos" ? 1_500 : 500;
-}
-
-/** Time that the service which it calls has to appear. */
-const downstreamWithinMs = 5_000;
-/** Time that the registry has to confirm before the provider is ready without: it serves, and goes on trying to register. */
-const registerWithinUs = 5_000_000;
-
 class RunningProvider implements RunningService {
   readonly #context: NodeContext;
   readonly #config: ProviderConfig;
-  #listener: Listener | undefined;
-  /** Where others find it. */
-  #advertised = "";
-  #connections: Connections | undefined;
-  #registration: Registration | undefined;
-  #lifecycle: Lifecycle | undefined;
+  readonly #offer: Offer;
   #downstream: Stub<typeof Worker> | undefined;
-  #isLeaving = false;
 
   constructor(context: NodeContext, config: ProviderConfig) {
     this.#context = context;
     this.#config = config;
+    this.#offer = new Offer(context, config);
   }
 
   get address(): string | undefined {
-    return this.#listener?.address;
+    return this.#offer.address;
   }
 
-  async listen(): Promise<void> {
-    const { transport, policies, listen, advertise, tracer } = this.#context;
-    const server = createServer({ transport, filters: policies.serverFilters, tracer }).add(Worker, this.#handlers());
-    const listener = await server.listen(listen);
-    try {
-      this.#advertised = advertised(listener.address, advertise);
-    } catch (error) {
-      await listener.close();
-      throw error;
-    }
-    this.#listener = listener;
+  listen(): Promise<void> {
+    return this.#offer.listen((server) => server.add(Worker, this.#handlers()));
   }
 
   async go(): Promise<void> {
-    const { node, clock, telemetry } = this.#context;
-    const { service, weight, metadata, calls, propagationMs, graceMs } = this.#config;
-    const listener = this.#listener!;
-    const connections = await connect(this.#context, this.#config, metadata);
-    this.#connections = connections;
-    this.#lifecycle = createLifecycle({
-      clock,
-      telemetry,
-      listener,
-      registry: connections.registry,
-      registrations: () => (this.#registration === undefined ? [] : [this.#registration]),
-      propagationMs,
-      graceMs,
-    });
+    const { calls } = this.#config;
+    const { client } = await this.#offer.connect();
     if (calls !== undefined) {
-      this.#downstream = connections.client.service(calls.service, Worker, calls);
-      // Better that whom it calls is known before it can be called, but that is no reason never to serve.
-      await connections.client.ready(calls.service, downstreamWithinMs).catch(() => undefined);
+      this.#downstream = client.service(calls.service, Worker, calls);
+      await this.#offer.awaitCallees(calls.service);
     }
-    const registered = connections.registry
-      .register({ id: node, service, address: this.#advertised, weight, metadata })
-      .then(async (registration) => {
-        this.#registration = registration;
-        // Too late: it is leaving already.
-        if (this.#isLeaving) await registration.deregister();
-      })
-      .catch((error: unknown) => {
-        if (!this.#isLeaving) throw error;
-      });
-    await new Promise<void>((resolve, reject) => {
-      const disarm = clock.after(registerWithinUs, resolve);
-      registered.then(resolve, reject).finally(disarm);
-    });
+    await this.#offer.register();
   }
 
-  async drain(): Promise<void> {
-    this.#isLeaving = true;
-    if (this.#lifecycle === undefined) await this.#listener?.close();
-    await this.#lifecycle?.drain();
-    await this.#connections?.closeClient();
+  drain(): Promise<void> {
+    return this.#offer.drain();
   }
 
-  async stop(): Promise<void> {
-    this.#isLeaving = true;
-    await this.#connections?.closeClient();
-    if (this.#lifecycle === undefined) await this.#listener?.close();
-    await this.#lifecycle?.stop();
+  stop(): Promise<void> {
+    return this.#offer.stop();
   }
 
   #handlers(): Handlers<typeof Worker> {

@@ -50,7 +50,13 @@ export class TccResource<Context> {
   begin(xid: string, context: Context): Promise<string> {
     const { coordinator, action } = this.#options;
     const applicationData = JSON.stringify({ actionContext: context });
-    return coordinator.registerBranch({ xid, branchType: "TCC", resourceId: action.name, lockKey: "", applicationData });
+    return coordinator.registerBranch({
+      xid,
+      branchType: "TCC",
+      resourceId: action.name,
+      lockKey: "",
+      applicationData,
+    });
   }
 
   /** Does the try of a registered branch. Rejects `Suspended` when its cancel has been here already, and as the action does. */
