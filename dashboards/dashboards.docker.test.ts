@@ -22,12 +22,18 @@ import { startTestFleet, type TestFleet } from "./fleet.ts";
 import { dashboards } from "./table.ts";
 
 const run = "test-run";
+/** Of a kind that acts on an instance which is killed, and on one that fails now and then. */
+const protection = {
+  breaker: { scope: "instance", windowMs: 1_000, minCalls: 2, errorRatio: 0.5 },
+  outlier: { intervalMs: 1_000, consecutiveErrors: 2, maxEjectionPercent: 50 },
+  concurrencyLimit: { kind: "aimd", min: 1 },
+};
 const canary = (percent: number): string =>
   `configVersion: v1.0\nscope: service\nkey: orders\nenabled: true\nsplit:\n  - tag: v2\n    percent: ${percent}\n`;
 
 /**
  * A fleet that has been through something, watched by a real Prometheus: four instances of orders with weights and tags, of which
- * one is killed and one fails; two callers; a canary rule, its second version, and one that can't be read.
+ * one is killed and one fails; two callers, one of which has a breaker for each instance and ejects who fails; a canary rule, its second version, and one that can't be read.
  */
 describeReal("Prometheus, and a fleet", () => {
   let directory: string;
@@ -66,7 +72,10 @@ describeReal("Prometheus, and a fleet", () => {
     ]);
     const callers = await Promise.all(
       ["storefront/0", "storefront/1"].map((id) =>
-        fleet.start(id, "consumer", { application: "storefront", calls: { service: "orders", retries: 1 }, ...where }),
+        fleet.start(id, "consumer", {
+          ...{ application: "storefront", ...where },
+          calls: { service: "orders", retries: 1, ...(id === "storefront/0" ? protection : {}) },
+        }),
       ),
     );
 

@@ -1,10 +1,11 @@
 import { dashboard, fleet } from "./parts.ts";
 
-/** What retries cost, and what is turned away. Breakers and limiters will have panels here once nodes report them. */
+/** What retries cost, what breakers, ejections and limits do, and what is turned away. */
 export const protection = dashboard({
   name: "protection",
   title: "Flyball: protection",
-  description: "Whether retries help or add to the load, and what deadlines and full queues turn away.",
+  description:
+    "Whether retries help or add to the load, what breakers, ejections and limits do, and what deadlines and full queues turn away.",
   panels: [
     {
       title: "Attempts for each call",
@@ -34,6 +35,52 @@ export const protection = dashboard({
         [
           `sum by (peer_service) (rate(rpc_client_call_duration_seconds_count{${fleet},rpc_status_code="DEADLINE_EXCEEDED"}[30s]))`,
           "{{peer_service}}",
+        ],
+      ],
+    },
+    {
+      title: "Breakers that aren't closed",
+      description:
+        "1 while a caller's circuit breaker is open or half-open: its calls fail at once, and nothing is sent.",
+      isState: true,
+      queries: [
+        [
+          'max by (instance, peer_service, peer_instance, state) (flyball_breaker_state{run=~"$run",state!="closed"})',
+          "{{instance}} → {{peer_service}} {{peer_instance}} {{state}}",
+        ],
+      ],
+    },
+    {
+      title: "Instances that are ejected",
+      description: "How many callers keep an instance out of their choice, because it fails more than its siblings.",
+      isState: true,
+      queries: [['sum by (peer_instance) (flyball_instance_ejected{run=~"$run"})', "{{peer_instance}}"]],
+    },
+    {
+      title: "Concurrency limits",
+      description: "Calls that may be in flight at a time; a limit that falls has found a queue behind it.",
+      isState: true,
+      queries: [['flyball_concurrency_limit{run=~"$run"}', "{{instance}} for {{peer_service}}"]],
+    },
+    {
+      title: "Calls that a policy turned away",
+      description: "A second, by policy: by the caller's own breaker or limits, or by those of the server.",
+      unit: "reqps",
+      queries: [
+        [
+          'sum by (policy, peer_service) (rate(flyball_rejections_total{run=~"$run"}[30s]))',
+          "{{policy}} of {{peer_service}}",
+        ],
+      ],
+    },
+    {
+      title: "Changes of policies",
+      description:
+        "How often in 30 s a policy came into a state. A breaker that opens again and again asks for a longer pause.",
+      queries: [
+        [
+          'sum by (policy, peer_service, state) (increase(flyball_policy_changes_total{run=~"$run"}[30s]))',
+          "{{policy}} of {{peer_service}} {{state}}",
         ],
       ],
     },

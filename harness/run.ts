@@ -517,11 +517,15 @@ class RunLog {
   }
 }
 
+/** What events have of moments beside their own. */
+const moments = ["dueUs", "deadlineUs", "workUs", "goneUs"] as const;
+type Moment = (typeof moments)[number];
+
 /** The event on the run's time. Nodes hand their events over for good, so they are changed in place. */
 function rebased(event: RuntimeEvent, originUs: number): RuntimeEvent {
-  const own = event as { -readonly [Key in keyof RuntimeEvent]: RuntimeEvent[Key] } & { dueUs?: number };
+  const own = event as { -readonly [Key in keyof RuntimeEvent]: RuntimeEvent[Key] } & Partial<Record<Moment, number>>;
   own.atUs -= originUs;
-  if (own.dueUs !== undefined) own.dueUs -= originUs;
+  for (const moment of moments) if (own[moment] !== undefined) own[moment] -= originUs;
   if (event.type === "call.end") {
     for (const attempt of event.attempts as unknown as { beginUs: number; endUs: number }[]) {
       attempt.beginUs -= originUs;

@@ -16,6 +16,11 @@ export class ConfigReader {
     this.#path = path;
   }
 
+  /** The keys that are there. */
+  keys(): readonly string[] {
+    return Object.keys(this.#entries).filter((key) => this.#entries[key] !== undefined);
+  }
+
   /** A value as it is; undefined when absent. */
   raw(key: string): unknown {
     this.#known.add(key);
@@ -29,6 +34,13 @@ export class ConfigReader {
     if (value === undefined) return undefined;
     if (typeof value !== "string" || value === "") throw this.wrong(key, "a text that isn't empty");
     return value;
+  }
+
+  /** One of some texts. */
+  choice<T extends string>(key: string, choices: readonly T[]): T | undefined {
+    const value = this.text(key);
+    if (value === undefined || choices.includes(value as T)) return value as T | undefined;
+    throw this.wrong(key, `one of ${choices.join(", ")}`);
   }
 
   requiredText(key: string): string {
@@ -122,7 +134,7 @@ export class ConfigReader {
   }
 
   #distribution(): Distribution {
-    const time = (name: string): number => this.#requiredNumber(name, { min: 0, max: 3_600_000_000 });
+    const time = (name: string): number => this.requiredNumber(name, { min: 0, max: 3_600_000_000 });
     const kind = this.requiredText("kind");
     switch (kind) {
       case "constant":
@@ -134,13 +146,13 @@ export class ConfigReader {
       case "exponential":
         return { kind, meanUs: time("meanUs") };
       case "pareto":
-        return { kind, minUs: time("minUs"), shape: this.#requiredNumber("shape", { min: 0.001 }) };
+        return { kind, minUs: time("minUs"), shape: this.requiredNumber("shape", { min: 0.001 }) };
       default:
         throw this.wrong("kind", "constant, uniform, normal, exponential or pareto");
     }
   }
 
-  #requiredNumber(key: string, range: Range): number {
+  requiredNumber(key: string, range: Range): number {
     const value = this.number(key, range);
     if (value === undefined) throw this.#missing(key);
     return value;

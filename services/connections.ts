@@ -5,6 +5,7 @@ import { createEmbeddedRegistry } from "../runtime/discovery/embedded.ts";
 import type { ConfigCenter } from "../runtime/ports/config-center.ts";
 import type { Registry } from "../runtime/ports/registry.ts";
 import { schemeOf, type ConfigReader } from "./config.ts";
+import { parseProtection } from "./protection.ts";
 import { Worker } from "./proto/worker_pb.ts";
 import { ConfigError, type NodeContext } from "./service.ts";
 
@@ -48,10 +49,17 @@ export function parseCalls(reader: ConfigReader): CallsConfig {
     retryOn: retryOn as readonly RpcCode[] | undefined,
     cluster: reader.text("cluster"),
     balancer: reader.text("balancer"),
+    methodTimeoutsMs: parseMethodTimeouts(reader.object("methodTimeoutsMs")),
+    deadlineMarginMs: reader.number("deadlineMarginMs", { min: 0, max: 3_600_000 }),
+    ...parseProtection(reader),
     directory: parseDirectory(reader.object("directory")),
   };
   reader.end();
   return config;
+}
+
+function parseMethodTimeouts(reader: ConfigReader | undefined): Readonly<Record<string, number>> | undefined {
+  return reader && Object.fromEntries(reader.keys().map((name) => [name, reader.requiredNumber(name, { min: 0.001 })]));
 }
 
 function parseDirectory(reader: ConfigReader | undefined): ServiceSettings["directory"] {

@@ -445,6 +445,9 @@ function describe(event: RuntimeEvent): void {
     say(`rule ${event.key} version ${event.version}: ${event.outcome}${event.reason ? `, ${event.reason}` : ""}`);
   } else if (event.type === "registry") {
     say(`registry: ${event.state}`);
+  } else if (event.type === "policy") {
+    const { policy, service, instance = service, state, value, reason } = event;
+    say(`${policy} of ${instance}: ${state}${value === undefined ? "" : ` ${value}`}${reason ? `, ${reason}` : ""}`);
   } else if (event.type === "span.export") {
     say(`spans: ${event.sent} sent, ${event.dropped} dropped${event.waiting > 0 ? `, ${event.waiting} waiting` : ""}`);
   }

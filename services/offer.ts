@@ -1,7 +1,9 @@
 import { createLifecycle, type Lifecycle } from "../runtime/call/lifecycle.ts";
-import { createServer } from "../runtime/call/server.ts";
+import type { Filter } from "../runtime/call/filter.ts";
+import { createServer, type Server } from "../runtime/call/server.ts";
 import type { Registration } from "../runtime/ports/registry.ts";
 import type { Listener } from "../runtime/ports/transport.ts";
+import type { TaskLog } from "../runtime/telemetry/task-log.ts";
 import { advertised, schemeOf, type ConfigReader } from "./config.ts";
 import { connect, parseInfrastructure, type Connections, type InfrastructureConfig } from "./connections.ts";
 import type { NodeContext } from "./service.ts";
@@ -68,10 +70,14 @@ export class Offer {
     return this.#listener?.address;
   }
 
-  /** Listens; `add` gives the server its services. */
-  async listen(add: (server: ReturnType<typeof createServer>) => ReturnType<typeof createServer>): Promise<void> {
+  /** Listens; `add` gives the server its services. `filters` come after those of every node. */
+  async listen(
+    add: (server: Server) => Server,
+    { filters = [], tasks }: { readonly filters?: readonly Filter[]; readonly tasks?: TaskLog | undefined } = {},
+  ): Promise<void> {
     const { transport, policies, listen, advertise, tracer } = this.#context;
-    const listener = await add(createServer({ transport, filters: policies.serverFilters, tracer })).listen(listen);
+    const all = [...policies.serverFilters, ...filters];
+    const listener = await add(createServer({ transport, filters: all, tracer, tasks })).listen(listen);
     try {
       this.#advertised = advertised(listener.address, advertise);
     } catch (error) {

@@ -1,5 +1,5 @@
 import type { RuntimeEvent } from "../../runtime/telemetry/events.ts";
-import type { CallRecord, History } from "./history.ts";
+import type { CallRecord, History, TaskRecord } from "./history.ts";
 import type { HistoryRecord } from "./record.ts";
 
 /** Puts a history together from its records, in the order in which they were written. */
@@ -10,12 +10,15 @@ export class HistoryCollector {
   readonly #calls: CallRecord[] = [];
   /** Calls without an end, by node and id. A restarted node numbers its calls anew: what it left open stays without an end. */
   readonly #open = new Map<string, Map<number, CallRecord>>();
+  readonly #tasks: TaskRecord[] = [];
+  readonly #openTasks = new Map<string, TaskRecord>();
   readonly #history: { -readonly [Key in keyof History]: History[Key] } & {
     steps: History["steps"][number][];
     processes: History["processes"][number][];
     memberships: History["memberships"][number][];
     rules: History["rules"][number][];
     registryStates: History["registryStates"][number][];
+    policies: History["policies"][number][];
     transactions: History["transactions"][number][];
     spans: History["spans"][number][];
     gaps: History["gaps"][number][];
@@ -30,6 +33,8 @@ export class HistoryCollector {
     memberships: [],
     rules: [],
     registryStates: [],
+    policies: [],
+    tasks: this.#tasks,
     transactions: [],
     spans: [],
     gaps: [],
@@ -115,6 +120,7 @@ export class HistoryCollector {
         call.endUs = event.atUs;
         call.code = event.code;
         call.message = event.message;
+        call.rejectedBy = event.rejectedBy;
         call.attempts = event.attempts;
         if (call.dueUs >= 0 && !isInfrastructure(call.service)) {
           this.counts.ended++;
@@ -131,6 +137,26 @@ export class HistoryCollector {
       case "registry":
         history.registryStates.push({ ...event, node });
         return;
+      case "policy":
+        history.policies.push({ ...event, node });
+        return;
+      case "task.begin": {
+        const { task, method, atUs, deadlineUs } = event;
+        const open: TaskRecord = { node, task, method, beginUs: atUs, deadlineUs, endUs: undefined, state: "lost" };
+        this.#tasks.push(open);
+        this.#openTasks.set(`${node} ${task}`, open);
+        return;
+      }
+      case "task.end": {
+        const { task, atUs, state, code, workUs, goneUs } = event;
+        const id = `${node} ${task}`;
+        const open = this.#openTasks.get(id);
+        this.#openTasks.delete(id);
+        const end = { endUs: atUs, state, code, workUs, goneUs };
+        if (open === undefined) this.#tasks.push({ node, task, ...end });
+        else Object.assign(open, end);
+        return;
+      }
       case "transaction":
         history.transactions.push({ ...event, node });
         return;

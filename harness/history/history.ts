@@ -1,6 +1,14 @@
-import type { Attempt, MembershipChange, RuleChange, RegistryStateChange } from "../../runtime/telemetry/events.ts";
-import type { TransactionChange } from "../../runtime/telemetry/events.ts";
+import type {
+  Attempt,
+  MembershipChange,
+  PolicyChange,
+  RegistryStateChange,
+  RuleChange,
+  TaskEnd,
+  TransactionChange,
+} from "../../runtime/telemetry/events.ts";
 import type { RpcCode } from "../../runtime/call/status.ts";
+import type { TaskFate } from "../scenario/tasks.ts";
 import type { Span } from "../../runtime/telemetry/span.ts";
 import type {
   EndRecord,
@@ -22,6 +30,10 @@ export interface History {
   readonly memberships: readonly (MembershipChange & { readonly node: string })[];
   readonly rules: readonly (RuleChange & { readonly node: string })[];
   readonly registryStates: readonly (RegistryStateChange & { readonly node: string })[];
+  /** What breakers, limits and their like came to. */
+  readonly policies: readonly (PolicyChange & { readonly node: string })[];
+  /** What servers did with the calls that they got, in the order in which they began or were refused; empty where nobody asked for it. */
+  readonly tasks: readonly TaskRecord[];
   /** What happened to distributed transactions, as those who take part reported it. */
   readonly transactions: readonly (TransactionChange & { readonly node: string })[];
   /** In the order in which they were reported: of each node, that of their ends. */
@@ -52,10 +64,33 @@ export interface CallRecord {
   endUs: number;
   code: RpcCode | undefined;
   message: string | undefined;
+  /** The caller's own policy that turned it away. */
+  rejectedBy?: string | undefined;
   attempts: readonly Attempt[];
   readonly key: string | undefined;
   readonly tag: string | undefined;
   /** Where its span is found; absent where the call wasn't traced. */
   readonly traceId?: string | undefined;
   readonly spanId?: string | undefined;
+}
+
+/** One call as its server saw it, its beginning and its end put together. */
+export interface TaskRecord {
+  /** Who served. */
+  readonly node: string;
+  readonly task: number;
+  readonly method?: string;
+  /** Absent: it was refused, and never begun. */
+  readonly beginUs?: number;
+  /** When its caller stops waiting. */
+  readonly deadlineUs?: number | undefined;
+  /** Undefined for `lost`. */
+  endUs: number | undefined;
+  /** `lost`: it began and its node died. */
+  state: TaskFate;
+  code?: TaskEnd["code"];
+  /** When a worker took it up. */
+  workUs?: number | undefined;
+  /** When it was known that nobody waits any more. */
+  goneUs?: number | undefined;
 }

@@ -195,6 +195,8 @@ export function historyOf(plan: Plan, made: readonly CallRecord[], more: Partial
     memberships: [],
     rules: [],
     registryStates: [],
+    policies: [],
+    tasks: [],
     transactions: [],
     spans: [],
     gaps: [],

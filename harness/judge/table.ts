@@ -1,15 +1,18 @@
 import type { CheckSpec } from "../scenario/schema.ts";
+import { abandonedWork } from "./abandoned-work.ts";
 import { attemptsPerCall } from "./attempts-per-call.ts";
 import type { CheckKind } from "./check.ts";
 import { gracefulStop } from "./graceful-stop.ts";
 import { latency } from "./latency.ts";
 import { metrics } from "./metrics.ts";
 import { noDeadCalls } from "./no-dead-calls.ts";
+import { openBreaker } from "./open-breaker.ts";
 import { recovery } from "./recovery.ts";
 import { ruleRejected } from "./rule-rejected.ts";
 import { share } from "./share.ts";
 import { stickiness } from "./stickiness.ts";
 import { successRate } from "./success-rate.ts";
+import { taskFatesCheck } from "./task-fates.ts";
 import { traces } from "./traces.ts";
 
 /** Every check, by the name that a scenario gives it. */
@@ -22,6 +25,9 @@ export const checks: Readonly<Record<CheckSpec["check"], CheckKind<never>>> = {
   recovery,
   stickiness,
   "graceful-stop": gracefulStop,
+  "open-breaker": openBreaker,
+  "abandoned-work": abandonedWork,
+  "task-fates": taskFatesCheck,
   traces,
   "rule-rejected": ruleRejected,
   metrics,

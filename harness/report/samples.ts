@@ -93,6 +93,8 @@ export function sampleHistory(plan: Plan, { failing = false } = {}): History {
     memberships: [],
     rules: [],
     registryStates: [],
+    policies: [],
+    tasks: [],
     transactions: [],
     spans: [],
     gaps: [],

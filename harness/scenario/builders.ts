@@ -1,15 +1,18 @@
 /** Everything that a scenario file imports. */
 export {
+  abandonedWork,
   attemptsPerCall,
   gracefulStop,
   latency,
   metrics,
   ruleRejected,
   noDeadCalls,
+  openBreaker,
   recovery,
   share,
   sticky,
   successRate,
+  taskFates,
   traces,
 } from "./builders/checks.ts";
 export { consumer, foreign, gateway, provider } from "./builders/fleet.ts";

@@ -8,6 +8,7 @@ import { durationUs, fractionOf } from "./durations.ts";
 import { ScenarioError } from "./error.ts";
 import { planForeign } from "./foreign.ts";
 import type { LoadName, NodePlan, RegistryName } from "./plan.ts";
+import { asSettings, inMs } from "./protection.ts";
 import { registryTimings } from "./registry.ts";
 import type {
   CallsSpec,
@@ -37,7 +38,7 @@ export function planNodes(
   const sessionTimeoutMs = sessionTimeout === undefined ? timing?.sessionTimeoutMs : durationUs(sessionTimeout) / 1000;
   const tickMs = tick === undefined ? timing?.tickMs : durationUs(tick) / 1000;
   const fleet = Object.entries(scenario.fleet).flatMap(([service, spec]) =>
-    nodesOf(service, spec, { sessionTimeoutMs, registry, load }),
+    nodesOf(service, spec, { sessionTimeoutMs, registry, load, recordsTasks: scenario.tasks === true }),
   );
   return [
     infrastructure("registry", defined({ tickMs, mergeMs: timing?.mergeMs })),
@@ -88,15 +89,17 @@ function nodesOf(
     sessionTimeoutMs,
     registry,
     load,
+    recordsTasks,
   }: {
     readonly sessionTimeoutMs: number | undefined;
     readonly registry: RegistryName;
     readonly load: LoadName;
+    readonly recordsTasks: boolean;
   },
 ): readonly NodePlan[] {
   switch (spec.program) {
     case "provider":
-      return providers(service, spec, { sessionTimeoutMs, registry });
+      return providers(service, spec, { sessionTimeoutMs, registry, recordsTasks });
     case "consumer":
     case "gateway":
       return consumers(service, spec, { sessionTimeoutMs, program: load === "k6" ? "gateway" : spec.program });
@@ -108,7 +111,15 @@ function nodesOf(
 function providers(
   service: string,
   spec: ProviderSpec,
-  { sessionTimeoutMs, registry }: { readonly sessionTimeoutMs: number | undefined; readonly registry: RegistryName },
+  {
+    sessionTimeoutMs,
+    registry,
+    recordsTasks,
+  }: {
+    readonly sessionTimeoutMs: number | undefined;
+    readonly registry: RegistryName;
+    readonly recordsTasks: boolean;
+  },
 ): readonly NodePlan[] {
   const { instances, groups = [{ instances: instances ?? 1 }], ...common } = spec;
   const each = groups.flatMap(({ instances: count, ...own }) => Array.from({ length: count }, () => own));
@@ -135,6 +146,7 @@ function providers(
       return { id, service, program: "provider", config: {}, tag, weight, foreign: plan };
     }
     const { tag, weight = defaultWeight, serviceTime, errorRate, capacity, queueMax, calls } = { ...common, ...own };
+    const { admission, queue } = { ...common, ...own };
     const labels = { ...common.labels, ...own.labels };
     const config = defined({
       service,
@@ -145,6 +157,9 @@ function providers(
       errorRate: errorRate === undefined ? undefined : fractionOf(errorRate),
       capacity,
       queueMax,
+      queue: queue && asSettings(queue),
+      admission: admission && asSettings(admission),
+      recordsTasks: recordsTasks ? true : undefined,
       calls: calls === undefined ? undefined : callSettings(calls),
       sessionTimeoutMs,
       propagationMs: registry === "embedded" ? undefined : propagationMsOf(registry),
@@ -161,12 +176,13 @@ function consumers(
     program,
   }: { readonly sessionTimeoutMs: number | undefined; readonly program: NodePlan["program"] },
 ): readonly NodePlan[] {
-  const { instances, calls, key, tag, labels, metadata } = spec;
+  const { instances, calls, key, tag, patience, labels, metadata } = spec;
   const config = defined({
     application: service,
     calls: callSettings(calls),
     key,
     tag,
+    patience: patience === undefined ? undefined : workDistribution(patience),
     labels,
     metadata,
     sessionTimeoutMs,
@@ -203,12 +219,8 @@ function foreigners(service: string, spec: ForeignSpec): readonly NodePlan[] {
 }
 
 function callSettings(calls: CallsSpec): Readonly<Record<string, unknown>> {
-  const { timeout, attemptTimeout, ...rest } = calls;
-  return defined({
-    ...rest,
-    timeoutMs: timeout === undefined ? undefined : durationUs(timeout) / 1000,
-    attemptTimeoutMs: attemptTimeout === undefined ? undefined : durationUs(attemptTimeout) / 1000,
-  });
+  const { methodTimeouts, ...rest } = calls;
+  return defined({ ...asSettings(rest), methodTimeoutsMs: inMs(methodTimeouts) });
 }
 
 /** A distribution as programs take it. */

@@ -1,16 +1,11 @@
 import { z } from "zod";
 
+import { clientProtection, serverProtection } from "./protection.ts";
+import { taskFates } from "./tasks.ts";
+import { duration, fraction } from "./units.ts";
+
 /** Text that exists in both of the project's languages. */
 const bilingual = z.strictObject({ en: z.string().min(1), zh: z.string().min(1) });
-
-/** "250us", "20ms", "1.5s", "2m": a number and its unit. */
-const duration = z.string().regex(/^\d+(\.\d+)?(us|ms|s|m)$/, { error: 'a duration such as "250ms", "3s" or "2m"' });
-
-/** "99%" or 0.99. */
-const fraction = z.union([
-  z.number().min(0).max(1),
-  z.string().regex(/^(100(\.0+)?|\d{1,2}(\.\d+)?)%$/, { error: 'a share such as "99%" or 0.99' }),
-]);
 
 /** "80/s" */
 const rate = z.string().regex(/^\d+(\.\d+)?\/(s|m)$/, { error: 'a rate such as "80/s"' });
@@ -43,7 +38,14 @@ const calls = z.strictObject({
   retryOn: z.array(z.string()).optional(),
   cluster: z.string().optional(),
   balancer: z.string().optional(),
+  ...clientProtection,
 });
+
+/** What can be said of how a service is called, beside whom. */
+export const callKeys = Object.keys(calls.shape).filter((key) => key !== "service") as Exclude<
+  keyof CallsSpec,
+  "service"
+>[];
 
 const work = {
   serviceTime: distribution.optional(),
@@ -52,6 +54,7 @@ const work = {
   capacity: z.int().min(1).optional(),
   /** Calls that may wait; one more is refused RESOURCE_EXHAUSTED. */
   queueMax: z.int().min(0).optional(),
+  ...serverProtection,
   weight: z.int().min(0).optional(),
 };
 
@@ -101,6 +104,8 @@ const consumer = z.strictObject({
   key: z.strictObject({ name: z.string().min(1), count: z.int().min(1) }).optional(),
   /** The request tag of every call. */
   tag: z.string().optional(),
+  /** How long its users wait before they leave: their calls are cancelled then. Default: as long as it takes. */
+  patience: distribution.optional(),
   labels: labels.optional(),
   /** What every call carries beside key and tag, as metadata. */
   metadata: z.record(z.string().min(1), z.string()).optional(),
@@ -257,6 +262,18 @@ const check = z.discriminatedUnion("check", [
   z.strictObject({ check: z.literal("graceful-stop"), service: name, target, detects: fraction }),
   /** Every traced call is one connected trace, with as many client spans as attempts. */
   z.strictObject({ check: z.literal("traces"), service: name, detects: fraction, ...when }),
+  /** From the moment a breaker opens until it is half-open nothing is sent through it, and then no more than its probes. */
+  z.strictObject({ check: z.literal("open-breaker"), service: name, detects: fraction }),
+  /** Servers let go of what nobody waits for any more, and begin nothing whose deadline has passed. */
+  z.strictObject({ check: z.literal("abandoned-work"), service: name, within: duration, detects: fraction }),
+  /** The service's tasks end in these ways only. */
+  z.strictObject({
+    check: z.literal("task-fates"),
+    service: name,
+    only: z.array(z.enum(taskFates)).min(1),
+    detects: fraction,
+    ...when,
+  }),
   /** Every caller of the service refused a version of this rule document, and said at which line. */
   z.strictObject({ check: z.literal("rule-rejected"), service: name, key: z.string().min(1) }),
   /** Prometheus counted the service's calls as the history has them (worlds with a Prometheus only). */
@@ -301,6 +318,8 @@ export const scenarioSchema = z.strictObject({
       sample: fraction,
     })
     .optional(),
+  /** What servers do with the calls that they get is recorded, too: a task's life. Default false. */
+  tasks: z.boolean().optional(),
   /** Rule documents that are in the config centre before the load begins, by key (group "dubbo"). */
   rules: z.record(z.string(), z.string()).optional(),
   load: z.array(load).min(1),

@@ -14,6 +14,8 @@ export interface CallOptions {
   readonly timeoutUs?: number | undefined;
   /** The call on whose behalf this one is made: its deadline and its cancellation hold here too. */
   readonly parent?: Call | undefined;
+  /** How much of the parent's time is kept for the parent. Default 0. */
+  readonly marginUs?: number | undefined;
   /** Names the call in telemetry: unique within its node. */
   readonly id?: number | undefined;
   /** The node that made the call, on the server's side: "host:port". */
@@ -45,6 +47,8 @@ export class Call implements Cancellable {
   readonly peer: string | undefined;
   /** What is asked: routers and balancers may read it (`argumentOf`), nobody changes it. */
   readonly request: unknown;
+  /** When its work began, where it had to wait for its turn; told by whoever makes calls wait. */
+  workUs: number | undefined;
   /** Where the call belongs, and all that is made under it; set by the tracer, if there is one. Default: where its parent does. */
   trace: TraceContext | undefined;
 
@@ -66,7 +70,8 @@ export class Call implements Cancellable {
     this.metadata = options.metadata ?? noMetadata;
     this.peer = options.peer;
     this.request = options.request;
-    const inherited = parent?.deadlineUs ?? Infinity;
+    const whole = parent?.deadlineUs ?? Infinity;
+    const inherited = whole - (options.marginUs ?? 0);
     const own = options.timeoutUs === undefined ? Infinity : clock.nowUs() + options.timeoutUs;
     this.deadlineUs = own < inherited ? own : inherited;
     if (parent !== undefined) {
@@ -74,9 +79,9 @@ export class Call implements Cancellable {
       else parent.attach(this);
     }
     // A parent's timer ends its children, so only a deadline of this call's own needs one.
-    if (own < inherited && this.#reason === undefined) {
-      if (own <= clock.nowUs()) this.#expire();
-      else this.#disarm = clock.after(own - clock.nowUs(), () => this.#expire());
+    if (this.deadlineUs < whole && this.#reason === undefined) {
+      if (this.deadlineUs <= clock.nowUs()) this.#expire();
+      else this.#disarm = clock.after(this.deadlineUs - clock.nowUs(), () => this.#expire());
     }
   }
 

@@ -10,6 +10,10 @@ import { applyOverrides, overridePolicy, type CallerOverrides, type OverrideRule
 import { watchRule, type WatchedRule } from "../configuration/rules.ts";
 import { Directory, type DirectoryOptions } from "../discovery/directory.ts";
 import type { Endpoint } from "../discovery/endpoint.ts";
+import { outcomeOf, Rejection } from "../protection/outcome.ts";
+import { Protection } from "../protection/protection.ts";
+import { guards as builtInGuards, type GuardTable, type ProtectionSettings } from "../protection/table.ts";
+import type { Permit } from "../protection/guard.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { ConfigCenter } from "../ports/config-center.ts";
 import type { Disk } from "../ports/disk.ts";
@@ -36,6 +40,8 @@ export interface PolicyTables {
   readonly clusters: Readonly<Record<string, ClusterPolicy>>;
   /** Every router takes part, in this order. */
   readonly routers: Readonly<Record<string, RouterPolicy>>;
+  /** What watches a client's attempts, by the settings that ask for it. */
+  readonly guards: GuardTable;
   /** Around every call, the first outermost. */
   readonly clientFilters: readonly Filter[];
   readonly serverFilters: readonly Filter[];
@@ -45,6 +51,7 @@ export const builtInPolicies: PolicyTables = {
   balancers: builtInBalancers,
   clusters: builtInClusters,
   routers: builtInRouters,
+  guards: builtInGuards,
   clientFilters: [],
   serverFilters: [],
 };
@@ -73,9 +80,16 @@ export interface ClientOptions {
 }
 
 /** How a client calls one service. */
-export interface ServiceSettings {
+export interface ServiceSettings extends ProtectionSettings {
   /** Time for a logical call with all its attempts, in milliseconds. Default 1000 (Dubbo's). */
   readonly timeoutMs?: number | undefined;
+  /** The same for single methods, by name ("Do") or path ("/flyball.worker.v1.Worker/Do"). Default: as all. */
+  readonly methodTimeoutsMs?: Readonly<Record<string, number>> | undefined;
+  /**
+   * A call that is made while another is served ends so much before that one's deadline, in milliseconds, so that there is time left
+   * to answer: for the way back, and for a fallback. Default 0.
+   */
+  readonly deadlineMarginMs?: number | undefined;
   /** Time for each attempt, in milliseconds. Default: as long as the call has left. */
   readonly attemptTimeoutMs?: number | undefined;
   /** Attempts after the first. Default 2 (Dubbo's). */
@@ -149,6 +163,8 @@ interface Snapshot {
   readonly methods: Map<string, MethodSettings>;
   readonly route: Route;
   readonly pickers: Map<readonly Endpoint[], Picker>;
+  /** Of a subset, those that no guard avoids. */
+  readonly available: Map<readonly Endpoint[], readonly Endpoint[]>;
 }
 
 /** How a method is called, after overrides. */
@@ -163,6 +179,8 @@ class ServiceChannel implements Channel {
   readonly clock: Clock;
   readonly transport: Transport;
   readonly attemptTimeoutUs: number | undefined;
+  readonly deadlineMarginUs: number;
+  readonly protection: Protection | undefined;
   readonly #settings: ServiceSettings;
   readonly #calls: CallLog;
   readonly #tracer: Tracer | undefined;
@@ -195,6 +213,7 @@ class ServiceChannel implements Channel {
     this.clock = clock;
     this.transport = transport;
     this.#settings = settings;
+    this.deadlineMarginUs = (settings.deadlineMarginMs ?? 0) * 1000;
     this.attemptTimeoutUs = settings.attemptTimeoutMs === undefined ? undefined : settings.attemptTimeoutMs * 1000;
     this.#calls = options.calls;
     this.#tracer = options.tracer;
@@ -218,6 +237,14 @@ class ServiceChannel implements Channel {
       return cluster((call as LogicalCall).attempts(request));
     });
 
+    this.protection = Protection.of(settings, policies.guards, {
+      clock,
+      random: own.fork("protection"),
+      telemetry,
+      service,
+      onChange: () => this.#guardsChanged(),
+    });
+
     const outdated = (): void => {
       this.#snapshot = undefined;
     };
@@ -227,6 +254,7 @@ class ServiceChannel implements Channel {
       service,
       options: settings.directory ?? {},
       onChange: outdated,
+      onGone: ({ address }) => transport.release?.(address),
     });
     const target = this.#target;
     if (configCenter !== undefined) {
@@ -291,13 +319,38 @@ class ServiceChannel implements Channel {
     const client = { seed: this.#seed, target: this.#target };
     const balancer = this.#balancers(overrides.balancer ?? this.#balancerName());
     const route = chainRoutes(compiled, endpoints, client);
-    this.#snapshot = { endpoints, overrides, balancer, methods: new Map(), route, pickers: new Map() };
+    this.#snapshot = {
+      endpoints,
+      overrides,
+      balancer,
+      methods: new Map(),
+      route,
+      pickers: new Map(),
+      available: new Map(),
+    };
+    this.protection?.update(endpoints);
     return this.#snapshot;
+  }
+
+  #guardsChanged(): void {
+    // What balancers remember belongs to the instances, not to the pickers.
+    this.#snapshot?.available.clear();
+    this.#snapshot?.pickers.clear();
+  }
+
+  /** Those that the rules leave for a call and no guard avoids; the same array while nothing changes. */
+  #candidates(call: Call, { route, available }: Snapshot): readonly Endpoint[] {
+    const routed = route(call);
+    if (this.protection === undefined) return routed;
+    let left = available.get(routed);
+    if (left === undefined) available.set(routed, (left = this.protection.available(routed)));
+    return left;
   }
 
   pick(call: Call, tried: readonly Endpoint[]): Endpoint | undefined {
     const snapshot = this.snapshot();
-    const candidates = snapshot.route(call);
+    if (this.protection?.closed() !== undefined) return undefined;
+    const candidates = this.#candidates(call, snapshot);
     if (tried.length > 0) {
       const untried = candidates.filter((endpoint) => !tried.some(({ key }) => key === endpoint.key));
       const another = untried.length > 0 ? snapshot.balancer(untried).pick(call) : undefined;
@@ -317,12 +370,17 @@ class ServiceChannel implements Channel {
     let settings = methods.get(path);
     if (settings === undefined) {
       const method = overrides.methods?.get(path.slice(path.lastIndexOf("/") + 1));
-      const timeoutMs = method?.timeoutMs ?? overrides.timeoutMs ?? this.#settings.timeoutMs ?? 1000;
+      const timeoutMs = method?.timeoutMs ?? overrides.timeoutMs ?? this.#timeoutMs(path);
       const retries = method?.retries ?? overrides.retries ?? this.#retries();
       const cluster = this.#clusters(overrides.cluster ?? this.#clusterName(), retries);
       methods.set(path, (settings = { timeoutUs: timeoutMs * 1000, cluster }));
     }
     return settings;
+  }
+
+  #timeoutMs(path: string): number {
+    const { methodTimeoutsMs: own, timeoutMs = 1000 } = this.#settings;
+    return own?.[path] ?? own?.[path.slice(path.lastIndexOf("/") + 1)] ?? timeoutMs;
   }
 
   #balancerName(): string {
@@ -339,12 +397,15 @@ class ServiceChannel implements Channel {
 
   noInstance(call: Call): RpcError {
     const known = this.#directory.endpoints.length;
-    const left = this.snapshot().route(call).length;
+    const routed = this.snapshot().route(call);
+    const left = routed.length;
     if (known === 0)
       return new RpcError(`no instance of ${this.service} is known`, {
         code: "UNAVAILABLE",
         hint: "is a provider running, and registered at the same registry?",
       });
+    const kept = this.protection?.closed() ?? this.protection?.allAvoided(routed);
+    if (kept !== undefined) return kept;
     return new RpcError(
       left === 0
         ? `the rules leave none of ${known} instances of ${this.service} for this call`
@@ -355,6 +416,7 @@ class ServiceChannel implements Channel {
 
   close(): void {
     this.#directory.close();
+    this.protection?.close();
     for (const rule of this.#rules) rule.close();
   }
 
@@ -388,6 +450,7 @@ class LogicalCall extends Call {
       metadata: withTravelling(options.metadata, options.parent),
       timeoutUs: options.timeoutMs === undefined ? timeoutUs : options.timeoutMs * 1000,
       parent: options.parent,
+      marginUs: channel.deadlineMarginUs,
       id,
       request: options.request,
     });
@@ -415,7 +478,9 @@ class CallAttempts implements Attempts {
   }
 
   send(endpoint: Endpoint): Promise<AttemptOutcome> {
-    return new OneAttempt(this.call, endpoint, this.#request).outcome;
+    const permit = this.call.channel.protection?.admit(endpoint);
+    if (permit instanceof Rejection) return Promise.resolve({ kind: "error", error: permit, isOwnTimeout: false });
+    return new OneAttempt(this.call, endpoint, this.#request, permit).outcome;
   }
 
   noInstance(): RpcError {
@@ -431,16 +496,18 @@ class OneAttempt implements Cancellable {
   readonly #call: Call;
   readonly #record: { -readonly [Key in keyof Attempt]: Attempt[Key] };
   readonly #span: OpenSpan | undefined;
+  readonly #permit: Permit | undefined;
   #isOpen = true;
   #resolve!: (outcome: AttemptOutcome) => void;
 
-  constructor(logical: LogicalCall, endpoint: Endpoint, request: unknown) {
+  constructor(logical: LogicalCall, endpoint: Endpoint, request: unknown, permit: Permit | undefined) {
     const { clock, transport, attemptTimeoutUs } = logical.channel;
     const { service, method, trace } = logical;
     const { addressing } = endpoint;
     const beginUs = clock.nowUs();
     this.#logical = logical;
     this.#endpoint = endpoint;
+    this.#permit = permit;
     this.#span = logical.span?.attempt(logical, endpoint, beginUs);
     const own = addressing.size === 0 ? logical.metadata : new Map([...logical.metadata, ...addressing]);
     const metadata = trace === undefined ? own : carrying(own, this.#span?.context ?? trace);
@@ -493,6 +560,7 @@ class OneAttempt implements Cancellable {
     stats.inFlight--;
     if (error === undefined) stats.succeeded++;
     else stats.failed++;
+    this.#permit?.(outcomeOf(error), endUs - this.#record.beginUs);
     this.#call.end();
   }
 }

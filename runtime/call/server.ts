@@ -2,12 +2,13 @@ import type { DescService } from "@bufbuild/protobuf";
 
 import type { CodecFamily } from "../codec/codec.ts";
 import type { Listener, Response, ServedMethod, Transport } from "../ports/transport.ts";
+import type { TaskLog } from "../telemetry/task-log.ts";
 import type { Tracer } from "../telemetry/tracer.ts";
 import { Call, whileWaiting } from "./call.ts";
-import { chain, type Filter } from "./filter.ts";
+import { chain, type Filter, type Next } from "./filter.ts";
 import { noMetadata } from "./metadata.ts";
 import { methodsOf, type Handlers, type Method } from "./service.ts";
-import { toRpcError } from "./status.ts";
+import { RpcError, toRpcError } from "./status.ts";
 import { observedStream } from "./stream.ts";
 
 export interface ServerOptions {
@@ -16,6 +17,8 @@ export interface ServerOptions {
   readonly filters?: readonly Filter[];
   /** Without one there are no spans. */
   readonly tracer?: Tracer | undefined;
+  /** Hears of every call that is served. Without one nobody does. */
+  readonly tasks?: TaskLog | undefined;
 }
 
 /** Serves services, over any transport. */
@@ -26,13 +29,13 @@ export interface Server {
   listen(address: string): Promise<Listener>;
 }
 
-export function createServer({ transport, filters = [], tracer }: ServerOptions): Server {
+export function createServer({ transport, filters = [], tracer, tasks }: ServerOptions): Server {
   const methods = new Map<string, ServedMethod>();
   const server: Server = {
     add: (schema, handlers, codecs) => {
       for (const [name, method] of methodsOf(schema, codecs)) {
         const handler = (handlers as Readonly<Record<string, Handler>>)[name];
-        if (handler !== undefined) methods.set(method.path, traced(served(method, handler, filters), tracer));
+        if (handler !== undefined) methods.set(method.path, traced(served(method, handler, filters, tasks), tracer));
       }
       return server;
     },
@@ -43,13 +46,18 @@ export function createServer({ transport, filters = [], tracer }: ServerOptions)
 
 type Handler = (request: unknown, call: Call) => Promise<unknown> | AsyncIterable<unknown>;
 
-function served(method: Method<unknown, unknown>, handler: Handler, filters: readonly Filter[]): ServedMethod {
+function served(
+  method: Method<unknown, unknown>,
+  handler: Handler,
+  filters: readonly Filter[],
+  tasks: TaskLog | undefined,
+): ServedMethod {
   const reply = (init: unknown): Response => ({
     kind: "unary",
     message: method.output.create(init),
     trailers: noMetadata,
   });
-  const run = chain(filters, (call, request): Promise<Response> => {
+  const handle = chain(filters, (call, request): Promise<Response> => {
     try {
       const answer = handler(request, call);
       if (method.kind === "unary") return (answer as Promise<unknown>).then(reply);
@@ -58,9 +66,14 @@ function served(method: Method<unknown, unknown>, handler: Handler, filters: rea
       return Promise.reject(toRpcError(error));
     }
   });
+  const run: Next = tasks === undefined ? handle : (call, request) => tasks.serve(call, request, handle);
   const serve = (call: Call, request: unknown): Promise<Response> => {
-    // A handler never starts when nobody waits for it any more.
-    if (call.reason !== undefined) return Promise.reject(call.reason);
+    // A handler never starts when nobody waits for it any more; a busy process may not have heard its timer yet.
+    const late = call.reason ?? (call.remainingUs() > 0 ? undefined : tooLate(call));
+    if (late !== undefined) {
+      tasks?.refused(call, late);
+      return Promise.reject(late);
+    }
     try {
       return whileWaiting(call, run(call, request));
     } catch (error) {
@@ -69,6 +82,9 @@ function served(method: Method<unknown, unknown>, handler: Handler, filters: rea
   };
   return { method, serve };
 }
+
+const tooLate = (call: Call): RpcError =>
+  new RpcError(`${call.method} came after its deadline`, { code: "DEADLINE_EXCEEDED" });
 
 /** The same method with a span around each call: until its answer, or until its stream of answers is over. */
 function traced({ method, serve }: ServedMethod, tracer: Tracer | undefined): ServedMethod {

@@ -33,6 +33,8 @@ export interface DirectoryPorts {
   readonly options: DirectoryOptions;
   /** `endpoints` is another array from now on. */
   readonly onChange: () => void;
+  /** An identity left the list, and no other of this service is at its address. */
+  readonly onGone?: ((endpoint: Endpoint) => void) | undefined;
 }
 
 /** Statistics of instances that left, kept for their return. */
@@ -274,9 +276,12 @@ export class Directory {
       return false;
     }
     const removed: { readonly id: string; readonly reason: RemovalReason | "unknown" }[] = [];
-    for (const { id, address, key, stats } of before) {
+    const gone: Endpoint[] = [];
+    for (const endpoint of before) {
+      const { id, address, key, stats } = endpoint;
       const now = next.get(id);
       if (now?.address === address) continue;
+      gone.push(endpoint);
       this.#remember(key, stats);
       if (now === undefined) removed.push({ id, reason: this.#reasons.get(id) ?? "unknown" });
       this.#reasons.delete(id);
@@ -286,8 +291,17 @@ export class Directory {
     this.#report(source, removed);
     if (source !== "cache" && endpoints.length > 0) this.#cache?.save(endpoints);
     this.#ports.onChange();
+    this.#tellGone(gone);
     if (endpoints.length > 0) for (const known of [...this.#waiting]) known();
     return true;
+  }
+
+  #tellGone(gone: readonly Endpoint[]): void {
+    const { onGone } = this.#ports;
+    if (gone.length === 0 || onGone === undefined) return;
+    // Another identity may be at the same address: a node that took a new name.
+    const addresses = new Set(this.endpoints.map(({ address }) => address));
+    for (const endpoint of gone) if (!addresses.has(endpoint.address)) onGone(endpoint);
   }
 
   #remember(key: string, stats: EndpointStats): void {

@@ -61,6 +61,11 @@ export interface Transport {
    * its promise may reject with anything: the caller has the call's own reason) and tells the server.
    */
   invoke(address: string, method: Method<unknown, unknown>, call: Call, request: unknown): Promise<Response>;
+  /**
+   * No more calls go to `address`, as far as is known: its connection is closed when those in flight have ended. A call that goes there
+   * all the same makes a new one.
+   */
+  release?(address: string): void;
   /** Closes all connections and listeners. */
   close(): Promise<void>;
 }

@@ -1,6 +1,7 @@
 import type { Call } from "../call/call.ts";
 import { requestTag } from "../call/travelling.ts";
 import type { RpcError } from "../call/status.ts";
+import { Rejection } from "../protection/outcome.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Telemetry } from "../ports/telemetry.ts";
 import type { Attempt, CallBegin } from "./events.ts";
@@ -54,6 +55,9 @@ export class CallLog {
 
   end(call: Call, attempts: readonly Attempt[], error?: RpcError): void {
     const end = { type: "call.end", atUs: this.#clock.nowUs(), call: call.id, code: error?.code ?? "OK" } as const;
-    this.#telemetry.emit(error === undefined ? { ...end, attempts } : { ...end, message: error.message, attempts });
+    if (error === undefined) this.#telemetry.emit({ ...end, attempts });
+    else if (error instanceof Rejection) {
+      this.#telemetry.emit({ ...end, message: error.message, rejectedBy: error.policy, attempts });
+    } else this.#telemetry.emit({ ...end, message: error.message, attempts });
   }
 }

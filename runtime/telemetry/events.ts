@@ -15,6 +15,9 @@ export type RuntimeEvent =
   | RuleChange
   | RegistryStateChange
   | NodePhaseChange
+  | PolicyChange
+  | TaskBegin
+  | TaskEnd
   | SchedulingLag
   | TransactionChange
   | Span
@@ -49,6 +52,8 @@ export interface CallEnd {
   readonly code: RpcCode;
   /** Why it failed, for people. */
   readonly message?: string;
+  /** The policy of this node that turned it away: "breaker", "rate-limit", … Absent: none did. */
+  readonly rejectedBy?: string;
   /** In the order in which they began; empty when no instance could be picked. */
   readonly attempts: readonly Attempt[];
 }
@@ -102,6 +107,52 @@ export interface NodePhaseChange {
   readonly atUs: number;
   /** In this order; a killed node just stops reporting. */
   readonly phase: "listening" | "ready" | "deregistered" | "draining" | "stopped";
+}
+
+/** A policy of this node came into another state: a breaker opened, an instance was ejected, a limit moved. Once for each change. */
+export interface PolicyChange {
+  readonly type: "policy";
+  readonly atUs: number;
+  /** "breaker", "outlier", "throttle", "rate-limit", "concurrency-limit", … */
+  readonly policy: string;
+  /** Whom it is about: the service that is called; the node's own where the policy guards what it serves. */
+  readonly service: string;
+  /** Absent: all of the service. */
+  readonly instance?: string;
+  /** By policy: "open", "half-open", "closed"; "ejected", "returned"; "limit"; … */
+  readonly state: string;
+  /** What goes with the state: the limit; how many probes a half-open breaker lets through. */
+  readonly value?: number;
+  /** Why, for people. */
+  readonly reason?: string;
+}
+
+/** A handler began to serve a call. Without a matching `task.end` its node died first. Recorded where the scenario has `tasks`. */
+export interface TaskBegin {
+  readonly type: "task.begin";
+  readonly atUs: number;
+  /** Unique within the node. */
+  readonly task: number;
+  readonly method: string;
+  /** When its caller stops waiting; absent: never. */
+  readonly deadlineUs?: number;
+}
+
+/**
+ * The handler is done, whether anybody still waits or not. A task that has no `task.begin` was never begun: it came too late, or a
+ * policy of the server's refused it.
+ */
+export interface TaskEnd {
+  readonly type: "task.end";
+  readonly atUs: number;
+  readonly task: number;
+  /** `answered`: its caller got what it did, also an error; `given-up`, `out-of-time`: nobody waited any more; `refused`: never begun. */
+  readonly state: "answered" | "given-up" | "out-of-time" | "refused";
+  readonly code: RpcCode;
+  /** When a worker took it up; absent: it never got so far. */
+  readonly workUs?: number;
+  /** When it was known that nobody waits any more; absent: somebody did to the end. */
+  readonly goneUs?: number;
 }
 
 /** How late this node's timers ran since the last such record: the yardstick for timing checks in real time. */

@@ -4,6 +4,7 @@ import type { PolicyTables } from "../../runtime/call/client.ts";
 import { Call } from "../../runtime/call/call.ts";
 import type { Filter } from "../../runtime/call/filter.ts";
 import { RpcError } from "../../runtime/call/status.ts";
+import { Rejection } from "../../runtime/protection/outcome.ts";
 import { requestTag } from "../../runtime/call/travelling.ts";
 import { mix } from "../../runtime/numbers.ts";
 import type { Balancer } from "../../runtime/balancing/balancer.ts";
@@ -194,6 +195,74 @@ export const swappedBalancer = (wanted: string, given: string): Sabotage => ({
     balancers: { ...policies.balancers, [wanted]: policies.balancers[given]! },
   }),
 });
+
+/** An open breaker lets this share of the attempts through, and tells nobody. */
+export const leakyBreaker = (seed: number, probability: number): Sabotage => ({
+  policies: (node, policies) => {
+    const random = seeded(seed, node);
+    const healthy = policies.guards.breaker;
+    return {
+      ...policies,
+      guards: {
+        ...policies.guards,
+        breaker: (settings, ports) => {
+          const guard = healthy(settings, ports);
+          let leaks = false;
+          return {
+            ...guard,
+            closed: () => {
+              const rejection = guard.closed?.();
+              leaks = rejection !== undefined && random.float() < probability;
+              return leaks ? undefined : rejection;
+            },
+            admit: (endpoint) => {
+              const admitted = guard.admit!(endpoint);
+              return admitted instanceof Rejection && leaks ? () => undefined : admitted;
+            },
+          };
+        },
+      },
+    };
+  },
+});
+
+/** A guard that does nothing in the place of one that a client asks for. */
+export const withoutGuard = (name: keyof PolicyTables["guards"]): Sabotage => ({
+  policies: (_node, policies) => ({
+    ...policies,
+    guards: { ...policies.guards, [name]: () => ({ close: () => undefined }) },
+  }),
+});
+
+/** A filter around every call that the nodes of one service serve. */
+function serving(seed: number, service: string, when: When, make: (random: Random) => Filter): Sabotage {
+  const time = new LoadTime(when);
+  return {
+    onLoad: time.onLoad,
+    policies: (node, policies) => {
+      if (!node.startsWith(`${service}/`)) return policies;
+      const filter = make(seeded(seed, node));
+      const own: Filter = (call, request, next) =>
+        time.isNow(call.clock.nowUs()) ? filter(call, request, next) : next(call, request);
+      return { ...policies, serverFilters: [own, ...policies.serverFilters] };
+    },
+  };
+}
+
+/** This share of the tasks never hears that nobody waits for it any more. */
+export const deafTasks = (seed: number, service: string, probability: number): Sabotage =>
+  serving(seed, service, {}, (random) => (call, request, next) => {
+    if (random.float() >= probability) return next(call, request);
+    const { clock, service: called, method, metadata, peer } = call;
+    return next(new Call({ clock, service: called, method, metadata, peer, request }), request);
+  });
+
+/** This share of the tasks is given up, as if its caller had. */
+export const cancelledTasks = (seed: number, service: string, probability: number, when: When = {}): Sabotage =>
+  serving(seed, service, when, (random) => (call, request, next) => {
+    if (random.float() < probability) call.cancel();
+    return next(call, request);
+  });
 
 /** A router entry replaced. */
 export const replacedRouter = (name: string, replace: (router: Router) => Router): Sabotage => ({

@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 
-import type { Call } from "../../runtime/call/call.ts";
+import { Call } from "../../runtime/call/call.ts";
 import { metadata, noMetadata, type Metadata } from "../../runtime/call/metadata.ts";
 import type { Stub } from "../../runtime/call/service.ts";
 import { RpcError } from "../../runtime/call/status.ts";
@@ -14,6 +14,7 @@ import {
   type Connections,
   type InfrastructureConfig,
 } from "../connections.ts";
+import { sample, type Distribution } from "../distribution.ts";
 import type { Drive } from "../control.ts";
 import { DoRequestSchema, Worker, type DoReply, type DoRequest } from "../proto/worker_pb.ts";
 import { ConfigError, type NodeContext } from "../service.ts";
@@ -26,6 +27,8 @@ export interface CallerConfig extends InfrastructureConfig {
   readonly key: { readonly name: string; readonly count: number } | undefined;
   /** The request tag (`dubbo.tag`) of every call. Default none. */
   readonly tag: string | undefined;
+  /** How long its users wait before they leave: the call is cancelled then. Default: as long as it takes. */
+  readonly patience: Distribution | undefined;
   /** What it says of itself to rules: zone, region, env, … Default none. */
   readonly labels: Readonly<Record<string, string>>;
   /** What every call carries beside key and tag. Default nothing. */
@@ -43,6 +46,8 @@ export function parseCaller(reader: ConfigReader): CallerConfig {
       count: key.number("count", { min: 1, max: 0x100000000, isInteger: true }, 1000),
     },
     tag: reader.text("tag"),
+    patience:
+      reader.raw("patience") === undefined ? undefined : reader.distribution("patience", { kind: "constant", us: 0 }),
     labels: reader.labels("labels"),
     metadata: reader.labels("metadata"),
     ...parseInfrastructure(reader),
@@ -70,6 +75,7 @@ export class Caller {
   readonly #config: CallerConfig;
   /** Keys of the warm-up come from a stream of their own: the load's are the same however long a world warms up. */
   readonly #requests: { readonly load: Requests; readonly warmUp: Requests };
+  readonly #patience: Random;
   readonly #loops = new Set<OpenLoop>();
   #connections: Connections | undefined;
   #stub: Stub<typeof Worker> | undefined;
@@ -78,6 +84,7 @@ export class Caller {
   constructor(context: NodeContext, config: CallerConfig) {
     this.#context = context;
     this.#config = config;
+    this.#patience = context.random.fork("patience");
     this.#requests = {
       load: new Requests(config, context.random.fork("keys")),
       warmUp: new Requests(config, context.random.fork("warm-up keys")),
@@ -113,11 +120,26 @@ export class Caller {
     const requests = isWarmUp ? this.#requests.warmUp : this.#requests.load;
     const loop = openLoop(this.#context.clock, startUs, dueUs, (due) => {
       const { request, metadata } = requests.next();
-      return stub.do(request, { metadata, dueUs: due });
+      return this.#waitFor((parent) => stub.do(request, { metadata, dueUs: due, parent }));
     });
     this.#loops.add(loop);
     await loop.ended;
     this.#loops.delete(loop);
+  }
+
+  /** Makes a call as somebody who leaves when it takes too long. */
+  #waitFor<T>(make: (parent: Call | undefined) => Promise<T>): Promise<T> {
+    const { patience } = this.#config;
+    if (patience === undefined) return make(undefined);
+    const { clock } = this.#context;
+    const user = new Call({ clock, service: "", method: "" });
+    const disarm = clock.after(sample(patience, this.#patience), () =>
+      user.cancel(new RpcError("the user left", { code: "CANCELLED" })),
+    );
+    return make(user).finally(() => {
+      disarm();
+      user.end();
+    });
   }
 
   async drain(): Promise<void> {

@@ -1,13 +1,20 @@
 import type { Call } from "../../runtime/call/call.ts";
+import type { Filter } from "../../runtime/call/filter.ts";
+import type { Server } from "../../runtime/call/server.ts";
 import type { Handlers, Stub } from "../../runtime/call/service.ts";
 import { RpcError } from "../../runtime/call/status.ts";
+import { concurrencyFilter } from "../../runtime/protection/concurrency-limit.ts";
+import { reporter } from "../../runtime/protection/guard.ts";
+import { rateLimitFilter } from "../../runtime/protection/rate-limit.ts";
+import { TaskLog } from "../../runtime/telemetry/task-log.ts";
 import { ConfigReader } from "../config.ts";
 import { parseCalls, type CallsConfig } from "../connections.ts";
 import { sample, type Distribution } from "../distribution.ts";
 import { Offer, parseOffer, type OfferConfig } from "../offer.ts";
+import { parseAdmission, type AdmissionSettings } from "../protection.ts";
 import { Worker, type DoReply } from "../proto/worker_pb.ts";
 import type { NodeContext, RunningService, ServiceProgram } from "../service.ts";
-import { WorkQueue } from "./queue.ts";
+import { queueOrders, WorkQueue, type WorkQueueOptions } from "./queue.ts";
 
 export interface ProviderConfig extends OfferConfig {
   /** How long one call's work takes. Default: no time. */
@@ -18,6 +25,12 @@ export interface ProviderConfig extends OfferConfig {
   readonly capacity: number | undefined;
   /** Calls that may wait. Default 1000. */
   readonly queueMax: number | undefined;
+  /** How those wait. Default: first come, first served. */
+  readonly queue: Pick<WorkQueueOptions, "order" | "codel">;
+  /** What is let in at all. Default: everything. */
+  readonly admission: AdmissionSettings;
+  /** Reports what it does with each call. Default false. */
+  readonly recordsTasks: boolean;
   /** A service that each call calls before it is answered. Default none. */
   readonly calls: CallsConfig | undefined;
 }
@@ -35,6 +48,9 @@ export const provider: ServiceProgram<ProviderConfig> = {
       errorRate: reader.number("errorRate", { min: 0, max: 1 }, 0),
       capacity: reader.number("capacity", { min: 1, isInteger: true }),
       queueMax: reader.number("queueMax", { min: 0, isInteger: true }),
+      queue: parseQueue(reader.object("queue")),
+      admission: parseAdmission(reader),
+      recordsTasks: reader.raw("recordsTasks") === true,
       calls: calls === undefined ? undefined : parseCalls(calls),
     };
     reader.end();
@@ -47,6 +63,19 @@ export const provider: ServiceProgram<ProviderConfig> = {
     return running;
   },
 };
+
+function parseQueue(reader: ConfigReader | undefined): ProviderConfig["queue"] {
+  if (reader === undefined) return {};
+  const codel = reader.object("codel");
+  const time = { min: 0.001, max: 3_600_000 };
+  const queue = {
+    order: reader.choice("order", queueOrders),
+    codel: codel && { targetMs: codel.number("targetMs", time), intervalMs: codel.number("intervalMs", time) },
+  };
+  codel?.end();
+  reader.end();
+  return queue;
+}
 
 class RunningProvider implements RunningService {
   readonly #context: NodeContext;
@@ -65,7 +94,10 @@ class RunningProvider implements RunningService {
   }
 
   listen(): Promise<void> {
-    return this.#offer.listen((server) => server.add(Worker, this.#handlers()));
+    const { clock, telemetry } = this.#context;
+    const tasks = this.#config.recordsTasks ? new TaskLog({ clock, telemetry }) : undefined;
+    const add = (server: Server): Server => server.add(Worker, this.#handlers());
+    return this.#offer.listen(add, { filters: this.#admission(), tasks });
   }
 
   async go(): Promise<void> {
@@ -86,11 +118,22 @@ class RunningProvider implements RunningService {
     return this.#offer.stop();
   }
 
+  #admission(): readonly Filter[] {
+    const { clock, random, telemetry } = this.#context;
+    const { service, admission } = this.#config;
+    const { rateLimit, concurrencyLimit } = admission;
+    const ports = { clock, random: random.fork("admission"), report: reporter({ clock, telemetry, service }) };
+    return [
+      ...(rateLimit === undefined ? [] : [rateLimitFilter(rateLimit, ports)]),
+      ...(concurrencyLimit === undefined ? [] : [concurrencyFilter(concurrencyLimit, ports)]),
+    ];
+  }
+
   #handlers(): Handlers<typeof Worker> {
     const context = this.#context;
     const { node, random, clock } = context;
-    const { serviceTime, errorRate, capacity, queueMax } = this.#config;
-    const queue = new WorkQueue({ capacity, queueMax });
+    const { serviceTime, errorRate, capacity, queueMax, queue: how } = this.#config;
+    const queue = new WorkQueue({ capacity, queueMax, ...how });
     const times = random.fork("service time");
     const errors = random.fork("errors");
     const isInstant = serviceTime.kind === "constant" && serviceTime.us === 0;

@@ -1,4 +1,5 @@
 import type { CheckSpec } from "../schema.ts";
+import type { TaskFate } from "../tasks.ts";
 
 type Kind = CheckSpec["check"];
 type Spec<K extends Kind> = Extract<CheckSpec, { check: K }>;
@@ -31,6 +32,15 @@ export const sticky = (service: string) => new Sticky({ check: "stickiness", ser
 /** No call fails because a node is stopped in order: `gracefulStop("orders", "orders/1").detects("2%")`. */
 export const gracefulStop = (service: string, target: string) =>
   new GracefulStop({ check: "graceful-stop", service, target });
+
+/** Nothing is sent through an open breaker: `openBreaker("orders").detects("10%")`. */
+export const openBreaker = (service: string) => new OpenBreaker({ check: "open-breaker", service });
+
+/** Nobody works on for those who have gone: `abandonedWork("orders").within("50ms").detects("5%")`. */
+export const abandonedWork = (service: string) => new AbandonedWork({ check: "abandoned-work", service });
+
+/** How the service's tasks may end: `taskFates("orders").only("answered").detects("2%")`. */
+export const taskFates = (service: string) => new TaskFates({ check: "task-fates", service });
 
 /** Every call is one connected trace, with a client span for each attempt: `traces("orders").detects("2%")`. */
 export const traces = (service: string) => new Traces({ check: "traces", service });
@@ -209,6 +219,35 @@ class Sticky extends Windowed<"stickiness"> {
 
 class GracefulStop extends CheckBuilder<"graceful-stop"> {
   /** This fraction of failed calls is certainly found. */
+  detects(detects: Share): this {
+    return this.with({ detects });
+  }
+}
+
+class OpenBreaker extends CheckBuilder<"open-breaker"> {
+  /** This fraction of calls let through, of those that come while it is open, is certainly found. */
+  detects(detects: Share): this {
+    return this.with({ detects });
+  }
+}
+
+class AbandonedWork extends CheckBuilder<"abandoned-work"> {
+  within(within: string): this {
+    return this.with({ within });
+  }
+
+  /** This fraction of tasks that go on, of those that nobody waits for any more, is certainly found. */
+  detects(detects: Share): this {
+    return this.with({ detects });
+  }
+}
+
+class TaskFates extends Windowed<"task-fates"> {
+  only(...only: readonly TaskFate[]): this {
+    return this.with({ only: [...only] });
+  }
+
+  /** This fraction of tasks that end in another way is certainly found. */
   detects(detects: Share): this {
     return this.with({ detects });
   }

@@ -1,3 +1,4 @@
+import { callKeys } from "../schema.ts";
 import type { CallsSpec, ConsumerSpec, ForeignSpec, GatewaySpec, ProviderSpec } from "../schema.ts";
 
 /** A callee by name, its settings beside it; or both in one object. */
@@ -40,9 +41,11 @@ export function gateway(input: ConsumerInput): GatewaySpec {
 function splitCalls<
   Input extends { readonly calls?: string | CallsSpec | undefined } & Omit<Partial<CallsSpec>, "service">,
 >(input: Input) {
-  const { calls, timeout, attemptTimeout, retries, retryOn, cluster, balancer, ...rest } = input;
-  if (calls === undefined) return { calls, rest };
-  const settings = Object.entries({ timeout, attemptTimeout, retries, retryOn, cluster, balancer });
-  const given = Object.fromEntries(settings.filter(([, value]) => value !== undefined)) as Partial<CallsSpec>;
+  const { calls, ...others } = input;
+  if (calls === undefined) return { calls, rest: others as Omit<Input, keyof CallsInput> };
+  const isSetting = ([key]: [string, unknown]): boolean => (callKeys as readonly string[]).includes(key);
+  const entries = Object.entries(others).filter(([, value]) => value !== undefined);
+  const given = Object.fromEntries(entries.filter(isSetting)) as Partial<CallsSpec>;
+  const rest = Object.fromEntries(entries.filter((entry) => !isSetting(entry))) as Omit<Input, keyof CallsInput>;
   return { calls: { ...(typeof calls === "string" ? { service: calls } : calls), ...given }, rest };
 }

@@ -16,6 +16,8 @@ export interface ScenarioInput {
   readonly registry?: NonNullable<Scenario["registry"]>;
   /** Which share of the calls is traced: `{ sample: 1 }` is all. Default: none. */
   readonly tracing?: NonNullable<Scenario["tracing"]>;
+  /** Whether the history has what servers do with the calls that they get. Default false. */
+  readonly tasks?: boolean;
   /** Rule documents (YAML) that are there from the beginning, by key. */
   readonly rules?: Readonly<Record<string, string>>;
   readonly load: LoadBuilder | LoadSpec | readonly (LoadBuilder | LoadSpec)[];

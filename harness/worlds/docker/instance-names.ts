@@ -25,6 +25,10 @@ export function withNames(events: readonly RuntimeEvent[], names: Names): readon
         };
       case "span":
         return withName(event, names);
+      case "policy":
+        return event.instance === undefined ? event : { ...event, instance: nameOf(event.instance) };
+      case "task.begin":
+      case "task.end":
       case "call.begin":
       case "rule":
       case "registry":

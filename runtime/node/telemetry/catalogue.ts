@@ -100,6 +100,36 @@ export const catalogue = {
     labels: ["rule_key", "outcome"],
     help: "Versions of a rule document, by what became of them.",
   },
+  breakerState: {
+    name: "flyball_breaker_state",
+    type: "gauge",
+    labels: ["peer_service", "peer_instance", "state"],
+    help: "1 at the state that a circuit breaker is in, else 0; known from its first change on.",
+  },
+  instanceEjected: {
+    name: "flyball_instance_ejected",
+    type: "gauge",
+    labels: ["peer_service", "peer_instance"],
+    help: "1 while outlier detection keeps the instance out of this node's choice; known from its first ejection on.",
+  },
+  concurrencyLimit: {
+    name: "flyball_concurrency_limit",
+    type: "gauge",
+    labels: ["peer_service"],
+    help: "Calls that may be in flight at a time.",
+  },
+  policyChanges: {
+    name: "flyball_policy_changes_total",
+    type: "counter",
+    labels: ["policy", "peer_service", "state"],
+    help: "Times that a policy came into a state.",
+  },
+  rejections: {
+    name: "flyball_rejections_total",
+    type: "counter",
+    labels: ["peer_service", "policy"],
+    help: "Calls that a policy of this node turned away: own ones, and those that it was asked to serve.",
+  },
   transactionDuration: {
     name: "flyball_transaction_duration_seconds",
     type: "histogram",

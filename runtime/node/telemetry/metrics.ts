@@ -6,11 +6,12 @@ import type { PolicyTables } from "../../call/client.ts";
 import type { Filter } from "../../call/filter.ts";
 import { toRpcError, type RpcCode } from "../../call/status.ts";
 import { observedStream } from "../../call/stream.ts";
+import { Rejection } from "../../protection/outcome.ts";
 import type { Endpoint } from "../../discovery/endpoint.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { Telemetry } from "../../ports/telemetry.ts";
-import type { CallBegin, CallEnd, MembershipChange, NodePhaseChange, RuleChange } from "../../telemetry/events.ts";
-import type { RegistryStateChange, RuntimeEvent, TransactionChange } from "../../telemetry/events.ts";
+import type { CallBegin, CallEnd, MembershipChange, NodePhaseChange, PolicyChange } from "../../telemetry/events.ts";
+import type { RegistryStateChange, RuleChange, RuntimeEvent, TransactionChange } from "../../telemetry/events.ts";
 import { finished, retryable, type Decision } from "../../transactions/phase-two.ts";
 import type { BranchStatus, GlobalStatus } from "../../transactions/status.ts";
 import { catalogue, durationBuckets, other, type MetricSpec } from "./catalogue.ts";
@@ -51,6 +52,7 @@ class Metrics implements NodeMetrics {
   readonly #directories: Directories;
   readonly #session: Session;
   readonly #rules: Rules;
+  readonly #policies: Policies;
   readonly #transactions: Transactions;
   #lag: { readonly atUs: number; readonly maxUs: number } | undefined;
   readonly #phase: StateSet;
@@ -59,8 +61,12 @@ class Metrics implements NodeMetrics {
     const registry = this.#registry;
     registry.setContentType(Registry.OPENMETRICS_CONTENT_TYPE);
     this.#clock = clock;
-    this.#calls = new ClientCalls(registry, labelValuesMax);
-    this.#served = new ServedCalls(registry, clock, labelValuesMax);
+    const slash = node.lastIndexOf("/");
+    const service = slash < 0 ? node : node.slice(0, slash);
+    const policies = new Policies(registry, labelValuesMax);
+    this.#policies = policies;
+    this.#calls = new ClientCalls(registry, policies, labelValuesMax);
+    this.#served = new ServedCalls(registry, clock, labelValuesMax, (policy) => policies.rejected(service, policy));
     this.#directories = new Directories(registry, labelValuesMax);
     this.#session = new Session(registry);
     this.#rules = new Rules(registry, labelValuesMax);
@@ -68,8 +74,6 @@ class Metrics implements NodeMetrics {
     this.#phase = new StateSet(gauge(registry, catalogue.nodePhase), "phase", phases);
     this.#phase.none({});
     gauge(registry, catalogue.schedulingLag, (own) => own.set(this.#lagSeconds()));
-    const slash = node.lastIndexOf("/");
-    const service = slash < 0 ? node : node.slice(0, slash);
     gauge(registry, catalogue.target).set({ service_name: service, service_instance_id: node }, 1);
     gauge(registry, catalogue.startTime).set(clock.wallMs() / 1000);
     gauge(registry, catalogue.memory, (own) => own.set(process.memoryUsage.rss()));
@@ -128,6 +132,8 @@ class Metrics implements NodeMetrics {
         return this.#rules.change(event);
       case "registry":
         return this.#session.change(event);
+      case "policy":
+        return this.#policies.change(event);
       case "node":
         return this.#phase.enter({}, event.phase);
       case "lag":
@@ -135,6 +141,9 @@ class Metrics implements NodeMetrics {
         return;
       case "transaction":
         return this.#transactions.change(event);
+      case "task.begin":
+      case "task.end":
+      // Served calls are counted where they are served.
       case "span":
       case "span.export":
       // Traces have a way of their own.
@@ -161,13 +170,15 @@ class ClientCalls {
   readonly #attempts: Histogram;
   readonly #inFlight: Gauge;
   readonly #withoutInstance: Counter;
+  readonly #policies: Policies;
   readonly #open = new Map<number, CallBegin>();
   readonly #known = new Set<string>();
   readonly #service: Bounded;
   readonly #method: Bounded;
   readonly #instance: Bounded;
 
-  constructor(registry: OpenMetrics, labelValuesMax: number) {
+  constructor(registry: OpenMetrics, policies: Policies, labelValuesMax: number) {
+    this.#policies = policies;
     this.#calls = histogram(registry, catalogue.clientCall);
     this.#attempts = histogram(registry, catalogue.clientAttempt);
     this.#inFlight = gauge(registry, catalogue.clientInFlight);
@@ -187,7 +198,7 @@ class ClientCalls {
     this.#withoutInstance.inc({ peer_service: labels.peer_service }, 0);
   }
 
-  end({ call, atUs, code, attempts }: CallEnd): void {
+  end({ call, atUs, code, attempts, rejectedBy }: CallEnd): void {
     const begun = this.#open.get(call);
     if (begun === undefined) return;
     this.#open.delete(call);
@@ -198,6 +209,7 @@ class ClientCalls {
     const observe = (of: Histogram, to: Readonly<Record<string, string>>, us: number): void =>
       of.observe({ labels: to, value: us / 1e6, ...(exemplarLabels && { exemplarLabels }) });
     observe(this.#calls, { ...labels, ...ending(code, code !== "OK") }, atUs - begun.atUs);
+    if (rejectedBy !== undefined) this.#policies.rejected(begun.service, rejectedBy);
     if (attempts.length === 0) this.#withoutInstance.inc({ peer_service: labels.peer_service });
     for (const attempt of attempts) {
       const at = { ...labels, peer_instance: this.#instance.of(attempt.instance) };
@@ -238,7 +250,7 @@ class ServedCalls {
   readonly #method: Bounded;
   readonly #known = new Set<string>();
 
-  constructor(registry: OpenMetrics, clock: Clock, labelValuesMax: number) {
+  constructor(registry: OpenMetrics, clock: Clock, labelValuesMax: number, onRejection: (policy: string) => void) {
     this.#calls = histogram(registry, catalogue.serverCall);
     this.#inFlight = gauge(registry, catalogue.serverInFlight);
     this.#inFlight.set(0);
@@ -257,6 +269,7 @@ class ServedCalls {
         return response;
       } catch (thrown) {
         this.#end(call, beginUs, toRpcError(thrown).code);
+        if (thrown instanceof Rejection) onRejection(thrown.policy);
         throw thrown;
       }
     };
@@ -382,6 +395,47 @@ class Rules {
     this.#version.set({ rule_key }, version);
     this.#state.enter({ rule_key }, outcome);
     this.#changes.inc({ rule_key, outcome });
+  }
+}
+
+const breakerStates: readonly string[] = ["closed", "open", "half-open"];
+
+/** What breakers, limits and their like came to. */
+class Policies {
+  readonly #breaker: StateSet;
+  readonly #ejected: Gauge;
+  readonly #limit: Gauge;
+  readonly #changes: Counter;
+  readonly #rejections: Counter;
+  readonly #service: Bounded;
+  readonly #instance: Bounded;
+  readonly #policy: Bounded;
+
+  constructor(registry: OpenMetrics, labelValuesMax: number) {
+    this.#breaker = new StateSet(gauge(registry, catalogue.breakerState), "state", breakerStates);
+    this.#ejected = gauge(registry, catalogue.instanceEjected);
+    this.#limit = gauge(registry, catalogue.concurrencyLimit);
+    this.#changes = counter(registry, catalogue.policyChanges);
+    this.#rejections = counter(registry, catalogue.rejections);
+    this.#service = new Bounded(labelValuesMax);
+    this.#instance = new Bounded(labelValuesMax);
+    this.#policy = new Bounded(labelValuesMax);
+  }
+
+  change({ policy, service, instance, state, value }: PolicyChange): void {
+    const peer_service = this.#service.of(service);
+    this.#changes.inc({ policy: this.#policy.of(policy), peer_service, state });
+    const whom =
+      instance === undefined ? { peer_service } : { peer_service, peer_instance: this.#instance.of(instance) };
+    if (policy === "breaker") this.#breaker.enter(whom, state);
+    else if (policy === "outlier") this.#ejected.set(whom, state === "ejected" ? 1 : 0);
+    else if (policy === "concurrency-limit" && value !== undefined) this.#limit.set({ peer_service }, value);
+    // A policy that reports will turn calls away: a rate sees the first of them.
+    this.#rejections.inc({ peer_service, policy: this.#policy.of(policy) }, 0);
+  }
+
+  rejected(service: string, policy: string): void {
+    this.#rejections.inc({ peer_service: this.#service.of(service), policy: this.#policy.of(policy) });
   }
 }
 

@@ -77,9 +77,9 @@ export class TccResource<Context> {
     const context = contextOf(applicationData);
     // It never gets better by itself, and guessing what was reserved would be worse.
     if (context === undefined) return unretryable[decision];
-    const work = decision === "commit" ? action.confirm : action.cancel;
+    const step = decision === "commit" ? "confirm" : "cancel";
     return dataSource.transaction((local) =>
-      fenceFinish(local, this.#fenced(xid, branchId), decision, () => work.call(action, local, context as Context)),
+      fenceFinish(local, this.#fenced(xid, branchId), decision, () => action[step](local, context as Context)),
     );
   }
 
