@@ -15,13 +15,12 @@ export const transactions = dashboard({
       description: "Global transactions a second by how they ended. Retrying is decided, and not yet done everywhere.",
       unit: "ops",
       isStacked: true,
-      queries: [
-        [`sum by (outcome) (rate(flyball_transaction_duration_seconds_count{${run}}[30s]))`, "{{outcome}}"],
-      ],
+      queries: [[`sum by (outcome) (rate(flyball_transaction_duration_seconds_count{${run}}[30s]))`, "{{outcome}}"]],
     },
     {
       title: "Duration",
-      description: "From begin to the answer: half of the transactions are faster than p50, one in a hundred slower than p99.",
+      description:
+        "From begin to the answer: half of the transactions are faster than p50, one in a hundred slower than p99.",
       unit: "s",
       queries: [
         [
@@ -36,7 +35,8 @@ export const transactions = dashboard({
     },
     {
       title: "In flight",
-      description: "Begun and not ended, by who began them. A line that climbs is a coordinator or a branch that hangs.",
+      description:
+        "Begun and not ended, by who began them. A line that climbs is a coordinator or a branch that hangs.",
       queries: [[`sum by (instance) (flyball_transactions_in_flight{${run}})`, "{{instance}}"]],
     },
     {
@@ -70,7 +70,7 @@ export const transactions = dashboard({
     },
     {
       title: "Seata: transactions",
-      description: "What the server has counted a second, by status: it should agree with the panel above it all.",
+      description: "What the server has counted a second, by status: it should agree with the first panel.",
       unit: "ops",
       queries: [
         [

@@ -21,6 +21,8 @@ export function realInfrastructure({ dial }: InfrastructureOptions = {}): Infras
     coordinators: {
       seata: async (connection) => (await import("./seata.ts")).seataCoordinator(dial)(connection),
     },
-    dataSources: {},
+    dataSources: {
+      postgres: async (connection) => (await import("./postgres.ts")).postgresDataSource(dial)(connection),
+    },
   };
 }
