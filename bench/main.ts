@@ -4,10 +4,11 @@ import { parseArgs } from "node:util";
 
 import type { Bench } from "./bench.ts";
 import { cli } from "./cli.ts";
+import { preflight } from "./preflight.ts";
 import { sim } from "./sim.ts";
 import { table } from "./table.ts";
 
-const benches: readonly Bench[] = [sim, cli];
+const benches: readonly Bench[] = [sim, cli, preflight];
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

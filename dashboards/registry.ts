@@ -42,11 +42,12 @@ export const registry = dashboard({
     },
     {
       title: "The registry's own load",
-      description: "Calls a second that registry and config centre serve.",
+      description:
+        "Calls a second that the embedded registry and config centre serve; where Prometheus scrapes a ZooKeeper, its packets.",
       unit: "reqps",
       queries: [
         [
-          'sum by (service, rpc_method) (service_method:rpc_server_calls:rate30s{run=~"$run",service=~"registry|config-center"})',
+          'sum by (service, rpc_method) (service_method:rpc_server_calls:rate30s{run=~"$run",service=~"registry|config-center"}) or sum by (service) (rate(packets_received{run=~"$run"}[30s]))',
           "{{service}} {{rpc_method}}",
         ],
       ],

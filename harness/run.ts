@@ -276,7 +276,11 @@ async function drive(
   log.begin(originUs);
   run.sabotage?.onLoad?.(originUs);
   for (const { node, dueUs } of plan.drives) log.write({ type: "load", node, planned: dueUs.length });
-  const timeline = playTimeline(plan, fleet, { originUs, write: (record) => log.write(record) });
+  const write = (record: HistoryRecord): void => {
+    log.write(record);
+    fleet.hear?.(record);
+  };
+  const timeline = playTimeline(plan, fleet, { originUs, write });
   // Gateways learn when the load begins; their calls come from outside.
   const driven: Promise<unknown>[] = plan.drives.map(({ node, dueUs }) =>
     nodeOf(fleet, node).drive({ startUs: originUs, dueUs: outside === undefined ? dueUs : [], isWarmUp: false }),

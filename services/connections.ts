@@ -156,7 +156,11 @@ async function openRegistry(context: NodeContext, config: InfrastructureConfig):
   return open({ clock, random, telemetry, url, client: node, application, interfaceName, sessionTimeoutMs });
 }
 
-async function openConfigCenter(context: NodeContext, config: InfrastructureConfig): Promise<ConfigCenter | undefined> {
+/** The config centre of a node; undefined where its configuration names none. */
+export async function openConfigCenter(
+  context: NodeContext,
+  config: Pick<InfrastructureConfig, "configCenter" | "application">,
+): Promise<ConfigCenter | undefined> {
   const { clock, transport, telemetry, calls, node, infrastructure } = context;
   const { configCenter: url, application } = config;
   if (url === undefined) return undefined;

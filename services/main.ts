@@ -177,6 +177,7 @@ const help = `node services/main.ts PROGRAM [options]    runs one program of a f
   provider        does work                   --listen 127.0.0.1:20880 --registry 127.0.0.1:2181
   consumer        calls a service             --registry 127.0.0.1:2181 --rate 20/s
   gateway         calls it for HTTP clients   --listen 127.0.0.1:8080 --registry 127.0.0.1:2181
+  rules           publishes rule documents    --config-center 127.0.0.1:8848 --config '{"documents": [{"key": …, "content": …}]}'
   order           the bank: global transactions over account and stock, which reserve what an order wants
   account, stock                              --registry 127.0.0.1:2181 --coordinator 127.0.0.1:8091
 
@@ -185,7 +186,7 @@ const help = `node services/main.ts PROGRAM [options]    runs one program of a f
   --advertise HOST:PORT      what it registers instead, where others reach it by another address (provider)
   --metrics HOST:PORT        where it serves /metrics to Prometheus, for example 127.0.0.1:9464 (default: nowhere)
   --registry WHERE           the registry to join (who provides or calls a service): HOST:PORT of an embedded one, or a URL
-  --config-center WHERE      where its rules come from (likewise; default: no rules)
+  --config-center WHERE      where its rules come from, or go to (likewise; default: no rules)
   --coordinator WHERE        the transaction coordinator (order, account, stock): HOST:PORT, or seata://HOST:8091
   --database URL             where account and stock keep their rows (default: on the node's own disk)
   --service NAME             the service to provide or to call (default orders)
@@ -320,6 +321,10 @@ function configOf(program: ServiceProgram, values: Values): unknown {
   const registry = addressOf("registry", values.registry, isInfrastructureAddress);
   const configCenter = addressOf("config-center", values["config-center"], isInfrastructureAddress);
   const infrastructure = { ...(registry && { registry }), ...(configCenter && { configCenter }) };
+  if (program.name === "rules") {
+    if (registry !== undefined) throw new ConfigError("rules joins no registry");
+    return { ...given, ...infrastructure };
+  }
   const transactions = {
     ...(values.coordinator && { coordinator: addressOf("coordinator", values.coordinator, isInfrastructureAddress) }),
     ...(values.database && { database: addressOf("database", values.database, isInfrastructureAddress) }),

@@ -26,6 +26,7 @@ test("there is a program for each kind of node", () => {
     "provider",
     "consumer",
     "gateway",
+    "rules",
     "order",
     "account",
     "stock",
@@ -86,6 +87,14 @@ describe("a wrong configuration is refused by the name of its key:", () => {
     ],
     ["a gateway that calls nobody", "gateway", { application: "web", registry: "a:1" }, "calls is missing"],
     ["a gateway's negative grace", "gateway", { ...consumer, graceMs: -1 }, "graceMs must be a number from 0"],
+    ["no rules", "rules", { configCenter: "a:1", documents: [] }, "documents must be a list of documents"],
+    [
+      "a rule without a key",
+      "rules",
+      { configCenter: "a:1", documents: [{ content: "x" }] },
+      "documents.0.key is missing",
+    ],
+    ["rules for nobody", "rules", { documents: [{ key: "a", content: "b" }] }, "configCenter is missing"],
     ["a key without a name", "consumer", { ...consumer, key: { count: 3 } }, "key.name is missing"],
     ["no keys", "consumer", { ...consumer, key: { name: "user", count: 0 } }, "key.count must be"],
   ])("%s", (_, program, config, message) => {

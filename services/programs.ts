@@ -6,6 +6,7 @@ import { consumer } from "./consumer/consumer.ts";
 import { gateway } from "./gateway/gateway.ts";
 import { provider } from "./provider/provider.ts";
 import { registry } from "./registry/registry.ts";
+import { rules } from "./rules/rules.ts";
 import type { ServiceProgram } from "./service.ts";
 
 /** Every program of the fleet, by name. */
@@ -18,6 +19,7 @@ export const programs: ReadonlyMap<string, ServiceProgram> = new Map(
       provider,
       consumer,
       gateway,
+      rules,
       order,
       reservations("account"),
       reservations("stock"),

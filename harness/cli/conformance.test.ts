@@ -10,7 +10,7 @@ const properties = await selectProperties([]);
 describe.each(properties.map((property) => [property.name, property] as const))("%s", (name, property) => {
   test("can be planned, with dubbo-go in it, and is named after its file", async () => {
     const plan = planScenario(property.scenario, { world: "docker", seed: 1 });
-    expect(plan.registry).toBe("zookeeper");
+    expect(plan.registry).toBe(property.scenario.registry?.like ?? "zookeeper");
     expect(plan.nodes.some(({ foreign }) => foreign !== undefined)).toBe(true);
     expect((await selectProperties([name])).map((found) => found.name)).toEqual([name]);
   });

@@ -3,6 +3,7 @@ import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { flyballVersion } from "../version.ts";
 import { exitCodes, explain, type ExitCode } from "./errors.ts";
 import type { DoctorOptions } from "./doctor.ts";
+import type { PreflightOptions } from "./preflight.ts";
 import type { ExplainOptions } from "./explain.ts";
 import type { ConformanceCommandOptions } from "./conformance.ts";
 import type { RunCommandOptions, Shard } from "./run.ts";
@@ -90,6 +91,23 @@ program
   .action(async (options: DoctorOptions) => {
     const { doctorCommand } = await import("./doctor.ts");
     await end(await doctorCommand(options));
+  });
+
+program
+  .command("preflight")
+  .description("say what rules would do to a fleet before they are published: nothing is called")
+  .argument("[rules...]", "rule documents, or directories of them; a file is named as its key", undefined)
+  .option("--instances <from>", "a file of instances, or a registry: zookeeper://HOST:2181, nacos://HOST:8848")
+  .option("--service <names>", "look these up in the registry as well", list)
+  .option("--strict", "let warnings count as findings")
+  .option("--json", "print one JSON document")
+  .addHelpText(
+    "after",
+    "\nExit codes: 0 nothing found · 1 findings · 2 rules or instances that can't be read · 3 the registry doesn't answer",
+  )
+  .action(async (rules: readonly string[], options: PreflightOptions) => {
+    const { preflightCommand } = await import("./preflight.ts");
+    await end(await preflightCommand(rules, options));
   });
 
 program

@@ -9,7 +9,7 @@ const words = {
     title: "What dubbo-go 3.3.2 keeps of what governance promises",
     intro: [
       "Each line is a scenario of `scenarios/foreign/conformance/`, run in world `docker` with a provider and a consumer of the real dubbo-go",
-      "3.3.2 and a real ZooKeeper, and judged by the same checks as any other. The finding that is expected of it is written beside it: when a",
+      "3.3.2 and a real ZooKeeper or Nacos, and judged by the same checks as any other. The finding that is expected of it is written beside it: when a",
       "later version behaves otherwise, the scorecard says so. This page is written by `npm run flyball -- conformance --docs docs`.",
     ],
     other: "[中文](conformance.zh-CN.md)",
@@ -30,7 +30,7 @@ const words = {
   zh: {
     title: "服务治理的承诺，dubbo-go 3.3.2 兑现了多少",
     intro: [
-      "每一行都是 `scenarios/foreign/conformance/` 里的一个场景：在 `docker` 世界里，用真正的 dubbo-go 3.3.2 提供者和消费者以及真正的 ZooKeeper",
+      "每一行都是 `scenarios/foreign/conformance/` 里的一个场景：在 `docker` 世界里，用真正的 dubbo-go 3.3.2 提供者和消费者以及真正的 ZooKeeper 或 Nacos",
       "运行，由与其他场景相同的检查来评判。预期的结论写在旁边；哪天新版本的行为变了，记分卡会明说。本页由",
       "`npm run flyball -- conformance --docs docs` 生成。",
     ],

@@ -103,6 +103,7 @@ export class HistoryCollector {
           attempts: [],
           key: event.key,
           tag: event.tag,
+          redelivers: event.redelivers,
           traceId: event.traceId,
           spanId: event.spanId,
         };
@@ -122,7 +123,7 @@ export class HistoryCollector {
         call.message = event.message;
         call.rejectedBy = event.rejectedBy;
         call.attempts = event.attempts;
-        if (call.dueUs >= 0 && !isInfrastructure(call.service)) {
+        if (call.dueUs >= 0 && call.redelivers === undefined && !isInfrastructure(call.service)) {
           this.counts.ended++;
           if (event.code !== "OK") this.counts.failed++;
         }

@@ -69,6 +69,8 @@ export interface CallRecord {
   attempts: readonly Attempt[];
   readonly key: string | undefined;
   readonly tag: string | undefined;
+  /** The call of the same node that failed and is made once more by this one: no call that the load asked for. */
+  readonly redelivers?: number | undefined;
   /** Where its span is found; absent where the call wasn't traced. */
   readonly traceId?: string | undefined;
   readonly spanId?: string | undefined;

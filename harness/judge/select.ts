@@ -20,13 +20,14 @@ export function whoseName({ from, lane }: Whose): string {
   return `${from === undefined ? "" : ` from ${from}`}${lane === undefined ? "" : ` in ${lane}`}`;
 }
 
-/** The load's calls of one service, by due time within the part. Warm-up is before 0 and never counts. */
+/** The load's calls of one service, by due time within the part. Warm-up is before 0 and never counts, nor do redeliveries. */
 export function callsOf(history: History, service: string, when: When & Whose = {}): CallRecord[] {
   const parts = partsOf(when, history.run.durationUs);
   const { from, lane } = when;
   return history.calls.filter(
     (call) =>
       call.service === service &&
+      call.redelivers === undefined &&
       (from === undefined || call.node.startsWith(`${from}/`)) &&
       (lane === undefined || (call.tag ?? "-") === lane) &&
       isIn(parts, call.dueUs),

@@ -30,7 +30,8 @@ export function summarise(history: History): Pick<RunResult, "calls" | "offeredP
 /** The calls that consumers made because the load wanted them. */
 export function loadCalls(history: History): CallRecord[] {
   return history.calls.filter(
-    ({ node, service, dueUs }) => dueUs >= 0 && history.planned.has(node) && !isInfrastructure(service),
+    ({ node, service, dueUs, redelivers }) =>
+      dueUs >= 0 && redelivers === undefined && history.planned.has(node) && !isInfrastructure(service),
   );
 }
 

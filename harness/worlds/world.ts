@@ -2,7 +2,7 @@ import type { PolicyTables } from "../../runtime/call/client.ts";
 import type { Clock } from "../../runtime/ports/clock.ts";
 import type { RuntimeEvent } from "../../runtime/telemetry/events.ts";
 import type { Note, Span } from "../../runtime/telemetry/span.ts";
-import type { MetricsRecord } from "../history/record.ts";
+import type { HistoryRecord, MetricsRecord } from "../history/record.ts";
 import type { NodeContext } from "../../services/service.ts";
 import type { Plan, WorldName } from "../scenario/plan.ts";
 
@@ -91,6 +91,8 @@ export interface RunningFleet {
    * Absent where there is no Prometheus.
    */
   readMetrics?: (() => Promise<readonly MetricsRecord[]>) | undefined;
+  /** Hears what is written into the history of what is done to the fleet, where dashboards can show it. */
+  hear?: ((record: HistoryRecord) => void) | undefined;
   /** The Docker network in which the nodes' addresses are; absent: this host's own. */
   readonly network?: string | undefined;
   /** The connections that one node makes to another. */

@@ -2,7 +2,8 @@ import type { DescService } from "@bufbuild/protobuf";
 
 import { balancers as builtInBalancers } from "../balancing/table.ts";
 import type { Balancer, BalancerPolicy, Picker } from "../balancing/balancer.ts";
-import type { AttemptOutcome, Attempts, Cluster, ClusterPolicy } from "../cluster/cluster.ts";
+import type { AttemptOutcome, Attempts, Cluster, ClusterPolicy, SendOptions } from "../cluster/cluster.ts";
+import { clusterOf, contradictionIn, type ClusterSettings } from "../cluster/settings.ts";
 import { clusters as builtInClusters } from "../cluster/table.ts";
 import type { CodecFamily } from "../codec/codec.ts";
 import { protobuf } from "../codec/protobuf.ts";
@@ -21,6 +22,8 @@ import type { Random } from "../ports/random.ts";
 import type { Registry } from "../ports/registry.ts";
 import { silent, type Telemetry } from "../ports/telemetry.ts";
 import type { Response, Transport } from "../ports/transport.ts";
+import type { RetryBudget, RetryBudgetPolicy, RetryBudgetSettings } from "../protection/retry-budget/retry-budget.ts";
+import { retryBudgets as builtInRetryBudgets } from "../protection/retry-budget/table.ts";
 import { chainRoutes, subsetsMax } from "../routing/chain.ts";
 import type { Route, RouterPolicy, RouteTarget } from "../routing/router.ts";
 import { routers as builtInRouters } from "../routing/table.ts";
@@ -30,7 +33,8 @@ import { carrying, type CallSpan, type OpenSpan, type Tracer } from "../telemetr
 import { Call, whileWaiting, type Cancellable } from "./call.ts";
 import { chain, type Filter, type Next } from "./filter.ts";
 import { methodsOf, type Method, type Stub, type StubOptions } from "./service.ts";
-import { RpcError, toRpcError, type RpcCode } from "./status.ts";
+import { noMetadata, previousAttemptsKey, type Metadata } from "./metadata.ts";
+import { RpcError, toRpcError } from "./status.ts";
 import { observedStream } from "./stream.ts";
 import { withTravelling } from "./travelling.ts";
 
@@ -38,6 +42,7 @@ import { withTravelling } from "./travelling.ts";
 export interface PolicyTables {
   readonly balancers: Readonly<Record<string, BalancerPolicy>>;
   readonly clusters: Readonly<Record<string, ClusterPolicy>>;
+  readonly retryBudgets: Readonly<Record<string, RetryBudgetPolicy>>;
   /** Every router takes part, in this order. */
   readonly routers: Readonly<Record<string, RouterPolicy>>;
   /** What watches a client's attempts, by the settings that ask for it. */
@@ -50,6 +55,7 @@ export interface PolicyTables {
 export const builtInPolicies: PolicyTables = {
   balancers: builtInBalancers,
   clusters: builtInClusters,
+  retryBudgets: builtInRetryBudgets,
   routers: builtInRouters,
   guards: builtInGuards,
   clientFilters: [],
@@ -79,8 +85,8 @@ export interface ClientOptions {
   readonly host?: string | undefined;
 }
 
-/** How a client calls one service. */
-export interface ServiceSettings extends ProtectionSettings {
+/** How a client calls one service. What its strategy reads stands in `ClusterSettings`. */
+export interface ServiceSettings extends ClusterSettings, ProtectionSettings {
   /** Time for a logical call with all its attempts, in milliseconds. Default 1000 (Dubbo's). */
   readonly timeoutMs?: number | undefined;
   /** The same for single methods, by name ("Do") or path ("/flyball.worker.v1.Worker/Do"). Default: as all. */
@@ -92,12 +98,10 @@ export interface ServiceSettings extends ProtectionSettings {
   readonly deadlineMarginMs?: number | undefined;
   /** Time for each attempt, in milliseconds. Default: as long as the call has left. */
   readonly attemptTimeoutMs?: number | undefined;
-  /** Attempts after the first. Default 2 (Dubbo's). */
-  readonly retries?: number | undefined;
-  /** Codes that are tried again beside UNAVAILABLE and an attempt's own timeout. Default none. */
-  readonly retryOn?: readonly RpcCode[] | undefined;
-  /** An entry of the table of clusters. Default "failover". */
+  /** An entry of the table of clusters. Default "failover"; "hedging" where `hedging` is set. */
   readonly cluster?: string | undefined;
+  /** What this client may spend on retries. Default: as much as it likes (Dubbo's). */
+  readonly retryBudget?: RetryBudgetSettings | undefined;
   /** An entry of the table of balancers. Default "weighted-random". */
   readonly balancer?: string | undefined;
   readonly codecs?: CodecFamily | undefined;
@@ -190,7 +194,10 @@ class ServiceChannel implements Channel {
   readonly #routers: { readonly policy: RouterPolicy; readonly rules: readonly WatchedRule<unknown>[] }[] = [];
   /** Made when the settings or a rule first name them; what they remember stays while another one works. */
   readonly #balancers: (name: string) => Balancer;
-  readonly #clusters: (name: string, retries: number) => Cluster;
+  readonly #clusters: (name: string, retries: number | undefined) => Cluster;
+  /** Those that were made. */
+  readonly #ownClusters: Cluster[] = [];
+  readonly #budget: RetryBudget;
   /** This client's own: see `RouteContext`. */
   readonly #seed: number;
   readonly #target: RouteTarget;
@@ -224,17 +231,35 @@ class ServiceChannel implements Channel {
       return entry(policies.balancers, "balancer", name)({ random: own.fork(label) });
     });
     this.#seed = own.fork("routers").uint32();
+    const contradiction = contradictionIn(settings);
+    if (contradiction !== undefined) {
+      const { message, hint } = contradiction;
+      throw new RpcError(`settings of ${service}: ${message}`, { code: "INVALID_ARGUMENT", hint });
+    }
+    const { retryBudget = { policy: "unlimited" } } = settings;
+    this.#budget = entry(policies.retryBudgets, "retry budget", retryBudget.policy)(retryBudget, { clock });
     this.#clusters = kept((name, retries) => {
-      const isOwn = name === this.#clusterName() && retries === this.#retries();
-      const random = own.fork(isOwn ? "cluster" : `cluster ${name} ${retries}`);
-      return entry(policies.clusters, "cluster", name)({ retries, retryOn: settings.retryOn ?? [] }, { clock, random });
+      const isOwn = name === clusterOf(settings) && retries === settings.retries;
+      const cluster = entry(
+        policies.clusters,
+        "cluster",
+        name,
+      )(isOwn ? withOwnZone(settings, labels) : withRetries(withOwnZone(settings, labels), retries), {
+        clock,
+        random: own.fork(isOwn ? "cluster" : `cluster ${name} ${retries}`),
+        budget: this.#budget,
+        report: (change) => telemetry.emit({ type: "policy", atUs: clock.nowUs(), service, ...change }),
+      });
+      this.#ownClusters.push(cluster);
+      return cluster;
     });
     // A name that doesn't exist is told now, and not by the first call.
     this.#balancers(this.#balancerName());
-    this.#clusters(this.#clusterName(), this.#retries());
+    this.#clusters(clusterOf(settings), settings.retries);
     this.#invoke = chain(policies.clientFilters, (call, request) => {
+      const logical = call as LogicalCall;
       const { cluster } = this.#methodSettings(call.method);
-      return cluster((call as LogicalCall).attempts(request));
+      return (logical.redelivery ?? cluster)(logical.attempts(request));
     });
 
     this.protection = Protection.of(settings, policies.guards, {
@@ -283,19 +308,39 @@ class ServiceChannel implements Channel {
 
   async start(method: Method<unknown, unknown>, init: unknown, options: StubOptions): Promise<unknown> {
     const request = method.input.create(init);
-    // Also finds the sticky key that the rules name now.
     const { timeoutUs } = this.#methodSettings(method.path);
     const call = new LogicalCall(this, method, { ...options, request }, this.#calls.next(), timeoutUs);
+    return this.#perform(call, options.dueUs);
+  }
+
+  /** A call's request once more, as a call of its own: see `Attempts.again`. */
+  again(call: LogicalCall, run: Cluster): Promise<unknown> {
+    const { rpc, metadata, request } = call;
+    const { timeoutUs } = this.#methodSettings(rpc.path);
+    const repeated = new LogicalCall(this, rpc, { metadata, request }, this.#calls.next(), timeoutUs);
+    repeated.redelivery = run;
+    repeated.redelivers = call.redelivers ?? call.id;
+    return this.#perform(repeated);
+  }
+
+  async #perform(call: LogicalCall, dueUs?: number): Promise<unknown> {
+    // The snapshot that the call's settings came from knows the sticky key that the rules name now.
     const key = this.#stickyKey === undefined ? undefined : call.metadata.get(this.#stickyKey);
     call.span = this.#tracer?.call(call);
-    this.#calls.begin(call, { dueUs: options.dueUs, key, trace: call.span?.context });
+    this.#calls.begin(call, { dueUs, key, redelivers: call.redelivers, trace: call.span?.context });
+    this.#budget.began();
     try {
-      const response = await whileWaiting(call, this.#invoke(call, request));
+      const response = await whileWaiting(call, this.#invoke(call, call.request));
       if (response.kind === "stream") return observedStream(response.messages, (error) => this.#ended(call, error));
       this.#ended(call);
       return response.message;
     } catch (thrown) {
       const error = toRpcError(thrown);
+      const { atDeadline } = call;
+      if (atDeadline !== undefined && call.reason?.code === "DEADLINE_EXCEEDED") {
+        this.#ended(call);
+        return atDeadline.kind === "stream" ? atDeadline.messages : atDeadline.message;
+      }
       this.#ended(call, error);
       throw error;
     }
@@ -339,7 +384,9 @@ class ServiceChannel implements Channel {
   }
 
   /** Those that the rules leave for a call and no guard avoids; the same array while nothing changes. */
-  #candidates(call: Call, { route, available }: Snapshot): readonly Endpoint[] {
+  candidates(call: Call): readonly Endpoint[] {
+    if (this.protection?.closed() !== undefined) return nobody;
+    const { route, available } = this.snapshot();
     const routed = route(call);
     if (this.protection === undefined) return routed;
     let left = available.get(routed);
@@ -347,10 +394,8 @@ class ServiceChannel implements Channel {
     return left;
   }
 
-  pick(call: Call, tried: readonly Endpoint[]): Endpoint | undefined {
+  pick(call: Call, tried: readonly Endpoint[], candidates = this.candidates(call)): Endpoint | undefined {
     const snapshot = this.snapshot();
-    if (this.protection?.closed() !== undefined) return undefined;
-    const candidates = this.#candidates(call, snapshot);
     if (tried.length > 0) {
       const untried = candidates.filter((endpoint) => !tried.some(({ key }) => key === endpoint.key));
       const another = untried.length > 0 ? snapshot.balancer(untried).pick(call) : undefined;
@@ -371,8 +416,8 @@ class ServiceChannel implements Channel {
     if (settings === undefined) {
       const method = overrides.methods?.get(path.slice(path.lastIndexOf("/") + 1));
       const timeoutMs = method?.timeoutMs ?? overrides.timeoutMs ?? this.#timeoutMs(path);
-      const retries = method?.retries ?? overrides.retries ?? this.#retries();
-      const cluster = this.#clusters(overrides.cluster ?? this.#clusterName(), retries);
+      const retries = method?.retries ?? overrides.retries ?? this.#settings.retries;
+      const cluster = this.#clusters(overrides.cluster ?? clusterOf(this.#settings), retries);
       methods.set(path, (settings = { timeoutUs: timeoutMs * 1000, cluster }));
     }
     return settings;
@@ -385,14 +430,6 @@ class ServiceChannel implements Channel {
 
   #balancerName(): string {
     return this.#settings.balancer ?? "weighted-random";
-  }
-
-  #clusterName(): string {
-    return this.#settings.cluster ?? "failover";
-  }
-
-  #retries(): number {
-    return this.#settings.retries ?? 2;
   }
 
   noInstance(call: Call): RpcError {
@@ -415,6 +452,7 @@ class ServiceChannel implements Channel {
   }
 
   close(): void {
+    for (const cluster of this.#ownClusters) cluster.close?.();
     this.#directory.close();
     this.protection?.close();
     for (const rule of this.#rules) rule.close();
@@ -422,6 +460,7 @@ class ServiceChannel implements Channel {
 
   #ended(call: LogicalCall, error?: RpcError): void {
     call.end();
+    this.#budget.ended();
     this.#calls.end(call, call.records, error);
     call.span?.end(error);
   }
@@ -435,6 +474,12 @@ class LogicalCall extends Call {
   records: readonly Attempt[] = [];
   /** Undefined where nobody traces, or its trace isn't recorded. */
   span: CallSpan | undefined;
+  /** What makes its attempts, where it isn't the strategy. */
+  redelivery: Cluster | undefined;
+  /** The call that failed and is made once more by this one. */
+  redelivers: number | undefined;
+  /** What the caller gets instead of DEADLINE_EXCEEDED. */
+  atDeadline: Response | undefined;
 
   constructor(
     channel: ServiceChannel,
@@ -473,19 +518,57 @@ class CallAttempts implements Attempts {
     this.#request = request;
   }
 
-  pick(tried: readonly Endpoint[]): Endpoint | undefined {
-    return this.call.channel.pick(this.call, tried);
+  candidates(): readonly Endpoint[] {
+    return this.call.channel.candidates(this.call);
   }
 
-  send(endpoint: Endpoint): Promise<AttemptOutcome> {
+  pick(tried: readonly Endpoint[], among?: readonly Endpoint[]): Endpoint | undefined {
+    return this.call.channel.pick(this.call, tried, among);
+  }
+
+  send(endpoint: Endpoint, options: SendOptions = firstAttempt): Promise<AttemptOutcome> {
     const permit = this.call.channel.protection?.admit(endpoint);
     if (permit instanceof Rejection) return Promise.resolve({ kind: "error", error: permit, isOwnTimeout: false });
-    return new OneAttempt(this.call, endpoint, this.#request, permit).outcome;
+    return new OneAttempt(this.call, endpoint, { request: this.#request, permit, ...options }).outcome;
   }
 
   noInstance(): RpcError {
     return this.call.channel.noInstance(this.call);
   }
+
+  empty(): Response {
+    const { kind, output } = this.call.rpc;
+    if (kind === "unary") return { kind, message: output.create({}), trailers: noMetadata };
+    return { kind: "stream", messages: noMessages() };
+  }
+
+  atDeadline(response: Response): void {
+    this.call.atDeadline = response;
+  }
+
+  again(run: Cluster): Promise<unknown> {
+    return this.call.channel.again(this.call, run);
+  }
+}
+
+/** Where settings don't name the caller's zone its label does. */
+function withOwnZone(settings: ClusterSettings, labels: Readonly<Record<string, string>>): ClusterSettings {
+  const { zone } = labels;
+  return zone === undefined ? settings : { ...settings, zoneAware: { zone, ...settings.zoneAware } };
+}
+
+/** A rule that says how often to retry says it to a retry policy, too. */
+function withRetries(settings: ClusterSettings, retries: number | undefined): ClusterSettings {
+  if (retries === undefined) return settings;
+  const { retry } = settings;
+  return { ...settings, retries, ...(retry && { retry: { ...retry, maxAttempts: retries + 1 } }) };
+}
+
+const firstAttempt: SendOptions = {};
+const nobody: readonly Endpoint[] = [];
+
+async function* noMessages(): AsyncGenerator<never> {
+  // Nothing to say.
 }
 
 /** One attempt: counted in its endpoint's statistics, and recorded with its logical call. Over once, however it ends. */
@@ -500,7 +583,17 @@ class OneAttempt implements Cancellable {
   #isOpen = true;
   #resolve!: (outcome: AttemptOutcome) => void;
 
-  constructor(logical: LogicalCall, endpoint: Endpoint, request: unknown, permit: Permit | undefined) {
+  constructor(
+    logical: LogicalCall,
+    endpoint: Endpoint,
+    {
+      request,
+      permit,
+      previous = 0,
+      isTransparent = false,
+      under = logical,
+    }: SendOptions & { readonly request: unknown; readonly permit: Permit | undefined },
+  ) {
     const { clock, transport, attemptTimeoutUs } = logical.channel;
     const { service, method, trace } = logical;
     const { addressing } = endpoint;
@@ -509,11 +602,13 @@ class OneAttempt implements Cancellable {
     this.#endpoint = endpoint;
     this.#permit = permit;
     this.#span = logical.span?.attempt(logical, endpoint, beginUs);
-    const own = addressing.size === 0 ? logical.metadata : new Map([...logical.metadata, ...addressing]);
+    const numbered = withPrevious(logical.metadata, previous);
+    const own = addressing.size === 0 ? numbered : new Map([...numbered, ...addressing]);
     const metadata = trace === undefined ? own : carrying(own, this.#span?.context ?? trace);
     const timeoutUs = shorter(attemptTimeoutUs, endpoint.attemptTimeoutMs);
-    this.#call = new Call({ clock, service, method, metadata, timeoutUs, parent: logical });
+    this.#call = new Call({ clock, service, method, metadata, timeoutUs, parent: under });
     this.#record = { instance: endpoint.id, beginUs, endUs: -1, code: "OK" };
+    if (isTransparent) this.#record.isTransparent = true;
     // Nearly every call has one attempt: a list that fits is a fifth of one that can grow.
     logical.records = logical.records.length === 0 ? [this.#record] : [...logical.records, this.#record];
     endpoint.stats.inFlight++;
@@ -558,11 +653,21 @@ class OneAttempt implements Cancellable {
     this.#span?.end(error, endUs);
     const { stats } = this.#endpoint;
     stats.inFlight--;
+    // Whom nobody waits for any more hasn't failed.
     if (error === undefined) stats.succeeded++;
-    else stats.failed++;
+    else if (this.#call.reason?.code !== "CANCELLED") stats.failed++;
     this.#permit?.(outcomeOf(error), endUs - this.#record.beginUs);
     this.#call.end();
   }
+}
+
+/** An attempt says how many were made before it; what a caller's caller said so is not about this call. */
+function withPrevious(metadata: Metadata, previous: number): Metadata {
+  if (previous === 0 && !metadata.has(previousAttemptsKey)) return metadata;
+  const own = new Map(metadata);
+  if (previous > 0) own.set(previousAttemptsKey, String(previous));
+  else own.delete(previousAttemptsKey);
+  return own;
 }
 
 /** An attempt's time by its caller's settings and by its instance's, whichever is less. */

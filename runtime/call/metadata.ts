@@ -6,6 +6,12 @@ export type Metadata = ReadonlyMap<string, string>;
 
 export const noMetadata: Metadata = new Map();
 
+/** On an attempt after the first: how many were made before it (gRPC proposal A6). */
+export const previousAttemptsKey = "grpc-previous-rpc-attempts";
+
+/** In a failed call's trailers: milliseconds after which to try again; anything but a number ≥ 0 says not to (gRPC proposal A6). */
+export const pushbackKey = "grpc-retry-pushback-ms";
+
 /** Metadata from a plain object; keys become lower-case. */
 export function metadata(entries: Readonly<Record<string, string>>): Metadata {
   return new Map(Object.entries(entries).map(([key, value]) => [key.toLowerCase(), value]));

@@ -28,6 +28,15 @@ export function rpcCodeOf(wire: number): RpcCode {
   return rpcCodes[wire] ?? "UNKNOWN";
 }
 
+/**
+ * How far a call came before it failed, in this order; as far as the transport can tell: where it can't, "application".
+ * - "nowhere": it never left this client, so that nothing can have happened.
+ * - "server": it reached the server, which refused it before any handler saw it (HTTP/2 REFUSED_STREAM, a GOAWAY).
+ * - "application": a handler may have seen it.
+ * - "answered": the server had begun to answer; gRPC calls such a call committed, and nobody tries it again.
+ */
+export type Reach = "nowhere" | "server" | "application" | "answered";
+
 export interface RpcErrorOptions {
   readonly code: Exclude<RpcCode, "OK">;
   /** What to do next. */
@@ -35,6 +44,8 @@ export interface RpcErrorOptions {
   readonly cause?: unknown;
   /** The server's trailing metadata. */
   readonly trailers?: Metadata;
+  /** Default "application". */
+  readonly reach?: Reach | undefined;
 }
 
 /** A call that ended without a reply. Branch on `code`; `message` is for people. */
@@ -43,12 +54,15 @@ export class RpcError extends Error {
   readonly code: Exclude<RpcCode, "OK">;
   readonly hint: string | undefined;
   readonly trailers: Metadata;
+  /** How far the call came: whether it may be tried again depends on it. */
+  readonly reach: Reach;
 
   constructor(message: string, options: RpcErrorOptions) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = options.code;
     this.hint = options.hint;
     this.trailers = options.trailers ?? noMetadata;
+    this.reach = options.reach ?? "application";
   }
 }
 

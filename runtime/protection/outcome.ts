@@ -39,7 +39,8 @@ export class Rejection extends RpcError {
     message: string,
     options: { readonly policy: string; readonly code: RejectionCode; readonly hint: string },
   ) {
-    super(message, { code: options.code, hint: options.hint });
+    // Nobody has heard of the call.
+    super(message, { code: options.code, hint: options.hint, reach: "nowhere" });
     this.policy = options.policy;
   }
 }

@@ -28,6 +28,8 @@ export class CallLog {
     details: {
       readonly dueUs?: number | undefined;
       readonly key?: string | undefined;
+      /** The call that is made once more. */
+      readonly redelivers?: number | undefined;
       /** Where its own span is found, if there is one. */
       readonly trace?: TraceContext | undefined;
     },
@@ -46,6 +48,7 @@ export class CallLog {
     if (tag !== undefined) event.tag = tag;
     // A call from another node, and what only bundles calls, has no number here.
     if (call.parent !== undefined && call.parent.id > 0) event.parent = call.parent.id;
+    if (details.redelivers !== undefined) event.redelivers = details.redelivers;
     if (details.trace !== undefined) {
       event.traceId = details.trace.traceId;
       event.spanId = details.trace.spanId;

@@ -39,6 +39,8 @@ export interface CallBegin {
   readonly tag?: string;
   /** The call, of this node's, on whose behalf this one was made. */
   readonly parent?: number;
+  /** The call, of this node's, that failed and is made once more, its caller having gone on (cluster "failback"). */
+  readonly redelivers?: number;
   /** Where its span is found: both or neither. Absent: nobody traces, or this trace isn't recorded. */
   readonly traceId?: string;
   readonly spanId?: string;
@@ -65,7 +67,10 @@ export interface Attempt {
   readonly beginUs: number;
   /** -1 while it hasn't ended: the call was over before. */
   readonly endUs: number;
+  /** CANCELLED also for one that another attempt of its call made superfluous. */
   readonly code: RpcCode;
+  /** It repeats an attempt that no handler saw, and counts against no limit (gRPC proposal A6). */
+  readonly isTransparent?: boolean;
 }
 
 /** A consumer's directory of one service changed, or refused to. */
@@ -113,7 +118,7 @@ export interface NodePhaseChange {
 export interface PolicyChange {
   readonly type: "policy";
   readonly atUs: number;
-  /** "breaker", "outlier", "throttle", "rate-limit", "concurrency-limit", … */
+  /** "breaker", "outlier", "throttle", "rate-limit", "concurrency-limit", "failback", … */
   readonly policy: string;
   /** Whom it is about: the service that is called; the node's own where the policy guards what it serves. */
   readonly service: string;

@@ -201,13 +201,18 @@ export class Invocation {
     await this.#guardian.close();
   }
 
-  async #startProxies(): Promise<ProxyContainer> {
+  /** A program of the project with an address of its own on the network; it isn't started yet. */
+  async helper(
+    file: string,
+    { role, commandAt = () => [] }: { readonly role: string; readonly commandAt?: (ip: string) => readonly string[] },
+  ): Promise<{ readonly container: Container; readonly ip: string }> {
     const ip = this.network.addressOf(this.#places++);
-    const container = await this.program("harness/worlds/docker/proxies-main.ts", {
-      role: "proxies",
-      network: this.network.name,
-      ip,
-    });
+    const command = commandAt(ip);
+    return { ip, container: await this.program(file, { role, network: this.network.name, ip, command }) };
+  }
+
+  async #startProxies(): Promise<ProxyContainer> {
+    const { container, ip } = await this.helper("harness/worlds/docker/proxies-main.ts", { role: "proxies" });
     // The next run has new ones.
     return ProxyContainer.start(container, { host: ip, onEnd: () => (this.#proxies = undefined) });
   }

@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, test, vi } from "vitest";
 
 import { configCenterContract } from "../../../runtime/ports/config-center.contract.ts";
+import type { ServiceSnapshot } from "../../../runtime/ports/registry.ts";
 import { registryContract, type RegistryTiming } from "../../../runtime/ports/registry.contract.ts";
 import { TestClients } from "./infrastructure.fixture.ts";
 import { describeInvariants } from "./registry-invariants.fixture.ts";
@@ -174,6 +175,22 @@ describeReal("Nacos", () => {
       60_000,
     );
 
+    test.concurrent(
+      "tells a change over gRPC, long before the next look",
+      () =>
+        inClients("&protocol=grpc&pollMs=600000", async (world) => {
+          const [orders, shop] = [await world.openRegistry("orders/0"), await world.openRegistry("shop/0")];
+          const seen: number[] = [];
+          shop.registry.watch("told", ({ instances }) => seen.push(instances.length));
+          await vi.waitUntil(() => seen.length === 1, 5_000);
+          const registration = await orders.registry.register(instance("told"));
+          await vi.waitUntil(() => seen.at(-1) === 1, 10_000);
+          await registration.deregister();
+          await vi.waitUntil(() => seen.at(-1) === 0, 10_000);
+        }),
+      60_000,
+    );
+
     for (const protocol of ["http", "grpc"]) {
       test.concurrent(
         `shows what Dubbo looks for: both levels, the mapping and the metadata (${protocol})`,
@@ -220,19 +237,38 @@ describeReal("Nacos", () => {
               ...{ protocol: "tri", path: "/flyball.worker.v1.Worker", "nacos.category": "providers", weight: "0" },
               ...{ release: "dubbo-golang-3.3.2", group: service, application: "go-prov", region: "east", version: "" },
             });
+            const offer = { name: "flyball.worker.v1.Worker", group: service, protocol: "tri", port: 20102 };
+            const written = {
+              dataId: service,
+              group: "r1",
+              tenant: "test",
+              content: JSON.stringify({ services: { offer } }),
+            };
+            await api(`/cs/configs?${new URLSearchParams(written).toString()}`, "POST");
+            await register(service, "10.9.0.3", {
+              ...{ id: "10.9.0.3:20100", "dubbo.endpoints": '[{"port":20102,"protocol":"tri"}]' },
+              ...{ "dubbo.metadata.storage-type": "remote", "dubbo.metadata.revision": "r1", "registry.id": "nacos" },
+            });
             await register(service, "10.9.0.2", {
               ...{ id: "10.9.0.2:20100", "dubbo.endpoints": '[{"port":20101,"protocol":"tri"}]' },
               ...{ "dubbo.metadata.storage-type": "local", "registry.id": "nacos", "dubbo.tag": "gray" },
             });
             const { registry } = await world.openRegistry("shop/0");
-            await vi.waitUntil(async () => (await registry.lookup(service)).instances.length === 2, {
+            await vi.waitUntil(async () => (await registry.lookup(service)).instances.length === 3, {
               timeout: 5_000,
               interval: 100,
             });
             expect((await registry.lookup(service)).instances).toMatchObject([
               { id: "10.9.0.1:20100", weight: 100, metadata: { region: "east" } },
               { id: "10.9.0.2:20101", weight: 100, metadata: { "dubbo.tag": "gray" } },
+              { id: "10.9.0.3:20102", weight: 100, metadata: { group: service } },
             ]);
+            const told: ServiceSnapshot[] = [];
+            const watcher = await world.openRegistry("shop/1");
+            watcher.registry.watch(service, (snapshot) => told.push(snapshot));
+            await vi.waitUntil(() => told.length > 0, 5_000);
+            // The first list is whole, although it has to be asked in which group the third is called.
+            expect(told[0]!.instances.map(({ metadata }) => metadata["group"])).toEqual([service, undefined, service]);
           }),
         60_000,
       );

@@ -3,10 +3,12 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import type { Clock } from "../../../runtime/ports/clock.ts";
-import type { MetricsRecord } from "../../history/record.ts";
+import type { HistoryRecord, MetricsRecord } from "../../history/record.ts";
+import { settled } from "../../parallel.ts";
 import { isScrapedSince, prometheusAt, readMetrics, type Prometheus } from "../../telemetry/prometheus.ts";
 import { targetsFile, type TargetsFile } from "../../telemetry/targets.ts";
 import type { FleetNode } from "../world.ts";
+import { startFaultMetrics, type FaultMetrics } from "./fault-metrics.ts";
 import type { Invocation } from "./invocation.ts";
 import { prometheus as server } from "./servers.ts";
 
@@ -20,6 +22,8 @@ const configuration = fileURLToPath(new URL("../../../dashboards/prometheus/", i
 export class Scraping {
   readonly #prometheus: Prometheus;
   readonly #targets: TargetsFile;
+  readonly #faultTargets: TargetsFile;
+  readonly #faults: FaultMetrics;
   readonly #clock: Clock;
   readonly #run: string;
   readonly #startedMs = Date.now();
@@ -28,9 +32,18 @@ export class Scraping {
   /** Nodes of which something wasn't. */
   readonly #lost = new Set<string>();
 
-  private constructor(parts: { prometheus: Prometheus; targets: TargetsFile; clock: Clock; run: string }) {
+  private constructor(parts: {
+    prometheus: Prometheus;
+    targets: TargetsFile;
+    faultTargets: TargetsFile;
+    faults: FaultMetrics;
+    clock: Clock;
+    run: string;
+  }) {
     this.#prometheus = parts.prometheus;
     this.#targets = parts.targets;
+    this.#faultTargets = parts.faultTargets;
+    this.#faults = parts.faults;
     this.#clock = parts.clock;
     this.#run = parts.run;
   }
@@ -47,18 +60,32 @@ export class Scraping {
       await copyFile(join(configuration, file), join(directory, file));
     // Prometheus runs as somebody else.
     for (const path of [".", "targets", "targets/faults"]) await chmod(join(directory, path), 0o755);
-    const running = await invocation.sharedServer(server, onProgress, {
-      mounts: [{ from: directory, to: "/etc/prometheus" }],
+    const mounts = [{ from: directory, to: "/etc/prometheus" }];
+    const served = invocation.helper("harness/worlds/docker/fault-metrics-main.ts", {
+      role: `faults of ${options.run}`,
+      commandAt: (ip) => [options.run, `${ip}:${metricsPort}`],
     });
+    const [running, faults] = await Promise.all([
+      invocation.sharedServer(server, onProgress, { mounts }),
+      served.then(({ container }) => startFaultMetrics(container)),
+    ]);
+    const { ip } = await served;
     // Runs of several invocations never share a Prometheus, so a run's own name is enough.
     const targets = targetsFile(join(directory, "targets", `${options.run}.json`));
+    const faultTargets = targetsFile(join(directory, "targets/faults", `${options.run}.json`));
+    await faultTargets.add({ address: `${ip}:${metricsPort}`, run: options.run, node: "faults" });
     const prometheus = prometheusAt(`http://${running.addressOf(server.ports[0]!)}`);
-    return new Scraping({ prometheus, targets, clock, run: options.run });
+    return new Scraping({ prometheus, targets, faultTargets, faults, clock, run: options.run });
   }
 
   /** From now on the node is scraped, every second. */
   async add(node: string, ip: string): Promise<void> {
     await this.#targets.add({ address: `${ip}:${metricsPort}`, run: this.#run, node });
+  }
+
+  /** What happens to the fleet: dashboards show when which fault was there. */
+  hear(record: HistoryRecord): void {
+    this.#faults.hear(record);
   }
 
   /** The node's work is done: waits for a scrape that has seen all of it. */
@@ -92,6 +119,6 @@ export class Scraping {
   }
 
   async close(): Promise<void> {
-    await this.#targets.close();
+    await settled([this.#targets.close(), this.#faultTargets.close(), this.#faults.container.remove()]);
   }
 }

@@ -3,6 +3,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import { afterAll, describe, expect, test } from "vitest";
 
+import type { StepPlan } from "../../scenario/plan.ts";
+import { prometheusAt } from "../../telemetry/prometheus.ts";
 import { smallPlan } from "../live/fixture.ts";
 import { liveFacts, observed } from "../live/testing.ts";
 import { label } from "./labels.ts";
@@ -96,6 +98,42 @@ describeReal("a world of containers", () => {
     await world.run(smallPlan(links), run.options, async (fleet) => {
       expect(await run.drive(fleet, 20)).toEqual({ OK: 20 });
     });
+  }, 90_000);
+
+  test("its Prometheus knows which faults are there, from when they are applied until they are lifted", async () => {
+    const run = observed();
+    const kill = {
+      kind: "fault",
+      fault: { kind: "kill", target: "orders/1" },
+      forUs: 1,
+      nodes: ["orders/1"],
+      links: [],
+    };
+    const step = { type: "step", atUs: 0, index: 0, what: kill as StepPlan["what"] } as const;
+    await world.run({ ...smallPlan(), isScraped: true }, run.options, async (fleet) => {
+      const [id] = await mine("prometheus");
+      const { Ports } = (await docker.listContainers({ filters: { id: [id!] } }))[0]!;
+      const prometheus = prometheusAt(`http://127.0.0.1:${Ports.find(({ PublicPort }) => PublicPort)!.PublicPort}`);
+      const active = async (): Promise<readonly unknown[]> =>
+        (await prometheus.query("flyball_fault_active")).map(({ labels: { kind, target }, value }) => [
+          kind,
+          target,
+          value,
+        ]);
+      const until = async (wanted: number): Promise<void> => {
+        for (let tries = 0; tries < 150; tries++) {
+          const found = await active();
+          if (JSON.stringify(found) === JSON.stringify([["kill", "orders/1", wanted]])) return;
+          await sleep(100);
+        }
+        expect(await active()).toEqual([["kill", "orders/1", wanted]]);
+      };
+      fleet.hear!({ ...step, phase: "applied" });
+      await until(1);
+      fleet.hear!({ ...step, phase: "lifted" });
+      await until(0);
+    });
+    expect((await mine("faults of run-1")).length).toBe(0);
   }, 90_000);
 
   test("runs side by side don't meet, and each is gone with its close", async () => {

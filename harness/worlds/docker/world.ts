@@ -169,6 +169,7 @@ class DockerGround implements Ground {
       nodes: new Map(all.map((node) => [node.id, node])),
       links: proxies,
       network: this.#invocation.network.name,
+      hear: scraping && ((record) => scraping.hear(record)),
       readMetrics: scraping && (() => scraping.read(all.filter((node) => node instanceof LiveNode))),
       publish: this.#publisher(real, server?.running),
       readSpans: traceStore && ((reported) => this.#readSpans(traceStore, reported)),

@@ -45,6 +45,7 @@ export interface LaidFleet {
   readonly network?: string | undefined;
   /** What Prometheus counted of the nodes; absent where there is none. */
   readonly readMetrics?: RunningFleet["readMetrics"];
+  readonly hear?: RunningFleet["hear"];
   /** By "from to". */
   readonly links: ReadonlyMap<string, OwnedLink>;
   /** Puts a document into the config centre; absent where there is none. */
@@ -102,6 +103,10 @@ class LiveFleet implements RunningFleet {
 
   get readMetrics(): RunningFleet["readMetrics"] {
     return this.#laid.readMetrics;
+  }
+
+  get hear(): RunningFleet["hear"] {
+    return this.#laid.hear;
   }
 
   get network(): string | undefined {

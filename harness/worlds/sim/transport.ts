@@ -1,7 +1,7 @@
 import { Call, whileWaiting, type Cancellable } from "../../../runtime/call/call.ts";
 import type { Metadata } from "../../../runtime/call/metadata.ts";
 import type { Method } from "../../../runtime/call/service.ts";
-import { RpcError, toRpcError } from "../../../runtime/call/status.ts";
+import { RpcError, toRpcError, type Reach } from "../../../runtime/call/status.ts";
 import type { Clock } from "../../../runtime/ports/clock.ts";
 import type { Random } from "../../../runtime/ports/random.ts";
 import type {
@@ -118,10 +118,10 @@ class Channel {
         this.#end!.send(stream);
         return;
       case "failing":
-        stream.fail(unavailable(`${this.#address} can't be reached: ${this.#why}`));
+        stream.fail(unavailable(`${this.#address} can't be reached: ${this.#why}`, "nowhere"));
         return;
       case "closed":
-        stream.fail(unavailable("this transport is closed"));
+        stream.fail(unavailable("this transport is closed", "nowhere"));
         return;
       case "idle":
         this.#waiting = [stream];
@@ -194,7 +194,7 @@ class Channel {
   #failWaiting(message: string): void {
     const waiting = this.#waiting;
     this.#waiting = undefined;
-    for (const stream of waiting ?? []) stream.fail(unavailable(message));
+    for (const stream of waiting ?? []) stream.fail(unavailable(message, "nowhere"));
   }
 
   #disarm(): void {
@@ -318,7 +318,7 @@ class ClientStream implements InFlight<ClientStream>, Cancellable {
     const { kind, message, status, trailers } = frame;
     if (kind === frameKinds.end) {
       this.#over();
-      if (status !== undefined) this.#fail(new RpcError(status.message, { code: status.code, trailers }));
+      if (status !== undefined) this.#fail(this.#received(status, trailers));
       else if (this.#messages !== undefined) this.#messages.end();
       else this.#resolve({ kind: "unary", message, trailers });
     } else if (kind === frameKinds.headers) {
@@ -327,6 +327,11 @@ class ClientStream implements InFlight<ClientStream>, Cancellable {
     } else {
       this.#messages?.push(message);
     }
+  }
+
+  /** What a handler met elsewhere says nothing about how far this call came. */
+  #received({ message, code, reach }: RpcError, trailers: Metadata): RpcError {
+    return new RpcError(message, { code, trailers, reach: this.served === undefined ? reach : "application" });
   }
 
   fail(error: RpcError): void {
@@ -535,7 +540,7 @@ class ServerEnd implements End {
       const status =
         served === undefined
           ? new RpcError(`${stream.method.path} isn't served here`, { code: "UNIMPLEMENTED" })
-          : unavailable("the server is going away");
+          : unavailable("the server is going away", "server");
       this.send(new Frame(this.#connection, false, frameKinds.end, stream, undefined, undefined, status));
       return;
     }
@@ -642,8 +647,8 @@ class ServerCall implements InFlight<ServerCall> {
   }
 }
 
-function unavailable(message: string): RpcError {
-  return new RpcError(message, { code: "UNAVAILABLE" });
+function unavailable(message: string, reach?: Reach): RpcError {
+  return new RpcError(message, { code: "UNAVAILABLE", reach });
 }
 
 /** "10.0.0.7:20880" → "10.0.0.7" */

@@ -1,8 +1,10 @@
 import { createHash } from "node:crypto";
 
 import { instanceParameters, isOurs, providerOf, type Provider } from "../../discovery/dubbo.ts";
+import { parsed, record, servingGroup } from "../../discovery/dubbo-application.ts";
 import type { Instance } from "../../ports/registry.ts";
 import type { NacosHost, NacosRegistration } from "./naming.ts";
+import type { Offer } from "./offers.ts";
 
 /*
  * Dubbo's formats in Nacos, as dubbo-go 3.3.2 writes them. At interface level a service is
@@ -24,8 +26,10 @@ export const applicationService = (service: string): string => service;
 const nacosKeys = new Set(["nacos.category", "id"]);
 const isNacosKey = (key: string): boolean => nacosKeys.has(key) || key.startsWith("preserved.");
 
-/** Nacos's own weight, which only its own clients use. */
+/** Of Nacos's own weight, 1 by default. */
 const weightMax = 10_000;
+/** Dubbo's weight for those who don't say. */
+const dubboWeight = 100;
 
 export function registrationsOf(
   instance: Instance,
@@ -42,7 +46,7 @@ export function registrationsOf(
   const ip = address.slice(0, colon);
   const port = Number(address.slice(colon + 1));
   const parameters = Object.fromEntries(instanceParameters(instance, timestampMs));
-  const common = { ip, port, weight: weight > 0 ? Math.min(weight, weightMax) : 1 };
+  const common = { ip, port };
   const registrations: NacosRegistration[] = [];
   if (level !== "application") {
     const metadata = {
@@ -50,7 +54,8 @@ export function registrationsOf(
       ...{ application, category: "providers" },
       ...parameters,
     };
-    registrations.push({ ...common, service: interfaceService(interfaceName, service), metadata });
+    const own = weight > 0 ? Math.min(weight, weightMax) : 1;
+    registrations.push({ ...common, weight: own, service: interfaceService(interfaceName, service), metadata });
   }
   if (level !== "interface") {
     const metadata = {
@@ -61,7 +66,9 @@ export function registrationsOf(
       "registry.id": "nacos",
       ...parameters,
     };
-    registrations.push({ ...common, service: applicationService(service), metadata });
+    // Here dubbo-go's consumers go by Nacos's weight, in whole numbers, and its providers register 1 unless told otherwise.
+    const own = Math.min(Math.max(Math.round(weight / dubboWeight), 1), weightMax);
+    registrations.push({ ...common, weight: own, service: applicationService(service), metadata });
   }
   return registrations;
 }
@@ -85,32 +92,59 @@ export function revisionOf(service: string, interfaceName: string): string {
   return createHash("sha256").update(`1\n${service}\n${interfaceName}`).digest("hex");
 }
 
-/** The instances among a service's hosts: those that are healthy, enabled, and speak Triple. */
-export function providersOf(service: string, hosts: readonly NacosHost[]): readonly Provider[] {
+/**
+ * The instances among a service's hosts: those that are healthy, enabled, and speak Triple, of an application that offers what is
+ * looked for, as far as that is known. `offerOf` tells it of a revision of the application's.
+ */
+export function providersOf(
+  service: string,
+  hosts: readonly NacosHost[],
+  offerOf: (revision: string) => Offer | undefined,
+): readonly Provider[] {
   return hosts.flatMap((host) => {
-    if (!host.isHealthy || !host.isEnabled) return [];
+    if (!isUsable(host)) return [];
     const port = triplePortOf(host);
     if (port === undefined) return [];
     const parameters = new Map(host.metadata);
     for (const key of host.metadata.keys()) {
       if (isNacosKey(key) && !isLabelOfOurs(key, host)) parameters.delete(key);
     }
+    const revision = foreignRevisionOf(host);
+    if (revision !== undefined) {
+      const offer = offerOf(revision);
+      // Whoever calls it must know the group.
+      if (offer === undefined || offer === "unreachable") return [];
+      const group = offer === "unwritten" ? "" : servingGroup(offer, true, service);
+      if (group === undefined) return [];
+      parameters.set("group", group);
+    }
     const provider = providerOf(`${host.ip}:${port}`, service, parameters);
     return provider === undefined ? [] : [provider];
   });
+}
+
+/** The revisions of which `providersOf` asks what they offer. */
+export const revisionsOf = (hosts: readonly NacosHost[]): ReadonlySet<string> =>
+  new Set(hosts.filter(isUsable).flatMap((host) => foreignRevisionOf(host) ?? []));
+
+const isUsable = ({ isHealthy, isEnabled }: NacosHost): boolean => isHealthy && isEnabled;
+
+/** Where it can be read what a foreign instance offers; undefined where only the process itself could tell. Of ours it is known. */
+function foreignRevisionOf({ metadata }: NacosHost): string | undefined {
+  const isRemote = metadata.get("dubbo.metadata.storage-type") === "remote";
+  const revision = metadata.get("dubbo.metadata.revision");
+  const isReadable = isRemote && revision !== undefined && /^[\w.:-]{1,128}$/.test(revision);
+  return isReadable && !isOurs(metadata) ? revision : undefined;
 }
 
 /** Where it speaks Triple; undefined when it doesn't. */
 function triplePortOf({ port, metadata }: NacosHost): number | undefined {
   const endpoints = metadata.get("dubbo.endpoints");
   if (endpoints === undefined) return (metadata.get("protocol") ?? "tri") === "tri" ? port : undefined;
-  try {
-    const listed = JSON.parse(endpoints) as readonly { readonly port?: unknown; readonly protocol?: unknown }[];
-    const found = listed.find(({ protocol }) => protocol === "tri")?.port;
-    return typeof found === "number" ? found : undefined;
-  } catch {
-    return undefined;
-  }
+  const listed = parsed(endpoints);
+  if (!Array.isArray(listed)) return undefined;
+  const triple = listed.map(record).find((endpoint) => endpoint?.["protocol"] === "tri")?.["port"];
+  return typeof triple === "number" ? triple : undefined;
 }
 
 /** Ours never write "id": where it is, it is a label. */

@@ -13,8 +13,16 @@ import type {
 } from "../../ports/registry.ts";
 import { announce } from "./application.ts";
 import type { NacosConfigCenter } from "./config-center.ts";
-import { applicationService, interfaceService, providersOf, registrationsOf, type Level } from "./format.ts";
+import {
+  applicationService,
+  interfaceService,
+  providersOf,
+  registrationsOf,
+  revisionsOf,
+  type Level,
+} from "./format.ts";
 import type { Hold, Naming, Sighting } from "./naming.ts";
+import { Offers, type Revision } from "./offers.ts";
 
 export interface NacosRegistryOptions extends RegistryConnection {
   readonly naming: Naming;
@@ -31,11 +39,13 @@ export class NacosRegistry implements Registry {
   readonly #options: NacosRegistryOptions;
   readonly #held = new Map<string, Held>();
   readonly #tracked = new Map<string, Tracked>();
-  #config: NacosConfigCenter | undefined;
+  readonly #offers: Offers;
+  #opened: NacosConfigCenter | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(options: NacosRegistryOptions) {
     this.#options = options;
+    this.#offers = new Offers({ ...options, config: () => this.#config });
   }
 
   get state(): RegistryState {
@@ -45,7 +55,7 @@ export class NacosRegistry implements Registry {
   async register(instance: Instance): Promise<Registration> {
     checkInstance(instance);
     if (this.#closing !== undefined) throw closed();
-    const { naming, openConfig, clock, random, application, interfaceName, level } = this.#options;
+    const { naming, clock, random, application, interfaceName, level } = this.#options;
     const key = `${instance.service}\n${instance.id}`;
     const earlier = this.#held.get(key);
     const held: Held = { instance, holds: [], isWanted: true };
@@ -54,10 +64,7 @@ export class NacosRegistry implements Registry {
     if (!held.isWanted) throw closed();
     const registrations = registrationsOf(instance, { application, interfaceName, level, timestampMs: clock.wallMs() });
     held.holds = registrations.map((registration) => naming.hold(registration));
-    if (level !== "interface") {
-      this.#config ??= openConfig();
-      void announce(this.#config, instance, { clock, random, interfaceName });
-    }
+    if (level !== "interface") void announce(this.#config, instance, { clock, random, interfaceName });
     try {
       await Promise.all(held.holds.map(({ confirmed }) => confirmed));
     } catch (error) {
@@ -82,6 +89,8 @@ export class NacosRegistry implements Registry {
     const tracked = this.#track(service);
     const sightings = await Promise.all(tracked.sources.map(({ name }) => naming.read(name)));
     for (const [index, sighting] of sightings.entries()) this.#see(tracked, tracked.sources[index]!, sighting);
+    await this.#offers.known(offeredBy(tracked));
+    this.#show(tracked);
     return tracked.view.snapshot;
   }
 
@@ -115,7 +124,12 @@ export class NacosRegistry implements Registry {
     for (const held of this.#held.values()) held.isWanted = false;
     this.#held.clear();
     await this.#options.naming.close();
-    await this.#config?.close();
+    await this.#opened?.close();
+  }
+
+  /** Opened when somebody is registered at application level, or a foreign application is met there. */
+  get #config(): NacosConfigCenter {
+    return (this.#opened ??= this.#options.openConfig());
   }
 
   /** What stays at its address is overwritten there; nothing shall be seen in between. */
@@ -158,8 +172,19 @@ export class NacosRegistry implements Registry {
     if (seen !== undefined && sighting.incarnation === seen.incarnation && sighting.order < seen.order) return;
     this.#explain(tracked, source, sighting);
     source.seen = sighting;
-    if (tracked.sources.some((other) => other.seen === undefined)) return;
-    const providers = tracked.sources.flatMap(({ seen: known }) => providersOf(tracked.service, known!.hosts));
+    this.#show(tracked);
+    if (tracked.watchers > 0) this.#offers.learn(offeredBy(tracked), () => this.#show(tracked));
+  }
+
+  /** What was seen is told, as far as it is known what it offers. */
+  #show(tracked: Tracked): void {
+    if (this.#closing !== undefined || tracked.sources.some(({ seen }) => seen === undefined)) return;
+    // The first list is whole.
+    const isLooking = offeredBy(tracked).some((revision) => this.#offers.offerOf(revision) === undefined);
+    if (tracked.view.version === 0 && isLooking) return;
+    const providers = tracked.sources.flatMap(({ name, seen }) =>
+      providersOf(tracked.service, seen!.hosts, (revision) => this.#offers.offerOf([name, revision])),
+    );
     tracked.view.see(merged(providers), ({ address }) => tracked.reasons.get(address));
     for (const address of tracked.reasons.keys()) if (!isListed(tracked, address)) tracked.reasons.delete(address);
   }
@@ -181,6 +206,10 @@ export class NacosRegistry implements Registry {
     }
   }
 }
+
+/** The foreign applications' revisions among what was seen. */
+const offeredBy = ({ sources }: Tracked): readonly Revision[] =>
+  sources.flatMap(({ name, seen }) => [...revisionsOf(seen?.hosts ?? [])].map((revision) => [name, revision] as const));
 
 function isListed({ sources }: Tracked, address: string): boolean {
   return sources.some(({ seen }) => seen?.hosts.some(({ ip, port }) => `${ip}:${port}` === address));

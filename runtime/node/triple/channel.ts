@@ -111,14 +111,19 @@ export class TripleChannel {
     const end = (reason: string): void => grpc.cancelWithStatus(grpcStatus.UNAVAILABLE, reason);
     const leave = call.onCancel(() => grpc.cancelWithStatus(grpcStatus.CANCELLED, "the caller cancelled"));
     this.#inFlight.add(end);
+    let isCommitted = false;
     grpc.start(metadata, {
-      onReceiveMetadata: () => events.onHeaders(),
+      onReceiveMetadata: () => {
+        isCommitted = true;
+        events.onHeaders();
+      },
       onReceiveMessage: (received: Uint8Array) => events.onMessage(received),
       onReceiveStatus: (status: GrpcStatus) => {
         leave();
         this.#inFlight.delete(end);
         if (this.#isRetired && this.#inFlight.size === 0) this.#channel.close();
-        const error = status.code === grpcStatus.OK ? undefined : (call.reason ?? fromStatus(status, this.address));
+        const error =
+          status.code === grpcStatus.OK ? undefined : (call.reason ?? fromStatus(status, this.address, isCommitted));
         events.onEnd(error, status.metadata);
       },
     });

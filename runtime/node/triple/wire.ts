@@ -1,12 +1,16 @@
 import { Metadata as GrpcMetadata, type StatusObject } from "@grpc/grpc-js";
 
-import { noMetadata, type Metadata } from "../../call/metadata.ts";
-import { RpcError, rpcCodeOf, rpcCodes } from "../../call/status.ts";
+import { noMetadata, previousAttemptsKey, pushbackKey, type Metadata } from "../../call/metadata.ts";
+import { RpcError, rpcCodeOf, rpcCodes, type Reach } from "../../call/status.ts";
 
 /** Headers that belong to the transport: they neither come from a caller's metadata nor reach a handler's. */
 const reserved: ReadonlySet<string> = new Set(["user-agent", "content-type", "te", "date"]);
 
-const isReserved = (key: string): boolean => key.startsWith("grpc-") || key.startsWith(":") || reserved.has(key);
+/** gRPC's own headers that its callers and servers write and read: which attempt it is, and when to try again (proposal A6). */
+const retryKeys: ReadonlySet<string> = new Set([previousAttemptsKey, pushbackKey]);
+
+const isReserved = (key: string): boolean =>
+  (key.startsWith("grpc-") && !retryKeys.has(key)) || key.startsWith(":") || reserved.has(key);
 
 /** Throws INVALID_ARGUMENT for what gRPC can't carry: keys outside `[0-9a-z_.-]`, values outside printable ASCII. */
 export function toGrpc(metadata: Metadata): GrpcMetadata {
@@ -61,18 +65,35 @@ export function toStatus(error: RpcError): { code: number; details: string; meta
   return { code: rpcCodes.indexOf(error.code), details, metadata };
 }
 
-/** The error that a caller sees for a status that isn't OK. */
-export function fromStatus(status: StatusObject, address: string): RpcError {
+/** The error that a caller sees for a status that isn't OK; `isCommitted`: the server's headers had arrived. */
+export function fromStatus(status: StatusObject, address: string, isCommitted = false): RpcError {
+  const reach = isCommitted ? "answered" : reachOf(status.details);
   const trailers = fromGrpc(status.metadata);
   if (trailers === noMetadata && isConnectionLost(status.details)) {
     return new RpcError(`${address}: ${status.details}`, {
       code: "UNAVAILABLE",
       hint: "is a node listening there, and is the network between healthy?",
+      reach,
     });
   }
   const code = rpcCodeOf(status.code);
-  return new RpcError(status.details, { code: code === "OK" ? "UNKNOWN" : code, trailers });
+  return new RpcError(status.details, {
+    code: code === "OK" ? "UNKNOWN" : code,
+    trailers,
+    reach: isCommitted ? "answered" : undefined,
+  });
 }
+
+/**
+ * @grpc/grpc-js knows how far a call came and strikes it out of the status that it hands on (1.14.7); its texts say it. That of a
+ * connection which broke with the call on it says nothing: a handler may have seen the call.
+ */
+function reachOf(details: string): Reach {
+  if (details.startsWith("Stream refused by server")) return "server";
+  return neverSent.test(details) ? "nowhere" : "application";
+}
+
+const neverSent = /^(No connection established|Failed to start HTTP\/2 stream|connect E[A-Z]+)/;
 
 /**
  * Whether @grpc/grpc-js says that no connection could be made, or that it went with the call on it. Its code is usually

@@ -8,6 +8,7 @@ import {
   type Parameters,
   type Provider,
 } from "../../discovery/dubbo.ts";
+import { parsed, record, servingGroup } from "../../discovery/dubbo-application.ts";
 import type { Instance } from "../../ports/registry.ts";
 
 /**
@@ -104,16 +105,6 @@ function endpointPort(parameters: Parameters): number | undefined {
   return typeof triple?.["port"] === "number" ? triple["port"] : 0;
 }
 
-/** The groups in which metadata offers an interface with Triple, "" for none; undefined for what is no metadata. */
-export function groupsOf(content: string, interfaceName: string): readonly string[] | undefined {
-  const services = record(record(parsed(content))?.["services"]);
-  if (services === undefined) return undefined;
-  return Object.values(services)
-    .map(record)
-    .filter((service) => service?.["name"] === interfaceName && (service["protocol"] ?? "tri") === "tri")
-    .map((service) => (typeof service?.["group"] === "string" ? service["group"] : ""));
-}
-
 /**
  * The provider that an instance of `application` is for `service`. An application of the service's name serves it if it offers
  * the interface in any group; another one if it does so in no group (`acceptsAnyGroup`), or in the service's. `groups` is
@@ -128,10 +119,8 @@ export function providerOfApplication(
   const isOwn = application === service;
   if (isOurs(parameters) && !isOwn) return undefined;
   if (isOurs(parameters) || groups === undefined) return providerOf(address, service, parameters);
-  const isOffered = isOwn ? groups.length > 0 : groups.includes("") || groups.includes(service);
-  if (!isOffered) return undefined;
-  const group = groups.includes(service) ? service : groups.includes("") ? "" : groups[0]!;
-  return providerOf(address, service, new Map([...parameters, ["group", group]]));
+  const group = servingGroup(groups, isOwn, service);
+  return group === undefined ? undefined : providerOf(address, service, new Map([...parameters, ["group", group]]));
 }
 
 /** The applications that a mapping's content lists. */
@@ -139,17 +128,3 @@ export const applicationsOf = (mapping: string): readonly string[] =>
   [...new Set(mapping.split(",").map((name) => name.trim()))].filter((name) => /^[^/\s]{1,256}$/.test(name));
 
 export const portOf = (address: string): number => Number(address.slice(address.lastIndexOf(":") + 1));
-
-/** Undefined for what is no JSON. */
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
-  }
-}
-
-function record(value: unknown): Readonly<Record<string, unknown>> | undefined {
-  const isRecord = typeof value === "object" && value !== null && !Array.isArray(value);
-  return isRecord ? (value as Record<string, unknown>) : undefined;
-}

@@ -2,11 +2,11 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
 import { escape, parseUrl, unescape } from "../../discovery/dubbo.ts";
+import { groupsOf } from "../../discovery/dubbo-application.ts";
 import type { Instance } from "../../ports/registry.ts";
 import {
   applicationInstanceOf,
   applicationsOf,
-  groupsOf,
   instanceContent,
   offerOf,
   providerOfApplication,

@@ -1,10 +1,10 @@
 import { merged, type Provider } from "../../discovery/dubbo.ts";
+import { groupsOf } from "../../discovery/dubbo-application.ts";
 import type { Instance } from "../../ports/registry.ts";
 import {
   applicationInstanceOf,
   applicationPath,
   applicationsOf,
-  groupsOf,
   mappingPath,
   metadataPath,
   providerOfApplication,
