@@ -46,6 +46,7 @@ describe.skipIf(reason !== undefined)(`docker compose${reason === undefined ? ""
   /** Everything but Grafana, whose image isn't everywhere, and k6, which comes and goes. */
   const started = [
     ...["storefront-0", "gateway-0", "orders-0", "orders-1", "payments-0"],
+    ...["buyer-0", "order-0", "account-0", "stock-0"],
     ...["homepage-0", "recommend-0", "recommend-1", "rules"],
     ...["zookeeper", "nacos", "consul", "jaeger", "prometheus", "postgres", "seata"],
   ];
@@ -84,6 +85,29 @@ describe.skipIf(reason !== undefined)(`docker compose${reason === undefined ? ""
       started.map((service) => [service, "healthy"]).toSorted(),
     );
   });
+
+  test("the bank's orders are committed or given up as a whole, and Seata and PostgreSQL have them", async () => {
+    const query = async (expr: string): Promise<number> => {
+      const url = `http://${await addressOf("prometheus", 9090)}/api/v1/query?query=${encodeURIComponent(expr)}`;
+      const { data } = await json<{ data: { result: { value: [number, string] }[] } }>(url);
+      return Number(data.result[0]?.value[1] ?? 0);
+    };
+    const atLeast = (least: number) => (found: number) => found >= least;
+    const ended = (outcome: string): string =>
+      `sum(flyball_transaction_duration_seconds_count{run="compose",outcome="${outcome}"})`;
+    expect(await eventually(() => query(ended("Committed")), atLeast(3))).toBeGreaterThan(2);
+    expect(await eventually(() => query(ended("Rollbacked")), atLeast(1))).toBeGreaterThan(0);
+    const ofSeata = 'sum(seata_transaction{run="compose",meter="counter",status="committed"})';
+    expect(await eventually(() => query(ofSeata), atLeast(3))).toBeGreaterThan(2);
+
+    await compose("stop", "--timeout", "10", "buyer-0");
+    const sql = `SELECT (SELECT sum(frozen) FROM account_holdings) || ' ' || (SELECT sum(frozen) FROM stock_holdings) || ' ' ||
+      (SELECT sum(used) FROM account_holdings) - 10 * (SELECT sum(used) FROM stock_holdings)`;
+    const psql = ["psql", "-h", "127.0.0.1", "-U", "flyball", "-d", "flyball", "-tAc", sql];
+    const left = (): Promise<string> => compose("exec", "-T", "-e", "PGPASSWORD=flyball", "postgres", ...psql);
+    expect(await eventually(left, (answer) => answer === "0 0 0")).toBe("0 0 0");
+    await compose("start", "buyer-0");
+  }, 90_000);
 
   test("the gateway answers, and both instances of orders work", async () => {
     const url = `http://${await addressOf("gateway-0", 8080)}/do`;

@@ -10,7 +10,7 @@ import { metrics } from "../harness/scenario/builders.ts";
 import { faultWindows } from "../harness/telemetry/fault-windows.ts";
 import { isScrapedSince, prometheusAt, readMetrics, type Prometheus } from "../harness/telemetry/prometheus.ts";
 import { targetsFile } from "../harness/telemetry/targets.ts";
-import { prometheus as prometheusServer, type ServerKind } from "../harness/worlds/docker/servers.ts";
+import { prometheus as prometheusServer, seata, type ServerKind } from "../harness/worlds/docker/servers.ts";
 import { describeReal, startTestServer } from "../harness/worlds/docker/testing.ts";
 import { freePorts } from "../harness/worlds/local/ports.ts";
 import { createPublisher } from "../harness/worlds/publisher.ts";
@@ -79,6 +79,27 @@ describeReal("Prometheus, and a fleet", () => {
       ),
     );
 
+    const seataMetrics = 9898;
+    const coordinator = await startTestServer({
+      ...seata,
+      env: {
+        ...seata.env,
+        JAVA_OPT: `-Dseata.metrics.enabled=true -Dseata.metrics.registry-type=compact -Dseata.metrics.exporter-list=prometheus -Dseata.metrics.exporter-prometheus-port=${seataMetrics}`,
+      },
+      ports: [...seata.ports, seataMetrics],
+    });
+    const bank = { coordinator: `seata://${coordinator.addressOf(8091)}`, ...where };
+    await Promise.all([fleet.start("account/0", "account", bank), fleet.start("stock/0", "stock", bank)]);
+    const parts = { account: { service: "account" }, stock: { service: "stock" } };
+    await fleet.start("order/0", "order", { ...parts, abortRate: 0.2, ...bank });
+    const buyer = await fleet.start("buyer/0", "consumer", {
+      ...{ application: "buyer", calls: { service: "order", retries: 0, timeoutMs: 5_000 } },
+      ...{ key: { name: "user", count: 100 }, ...where },
+    });
+    await targetsFile(join(directory, "targets/optional/seata.json")).add({
+      ...{ address: coordinator.addressOf(seataMetrics), run, node: "seata/0" },
+    });
+
     const windows = faultWindows(run);
     const faults = await serveMetrics({ ...windows, address: "127.0.0.1:0" });
     served.push(faults);
@@ -106,7 +127,7 @@ describeReal("Prometheus, and a fleet", () => {
 
     // Every node is seen before anything happens, and the first calls before the others.
     await until(async () => (await prometheus.query('up{job="flyball"} == 1')).length === fleet.nodes.size);
-    const driven = Promise.all(callers.map((caller) => caller.drive(40, 14)));
+    const driven = Promise.all([...callers.map((caller) => caller.drive(40, 14)), buyer.drive(5, 14)]);
     await sleep(5_000);
     await publish("orders.canary-router", canary(50));
     await sleep(1_000);

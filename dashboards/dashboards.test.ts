@@ -27,6 +27,8 @@ const known: ReadonlySet<string> = new Set([
   faultActive.name,
   ...rules.flatMap(({ record }) => record ?? []),
   "up",
+  // Seata's own (its `metrics-exporter-prometheus`).
+  "seata_transaction",
 ]);
 /** The names in an expression that could be a series': what is neither quoted, nor a list of labels, nor a label in braces. */
 const metricsIn = (expr: string): readonly string[] =>
@@ -34,7 +36,7 @@ const metricsIn = (expr: string): readonly string[] =>
     expr
       .replaceAll(/\{[^}]*\}/g, "{}")
       .replaceAll(/\b(by|on|group_left)\s*\([^)]*\)/g, "")
-      .match(/\b(\w+:[\w:]+|(rpc|flyball|process)_\w+|up|target_info)/g) ?? []
+      .match(/\b(\w+:[\w:]+|(rpc|flyball|process|seata)_\w+|up|target_info)/g) ?? []
   ).map(String);
 
 test("what is committed is what is generated", () => {

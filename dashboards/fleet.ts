@@ -16,7 +16,7 @@ import { controlVersion } from "../services/control.ts";
 export interface TestFleet {
   readonly nodes: ReadonlyMap<string, TestNode>;
   /** Starts a node and answers when it is ready. */
-  start(id: string, program: "registry" | "config-center" | "provider" | "consumer", config: object): Promise<TestNode>;
+  start(id: string, program: NodePlan["program"], config: object): Promise<TestNode>;
   readonly collector: HistoryCollector;
   history(): History;
   /** Times of the history are this clock's, as the nodes report them. */

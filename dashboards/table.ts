@@ -4,6 +4,7 @@ import { protection } from "./protection.ts";
 import { red } from "./red.ts";
 import { registry } from "./registry.ts";
 import { routing } from "./routing.ts";
+import { transactions } from "./transactions.ts";
 
 /** Every dashboard, by the name of its file in generated/. */
 export const dashboards: Readonly<Record<string, Dashboard>> = {
@@ -12,6 +13,7 @@ export const dashboards: Readonly<Record<string, Dashboard>> = {
   routing,
   protection,
   registry,
+  transactions,
 };
 
 /** The files that Grafana reads, by name: what `npm run generate` writes. */

@@ -92,22 +92,37 @@ describe("in docker-compose.yml", () => {
       options.find((text) => text.startsWith(`--${option}=`))?.slice(option.length + 3);
     const config = JSON.parse(value("config") ?? "{}") as object;
     const registry = "zookeeper://zookeeper:2181";
+    const isBank = ["order", "account", "stock"].includes(program!);
     const given =
-      program === "provider" ? { service: value("service") } : { application: "x", calls: { service: "x" } };
+      program === "provider"
+        ? { service: value("service") }
+        : isBank
+          ? { coordinator: value("coordinator") }
+          : { application: "x", calls: { service: "x" } };
     expect(() => programs.get(program!)!.parse({ ...given, ...config, registry })).not.toThrow();
     // It is found where its name leads, and scraped under the name that it has.
     expect(value("node")).toBe(name.replace(/-(\d+)$/, "/$1"));
-    if (program === "provider") expect(value("advertise")).toBe(`${name}:20880`);
+    if (program === "provider" || isBank) expect(value("advertise")).toBe(`${name}:20880`);
     expect(read_only).toBe(true);
     expect(value("registry")).toBe("${FLYBALL_REGISTRY:-zookeeper://zookeeper:2181}");
   });
 
-  test("Prometheus scrapes every node of the fleet, under its own name", () => {
+  test.each([
+    ["targets.json", "that is always there", fleet.filter(([, { profiles }]) => profiles === undefined), []],
+    [
+      "transactions.json",
+      "of the bank",
+      fleet.filter(([, { profiles }]) => profiles?.[0] === "transactions"),
+      ["seata:9898"],
+    ],
+  ])("Prometheus scrapes, by %s, every node %s, under its own name", (file, _, nodes, others) => {
     const targets = z
       .array(z.object({ targets: z.array(z.string()), labels: z.record(z.string(), z.string()) }))
-      .parse(read("dashboards/compose/targets.json"));
-    expect(targets.map(({ targets: [address], labels }) => [address, labels["instance"]]).toSorted()).toEqual(
-      fleet.map(([name]) => [`${name}:9464`, name.replace(/-(\d+)$/, "/$1")]).toSorted(),
+      .parse(read(`dashboards/compose/${file}`));
+    const found = targets.filter(({ targets: [address] }) => !others.includes(address!));
+    expect(targets.length - found.length).toBe(others.length);
+    expect(found.map(({ targets: [address], labels }) => [address, labels["instance"]]).toSorted()).toEqual(
+      nodes.map(([name]) => [`${name}:9464`, name.replace(/-(\d+)$/, "/$1")]).toSorted(),
     );
   });
 });

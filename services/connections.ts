@@ -187,7 +187,8 @@ export async function openConfigCenter(
   return open({ clock, random, telemetry, url, client: node, application });
 }
 
-function byScheme<T>(table: Readonly<Record<string, T>>, scheme: string, kind: string): T {
+/** The entry for a URL's scheme; throws a `ConfigError` that names those that there are. */
+export function byScheme<T>(table: Readonly<Record<string, T>>, scheme: string, kind: string): T {
   const found = Object.hasOwn(table, scheme) ? table[scheme] : undefined;
   if (found !== undefined) return found;
   const known = Object.keys(table);

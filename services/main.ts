@@ -156,6 +156,8 @@ const options = {
   metrics: { type: "string" },
   registry: { type: "string" },
   "config-center": { type: "string" },
+  coordinator: { type: "string" },
+  database: { type: "string" },
   service: { type: "string", default: "orders" },
   rate: { type: "string" },
   config: { type: "string", default: "{}" },
@@ -178,13 +180,17 @@ const help = `node services/main.ts PROGRAM [options]    runs one program of a f
   consumer        calls a service             --registry 127.0.0.1:2181 --rate 20/s
   gateway         calls it for HTTP clients   --listen 127.0.0.1:8080 --registry 127.0.0.1:2181
   rules           publishes rule documents    --config-center 127.0.0.1:8848 --config '{"documents": [{"key": …, "content": …}]}'
+  order           the bank: global transactions over account and stock, which reserve what an order wants
+  account, stock                              --registry 127.0.0.1:2181 --coordinator 127.0.0.1:8091
 
   --listen HOST:PORT         where it listens, on loopback; port 0 takes a free one (default 127.0.0.1:0)
   --expose                   let it listen beyond loopback, for containers: --listen 0.0.0.0:20880 --expose
   --advertise HOST:PORT      what it registers instead, where others reach it by another address (provider)
   --metrics HOST:PORT        where it serves /metrics to Prometheus, for example 127.0.0.1:9464 (default: nowhere)
-  --registry WHERE           the registry to join (provider, consumer, gateway): HOST:PORT of an embedded one, or a URL
+  --registry WHERE           the registry to join (who provides or calls a service): HOST:PORT of an embedded one, or a URL
   --config-center WHERE      where its rules come from, or go to (likewise; default: no rules)
+  --coordinator WHERE        the transaction coordinator (order, account, stock): HOST:PORT, or seata://HOST:8091
+  --database URL             where account and stock keep their rows (default: on the node's own disk)
   --service NAME             the service to provide or to call (default orders)
   --rate N/s                 calls to make each second (consumer: default 20/s; gateway: default none)
   --config JSON              the program's configuration; what the options above say comes on top
@@ -321,6 +327,17 @@ function configOf(program: ServiceProgram, values: Values): unknown {
     if (registry !== undefined) throw new ConfigError("rules joins no registry");
     return { ...given, ...infrastructure };
   }
+  const transactions = {
+    ...(values.coordinator && { coordinator: addressOf("coordinator", values.coordinator, isInfrastructureAddress) }),
+    ...(values.database && { database: addressOf("database", values.database, isInfrastructureAddress) }),
+  };
+  if (isBank(program.name)) {
+    const calls = program.name === "order" ? { account: { service: "account" }, stock: { service: "stock" } } : {};
+    return { ...calls, ...given, ...infrastructure, ...transactions };
+  }
+  if (Object.keys(transactions).length > 0) {
+    throw new ConfigError(`the ${program.name} takes part in no transaction`, "the bank does: order, account, stock");
+  }
   if (program.name === "provider") return { service: values.service, ...given, ...infrastructure };
   if (!isCaller(program.name)) {
     if (registry ?? configCenter) throw new ConfigError(`the ${program.name} joins no registry`);
@@ -328,6 +345,8 @@ function configOf(program: ServiceProgram, values: Values): unknown {
   }
   return { application: "by-hand", calls: { service: values.service }, ...given, ...infrastructure };
 }
+
+const isBank = (program: string): boolean => ["order", "account", "stock"].includes(program);
 
 const isCaller = (program: string): boolean => program === "consumer" || program === "gateway";
 

@@ -27,6 +27,9 @@ test("there is a program for each kind of node", () => {
     "consumer",
     "gateway",
     "rules",
+    "order",
+    "account",
+    "stock",
   ]);
 });
 

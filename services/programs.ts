@@ -1,3 +1,5 @@
+import { order } from "./bank/order.ts";
+import { reservations } from "./bank/reservations.ts";
 import { configCenter } from "./config-center/config-center.ts";
 import { coordinator } from "./coordinator/coordinator.ts";
 import { consumer } from "./consumer/consumer.ts";
@@ -9,7 +11,18 @@ import type { ServiceProgram } from "./service.ts";
 
 /** Every program of the fleet, by name. */
 export const programs: ReadonlyMap<string, ServiceProgram> = new Map(
-  ([registry, configCenter, coordinator, provider, consumer, gateway, rules] as readonly ServiceProgram[]).map(
-    (program) => [program.name, program],
-  ),
+  (
+    [
+      registry,
+      configCenter,
+      coordinator,
+      provider,
+      consumer,
+      gateway,
+      rules,
+      order,
+      reservations("account"),
+      reservations("stock"),
+    ] as readonly ServiceProgram[]
+  ).map((program) => [program.name, program]),
 );

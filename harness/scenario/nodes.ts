@@ -4,7 +4,7 @@ import { contradictionIn } from "../../runtime/cluster/settings.ts";
 import { clusters } from "../../runtime/cluster/table.ts";
 import type { Distribution as WorkDistribution } from "../../services/distribution.ts";
 import { didYouMean } from "../../services/nearest.ts";
-import { propagationMsOf } from "../../services/provider/provider.ts";
+import { propagationMsOf } from "../../services/offer.ts";
 import { durationUs, fractionOf } from "./durations.ts";
 import { ScenarioError } from "./error.ts";
 import { planForeign } from "./foreign.ts";

@@ -36,11 +36,15 @@ export interface Plan {
   readonly drainUs: number;
 }
 
+/** The programs of a fleet (services/programs.ts). */
+export type ProgramName =
+  "registry" | "config-center" | "coordinator" | "provider" | "consumer" | "gateway" | "order" | "account" | "stock";
+
 export interface NodePlan {
   /** "orders/0", "registry/0", "config-center/0" */
   readonly id: string;
   readonly service: string;
-  readonly program: "provider" | "consumer" | "gateway" | "registry" | "config-center";
+  readonly program: ProgramName;
   /** The program's configuration; addresses of the infrastructure are filled in by the world. */
   readonly config: Readonly<Record<string, unknown>>;
   readonly tag: string | undefined;

@@ -1,11 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
-import { configCenter } from "../../services/config-center/config-center.ts";
-import { consumer as consumerProgram } from "../../services/consumer/consumer.ts";
-import { gateway as gatewayProgram } from "../../services/gateway/gateway.ts";
-import { provider as providerProgram } from "../../services/provider/provider.ts";
-import { registry } from "../../services/registry/registry.ts";
+import { programs } from "../../services/programs.ts";
 import { faults } from "../faults/table.ts";
 import type { Primitive } from "../worlds/world.ts";
 import {
@@ -73,10 +69,6 @@ describe("nodes", () => {
   });
 
   test("have configurations that their programs accept", () => {
-    const programs = {
-      ...{ provider: providerProgram, consumer: consumerProgram, gateway: gatewayProgram },
-      ...{ registry, "config-center": configCenter },
-    };
     const planned = plan({
       registry: { sessionTimeout: "1500ms" },
       rules: { "orders.tag-router": "enabled: true" },
@@ -103,7 +95,7 @@ describe("nodes", () => {
       // What the worlds add when they know the addresses.
       const isFleet = program !== "registry" && program !== "config-center";
       const addresses = isFleet ? { registry: "127.0.0.1:1", configCenter: "127.0.0.1:2" } : {};
-      expect(() => programs[program].parse({ ...config, ...addresses }), id).not.toThrow();
+      expect(() => programs.get(program)!.parse({ ...config, ...addresses }), id).not.toThrow();
       expect(JSON.parse(JSON.stringify(config)), id).toEqual(config);
     }
   });

@@ -5,7 +5,7 @@ export interface InfrastructureOptions {
   readonly dial?: ((address: string) => string) | undefined;
 }
 
-/** The real registries and config centres, by scheme. Each one's client is loaded when the first URL names it. */
+/** The real registries, config centres, coordinators and databases, by scheme. Each one's client is loaded when the first URL names it. */
 export function realInfrastructure({ dial }: InfrastructureOptions = {}): InfrastructureTable {
   return {
     registries: {
@@ -17,6 +17,12 @@ export function realInfrastructure({ dial }: InfrastructureOptions = {}): Infras
       zookeeper: async (connection) => (await import("./zookeeper.ts")).zookeeperConfigCenter(dial)(connection),
       nacos: async (connection) => (await import("./nacos.ts")).nacosConfigCenter(dial)(connection),
       consul: async (connection) => (await import("./consul.ts")).consulConfigCenter(dial)(connection),
+    },
+    coordinators: {
+      seata: async (connection) => (await import("./seata.ts")).seataCoordinator(dial)(connection),
+    },
+    dataSources: {
+      postgres: async (connection) => (await import("./postgres.ts")).postgresDataSource(dial)(connection),
     },
   };
 }

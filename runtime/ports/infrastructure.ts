@@ -1,5 +1,7 @@
 import type { Clock } from "./clock.ts";
 import type { ConfigCenter } from "./config-center.ts";
+import type { Coordinator } from "./coordinator.ts";
+import type { DataSource, Table } from "./data-source.ts";
 import type { Random } from "./random.ts";
 import type { Registry } from "./registry.ts";
 import type { Telemetry } from "./telemetry.ts";
@@ -39,11 +41,30 @@ export type OpenRegistry = (connection: RegistryConnection) => Promise<Registry>
 /** As `OpenRegistry`. */
 export type OpenConfigCenter = (connection: ConfigCenterConnection) => Promise<ConfigCenter>;
 
-/** Registries and config centres that aren't our own, by the scheme of their URL: "zookeeper", "nacos", "consul". */
+/** As `OpenRegistry`; what rejects by name is a `TransactionError`. */
+export type OpenCoordinator = (connection: ConfigCenterConnection) => Promise<Coordinator>;
+
+/** Connects, and makes the tables that aren't there. Rejects with a `DataSourceError`. */
+export type OpenDataSource = (connection: {
+  /** "postgres://user:password@127.0.0.1:5432/bank" */
+  readonly url: string;
+  /** Who connects, for people. */
+  readonly client: string;
+  readonly tables: readonly Table[];
+}) => Promise<DataSource>;
+
+/** What isn't our own, by the scheme of its URL: registries and config centres "zookeeper", coordinators "seata", databases "postgres". */
 export interface InfrastructureTable {
   readonly registries: Readonly<Record<string, OpenRegistry>>;
   readonly configCenters: Readonly<Record<string, OpenConfigCenter>>;
+  readonly coordinators: Readonly<Record<string, OpenCoordinator>>;
+  readonly dataSources: Readonly<Record<string, OpenDataSource>>;
 }
 
 /** For worlds without any: only the embedded ones can be reached. */
-export const embeddedOnly: InfrastructureTable = { registries: {}, configCenters: {} };
+export const embeddedOnly: InfrastructureTable = {
+  registries: {},
+  configCenters: {},
+  coordinators: {},
+  dataSources: {},
+};

@@ -201,6 +201,16 @@ export type TransactionChange = { readonly type: "transaction"; readonly atUs: n
       readonly lockKey: string;
     }
   | {
+      /** A local transaction of a branch has left this of something that is shared: an account, a good in stock. */
+      readonly what: "holding";
+      readonly resource: string;
+      readonly item: string;
+      /** Whoever wants it may have it; set aside for a transaction; used up by transactions that were committed. */
+      readonly free: number;
+      readonly frozen: number;
+      readonly used: number;
+    }
+  | {
       /** The embedded coordinator took it into a state. */
       readonly what: "status";
       readonly status: GlobalStatus;

@@ -117,9 +117,9 @@ describe("the disk", () => {
     const world = await open();
     await world.begin();
     await open({ disk: world.disk });
-    const lines = world.disk.text("coordinator-sessions.ndjson").split("\n");
-    world.disk.set("coordinator-sessions.ndjson", lines.slice(1).join("\n"));
-    await expect(open({ disk: world.disk })).rejects.toThrow("coordinator-sessions.ndjson is damaged");
+    const lines = world.disk.text("coordinator-snapshot.ndjson").split("\n");
+    world.disk.set("coordinator-snapshot.ndjson", lines.slice(1).join("\n"));
+    await expect(open({ disk: world.disk })).rejects.toThrow("coordinator-snapshot.ndjson is damaged");
   });
 
   test("ids are never given twice, across restarts and a clock that was set back", async () => {

@@ -1,46 +1,23 @@
 import { Call, whileWaiting } from "../../runtime/call/call.ts";
-import { createLifecycle, type Lifecycle } from "../../runtime/call/lifecycle.ts";
 import type { Filter } from "../../runtime/call/filter.ts";
-import { createServer } from "../../runtime/call/server.ts";
+import type { Server } from "../../runtime/call/server.ts";
 import type { Handlers, Stub } from "../../runtime/call/service.ts";
 import { pushbackKey } from "../../runtime/call/metadata.ts";
 import { RpcError, toRpcError } from "../../runtime/call/status.ts";
 import { reporter } from "../../runtime/protection/guard.ts";
 import type { AdmissionSettings } from "../../runtime/protection/table.ts";
-import { Health } from "../../runtime/health/health.ts";
-import type { Registration } from "../../runtime/ports/registry.ts";
-import type { Listener, Transport } from "../../runtime/ports/transport.ts";
-import { protocolLabel, protocolNames, type ProtocolName } from "../../runtime/protocols/names.ts";
-import { TaskLog } from "../../runtime/telemetry/task-log.ts";
-import { guard, type GuardSettings } from "../../runtime/security/guard.ts";
 import { withoutCredentials } from "../../runtime/security/signature.ts";
-import { advertised, ConfigReader, schemeOf } from "../config.ts";
-import {
-  connect,
-  parseCalls,
-  parseInfrastructure,
-  type CallsConfig,
-  type Connections,
-  type InfrastructureConfig,
-} from "../connections.ts";
+import { TaskLog } from "../../runtime/telemetry/task-log.ts";
+import { ConfigReader } from "../config.ts";
+import { parseCalls, type CallsConfig } from "../connections.ts";
 import { sample, type Distribution } from "../distribution.ts";
-import { parseGuard } from "../guard.ts";
+import { Offer, parseOffer, type OfferConfig } from "../offer.ts";
 import { parseAdmission } from "../protection.ts";
 import { Worker, type DoReply } from "../proto/worker_pb.ts";
 import type { NodeContext, RunningService, ServiceProgram } from "../service.ts";
 import { queueOrders, WorkQueue, type WorkQueueOptions } from "./queue.ts";
 
-export interface ProviderConfig extends InfrastructureConfig {
-  /** The service that it provides: "orders". */
-  readonly service: string;
-  /** What it speaks. Default "triple". */
-  readonly protocol: ProtocolName;
-  /** Default 100. */
-  readonly weight: number;
-  /** Time that it takes to be warm, which callers count from its registration: see docs/balancing.md. Default: it is warm at once. */
-  readonly warmUpMs: number | undefined;
-  /** Its labels in the registry. Default none. */
-  readonly metadata: Readonly<Record<string, string>>;
+export interface ProviderConfig extends OfferConfig {
   /** How long one call's work takes. Default: no time. */
   readonly serviceTime: Distribution;
   /** Share of the calls that fail UNAVAILABLE once their work is done. Default 0. */
@@ -57,16 +34,10 @@ export interface ProviderConfig extends InfrastructureConfig {
   readonly queue: Pick<WorkQueueOptions, "order" | "codel">;
   /** What is let in at all. Default: everything. */
   readonly admission: AdmissionSettings;
-  /** Whom it lets in. Default: everybody. */
-  readonly guard: GuardSettings | undefined;
   /** Reports what it does with each call. Default false. */
   readonly recordsTasks: boolean;
   /** A service that each call calls before it is answered. Default none. */
   readonly calls: CallsConfig | undefined;
-  /** How long it serves on after it has deregistered. Default: `propagationMsOf` its registry. */
-  readonly propagationMs: number;
-  /** Default 2000. */
-  readonly graceMs: number;
 }
 
 /** A program that does work: the fleet's workhorse. */
@@ -75,16 +46,9 @@ export const provider: ServiceProgram<ProviderConfig> = {
 
   parse: (value) => {
     const reader = new ConfigReader(value);
-    const service = reader.requiredText("service");
     const calls = reader.object("calls");
-    const time = { min: 0, max: 3_600_000 };
-    const infrastructure = parseInfrastructure(reader, service);
     const config: ProviderConfig = {
-      service,
-      protocol: reader.choice("protocol", Object.keys(protocolNames) as ProtocolName[]) ?? "triple",
-      weight: reader.number("weight", { min: 0, max: 1_000_000, isInteger: true }, 100),
-      warmUpMs: reader.number("warmUpMs", { min: 1, max: 86_400_000, isInteger: true }),
-      metadata: reader.labels("metadata"),
+      ...parseOffer(reader),
       serviceTime: reader.distribution("serviceTime", { kind: "constant", us: 0 }),
       errorRate: reader.number("errorRate", { min: 0, max: 1 }, 0),
       capacity: reader.number("capacity", { min: 1, isInteger: true }),
@@ -92,13 +56,9 @@ export const provider: ServiceProgram<ProviderConfig> = {
       pushbackMs: reader.number("pushbackMs", { min: -1, max: 3_600_000, isInteger: true }),
       servesAbandoned: reader.boolean("servesAbandoned") ?? false,
       queue: parseQueue(reader.object("queue")),
-      guard: parseGuard(reader.object("guard")),
       admission: parseAdmission(reader),
       recordsTasks: reader.raw("recordsTasks") === true,
       calls: calls === undefined ? undefined : parseCalls(calls),
-      graceMs: reader.number("graceMs", time, 2000),
-      ...infrastructure,
-      propagationMs: reader.number("propagationMs", time, propagationMsOf(schemeOf(infrastructure.registry))),
     };
     reader.end();
     return config;
@@ -124,124 +84,45 @@ function parseQueue(reader: ConfigReader | undefined): ProviderConfig["queue"] {
   return queue;
 }
 
-/**
- * Time that the news of a departure takes to reach every caller, with room to spare: over Nacos, which gathers pushes for 500 ms, about
- * 0.6 s (measured; a busy server takes longer); over the others some milliseconds.
- */
-export function propagationMsOf(registry: string | undefined): number {
-  return registry === "nacos" ? 1_500 : 500;
-}
-
-/** Time that the service which it calls has to appear. */
-const downstreamWithinMs = 5_000;
-/** Time that the registry has to confirm before the provider is ready without: it serves, and goes on trying to register. */
-const registerWithinUs = 5_000_000;
-
 class RunningProvider implements RunningService {
   readonly #context: NodeContext;
   readonly #config: ProviderConfig;
-  #listener: Listener | undefined;
-  /** Where others find it. */
-  #advertised = "";
-  #connections: Connections | undefined;
-  #registration: Registration | undefined;
-  #lifecycle: Lifecycle | undefined;
+  readonly #offer: Offer;
   #downstream: Stub<typeof Worker> | undefined;
-  readonly #health = new Health();
-  #isLeaving = false;
 
   constructor(context: NodeContext, config: ProviderConfig) {
     this.#context = context;
     this.#config = config;
+    this.#offer = new Offer(context, config);
   }
 
   get address(): string | undefined {
-    return this.#listener?.address;
+    return this.#offer.address;
   }
 
-  async listen(): Promise<void> {
-    const { policies, listen, advertise, tracer, clock, telemetry } = this.#context;
-    const { guard: whom, service } = this.#config;
-    const guarded = whom === undefined ? [] : [guard(whom, service)];
-    const filters = [...policies.serverFilters, ...guarded, ...this.#admission()];
+  listen(): Promise<void> {
+    const { clock, telemetry } = this.#context;
     const tasks = this.#config.recordsTasks ? new TaskLog({ clock, telemetry }) : undefined;
-    const transport = this.#transport();
-    const server = createServer({ transport, filters, tracer, tasks, health: this.#health });
-    server.add(Worker, this.#handlers());
-    const listener = await server.listen(listen);
-    try {
-      this.#advertised = advertised(listener.address, advertise);
-    } catch (error) {
-      await listener.close();
-      throw error;
-    }
-    this.#listener = listener;
-  }
-
-  #transport(): Transport {
-    const { transport, transports } = this.#context;
-    return transports?.[protocolNames[this.#config.protocol]] ?? transport;
+    const add = (server: Server): Server => server.add(Worker, this.#handlers());
+    return this.#offer.listen(add, { filters: this.#admission(), tasks });
   }
 
   async go(): Promise<void> {
-    const { node, clock, telemetry } = this.#context;
-    const { service, protocol, weight, warmUpMs, metadata: labels, calls, propagationMs, graceMs } = this.#config;
-    const token = this.#config.guard?.token;
-    const isTriple = protocol === "triple";
-    const listener = this.#listener!;
-    // Dubbo's own keys.
-    const metadata = {
-      ...labels,
-      ...(warmUpMs !== undefined && { warmup: String(warmUpMs), timestamp: String(Math.floor(clock.wallMs())) }),
-      ...(!isTriple && { [protocolLabel]: protocolNames[protocol] }),
-      ...(token !== undefined && { token }),
-    };
-    const connections = await connect(this.#context, this.#config, labels);
-    this.#connections = connections;
-    this.#lifecycle = createLifecycle({
-      clock,
-      telemetry,
-      listener,
-      registry: connections.registry,
-      health: this.#health,
-      registrations: () => (this.#registration === undefined ? [] : [this.#registration]),
-      propagationMs,
-      graceMs,
-    });
+    const { calls } = this.#config;
+    const { client } = await this.#offer.connect();
     if (calls !== undefined) {
-      this.#downstream = connections.client.service(calls.service, Worker, calls);
-      // Better that whom it calls is known before it can be called, but that is no reason never to serve.
-      await connections.client.ready(calls.service, downstreamWithinMs).catch(() => undefined);
+      this.#downstream = client.service(calls.service, Worker, calls);
+      await this.#offer.awaitCallees(calls.service);
     }
-    this.#health.set(true, [Worker.typeName, service]);
-    const registered = connections.registry
-      .register({ id: node, service, address: this.#advertised, weight, metadata })
-      .then(async (registration) => {
-        this.#registration = registration;
-        // Too late: it is leaving already.
-        if (this.#isLeaving) await registration.deregister();
-      })
-      .catch((error: unknown) => {
-        if (!this.#isLeaving) throw error;
-      });
-    await new Promise<void>((resolve, reject) => {
-      const disarm = clock.after(registerWithinUs, resolve);
-      registered.then(resolve, reject).finally(disarm);
-    });
+    await this.#offer.register(Worker.typeName);
   }
 
-  async drain(): Promise<void> {
-    this.#isLeaving = true;
-    if (this.#lifecycle === undefined) await this.#listener?.close();
-    await this.#lifecycle?.drain();
-    await this.#connections?.closeClient();
+  drain(): Promise<void> {
+    return this.#offer.drain();
   }
 
-  async stop(): Promise<void> {
-    this.#isLeaving = true;
-    await this.#connections?.closeClient();
-    if (this.#lifecycle === undefined) await this.#listener?.close();
-    await this.#lifecycle?.stop();
+  stop(): Promise<void> {
+    return this.#offer.stop();
   }
 
   #admission(): readonly Filter[] {

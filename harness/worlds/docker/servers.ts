@@ -173,14 +173,19 @@ function say(address: string, word: string): Promise<string> {
   });
 }
 
-/** Asks whether it speaks TLS: PostgreSQL says S or N, whoever asks. */
+/** Begins to log in: who is starting up answers with an error, who is ready asks for the password. */
 function isPostgres(address: string): Promise<boolean> {
   const [host, port] = address.split(":") as [string, string];
+  const words = Buffer.from("user\0flyball\0database\0flyball\0\0");
+  const head = Buffer.alloc(8);
+  head.writeInt32BE(head.length + words.length, 0);
+  head.writeInt32BE(3 << 16, 4);
   return new Promise((resolve, reject) => {
-    const sslRequest = Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]);
-    const socket = connect({ host, port: Number(port), timeout: 2_000 }, () => socket.write(sslRequest));
+    const socket = connect({ host, port: Number(port), timeout: 2_000 }, () =>
+      socket.write(Buffer.concat([head, words])),
+    );
     socket.once("data", (answer) => {
-      resolve(answer[0] === 0x53 || answer[0] === 0x4e);
+      resolve(answer.toString("latin1", 0, 1) === "R");
       socket.destroy();
     });
     socket.once("timeout", () => socket.destroy(new Error("no answer")));

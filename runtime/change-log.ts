@@ -1,0 +1,185 @@
+import { murmur3 } from "./numbers.ts";
+import type { Disk } from "./ports/disk.ts";
+import { isRecord, replaceFile } from "./whole-file.ts";
+
+/** A key's new value; null: it is gone. */
+export type Change = readonly [key: string, value: unknown];
+
+/** Bytes of log after which it is folded into the snapshot. */
+const logBytesMax = 4 * 1024 * 1024;
+
+/**
+ * A map of JSON values on the disk: a snapshot, and a log of what changed since, a line for each group of changes that belong together.
+ * Changes are made in memory and noted at once; `durable` tells when everything noted so far is on the disk, and whoever tells anybody of
+ * a change waits for it. Those who wait together are written together.
+ *
+ * A crash may tear the last lines, of which nobody was told. A gap before a readable line is damage, and refused: what is missing may be
+ * what matters.
+ */
+export class ChangeLog {
+  readonly #disk: Disk;
+  readonly #files: Files;
+  #entries: () => Iterable<Change> = () => [];
+  /** Of the last line that was noted, and of the last that is on the disk. */
+  #number: number;
+  #written: number;
+  #lines: string[] = [];
+  #bytes = 0;
+  /** The disk lacks something that was noted: only a whole snapshot makes up for it. */
+  #isBehind = false;
+  #flushing: Promise<void> | undefined;
+
+  private constructor(disk: Disk, files: Files, number: number) {
+    this.#disk = disk;
+    this.#files = files;
+    this.#number = this.#written = number;
+  }
+
+  /** Reads what there is, and begins a new log. `name` begins the names of its files. Throws a `DamagedLogError`. */
+  static async open(
+    disk: Disk,
+    name: string,
+  ): Promise<{ readonly log: ChangeLog; readonly entries: ReadonlyMap<string, unknown> }> {
+    const files = { snapshot: `${name}-snapshot.ndjson`, log: `${name}-log.ndjson` };
+    const entries = new Map<string, unknown>();
+    let number = 0;
+    let isWhole = true;
+    for (const line of parseLines(await disk.read(files.snapshot))) {
+      number = line.number;
+      isWhole = line.of === entries.size;
+      apply(entries, line.changes);
+    }
+    if (!isWhole) throw new DamagedLogError(files.snapshot, "entries are missing");
+    for (const line of parseLines(await disk.read(files.log))) {
+      // The snapshot may be newer than the log's beginning.
+      if (line.number <= number) continue;
+      if (line.number > number + 1) throw new DamagedLogError(files.log, `record ${number + 1} can't be read`);
+      number = line.number;
+      apply(entries, line.changes);
+    }
+    const log = new ChangeLog(disk, files, number);
+    await log.#fold(entries);
+    return { log, entries };
+  }
+
+  /** Whose state a snapshot takes. */
+  watch(entries: () => Iterable<Change>): void {
+    this.#entries = entries;
+  }
+
+  /** Notes changes, which come back all or none. */
+  note(...changes: readonly Change[]): void {
+    this.#number++;
+    if (!this.#isBehind) this.#lines.push(lineOf({ number: this.#number, changes }));
+  }
+
+  /** Resolves when everything noted so far is on the disk; rejects with the disk's error when it can't be written now. */
+  async durable(): Promise<void> {
+    const number = this.#number;
+    while (this.#written < number) {
+      this.#flushing ??= this.#flush().finally(() => {
+        this.#flushing = undefined;
+      });
+      await this.#flushing;
+    }
+  }
+
+  /** Resolves when nothing is being written. */
+  async settled(): Promise<void> {
+    await this.durable().catch(() => undefined);
+  }
+
+  async #flush(): Promise<void> {
+    const number = this.#number;
+    const lines = this.#lines;
+    this.#lines = [];
+    try {
+      if (this.#isBehind || this.#bytes > logBytesMax) {
+        this.#isBehind = false;
+        await this.#fold(this.#entries());
+      } else {
+        // A line break first: whatever a crash left behind is then a line of its own.
+        const bytes = new TextEncoder().encode(`\n${lines.join("\n")}\n`);
+        await this.#disk.append(this.#files.log, bytes);
+        await this.#disk.sync(this.#files.log);
+        this.#bytes += bytes.length;
+      }
+      this.#written = number;
+    } catch (error) {
+      this.#isBehind = true;
+      this.#lines = [];
+      throw error;
+    }
+  }
+
+  /** The snapshot is of this moment: what is noted while it is written comes into the new log. */
+  async #fold(entries: Iterable<Change>): Promise<void> {
+    const number = this.#number;
+    const lines = [...entries].map((change) => lineOf({ number, changes: [change] }));
+    // How many there are, so that none gets lost unnoticed; and the numbers go on although nothing is left.
+    lines.push(lineOf({ number, changes: [], of: lines.length }));
+    await replaceFile(this.#disk, this.#files.snapshot, lines.join("\n") + "\n");
+    await this.#disk.remove(this.#files.log);
+    this.#bytes = 0;
+  }
+}
+
+/** Files that lack something: whoever reads them must not guess. */
+export class DamagedLogError extends Error {
+  override readonly name = "DamagedLogError";
+  readonly code = "DAMAGED";
+  readonly hint =
+    "what is missing may matter: restore the file, or remove it with the others of its name and begin anew";
+
+  constructor(file: string, how: string) {
+    super(`${file} is damaged: ${how}`);
+  }
+}
+
+interface Files {
+  readonly snapshot: string;
+  readonly log: string;
+}
+
+interface Line {
+  readonly number: number;
+  readonly changes: readonly Change[];
+  /** Of a snapshot's last line: how many entries came before. */
+  readonly of?: number;
+}
+
+function apply(entries: Map<string, unknown>, changes: readonly Change[]): void {
+  for (const [key, value] of changes) {
+    if (value === null) entries.delete(key);
+    else entries.set(key, value);
+  }
+}
+
+function lineOf(line: Line): string {
+  const json = JSON.stringify(line);
+  return `${checksum(json)} ${json}`;
+}
+
+function* parseLines(bytes: Uint8Array | undefined): Iterable<Line> {
+  if (bytes === undefined) return;
+  for (const line of new TextDecoder().decode(bytes).split("\n")) {
+    const space = line.indexOf(" ");
+    const json = line.slice(space + 1);
+    if (space < 0 || line.slice(0, space) !== checksum(json)) continue;
+    const value: unknown = JSON.parse(json);
+    if (isLine(value)) yield value;
+  }
+}
+
+function checksum(json: string): string {
+  return murmur3(json, 0).toString(16).padStart(8, "0");
+}
+
+function isLine(value: unknown): value is Line {
+  return (
+    isRecord(value) &&
+    typeof value["number"] === "number" &&
+    Array.isArray(value["changes"]) &&
+    value["changes"].every((change) => Array.isArray(change) && change.length === 2 && typeof change[0] === "string")
+  );
+}

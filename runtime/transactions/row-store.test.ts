@@ -1,0 +1,94 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+
+import { contractTable, dataSourceContract } from "../ports/data-source.contract.ts";
+import { DataSourceError } from "../ports/data-source.ts";
+import { DiskError } from "../ports/disk.ts";
+import { openRowStore } from "./row-store.ts";
+import { MemoryDisk } from "./testing.ts";
+
+for (const [fact, holds] of Object.entries(dataSourceContract)) {
+  test(fact, async () => holds(await openRowStore(new MemoryDisk()), "tenant"));
+}
+
+const row = (id: number, amount: number) => ({ tenant: "t", id, amount, note: null });
+
+test("a commit is there after a crash, whole; what wasn't committed isn't", async () => {
+  const disk = new MemoryDisk();
+  const store = await openRowStore(disk);
+  await store.transaction(async (local) => {
+    await local.insert(contractTable, row(1, 1));
+    await local.insert(contractTable, row(2, 2));
+  });
+  void store.transaction(async (local) => {
+    await local.insert(contractTable, row(3, 3));
+    await new Promise(() => undefined);
+  });
+  const again = await openRowStore(disk);
+  expect(await again.rows(contractTable)).toEqual([row(1, 1), row(2, 2)]);
+});
+
+test("a torn commit is none at all", async () => {
+  const disk = new MemoryDisk();
+  const store = await openRowStore(disk);
+  await store.transaction((local) => local.insert(contractTable, row(1, 1)));
+  await store.transaction(async (local) => {
+    await local.update(contractTable, row(1, 7));
+    await local.insert(contractTable, row(2, 2));
+  });
+  const log = disk.files.get("rows-log.ndjson")!;
+  disk.files.set("rows-log.ndjson", log.slice(0, -5));
+  expect(await (await openRowStore(disk)).rows(contractTable)).toEqual([row(1, 1)]);
+});
+
+test("what a full disk refuses didn't happen, and all goes on when there is room", async () => {
+  const disk = new MemoryDisk();
+  const store = await openRowStore(disk);
+  await store.transaction((local) => local.insert(contractTable, row(1, 1)));
+  const append = disk.append.bind(disk);
+  disk.append = () => Promise.reject(new DiskError("no space left", { code: "FULL" }));
+  await expect(store.transaction((local) => local.update(contractTable, row(1, 2)))).rejects.toMatchObject({
+    code: "UNAVAILABLE",
+  });
+  disk.append = append;
+  expect(await store.rows(contractTable)).toEqual([row(1, 1)]);
+  await store.transaction((local) => local.insert(contractTable, row(2, 2)));
+  expect(await (await openRowStore(disk)).rows(contractTable)).toEqual([row(1, 1), row(2, 2)]);
+});
+
+test("transfers in any order keep the sum, never wait for ever, and end in one order that explains them", async () => {
+  const transfers = fc.array(fc.record({ from: fc.nat(3), to: fc.nat(3), amount: fc.nat(5) }), { maxLength: 30 });
+  await fc.assert(
+    fc.asyncProperty(transfers, async (given) => {
+      const store = await openRowStore(new MemoryDisk());
+      for (let id = 0; id < 4; id++) await store.transaction((local) => local.insert(contractTable, row(id, 100)));
+      const ends = await Promise.all(
+        given.map(({ from, to, amount }) =>
+          store
+            .transaction(async (local) => {
+              for (const [id, by] of [
+                [from, -amount],
+                [to, amount],
+              ] as const) {
+                const found = await local.lock(contractTable, { tenant: "t", id });
+                await Promise.resolve();
+                await local.update(contractTable, row(id, Number(found!["amount"]) + by));
+              }
+            })
+            .then(
+              () => "done",
+              (error: unknown) => (error as DataSourceError).code,
+            ),
+        ),
+      );
+      expect(ends.filter((end) => end !== "done" && end !== "DEADLOCK")).toEqual([]);
+      const sum = (await store.rows(contractTable)).reduce((total, { amount }) => total + Number(amount), 0);
+      expect(sum).toBe(400);
+      // Who gave way left no lock behind.
+      await store.transaction(async (local) => {
+        for (let id = 0; id < 4; id++) await local.lock(contractTable, { tenant: "t", id });
+      });
+    }),
+    { numRuns: 60 },
+  );
+});

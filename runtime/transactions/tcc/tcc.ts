@@ -1,0 +1,100 @@
+import type { Clock } from "../../ports/clock.ts";
+import type { Branch, Coordinator } from "../../ports/coordinator.ts";
+import type { DataSource, LocalTransaction } from "../../ports/data-source.ts";
+import { isRecord } from "../../whole-file.ts";
+import { TransactionError } from "../error.ts";
+import { unretryable, type Decision } from "../phase-two.ts";
+import type { BranchStatus } from "../status.ts";
+import { fenceFinish, fenceTry, type FencedBranch } from "./fence.ts";
+
+/**
+ * What a service does in a distributed transaction by Try-Confirm-Cancel: each runs in a local transaction together with its fence, and
+ * so has its effect exactly once. `Context` is JSON: it goes to the coordinator with the branch, and comes back in phase two.
+ */
+export interface TccAction<Context> {
+  /** Also the resource's id. */
+  readonly name: string;
+  /** Reserves. A rejection is the business's no: nothing stays of it. */
+  try(local: LocalTransaction, context: Context): Promise<void>;
+  /** Uses up what was reserved. It can't say no: a rejection means another try. */
+  confirm(local: LocalTransaction, context: Context): Promise<void>;
+  /** Gives back what was reserved; likewise. */
+  cancel(local: LocalTransaction, context: Context): Promise<void>;
+}
+
+export interface TccOptions<Context> {
+  readonly clock: Clock;
+  readonly coordinator: Coordinator;
+  readonly dataSource: DataSource;
+  readonly action: TccAction<Context>;
+}
+
+/** A TCC action as a branch of global transactions. */
+export class TccResource<Context> {
+  readonly #options: TccOptions<Context>;
+
+  constructor(options: TccOptions<Context>) {
+    this.#options = options;
+  }
+
+  /** Answers for phase two from now on. */
+  async register(): Promise<void> {
+    const { coordinator, action } = this.#options;
+    await coordinator.registerResource(action.name, {
+      commit: (branch) => this.#finish(branch, "commit"),
+      rollback: (branch) => this.#finish(branch, "rollback"),
+    });
+  }
+
+  /** Registers a branch; from here on its cancel may come at any time, also before its try. */
+  begin(xid: string, context: Context): Promise<string> {
+    const { coordinator, action } = this.#options;
+    const applicationData = JSON.stringify({ actionContext: context });
+    return coordinator.registerBranch({
+      xid,
+      branchType: "TCC",
+      resourceId: action.name,
+      lockKey: "",
+      applicationData,
+    });
+  }
+
+  /** Does the try of a registered branch. Rejects `Suspended` when its cancel has been here already, and as the action does. */
+  async try({ xid, branchId }: { readonly xid: string; readonly branchId: string }, context: Context): Promise<void> {
+    const { dataSource, action } = this.#options;
+    await dataSource.transaction(async (local) => {
+      const fence = await fenceTry(local, this.#fenced(xid, branchId));
+      if (fence === "first") return action.try(local, context);
+      if (fence === "again") return;
+      throw new TransactionError(`${action.name}: the transaction ${xid} is over, and this try comes too late`, {
+        code: "Suspended",
+      });
+    });
+  }
+
+  async #finish({ xid, branchId, applicationData }: Branch, decision: Decision): Promise<BranchStatus> {
+    const { dataSource, action } = this.#options;
+    const context = contextOf(applicationData);
+    // It never gets better by itself, and guessing what was reserved would be worse.
+    if (context === undefined) return unretryable[decision];
+    const step = decision === "commit" ? "confirm" : "cancel";
+    return dataSource.transaction((local) =>
+      fenceFinish(local, this.#fenced(xid, branchId), decision, () => action[step](local, context as Context)),
+    );
+  }
+
+  #fenced(xid: string, branchId: string): FencedBranch {
+    const { action, clock } = this.#options;
+    return { xid, branchId, action: action.name, nowMs: clock.wallMs() };
+  }
+}
+
+/** What was registered; undefined when it was lost or tampered with on its way. */
+function contextOf(applicationData: string): unknown {
+  try {
+    const data: unknown = JSON.parse(applicationData);
+    return isRecord(data) ? data["actionContext"] : undefined;
+  } catch {
+    return undefined;
+  }
+}

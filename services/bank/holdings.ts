@@ -1,0 +1,102 @@
+import { RpcError } from "../../runtime/call/status.ts";
+import type { DataSource, LocalTransaction, Row, Table } from "../../runtime/ports/data-source.ts";
+import type { TccAction } from "../../runtime/transactions/tcc/tcc.ts";
+
+/** What a branch sets aside. */
+export interface Reservation {
+  readonly item: string;
+  readonly amount: number;
+}
+
+/** Money in accounts, goods in stock: what is free, set aside for a transaction, and used up. Their sum never changes. */
+export interface Holding extends Row {
+  readonly item: string;
+  readonly free: number;
+  readonly frozen: number;
+  readonly used: number;
+}
+
+export const holdingsOf = (service: string): Table => ({
+  name: `${service}_holdings`,
+  columns: { item: "text", free: "integer", frozen: "integer", used: "integer" },
+  key: ["item"],
+});
+
+/** Makes `items` holdings, "u0", "u1", …, of so much each, where they aren't there yet; answers those that were made. */
+export async function seedHoldings(
+  dataSource: DataSource,
+  table: Table,
+  { items, initial }: { readonly items: number; readonly initial: number },
+): Promise<void> {
+  const present = new Set((await dataSource.rows(table)).map(({ item }) => item));
+  for (let index = 0; index < items; index++) {
+    const item = `u${index}`;
+    if (present.has(item)) continue;
+    await dataSource.transaction((local) => local.insert(table, { item, free: initial, frozen: 0, used: 0 }));
+  }
+}
+
+/** The TCC of a holding: try freezes, confirm uses up, cancel gives back. */
+export function reserving(name: string, table: Table): TccAction<Reservation> {
+  const change = async (
+    local: LocalTransaction,
+    { item }: Reservation,
+    changed: (holding: Holding) => Holding,
+  ): Promise<void> => {
+    const row = (await local.lock(table, { item })) as Holding | undefined;
+    if (row === undefined) throw new RpcError(`there is no ${item} in ${table.name}`, { code: "NOT_FOUND" });
+    await local.update(table, changed(row));
+  };
+  return {
+    name,
+    try: (local, reservation) =>
+      change(local, reservation, (holding) => {
+        const { item, amount } = reservation;
+        if (holding.free < amount) {
+          throw new RpcError(`${item} has ${holding.free}, and ${amount} is wanted`, { code: "FAILED_PRECONDITION" });
+        }
+        return { ...holding, free: holding.free - amount, frozen: holding.frozen + amount };
+      }),
+    confirm: (local, reservation) =>
+      change(local, reservation, (holding) => ({
+        ...holding,
+        frozen: holding.frozen - reservation.amount,
+        used: holding.used + reservation.amount,
+      })),
+    cancel: (local, reservation) =>
+      change(local, reservation, (holding) => ({
+        ...holding,
+        frozen: holding.frozen - reservation.amount,
+        free: holding.free + reservation.amount,
+      })),
+  };
+}
+
+/** The same database, which tells of every row of a table that a commit has changed. */
+export function tellingOf(dataSource: DataSource, table: Table, tell: (row: Row) => void): DataSource {
+  return {
+    transaction: async (work) => {
+      const changed: Row[] = [];
+      const result = await dataSource.transaction((local) => {
+        // Another try begins anew.
+        changed.length = 0;
+        return work({
+          lock: (of, key) => local.lock(of, key),
+          insert: async (of, row) => {
+            const isNew = await local.insert(of, row);
+            if (isNew && of === table) changed.push(row);
+            return isNew;
+          },
+          update: async (of, row) => {
+            await local.update(of, row);
+            if (of === table) changed.push(row);
+          },
+        });
+      });
+      for (const row of changed) tell(row);
+      return result;
+    },
+    rows: (of) => dataSource.rows(of),
+    close: () => dataSource.close(),
+  };
+}
