@@ -92,7 +92,7 @@ class RunningOrder implements RunningService {
     this.#account = client.service(account.service, Reservations, account);
     this.#stock = client.service(stock.service, Reservations, stock);
     await this.#offer.awaitCallees(account.service, stock.service);
-    await this.#offer.register();
+    await this.#offer.register(Worker.typeName);
   }
 
   async drain(): Promise<void> {

@@ -96,7 +96,7 @@ class RunningReservations implements RunningService {
     this.#resource = new TccResource({ clock, coordinator: this.#coordinator, dataSource, action });
     // A coordinator that is away is tried on; nobody can use this service until it is there.
     await this.#resource.register().catch(() => undefined);
-    await this.#offer.register();
+    await this.#offer.register(Reservations.typeName);
   }
 
   async drain(): Promise<void> {
