@@ -47,7 +47,7 @@ describe.skipIf(reason !== undefined)(`docker compose${reason === undefined ? ""
   const started = [
     ...["storefront-0", "gateway-0", "orders-0", "orders-1", "payments-0"],
     ...["buyer-0", "order-0", "account-0", "stock-0"],
-    ...["homepage-0", "recommend-0", "recommend-1", "rules"],
+    ...["homepage-0", "recommend-0", "recommend-1", "rules-0"],
     ...["zookeeper", "nacos", "consul", "jaeger", "prometheus", "postgres", "seata"],
   ];
 

@@ -9,7 +9,8 @@ import { z } from "zod";
 import { programs } from "../services/programs.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const read = (path: string): unknown => parse(readFileSync(join(root, path), "utf8"), { merge: true });
+const read = (path: string): unknown =>
+  parse(readFileSync(join(root, path), "utf8"), { merge: true, maxAliasCount: -1 });
 
 const healthcheck = z.object({ test: z.tuple([z.enum(["CMD", "CMD-SHELL"])], z.string()), interval: z.string() });
 const service = z.object({
@@ -90,25 +91,36 @@ describe("in docker-compose.yml", () => {
     const [program, ...options] = command;
     const value = (option: string): string | undefined =>
       options.find((text) => text.startsWith(`--${option}=`))?.slice(option.length + 3);
-    const config = JSON.parse(value("config") ?? "{}") as object;
-    const registry = "zookeeper://zookeeper:2181";
+    const withDefaults = (value("config") ?? "{}").replaceAll(/\$\{\w+:-([^}]*)\}/g, "$1");
+    const config = JSON.parse(withDefaults) as object;
+    const isOperator = program === "rules";
+    const where = "zookeeper://zookeeper:2181";
+    const infrastructure = isOperator ? { configCenter: where } : { registry: where };
     const isBank = ["order", "account", "stock"].includes(program!);
     const given =
       program === "provider"
         ? { service: value("service") }
         : isBank
           ? { coordinator: value("coordinator") }
-          : { application: "x", calls: { service: "x" } };
-    expect(() => programs.get(program!)!.parse({ ...given, ...config, registry })).not.toThrow();
+          : isOperator
+            ? {}
+            : { application: "x", calls: { service: "x" } };
+    expect(() => programs.get(program!)!.parse({ ...given, ...config, ...infrastructure })).not.toThrow();
     // It is found where its name leads, and scraped under the name that it has.
     expect(value("node")).toBe(name.replace(/-(\d+)$/, "/$1"));
     if (program === "provider" || isBank) expect(value("advertise")).toBe(`${name}:20880`);
     expect(read_only).toBe(true);
-    expect(value("registry")).toBe("${FLYBALL_REGISTRY:-zookeeper://zookeeper:2181}");
+    const option = isOperator ? "config-center" : "registry";
+    expect(value(option)).toContain("${FLYBALL_REGISTRY:-zookeeper://zookeeper:2181}");
   });
 
   test.each([
-    ["targets.json", "that is always there", fleet.filter(([, { profiles }]) => profiles === undefined), []],
+    [
+      "targets.json",
+      "that is always there",
+      fleet.filter(([, { profiles }]) => profiles === undefined),
+      ["zookeeper:7000"],
+    ],
     [
       "transactions.json",
       "of the bank",
