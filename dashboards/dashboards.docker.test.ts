@@ -217,7 +217,8 @@ describeReal("Prometheus, and a fleet", () => {
   });
 
   test("a node costs no more than a few hundred series", async () => {
-    const found = await prometheus.query(`count by (instance) ({run="${run}"})`);
+    // What isn't Flyball's, a Seata, has its own idea of how many.
+    const found = await prometheus.query(`count by (instance) ({run="${run}",job!="optional"})`);
     expect(found.length).toBeGreaterThan(5);
     expect(Math.max(...found.map(({ value }) => value))).toBeLessThan(1_000);
   });
