@@ -120,7 +120,7 @@ describe.skipIf(reason !== undefined)(`docker compose${reason === undefined ? ""
 
   test("Prometheus scrapes every node, and ZooKeeper", async () => {
     const prometheus = prometheusAt(`http://${await addressOf("prometheus", 9090)}`);
-    const sum = async (): Promise<number | undefined> => (await prometheus.query("sum(up)"))[0]?.value;
+    const sum = async (): Promise<number | undefined> => (await prometheus.query('sum(up{job="flyball"})'))[0]?.value;
     expect(await eventually(sum, (value) => value === 10)).toBe(10);
   }, 60_000);
 
