@@ -33,5 +33,5 @@ export default scenario({
     latency("orders").percentile(40, "350ms").detects("85%").during("2s..5s"),
     recovery("orders").after("5s").within("1s").atLeast("98%").p99Below("500ms").detects("1s"),
   ],
-  agreement: { share: 0.03, success: 0.03, p99: "25%" },
+  // No agreement: at the limit a few milliseconds decide who is refused, and each world's are its own.
 });

@@ -25,5 +25,5 @@ export default scenario({
     successRate("orders").atLeast("99%").detects("93%"),
     latency("orders").percentile(90, "200ms").detects("25%"),
   ],
-  agreement: { success: 0.03, p99: "25%" },
+  // No agreement: the ring is made of addresses, as Dubbo's is, and each world has its own.
 });
