@@ -12,8 +12,14 @@ export default scenario({
   },
   tags: ["routing"],
   fleet: {
-    storefront: consumer({ instances: 1, calls: "cart", timeout: "1s" }),
-    tester: consumer({ instances: 1, calls: "cart", timeout: "1s", metadata: { baggage: "dubbo.tag=gray,user=7" } }),
+    storefront: consumer({ instances: 1, calls: "cart", timeout: "1s", balancer: "smooth-weighted-round-robin" }),
+    tester: consumer({
+      instances: 1,
+      calls: "cart",
+      timeout: "1s",
+      balancer: "smooth-weighted-round-robin",
+      metadata: { baggage: "dubbo.tag=gray,user=7" },
+    }),
     cart: provider({ groups: [{ instances: 2 }, { instances: 1, tag: "gray" }], calls: "pricing", serviceTime: "2ms" }),
     pricing: provider({ instances: 2, calls: "stock", serviceTime: "2ms" }),
     stock: provider({ groups: [{ instances: 2 }, { instances: 1, tag: "gray" }], serviceTime: "2ms" }),

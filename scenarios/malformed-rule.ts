@@ -33,7 +33,7 @@ export default scenario({
   },
   tags: ["routing"],
   fleet: {
-    storefront: consumer({ instances: 2, calls: "orders", timeout: "1s" }),
+    storefront: consumer({ instances: 2, calls: "orders", timeout: "1s", balancer: "smooth-weighted-round-robin" }),
     orders: provider({
       groups: [
         { instances: 1, labels: { region: "r1" } },

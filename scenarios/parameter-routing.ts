@@ -22,8 +22,20 @@ export default scenario({
   },
   tags: ["routing"],
   fleet: {
-    storefront: consumer({ instances: 1, calls: "orders", timeout: "1s", key: { name: "user-id", count: 10 } }),
-    partner: consumer({ instances: 1, calls: "orders", timeout: "1s", metadata: { tier: "vip" } }),
+    storefront: consumer({
+      instances: 1,
+      calls: "orders",
+      timeout: "1s",
+      balancer: "smooth-weighted-round-robin",
+      key: { name: "user-id", count: 10 },
+    }),
+    partner: consumer({
+      instances: 1,
+      calls: "orders",
+      timeout: "1s",
+      balancer: "smooth-weighted-round-robin",
+      metadata: { tier: "vip" },
+    }),
     orders: provider({
       groups: [
         { instances: 2, labels: { pool: "main" } },

@@ -8,7 +8,14 @@ export default scenario({
     zh: "同一个服务的各个实例分别使用 Triple、定长分帧的 TCP、JSON-RPC 和普通 HTTP，并在注册中心里写明。调用方按实例的协议选择传输；负载均衡、重试和期限都在传输之上，不受影响。随后一段时间里 JSON-RPC 实例的链路吞掉一切，分帧 TCP 实例的链路变慢，HTTP 实例被杀死：无论由哪种协议承载，故障对一次调用的影响都一样。",
   },
   fleet: {
-    storefront: consumer({ instances: 2, calls: "orders", timeout: "1s", attemptTimeout: "200ms", retries: 2 }),
+    storefront: consumer({
+      instances: 2,
+      calls: "orders",
+      timeout: "1s",
+      balancer: "smooth-weighted-round-robin",
+      attemptTimeout: "200ms",
+      retries: 2,
+    }),
     orders: provider({
       groups: [
         { instances: 1, protocol: "triple" },

@@ -20,8 +20,20 @@ export default scenario({
   tags: ["routing"],
   registry: { sessionTimeout: "1s", tick: "200ms" },
   fleet: {
-    "storefront-a": consumer({ instances: 1, calls: "orders", timeout: "1s", labels: { zone: "a" } }),
-    "storefront-b": consumer({ instances: 1, calls: "orders", timeout: "1s", labels: { zone: "b" } }),
+    "storefront-a": consumer({
+      instances: 1,
+      calls: "orders",
+      timeout: "1s",
+      balancer: "smooth-weighted-round-robin",
+      labels: { zone: "a" },
+    }),
+    "storefront-b": consumer({
+      instances: 1,
+      calls: "orders",
+      timeout: "1s",
+      balancer: "smooth-weighted-round-robin",
+      labels: { zone: "b" },
+    }),
     orders: provider({
       groups: [
         { instances: 2, labels: { zone: "a" } },

@@ -37,7 +37,13 @@ export default scenario({
   },
   tags: ["routing"],
   fleet: {
-    storefront: consumer({ instances: 1, calls: "orders", timeout: "1s", retries: 0, balancer: "weighted-random" }),
+    storefront: consumer({
+      instances: 1,
+      calls: "orders",
+      timeout: "1s",
+      retries: 0,
+      balancer: "smooth-weighted-round-robin",
+    }),
     orders: provider({
       groups: [
         { instances: 2, serviceTime: "5ms" },

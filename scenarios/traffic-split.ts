@@ -25,7 +25,7 @@ export default scenario({
   },
   tags: ["routing"],
   fleet: {
-    storefront: consumer({ instances: 2, calls: "orders", timeout: "1s" }),
+    storefront: consumer({ instances: 2, calls: "orders", timeout: "1s", balancer: "smooth-weighted-round-robin" }),
     orders: provider({
       groups: [
         { instances: 3, labels: { region: "r1" } },
@@ -48,5 +48,5 @@ export default scenario({
       .during("4500ms..8s"),
     successRate("orders").atLeast("99%").detects("95%"),
   ],
-  agreement: { share: 0.03, success: 0.03, p99: "25%", recovery: "20%" },
+  // No agreement: which region a call goes to is a draw for each, and two draws of this many differ by more than a tolerance allows.
 });

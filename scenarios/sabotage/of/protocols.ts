@@ -3,8 +3,8 @@ import { failingCalls, unfairBalancer, type SabotagedCheck } from "../kit.ts";
 export default [
   {
     check: "share",
-    gross: (seed) => unfairBalancer(seed, "weighted-random", "orders/1", 0.8),
-    mild: (seed) => unfairBalancer(seed, "weighted-random", "orders/1", 0.45),
+    gross: (seed) => unfairBalancer(seed, "smooth-weighted-round-robin", "orders/1", 0.8),
+    mild: (seed) => unfairBalancer(seed, "smooth-weighted-round-robin", "orders/1", 0.45),
   },
   {
     check: "success-rate",
