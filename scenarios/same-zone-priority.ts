@@ -20,20 +20,8 @@ export default scenario({
   tags: ["routing"],
   registry: { sessionTimeout: "1s", tick: "200ms" },
   fleet: {
-    "storefront-a": consumer({
-      instances: 1,
-      calls: "orders",
-      timeout: "1s",
-      balancer: "smooth-weighted-round-robin",
-      labels: { zone: "a" },
-    }),
-    "storefront-b": consumer({
-      instances: 1,
-      calls: "orders",
-      timeout: "1s",
-      balancer: "smooth-weighted-round-robin",
-      labels: { zone: "b" },
-    }),
+    "storefront-a": consumer({ instances: 1, calls: "orders", timeout: "1s", labels: { zone: "a" } }),
+    "storefront-b": consumer({ instances: 1, calls: "orders", timeout: "1s", labels: { zone: "b" } }),
     orders: provider({
       groups: [
         { instances: 2, labels: { zone: "a" } },
@@ -68,5 +56,5 @@ export default scenario({
     successRate("orders").from("storefront-b").atLeast("99%").detects("88%"),
     successRate("orders").from("storefront-a").atLeast("99%").detects("89%").outside("1500ms..6s"),
   ],
-  agreement: { share: 0.03, success: 0.03, p99: "25%", recovery: "20%" },
+  // No agreement: whom a call meets in a zone is a draw for each, and two draws of this many differ by more than a tolerance allows.
 });
