@@ -1,10 +1,11 @@
 import { describe, expect, test } from "vitest";
 
+import { builtInPolicies } from "../../runtime/call/client.ts";
 import { faults } from "../faults/table.ts";
 import { checks } from "../judge/table.ts";
 import { parsePage, pageText, type Block } from "../report/page.ts";
 import { plain, widthOf } from "../report/text.ts";
-import { placesOf, readPages } from "./explain.ts";
+import { normal, placesOf, readPages } from "./explain.ts";
 
 const pages = await readPages();
 const places = placesOf(pages);
@@ -25,6 +26,13 @@ describe("the pages", () => {
   test("explain every check and every fault", () => {
     const names = [...Object.keys(checks), ...Object.keys(faults), "stop", "restart", "publish", "remove"];
     expect(names.filter((name) => !places.has(name))).toEqual([]);
+  });
+
+  test("explain every policy by its name in the tables", () => {
+    const { balancers, clusters, routers, guards, admissions, retryBudgets } = builtInPolicies;
+    const names = [balancers, clusters, routers, guards, admissions, retryBudgets].flatMap(Object.keys);
+    expect(names.length).toBeGreaterThan(25);
+    expect(names.filter((name) => !places.has(normal(name)))).toEqual([]);
   });
 
   test("a row is explained in both languages by its English name", () => {

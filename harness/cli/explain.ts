@@ -87,9 +87,10 @@ export function placesOf(pages: readonly Page[]): ReadonlyMap<string, Place> {
   return places;
 }
 
-/** "No dead calls" and "no-dead-calls" are the same name. */
-const normal = (text: string): string =>
+/** "No dead calls", "noDeadCalls" and "no-dead-calls" are the same name. */
+export const normal = (text: string): string =>
   plainText(text)
+    .replaceAll(/(?<=[a-z])(?=[A-Z])/g, "-")
     .toLowerCase()
     .replaceAll(/[^\p{L}\p{N}]+/gu, "-")
     .replaceAll(/^-|-$/g, "");

@@ -111,5 +111,6 @@ async function readText(path: string): Promise<string> {
 const unreadable = (path: string, cause: unknown): PreflightError =>
   new PreflightError(`${path} can't be read: ${cause instanceof Error ? cause.message : String(cause)}`, {
     code: "CANNOT_READ",
+    hint: "rules are files or directories; instances are a file (flyball explain preflight shows one) or a registry's URL",
     cause,
   });
