@@ -302,7 +302,7 @@ class ServiceChannel implements Channel {
         this.protection?.update(endpoints);
       },
       onGone: ({ address }) => {
-        for (const one of [transport, ...Object.values(this.#transports ?? {})]) one.release?.(address);
+        for (const one of [transport, ...Object.values(this.#transports ?? {})]) one.release(address);
       },
     });
     const target = this.#target;

@@ -1,6 +1,7 @@
 import { RpcError } from "../call/status.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Listener, Transport } from "../ports/transport.ts";
+import { Channels } from "./channels.ts";
 import { FramedChannel } from "./framed/channel.ts";
 import { listenFramed } from "./framed/listener.ts";
 import type { Keepalive } from "./framed/connection.ts";
@@ -36,26 +37,12 @@ export function framedTransport({
   isLoopbackOnly = true,
   tls,
 }: FramedOptions): Transport {
-  const channels = new Map<string, FramedChannel>();
-  /** Those that get no new calls, until their last one has ended. */
-  const leaving = new Set<FramedChannel>();
+  const channels = new Channels(
+    dial,
+    (address, target) => new FramedChannel(address, target, { clock, messageBytesMax, reconnect, keepalive, tls }),
+  );
   const listeners = new Set<Listener>();
   let isClosed = false;
-
-  const channelTo = (address: string): FramedChannel => {
-    const target = dial(address);
-    const known = channels.get(address);
-    if (known?.target === target) return known;
-    const channel = new FramedChannel(address, target, { clock, messageBytesMax, reconnect, keepalive, tls });
-    if (known !== undefined) retire(known);
-    channels.set(address, channel);
-    return channel;
-  };
-
-  const retire = (channel: FramedChannel): void => {
-    leaving.add(channel);
-    channel.retire(() => leaving.delete(channel));
-  };
 
   return {
     listen: async (options) => {
@@ -66,18 +53,12 @@ export function framedTransport({
     invoke: async (address, method, call, request) => {
       if (isClosed) throw new RpcError("the transport was closed", { code: "UNAVAILABLE" });
       if (call.reason !== undefined) throw call.reason;
-      return channelTo(address).invoke(method, call, request);
+      return channels.to(address).invoke(method, call, request);
     },
-    release: (address) => {
-      const channel = channels.get(address);
-      if (channel === undefined) return;
-      channels.delete(address);
-      retire(channel);
-    },
+    release: (address) => channels.release(address),
     close: async () => {
       isClosed = true;
-      for (const channel of [...channels.values(), ...leaving]) channel.close();
-      channels.clear();
+      channels.close();
       await Promise.all([...listeners].map((listener) => listener.close()));
       listeners.clear();
     },

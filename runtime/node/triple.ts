@@ -3,6 +3,7 @@ import { logVerbosity, setLogVerbosity } from "@grpc/grpc-js";
 import { RpcError } from "../call/status.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Listener, Transport } from "../ports/transport.ts";
+import { Channels } from "./channels.ts";
 import { TripleChannel } from "./triple/channel.ts";
 import { listenTriple } from "./triple/listener.ts";
 
@@ -33,26 +34,12 @@ export function tripleTransport({
   reconnect = { initialMs: 100, maxMs: 1000 },
   isLoopbackOnly = true,
 }: TripleOptions): Transport {
-  const channels = new Map<string, TripleChannel>();
-  /** Those that get no new calls, until their last one has ended. */
-  const leaving = new Set<TripleChannel>();
+  const channels = new Channels(
+    dial,
+    (address, target) => new TripleChannel(address, target, { messageBytesMax, reconnect }),
+  );
   const listeners = new Set<Listener>();
   let isClosed = false;
-
-  const channelTo = (address: string): TripleChannel => {
-    const target = dial(address);
-    const known = channels.get(address);
-    if (known?.target === target) return known;
-    const channel = new TripleChannel(address, target, { messageBytesMax, reconnect });
-    if (known !== undefined) retire(known);
-    channels.set(address, channel);
-    return channel;
-  };
-
-  const retire = (channel: TripleChannel): void => {
-    leaving.add(channel);
-    channel.retire(() => leaving.delete(channel));
-  };
 
   return {
     listen: async (options) => {
@@ -63,19 +50,12 @@ export function tripleTransport({
     invoke: async (address, method, call, request) => {
       if (isClosed) throw new RpcError("the transport was closed", { code: "UNAVAILABLE" });
       if (call.reason !== undefined) throw call.reason;
-      return channelTo(address).invoke(method, call, request);
+      return channels.to(address).invoke(method, call, request);
     },
-    release: (address) => {
-      const channel = channels.get(address);
-      if (channel === undefined) return;
-      channels.delete(address);
-      retire(channel);
-    },
+    release: (address) => channels.release(address),
     close: async () => {
       isClosed = true;
-      for (const channel of [...channels.values(), ...leaving]) channel.close();
-      channels.clear();
-      leaving.clear();
+      channels.close();
       await Promise.all([...listeners].map((listener) => listener.close()));
       listeners.clear();
     },
