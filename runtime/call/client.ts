@@ -3,19 +3,17 @@ import type { DescService } from "@bufbuild/protobuf";
 import { balancerNamed, balancers as builtInBalancers } from "../balancing/table.ts";
 import type { Balancer, BalancerPolicy, HashSettings, Picker } from "../balancing/balancer.ts";
 import { warmedUp } from "../balancing/warm-up.ts";
-import type { AttemptOutcome, Attempts, Cluster, ClusterPolicy, SendOptions } from "../cluster/cluster.ts";
-import { clusterOf, contradictionIn, type ClusterSettings } from "../cluster/settings.ts";
+import type { Cluster, ClusterPolicy } from "../cluster/cluster.ts";
+import { clusterOf, contradictionIn, withOwnZone, withRetries, type ClusterSettings } from "../cluster/settings.ts";
 import { clusters as builtInClusters } from "../cluster/table.ts";
 import type { CodecFamily } from "../codec/codec.ts";
 import { applyOverrides, overridePolicy, type CallerOverrides, type OverrideRule } from "../configuration/override.ts";
 import { watchRule, type WatchedRule } from "../configuration/rules.ts";
 import { Directory, type DirectoryOptions } from "../discovery/directory.ts";
 import type { Endpoint } from "../discovery/endpoint.ts";
-import { outcomeOf, Rejection } from "../protection/outcome.ts";
 import { Protection } from "../protection/protection.ts";
 import { admissions as builtInAdmissions, guards as builtInGuards } from "../protection/table.ts";
 import type { AdmissionTable, GuardTable, ProtectionSettings } from "../protection/table.ts";
-import type { Permit } from "../protection/guard.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { ConfigCenter } from "../ports/config-center.ts";
 import type { Disk } from "../ports/disk.ts";
@@ -31,15 +29,13 @@ import type { Route, RouterPolicy, RouteTarget } from "../routing/router.ts";
 import { routers as builtInRouters } from "../routing/table.ts";
 import { attachmentsOf, type Credentials } from "../security/signature.ts";
 import { CallLog } from "../telemetry/call-log.ts";
-import type { Attempt } from "../telemetry/events.ts";
-import { carrying, type CallSpan, type OpenSpan, type Tracer } from "../telemetry/tracer.ts";
-import { Call, whileWaiting, type Cancellable } from "./call.ts";
+import type { Tracer } from "../telemetry/tracer.ts";
+import { whileWaiting, type Call } from "./call.ts";
 import { chain, type Filter, type Next } from "./filter.ts";
+import { LogicalCall, type CallChannel } from "./logical-call.ts";
 import { methodsOf, type Method, type Stub, type StubOptions } from "./service.ts";
-import { noMetadata, previousAttemptsKey, type Metadata } from "./metadata.ts";
 import { RpcError, toRpcError } from "./status.ts";
 import { observedStream } from "./stream.ts";
-import { withTravelling } from "./travelling.ts";
 
 /** The policies that a client knows, by name. An extension is a new entry; a test's sabotage is a replaced one. */
 export interface PolicyTables {
@@ -194,7 +190,7 @@ interface MethodSettings {
 }
 
 /** The way to one service: its directory, its rules, its policies. */
-class ServiceChannel implements Channel {
+class ServiceChannel implements Channel, CallChannel {
   readonly service: string;
   readonly clock: Clock;
   readonly #transport: Transport;
@@ -517,221 +513,7 @@ class ServiceChannel implements Channel {
   }
 }
 
-/** A logical call: what the user asked for, and the attempts that were made for it. */
-class LogicalCall extends Call {
-  readonly channel: ServiceChannel;
-  readonly rpc: Method<unknown, unknown>;
-  /** In the order in which they began. */
-  records: readonly Attempt[] = [];
-  /** Undefined where nobody traces, or its trace isn't recorded. */
-  span: CallSpan | undefined;
-  /** What makes its attempts, where it isn't the strategy. */
-  redelivery: Cluster | undefined;
-  /** The call that failed and is made once more by this one. */
-  redelivers: number | undefined;
-  /** What the caller gets instead of DEADLINE_EXCEEDED. */
-  atDeadline: Response | undefined;
-
-  constructor(
-    channel: ServiceChannel,
-    method: Method<unknown, unknown>,
-    options: StubOptions & { readonly request: unknown },
-    id: number,
-    timeoutUs: number,
-  ) {
-    super({
-      clock: channel.clock,
-      service: channel.service,
-      method: method.path,
-      metadata: withTravelling(options.metadata, options.parent),
-      timeoutUs: options.timeoutMs === undefined ? timeoutUs : options.timeoutMs * 1000,
-      parent: options.parent,
-      marginUs: channel.deadlineMarginUs,
-      id,
-      request: options.request,
-    });
-    this.channel = channel;
-    this.rpc = method;
-  }
-
-  attempts(request: unknown): Attempts {
-    return new CallAttempts(this, request);
-  }
-}
-
-/** What a cluster strategy can do for a logical call. */
-class CallAttempts implements Attempts {
-  readonly call: LogicalCall;
-  readonly #request: unknown;
-
-  constructor(call: LogicalCall, request: unknown) {
-    this.call = call;
-    this.#request = request;
-  }
-
-  candidates(): readonly Endpoint[] {
-    return this.call.channel.candidates(this.call);
-  }
-
-  pick(tried: readonly Endpoint[], among?: readonly Endpoint[]): Endpoint | undefined {
-    return this.call.channel.pick(this.call, tried, among);
-  }
-
-  send(endpoint: Endpoint, options: SendOptions = firstAttempt): Promise<AttemptOutcome> {
-    const permit = this.call.channel.protection?.admit(endpoint);
-    if (permit instanceof Rejection) return Promise.resolve({ kind: "error", error: permit, isOwnTimeout: false });
-    return new OneAttempt(this.call, endpoint, { request: this.#request, permit, ...options }).outcome;
-  }
-
-  noInstance(): RpcError {
-    return this.call.channel.noInstance(this.call);
-  }
-
-  empty(): Response {
-    const { kind, output } = this.call.rpc;
-    if (kind === "unary") return { kind, message: output.create({}), trailers: noMetadata };
-    return { kind: "stream", messages: noMessages() };
-  }
-
-  atDeadline(response: Response): void {
-    this.call.atDeadline = response;
-  }
-
-  again(run: Cluster): Promise<unknown> {
-    return this.call.channel.again(this.call, run);
-  }
-}
-
-/** Where settings don't name the caller's zone its label does. */
-function withOwnZone(settings: ClusterSettings, labels: Readonly<Record<string, string>>): ClusterSettings {
-  const { zone } = labels;
-  return zone === undefined ? settings : { ...settings, zoneAware: { zone, ...settings.zoneAware } };
-}
-
-/** A rule that says how often to retry says it to a retry policy, too. */
-function withRetries(settings: ClusterSettings, retries: number | undefined): ClusterSettings {
-  if (retries === undefined) return settings;
-  const { retry } = settings;
-  return { ...settings, retries, ...(retry && { retry: { ...retry, maxAttempts: retries + 1 } }) };
-}
-
-const firstAttempt: SendOptions = {};
 const nobody: readonly Endpoint[] = [];
-
-async function* noMessages(): AsyncGenerator<never> {
-  // Nothing to say.
-}
-
-/** One attempt: counted in its endpoint's statistics, and recorded with its logical call. Over once, however it ends. */
-class OneAttempt implements Cancellable {
-  readonly outcome: Promise<AttemptOutcome>;
-  readonly #logical: LogicalCall;
-  readonly #endpoint: Endpoint;
-  readonly #call: Call;
-  readonly #record: { -readonly [Key in keyof Attempt]: Attempt[Key] };
-  readonly #span: OpenSpan | undefined;
-  readonly #permit: Permit | undefined;
-  #isOpen = true;
-  #resolve!: (outcome: AttemptOutcome) => void;
-
-  constructor(
-    logical: LogicalCall,
-    endpoint: Endpoint,
-    {
-      request,
-      permit,
-      previous = 0,
-      isTransparent = false,
-      under = logical,
-    }: SendOptions & { readonly request: unknown; readonly permit: Permit | undefined },
-  ) {
-    const { clock, attemptTimeoutUs } = logical.channel;
-    const { service, method, trace } = logical;
-    const { addressing } = endpoint;
-    const beginUs = clock.nowUs();
-    this.#logical = logical;
-    this.#endpoint = endpoint;
-    this.#permit = permit;
-    this.#span = logical.span?.attempt(logical, endpoint, beginUs);
-    const numbered = withPrevious(logical.metadata, previous);
-    const signed = logical.channel.attachments(method);
-    const isPlain = addressing.size === 0 && signed.length === 0;
-    const own = isPlain ? numbered : new Map([...numbered, ...addressing, ...signed]);
-    const metadata = trace === undefined ? own : carrying(own, this.#span?.context ?? trace);
-    const timeoutUs = shorter(attemptTimeoutUs, endpoint.attemptTimeoutMs);
-    this.#call = new Call({ clock, service, method, metadata, timeoutUs, parent: under });
-    this.#record = { instance: endpoint.id, beginUs, endUs: -1, code: "OK" };
-    if (isTransparent) this.#record.isTransparent = true;
-    // Nearly every call has one attempt: a list that fits is a fifth of one that can grow.
-    logical.records = logical.records.length === 0 ? [this.#record] : [...logical.records, this.#record];
-    endpoint.stats.inFlight++;
-    for (const changed of endpoint.stats.watchers) changed(1);
-    this.outcome = new Promise((resolve) => (this.#resolve = resolve));
-    this.#call.attach(this);
-    if (!this.#isOpen) return;
-    logical.channel.invoke(endpoint, logical.rpc, this.#call, request).then(
-      (response) => this.#answered(response),
-      (error: unknown) => this.#failed(error),
-    );
-  }
-
-  cancel(reason: RpcError): void {
-    this.#failed(reason);
-  }
-
-  #answered(response: Response): void {
-    if (response.kind === "unary") {
-      this.#settle();
-      this.#resolve({ kind: "response", response });
-    } else {
-      const messages = observedStream(response.messages, (error) => this.#settle(error));
-      this.#resolve({ kind: "response", response: { kind: "stream", messages } });
-    }
-  }
-
-  #failed(thrown: unknown): void {
-    const error = this.#call.reason ?? toRpcError(thrown);
-    const hasOwnDeadline = this.#call.deadlineUs < this.#logical.deadlineUs;
-    const isOwnTimeout =
-      hasOwnDeadline && !this.#logical.isCancelled && error.code === "DEADLINE_EXCEEDED" && isNearlyOver(this.#call);
-    this.#settle(error);
-    this.#resolve({ kind: "error", error, isOwnTimeout });
-  }
-
-  #settle(error?: RpcError): void {
-    if (!this.#isOpen) return;
-    this.#isOpen = false;
-    const endUs = this.#call.clock.nowUs();
-    this.#record.endUs = endUs;
-    this.#record.code = error?.code ?? "OK";
-    this.#span?.end(error, endUs);
-    const { stats } = this.#endpoint;
-    stats.inFlight--;
-    for (const changed of stats.watchers) changed(-1);
-    const end = { code: this.#record.code, latencyUs: endUs - this.#record.beginUs, endUs };
-    for (const observe of stats.observers) observe(end);
-    // Whom nobody waits for any more hasn't failed.
-    if (error === undefined) stats.succeeded++;
-    else if (this.#call.reason?.code !== "CANCELLED") stats.failed++;
-    this.#permit?.(outcomeOf(error), endUs - this.#record.beginUs);
-    this.#call.end();
-  }
-}
-
-/** An attempt says how many were made before it; what a caller's caller said so is not about this call. */
-function withPrevious(metadata: Metadata, previous: number): Metadata {
-  if (previous === 0 && !metadata.has(previousAttemptsKey)) return metadata;
-  const own = new Map(metadata);
-  if (previous > 0) own.set(previousAttemptsKey, String(previous));
-  else own.delete(previousAttemptsKey);
-  return own;
-}
-
-/** An attempt's time by its caller's settings and by its instance's, whichever is less. */
-function shorter(ownUs: number | undefined, byRuleMs: number | undefined): number | undefined {
-  if (byRuleMs === undefined) return ownUs;
-  return ownUs === undefined ? byRuleMs * 1000 : Math.min(ownUs, byRuleMs * 1000);
-}
 
 /** Makes each thing once, by what it is made of. */
 function kept<Key extends readonly unknown[], T>(make: (...key: Key) => T): (...key: Key) => T {
@@ -742,11 +524,6 @@ function kept<Key extends readonly unknown[], T>(make: (...key: Key) => T): (...
     if (one === undefined) made.set(name, (one = make(...key)));
     return one;
   };
-}
-
-/** The server counts the same deadline, and may be the first to say that it has passed. */
-function isNearlyOver(attempt: Call): boolean {
-  return attempt.isCancelled || attempt.remainingUs() <= 10_000;
 }
 
 function entry<T>(table: Readonly<Record<string, T>>, kind: string, name: string): T {

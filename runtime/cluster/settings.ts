@@ -139,3 +139,16 @@ export function contradictionIn(
   }
   return undefined;
 }
+
+/** Where settings don't name the caller's zone its label does. */
+export function withOwnZone(settings: ClusterSettings, labels: Readonly<Record<string, string>>): ClusterSettings {
+  const { zone } = labels;
+  return zone === undefined ? settings : { ...settings, zoneAware: { zone, ...settings.zoneAware } };
+}
+
+/** A rule that says how often to retry says it to a retry policy, too. */
+export function withRetries(settings: ClusterSettings, retries: number | undefined): ClusterSettings {
+  if (retries === undefined) return settings;
+  const { retry } = settings;
+  return { ...settings, retries, ...(retry && { retry: { ...retry, maxAttempts: retries + 1 } }) };
+}

@@ -1,0 +1,242 @@
+import type { AttemptOutcome, Attempts, Cluster, SendOptions } from "../cluster/cluster.ts";
+import type { Endpoint } from "../discovery/endpoint.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { Response } from "../ports/transport.ts";
+import type { Permit } from "../protection/guard.ts";
+import { outcomeOf, Rejection } from "../protection/outcome.ts";
+import type { Protection } from "../protection/protection.ts";
+import type { Attempt } from "../telemetry/events.ts";
+import { carrying, type CallSpan, type OpenSpan } from "../telemetry/tracer.ts";
+import { Call, type Cancellable } from "./call.ts";
+import { noMetadata, previousAttemptsKey, type Metadata } from "./metadata.ts";
+import type { Method, StubOptions } from "./service.ts";
+import { toRpcError, type RpcError } from "./status.ts";
+import { observedStream } from "./stream.ts";
+import { withTravelling } from "./travelling.ts";
+
+/** The way to one service, as its calls and their attempts use it. */
+export interface CallChannel {
+  readonly service: string;
+  readonly clock: Clock;
+  readonly attemptTimeoutUs: number | undefined;
+  readonly deadlineMarginUs: number;
+  readonly protection: Protection | undefined;
+  /** Those that the rules leave for a call and no guard avoids. */
+  candidates(call: Call): readonly Endpoint[];
+  pick(call: Call, tried: readonly Endpoint[], candidates?: readonly Endpoint[]): Endpoint | undefined;
+  /** Why there is nobody to pick. */
+  noInstance(call: Call): RpcError;
+  /** What an attempt carries to prove who makes it. */
+  attachments(path: string): readonly (readonly [string, string])[];
+  /** In the protocol that the instance speaks. */
+  invoke(endpoint: Endpoint, rpc: Method<unknown, unknown>, call: Call, request: unknown): Promise<Response>;
+  /** A call's request once more, as a call of its own: see `Attempts.again`. */
+  again(call: LogicalCall, run: Cluster): Promise<unknown>;
+}
+
+/** A logical call: what the user asked for, and the attempts that were made for it. */
+export class LogicalCall extends Call {
+  readonly channel: CallChannel;
+  readonly rpc: Method<unknown, unknown>;
+  /** In the order in which they began. */
+  records: readonly Attempt[] = [];
+  /** Undefined where nobody traces, or its trace isn't recorded. */
+  span: CallSpan | undefined;
+  /** What makes its attempts, where it isn't the strategy. */
+  redelivery: Cluster | undefined;
+  /** The call that failed and is made once more by this one. */
+  redelivers: number | undefined;
+  /** What the caller gets instead of DEADLINE_EXCEEDED. */
+  atDeadline: Response | undefined;
+
+  constructor(
+    channel: CallChannel,
+    method: Method<unknown, unknown>,
+    options: StubOptions & { readonly request: unknown },
+    id: number,
+    timeoutUs: number,
+  ) {
+    super({
+      clock: channel.clock,
+      service: channel.service,
+      method: method.path,
+      metadata: withTravelling(options.metadata, options.parent),
+      timeoutUs: options.timeoutMs === undefined ? timeoutUs : options.timeoutMs * 1000,
+      parent: options.parent,
+      marginUs: channel.deadlineMarginUs,
+      id,
+      request: options.request,
+    });
+    this.channel = channel;
+    this.rpc = method;
+  }
+
+  attempts(request: unknown): Attempts {
+    return new CallAttempts(this, request);
+  }
+}
+
+/** What a cluster strategy can do for a logical call. */
+class CallAttempts implements Attempts {
+  readonly call: LogicalCall;
+  readonly #request: unknown;
+
+  constructor(call: LogicalCall, request: unknown) {
+    this.call = call;
+    this.#request = request;
+  }
+
+  candidates(): readonly Endpoint[] {
+    return this.call.channel.candidates(this.call);
+  }
+
+  pick(tried: readonly Endpoint[], among?: readonly Endpoint[]): Endpoint | undefined {
+    return this.call.channel.pick(this.call, tried, among);
+  }
+
+  send(endpoint: Endpoint, options: SendOptions = firstAttempt): Promise<AttemptOutcome> {
+    const permit = this.call.channel.protection?.admit(endpoint);
+    if (permit instanceof Rejection) return Promise.resolve({ kind: "error", error: permit, isOwnTimeout: false });
+    return new OneAttempt(this.call, endpoint, { request: this.#request, permit, ...options }).outcome;
+  }
+
+  noInstance(): RpcError {
+    return this.call.channel.noInstance(this.call);
+  }
+
+  empty(): Response {
+    const { kind, output } = this.call.rpc;
+    if (kind === "unary") return { kind, message: output.create({}), trailers: noMetadata };
+    return { kind: "stream", messages: noMessages() };
+  }
+
+  atDeadline(response: Response): void {
+    this.call.atDeadline = response;
+  }
+
+  again(run: Cluster): Promise<unknown> {
+    return this.call.channel.again(this.call, run);
+  }
+}
+
+const firstAttempt: SendOptions = {};
+
+async function* noMessages(): AsyncGenerator<never> {
+  // Nothing to say.
+}
+
+/** One attempt: counted in its endpoint's statistics, and recorded with its logical call. Over once, however it ends. */
+class OneAttempt implements Cancellable {
+  readonly outcome: Promise<AttemptOutcome>;
+  readonly #logical: LogicalCall;
+  readonly #endpoint: Endpoint;
+  readonly #call: Call;
+  readonly #record: { -readonly [Key in keyof Attempt]: Attempt[Key] };
+  readonly #span: OpenSpan | undefined;
+  readonly #permit: Permit | undefined;
+  #isOpen = true;
+  #resolve!: (outcome: AttemptOutcome) => void;
+
+  constructor(
+    logical: LogicalCall,
+    endpoint: Endpoint,
+    {
+      request,
+      permit,
+      previous = 0,
+      isTransparent = false,
+      under = logical,
+    }: SendOptions & { readonly request: unknown; readonly permit: Permit | undefined },
+  ) {
+    const { clock, attemptTimeoutUs } = logical.channel;
+    const { service, method, trace } = logical;
+    const { addressing } = endpoint;
+    const beginUs = clock.nowUs();
+    this.#logical = logical;
+    this.#endpoint = endpoint;
+    this.#permit = permit;
+    this.#span = logical.span?.attempt(logical, endpoint, beginUs);
+    const numbered = withPrevious(logical.metadata, previous);
+    const signed = logical.channel.attachments(method);
+    const isPlain = addressing.size === 0 && signed.length === 0;
+    const own = isPlain ? numbered : new Map([...numbered, ...addressing, ...signed]);
+    const metadata = trace === undefined ? own : carrying(own, this.#span?.context ?? trace);
+    const timeoutUs = shorter(attemptTimeoutUs, endpoint.attemptTimeoutMs);
+    this.#call = new Call({ clock, service, method, metadata, timeoutUs, parent: under });
+    this.#record = { instance: endpoint.id, beginUs, endUs: -1, code: "OK" };
+    if (isTransparent) this.#record.isTransparent = true;
+    // Nearly every call has one attempt: a list that fits is a fifth of one that can grow.
+    logical.records = logical.records.length === 0 ? [this.#record] : [...logical.records, this.#record];
+    endpoint.stats.inFlight++;
+    for (const changed of endpoint.stats.watchers) changed(1);
+    this.outcome = new Promise((resolve) => (this.#resolve = resolve));
+    this.#call.attach(this);
+    if (!this.#isOpen) return;
+    logical.channel.invoke(endpoint, logical.rpc, this.#call, request).then(
+      (response) => this.#answered(response),
+      (error: unknown) => this.#failed(error),
+    );
+  }
+
+  cancel(reason: RpcError): void {
+    this.#failed(reason);
+  }
+
+  #answered(response: Response): void {
+    if (response.kind === "unary") {
+      this.#settle();
+      this.#resolve({ kind: "response", response });
+    } else {
+      const messages = observedStream(response.messages, (error) => this.#settle(error));
+      this.#resolve({ kind: "response", response: { kind: "stream", messages } });
+    }
+  }
+
+  #failed(thrown: unknown): void {
+    const error = this.#call.reason ?? toRpcError(thrown);
+    const hasOwnDeadline = this.#call.deadlineUs < this.#logical.deadlineUs;
+    const isOwnTimeout =
+      hasOwnDeadline && !this.#logical.isCancelled && error.code === "DEADLINE_EXCEEDED" && isNearlyOver(this.#call);
+    this.#settle(error);
+    this.#resolve({ kind: "error", error, isOwnTimeout });
+  }
+
+  #settle(error?: RpcError): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    const endUs = this.#call.clock.nowUs();
+    this.#record.endUs = endUs;
+    this.#record.code = error?.code ?? "OK";
+    this.#span?.end(error, endUs);
+    const { stats } = this.#endpoint;
+    stats.inFlight--;
+    for (const changed of stats.watchers) changed(-1);
+    const end = { code: this.#record.code, latencyUs: endUs - this.#record.beginUs, endUs };
+    for (const observe of stats.observers) observe(end);
+    // Whom nobody waits for any more hasn't failed.
+    if (error === undefined) stats.succeeded++;
+    else if (this.#call.reason?.code !== "CANCELLED") stats.failed++;
+    this.#permit?.(outcomeOf(error), endUs - this.#record.beginUs);
+    this.#call.end();
+  }
+}
+
+/** An attempt says how many were made before it; what a caller's caller said so is not about this call. */
+function withPrevious(metadata: Metadata, previous: number): Metadata {
+  if (previous === 0 && !metadata.has(previousAttemptsKey)) return metadata;
+  const own = new Map(metadata);
+  if (previous > 0) own.set(previousAttemptsKey, String(previous));
+  else own.delete(previousAttemptsKey);
+  return own;
+}
+
+/** An attempt's time by its caller's settings and by its instance's, whichever is less. */
+function shorter(ownUs: number | undefined, byRuleMs: number | undefined): number | undefined {
+  if (byRuleMs === undefined) return ownUs;
+  return ownUs === undefined ? byRuleMs * 1000 : Math.min(ownUs, byRuleMs * 1000);
+}
+
+/** The server counts the same deadline, and may be the first to say that it has passed. */
+function isNearlyOver(attempt: Call): boolean {
+  return attempt.isCancelled || attempt.remainingUs() <= 10_000;
+}
