@@ -154,12 +154,14 @@ describe("a choice of scenarios", () => {
     const parts = await Promise.all([1, 2, 3].map((part) => run("--shard", `${part}/3`)));
     expect(parts.flat().sort()).toEqual([...tour].sort());
     expect(Math.max(...parts.map(({ length }) => length))).toBeLessThan(tour.length);
+    expect(await listed("--tag", "tour", "--shard", "1/3")).toEqual(parts[0]);
   });
 
   test("--bail stops at the first failure, and --last-failed runs just what didn't pass", async () => {
     await writeFile(join(directory, "bad.ts"), scenarioText);
     expect(await run("node-loss", "./bad.ts", "graceful-stop", "--bail")).toEqual(["node-loss", "mine"]);
     expect(await run("--last-failed")).toEqual(["mine"]);
+    expect(await listed("--last-failed")).toEqual(["mine"]);
     await run("node-loss");
     expect((await flyball("run", "--last-failed")).stderr).toContain("everything passed in the last run");
   });

@@ -6,7 +6,7 @@ import type { DoctorOptions } from "./doctor.ts";
 import type { PreflightOptions } from "./preflight.ts";
 import type { ExplainOptions } from "./explain.ts";
 import type { ConformanceCommandOptions } from "./conformance.ts";
-import type { RunCommandOptions, Shard } from "./run.ts";
+import type { RunCommandOptions, Shard } from "./selection.ts";
 
 /**
  * The command line. Parsing and help load nothing but the parser; what a command needs is imported when it runs, so that
