@@ -85,6 +85,37 @@ test("a scenario may state tighter tolerances", () => {
   });
 });
 
+describe("where each call is a draw, two runs may differ as far as draws do", () => {
+  const byChance = { ...plan.scenario, agreement: { share: "chance", success: "chance" } as const };
+  const half = made((index) => ({ to: `orders/${index % 2}`, ...(index % 10 === 0 && { code: "INTERNAL" as const }) }));
+  const against = (other: readonly CallRecord[]) => agree(byChance, run(half), [run(other)]);
+
+  test("by more than a tolerance", () => {
+    const drawn = against(
+      made((index) => ({
+        to: index < 450 ? "orders/0" : "orders/1",
+        ...(index % 7 === 0 && { code: "INTERNAL" as const }),
+      })),
+    );
+    expect(rowOf(drawn, /orders\/0 share/)).toMatchObject({ tolerance: "± chance", agrees: true });
+    expect(rowOf(drawn, /success/)).toMatchObject({ tolerance: "± chance", agrees: true });
+  });
+
+  test("and no further", () => {
+    expect(
+      rowOf(against(made((index) => ({ to: index < 320 ? "orders/0" : "orders/1" }))), /orders\/0 share/).agrees,
+    ).toBe(false);
+    expect(rowOf(against(made((index) => (index % 3 === 0 ? { code: "INTERNAL" } : {}))), /success/).agrees).toBe(
+      false,
+    );
+  });
+
+  test("not in whether a service is called at all", () => {
+    const extra = [...half, ...calls(10, () => ({ service: "payments", to: "payments/0" }))];
+    expect(agree(byChance, run(half), [run(extra)]).verdict).toBe("fail");
+  });
+});
+
 test("tags stand in for instances where a service has them, by service", () => {
   const tagged = planOf([check], { tags: ["v1", undefined] });
   const history = historyOf(

@@ -3,9 +3,11 @@ import type { History } from "../history/history.ts";
 import { worse, type AgreementResult, type AgreementRow, type RunResult, type Verdict } from "../report/verdict.ts";
 import { formatDuration, formatShare } from "../scenario/durations.ts";
 import type { Scenario } from "../scenario/schema.ts";
+import { falseAlarmMax } from "./check.ts";
 import { exactShare, lagPeriodUs, lagsOf } from "./outcome.ts";
 import { recoveryTimeUs } from "./recovery.ts";
 import { callsOf } from "./select.ts";
+import { differ, type Proportion } from "./statistics.ts";
 import { p99Us } from "./summary.ts";
 
 /** The default tolerances, which are also the widest that a scenario may state, and the absolute differences below which nothing is compared. */
@@ -135,45 +137,67 @@ function servicesIn(history: History): string[] {
   return [...services].filter((service) => !isInfrastructure(service));
 }
 
-function successOf(history: History, service: string): number {
+function successOf(history: History, service: string): Proportion {
   const known = callsOf(history, service).filter(({ code }) => code !== undefined);
-  return known.length === 0 ? 0 : known.filter(({ code }) => code === "OK").length / known.length;
+  return { count: known.filter(({ code }) => code === "OK").length, n: known.length };
 }
 
 /** First attempts by tag where the service's instances have tags, else by instance. */
-function shareRows(service: string, predicted: History, measured: History, tolerance: number): readonly Comparison[] {
+function shareRows(
+  service: string,
+  predicted: History,
+  measured: History,
+  tolerance: ShareTolerance,
+): readonly Comparison[] {
   const tags = new Map(
     predicted.run.nodes.flatMap((node) => (node.service === service ? [[node.id, node.tag] as const] : [])),
   );
   const hasTags = [...tags.values()].some((tag) => tag !== undefined);
   const cellOf = hasTags ? (id: string): string => `${service} ${tags.get(id) ?? "-"}` : (id: string): string => id;
   const [expected, shares] = [sharesOf(predicted, service, cellOf), sharesOf(measured, service, cellOf)];
-  const cells = [...new Set([...expected.keys(), ...shares.keys()])].sort();
-  return cells.map((cell) => shareRow(`${cell} share`, expected.get(cell) ?? 0, shares.get(cell) ?? 0, tolerance));
+  const cells = [...new Set([...expected.counts.keys(), ...shares.counts.keys()])].sort();
+  const inCell = ({ counts, n }: typeof shares, cell: string): Proportion => ({ count: counts.get(cell) ?? 0, n });
+  return cells.map((cell) => shareRow(`${cell} share`, inCell(expected, cell), inCell(shares, cell), tolerance));
 }
 
-function sharesOf(history: History, service: string, cellOf: (id: string) => string): Map<string, number> {
+function sharesOf(
+  history: History,
+  service: string,
+  cellOf: (id: string) => string,
+): { readonly counts: ReadonlyMap<string, number>; readonly n: number } {
   const counts = new Map<string, number>();
-  let total = 0;
+  let n = 0;
   for (const { attempts } of callsOf(history, service)) {
     const first = attempts[0];
     if (first === undefined) continue;
     const cell = cellOf(first.instance);
     counts.set(cell, (counts.get(cell) ?? 0) + 1);
-    total++;
+    n++;
   }
-  return new Map([...counts].map(([cell, count]) => [cell, count / total]));
+  return { counts, n };
 }
 
-function shareRow(quantity: string, expected: number, value: number, tolerance: number): Comparison {
-  return {
-    quantity,
-    expected: formatShare(expected),
-    value: formatShare(value),
-    tolerance: `± ${exactShare(tolerance)}`,
-    // Differences such as 1 - 0.97 come out a little too large.
-    agrees: Math.abs(expected - value) <= tolerance + 1e-9,
-  };
+/** The largest difference; or `chance`: as much as two runs differ by where each call is a draw. */
+type ShareTolerance = number | "chance";
+
+function shareRow(
+  quantity: string,
+  predicted: Proportion,
+  measured: Proportion,
+  tolerance: ShareTolerance,
+): Comparison {
+  const [expected, value] = [predicted, measured].map(({ count, n }) => (n === 0 ? 0 : count / n)) as [number, number];
+  const row = { quantity, expected: formatShare(expected), value: formatShare(value) };
+  // A service that only one of the two called differs by no chance.
+  const called = (predicted.n === 0) === (measured.n === 0);
+  return tolerance === "chance"
+    ? { ...row, tolerance: "± chance", agrees: called && !differ(predicted, measured, falseAlarmMax) }
+    : {
+        ...row,
+        tolerance: `± ${exactShare(tolerance)}`,
+        // Differences such as 1 - 0.97 come out a little too large.
+        agrees: Math.abs(expected - value) <= tolerance + 1e-9,
+      };
 }
 
 interface TimeTolerance {

@@ -7,6 +7,7 @@ import {
   boundedTrialsFor,
   clopperPearson,
   criticalCount,
+  differ,
   isTooFew,
   isTooMany,
   kl,
@@ -90,6 +91,33 @@ describe("the bound of Hoeffding", () => {
     expect(kl(0, 0.5)).toBeCloseTo(Math.LN2, 12);
     expect(kl(0.1, 0)).toBe(Infinity);
     expect(kl(0.9, 1)).toBe(Infinity);
+  });
+});
+
+describe("two samples", () => {
+  /** P(the two are found to differ), by going through every pair of counts. */
+  const probability = (nA: number, pA: number, nB: number, pB: number, alpha: number): number => {
+    const mass = (n: number, p: number) =>
+      Array.from({ length: n + 1 }, (_, k) => upperTail(k, n, p) - upperTail(k + 1, n, p));
+    const [a, b] = [mass(nA, pA), mass(nB, pB)];
+    let sum = 0;
+    for (let i = 0; i <= nA; i++)
+      for (let j = 0; j <= nB; j++) if (differ({ count: i, n: nA }, { count: j, n: nB }, alpha)) sum += a[i]! * b[j]!;
+    return sum;
+  };
+
+  test.each([0.01, 0.1, 0.3, 0.5, 0.9])("of one mean, %d, are found to differ at most as often as alpha says", (p) => {
+    for (const alpha of [0.2, 0.05, 0.001]) expect(probability(40, p, 25, p, alpha)).toBeLessThanOrEqual(alpha);
+  });
+
+  test("of means that are apart are found to differ", () => {
+    expect(probability(40, 0.1, 40, 0.6, 0.05)).toBeGreaterThan(0.9);
+    expect(differ({ count: 500, n: 1000 }, { count: 340, n: 1000 }, 1e-9)).toBe(true);
+    expect(differ({ count: 500, n: 1000 }, { count: 380, n: 1000 }, 1e-9)).toBe(false);
+  });
+
+  test("of which one is empty say nothing", () => {
+    expect(differ({ count: 0, n: 0 }, { count: 1000, n: 1000 }, 0.05)).toBe(false);
   });
 });
 

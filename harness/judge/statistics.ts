@@ -26,6 +26,24 @@ export function isTooFew(sum: number, n: number, p: number, alpha: number): bool
   return n > 0 && sum / n < p && n * kl(Math.max(0, sum / n), p) > Math.log(1 / alpha);
 }
 
+/** How many of how many. */
+export interface Proportion {
+  readonly count: number;
+  readonly n: number;
+}
+
+/**
+ * Whether two samples of independent draws differ by more than one common mean explains: P(false alarm) ≤ alpha, whatever that mean is.
+ * For the true mean each n·KL exceeds t with probability ≤ 2e^-t (Hoeffding 1963), so their sum exceeds y + 2 ln 2 with probability
+ * ≤ (1 + y)e^-y (two exponential variables); the pooled mean makes that sum smallest, as the likelihood-ratio test does.
+ */
+export function differ(a: Proportion, b: Proportion, alpha: number): boolean {
+  if (a.n === 0 || b.n === 0) return false;
+  const pooled = (a.count + b.count) / (a.n + b.n);
+  const y = a.n * kl(a.count / a.n, pooled) + b.n * kl(b.count / b.n, pooled) - 2 * Math.LN2;
+  return y > 0 && (1 + y) * Math.exp(-y) < alpha;
+}
+
 /** The smallest count of n that is too many; n + 1 when none is. */
 export function criticalCount(n: number, p: number, alpha: number): number {
   let low = Math.floor(n * p);

@@ -24,7 +24,7 @@ export interface ScenarioInput {
   readonly load: LoadBuilder | LoadSpec | readonly (LoadBuilder | LoadSpec)[];
   readonly timeline?: readonly StepSpec[];
   readonly expect: readonly (CheckBuilder | CheckSpec)[];
-  /** How far `sim` may be from `local`: 0.02 or "2%". */
+  /** How far `sim` may be from `local`: 0.02 or "2%"; of shares and success also "chance", where each call is a draw. */
   readonly agreement?: { readonly [Key in keyof Agreement]?: number | string };
 }
 
@@ -46,7 +46,7 @@ export function scenario(input: ScenarioInput): Scenario {
       agreement: Object.fromEntries(
         Object.entries(agreement).map(([key, tolerance]) => [
           key,
-          tolerance === undefined ? undefined : fractionOf(tolerance),
+          tolerance === undefined || tolerance === "chance" ? tolerance : fractionOf(tolerance),
         ]),
       ),
     }),
