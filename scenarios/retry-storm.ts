@@ -34,5 +34,5 @@ export default scenario({
     attemptsPerCall("payments").atMost(1.1).detects(1.45),
     recovery("orders").after("3500ms").within("1s").atLeast("98%").p99Below("200ms").detects("1s"),
   ],
-  agreement: { share: 0.03, success: 0.03, recovery: "20%" },
+  agreement: { share: "chance", success: "chance", recovery: "20%" },
 });
