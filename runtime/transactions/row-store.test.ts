@@ -11,7 +11,7 @@ for (const [fact, holds] of Object.entries(dataSourceContract)) {
   test(fact, async () => holds(await openRowStore(new MemoryDisk()), "tenant"));
 }
 
-const row = (id: number, amount: number) => ({ tenant: "t", id, amount, note: null });
+const row = (id: number, amount: number) => ({ tenant: "t", id, amount, note: null, data: null, at: null });
 
 test("a commit is there after a crash, whole; what wasn't committed isn't", async () => {
   const disk = new MemoryDisk();

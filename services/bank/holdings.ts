@@ -80,16 +80,27 @@ export function tellingOf(dataSource: DataSource, table: Table, tell: (row: Row)
       const result = await dataSource.transaction((local) => {
         // Another try begins anew.
         changed.length = 0;
+        const note = (of: Table, row: Row): void => void (of.name === table.name && changed.push(row));
         return work({
           lock: (of, key) => local.lock(of, key),
+          lockEach: (of, part) => local.lockEach(of, part),
+          read: (of, key) => local.read(of, key),
           insert: async (of, row) => {
             const isNew = await local.insert(of, row);
-            if (isNew && of === table) changed.push(row);
+            if (isNew) note(of, row);
             return isNew;
           },
           update: async (of, row) => {
             await local.update(of, row);
-            if (of === table) changed.push(row);
+            note(of, row);
+          },
+          remove: (of, key) => local.remove(of, key),
+          savepoint: async (inner) => {
+            const before = changed.length;
+            return local.savepoint(inner).catch((error: unknown) => {
+              changed.length = before;
+              throw error;
+            });
           },
         });
       });

@@ -33,7 +33,7 @@ describeReal("PostgreSQL as a database of branches", () => {
   });
 
   test("what was committed is there after it was killed, and who used it goes on", async () => {
-    const row = { tenant: "killed", id: 1, amount: 1, note: null };
+    const row = { tenant: "killed", id: 1, amount: 1, note: null, data: null, at: null };
     await dataSource.transaction((local) => local.insert(contractTable, row));
     await server.container.kill();
     await expect(dataSource.rows(contractTable)).rejects.toMatchObject({ code: "UNAVAILABLE" });

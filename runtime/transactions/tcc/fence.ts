@@ -52,9 +52,9 @@ export async function fenceFinish(
   const row = await local.lock(fenceTable, rowOf(branch, fenceStatus.tried));
   if (row === undefined) {
     if (decision === "commit") return retryable.commit;
-    // Whoever is adding the row at this moment was first: what is to be done depends on what it is.
     const isEmpty = await local.insert(fenceTable, rowOf(branch, fenceStatus.suspended));
-    return isEmpty ? finished.rollback : retryable.rollback;
+    // Whoever was adding the row at this moment was first: what is to be done depends on what it is.
+    return isEmpty ? finished.rollback : fenceFinish(local, branch, decision, work);
   }
   const { committed, rollbacked, suspended, tried } = fenceStatus;
   const status = row["status"];
