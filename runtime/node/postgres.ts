@@ -10,6 +10,7 @@ import {
   type Value,
 } from "../ports/data-source.ts";
 import type { OpenDataSource } from "../ports/infrastructure.ts";
+import { keyOf } from "../transactions/values.ts";
 
 /** How long a connection may take, in milliseconds. */
 const connectWithinMs = 3_000;
@@ -45,9 +46,7 @@ export function postgresDataSource(
 }
 
 /** A database that also takes SQL. */
-export interface SqlDataSource extends DataSource {
-  transaction<T>(work: (local: SqlTransaction) => Promise<T>): Promise<T>;
-}
+export type SqlDataSource = DataSource<SqlTransaction>;
 
 export interface SqlTransaction extends LocalTransaction {
   /** One statement of SQL, its values as `$1`, `$2`, …; what comes back is text as PostgreSQL writes it (`decoded` reads it). */
@@ -132,7 +131,7 @@ class Local implements SqlTransaction {
   }
 
   async lock(table: Table, key: Row): Promise<Row | undefined> {
-    return (await this.#select(table, keyIn(table, key), "FOR UPDATE"))[0];
+    return (await this.#select(table, keyOf(table, key), "FOR UPDATE"))[0];
   }
 
   lockEach(table: Table, part: Row): Promise<readonly Row[]> {
@@ -140,7 +139,7 @@ class Local implements SqlTransaction {
   }
 
   async read(table: Table, key: Row): Promise<Row | undefined> {
-    return (await this.#select(table, keyIn(table, key), ""))[0];
+    return (await this.#select(table, keyOf(table, key), ""))[0];
   }
 
   async insert(table: Table, row: Row): Promise<boolean> {
@@ -158,7 +157,7 @@ class Local implements SqlTransaction {
   }
 
   async update(table: Table, row: Row): Promise<void> {
-    const { where, values } = matching(keyIn(table, row));
+    const { where, values } = matching(keyOf(table, row));
     const others = Object.keys(table.columns).filter((name) => !table.key.includes(name));
     // A row that is nothing but its key stays what it is.
     const changes = (others.length > 0 ? others : table.key).map((name, index) => {
@@ -170,8 +169,19 @@ class Local implements SqlTransaction {
   }
 
   async remove(table: Table, key: Row): Promise<boolean> {
-    const { where, values } = matching(keyIn(table, key));
+    const { where, values } = matching(keyOf(table, key));
     return (await statement(this.#client, `DELETE FROM ${quoted(table.name)} WHERE ${where}`, values)).rowCount === 1;
+  }
+
+  async removeEach(table: Table, keys: readonly Row[]): Promise<void> {
+    if (keys.length === 0) return;
+    const places = keys.map(
+      (_, row) => `(${table.key.map((_, column) => `$${row * table.key.length + column + 1}`).join(", ")})`,
+    );
+    const values = keys.flatMap((key) => Object.values(keyOf(table, key)));
+    const columns = table.key.map(quoted).join(", ");
+    const sql = `DELETE FROM ${quoted(table.name)} WHERE (${columns}) IN (${places.join(", ")})`;
+    await statement(this.#client, sql, values);
   }
 
   async savepoint<T>(work: () => Promise<T>): Promise<T> {
@@ -228,8 +238,6 @@ async function statement(client: PoolClient, text: string, values: readonly Valu
 
 const toParameter = (value: Value): string | number | Buffer | null =>
   value instanceof Uint8Array ? Buffer.from(value.buffer, value.byteOffset, value.byteLength) : value;
-
-const keyIn = (table: Table, row: Row): Row => Object.fromEntries(table.key.map((name) => [name, row[name] ?? null]));
 
 function matching(wanted: Row): { readonly where: string; readonly values: readonly Value[] } {
   return {

@@ -81,6 +81,16 @@ export const dataSourceContract: Readonly<Record<string, DataSourceFact>> = {
     equal(await dataSource.transaction((local) => local.insert(contractTable, row(tenant, 1, 2))), true);
   },
 
+  "of the rows that are to be removed together, those that are there go, and no others": async (dataSource, tenant) => {
+    for (const id of [1, 2, 3]) await insert(dataSource, tenant, id, id);
+    await insert(dataSource, `${tenant}-other`, 1, 1);
+    const keys = [1, 3, 9].map((id) => ({ tenant, id }));
+    await dataSource.transaction((local) => local.removeEach(contractTable, keys));
+    await dataSource.transaction((local) => local.removeEach(contractTable, []));
+    equal(JSON.stringify(await amounts(dataSource, tenant)), '{"2":2}');
+    equal(JSON.stringify(await amounts(dataSource, `${tenant}-other`)), '{"1":1}');
+  },
+
   "who locks a row that is being removed finds none, and who adds it waits for the end": async (dataSource, tenant) => {
     await insert(dataSource, tenant, 1, 1);
     const gate = Promise.withResolvers<void>();

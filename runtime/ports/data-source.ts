@@ -19,12 +19,12 @@ export interface Table {
  * One local database, as a resource manager uses it: transactions with row locks that are held to their end, reading what is committed.
  * Statements are values; what they do is the same in our row store and in PostgreSQL.
  */
-export interface DataSource {
+export interface DataSource<Local extends LocalTransaction = LocalTransaction> {
   /**
    * Runs `work` in one transaction and commits it; a rejection rolls it back and is passed on. Rejects with a `DataSourceError`:
    * `DEADLOCK` is worth another try. What failed can't be committed, also where `work` thinks nothing of it.
    */
-  transaction<T>(work: (local: LocalTransaction) => Promise<T>): Promise<T>;
+  transaction<T>(work: (local: Local) => Promise<T>): Promise<T>;
   /** Every row of a table, as it is committed; the order is the database's own. */
   rows(table: Table): Promise<readonly Row[]>;
   close(): Promise<void>;
@@ -44,6 +44,8 @@ export interface LocalTransaction {
   update(table: Table, row: Row): Promise<void>;
   /** Removes the row with this key; false when there is none. */
   remove(table: Table, key: Row): Promise<boolean>;
+  /** Removes those of the rows with these keys that are there. */
+  removeEach(table: Table, keys: readonly Row[]): Promise<void>;
   /** Runs `work`; a rejection undoes what it wrote, lets go of the rows that it locked, and is passed on. */
   savepoint<T>(work: () => Promise<T>): Promise<T>;
 }

@@ -201,6 +201,14 @@ export type TransactionChange = { readonly type: "transaction"; readonly atUs: n
       readonly lockKey: string;
     }
   | {
+      /** A branch of AT can't be undone (`DirtyWrite`, `DamagedUndoLog`): its rows stay locked until a person has put them right. */
+      readonly what: "repair";
+      readonly branchId: string;
+      readonly resource: string;
+      readonly code: string;
+      readonly message: string;
+    }
+  | {
       /** A local transaction of a branch has left this of something that is shared: an account, a good in stock. */
       readonly what: "holding";
       readonly resource: string;

@@ -122,7 +122,7 @@ class Local implements LocalTransaction, LockOwner {
 
   async lock(table: Table, key: Row): Promise<Row | undefined> {
     this.check();
-    return this.#lock(keyOf(table, key));
+    return this.#lock(nameOf(table, key));
   }
 
   async lockEach(table: Table, part: Row): Promise<readonly Row[]> {
@@ -142,12 +142,12 @@ class Local implements LocalTransaction, LockOwner {
 
   async read(table: Table, key: Row): Promise<Row | undefined> {
     this.check();
-    return this.#now(keyOf(table, key));
+    return this.#now(nameOf(table, key));
   }
 
   async insert(table: Table, row: Row): Promise<boolean> {
     this.check();
-    const key = keyOf(table, row);
+    const key = nameOf(table, row);
     if (this.#now(key) !== undefined && !this.#isLeaving(key)) return false;
     await this.#acquire(key);
     // Who was waited for may have added it, or kept it: then there is nothing to hold.
@@ -163,13 +163,17 @@ class Local implements LocalTransaction, LockOwner {
     if ((await this.lock(table, row)) === undefined) {
       throw new DataSourceError(`${table.name} has no such row`, { code: "NO_ROW" });
     }
-    this.#writes.set(keyOf(table, row), wholeRow(table, row));
+    this.#writes.set(nameOf(table, row), wholeRow(table, row));
   }
 
   async remove(table: Table, key: Row): Promise<boolean> {
     if ((await this.lock(table, key)) === undefined) return false;
-    this.#writes.set(keyOf(table, key), undefined);
+    this.#writes.set(nameOf(table, key), undefined);
     return true;
+  }
+
+  async removeEach(table: Table, keys: readonly Row[]): Promise<void> {
+    for (const key of keys) await this.remove(table, key);
   }
 
   async savepoint<T>(work: () => Promise<T>): Promise<T> {
@@ -217,7 +221,7 @@ class Local implements LocalTransaction, LockOwner {
   }
 }
 
-const keyOf = (table: Table, row: Row): string =>
+const nameOf = (table: Table, row: Row): string =>
   `${table.name}\n${JSON.stringify(table.key.map((column) => toStoredValue(row[column] ?? null)))}`;
 
 function inKeyOrder(table: Table, one: Row, other: Row): number {

@@ -95,6 +95,7 @@ export function tellingOf(dataSource: DataSource, table: Table, tell: (row: Row)
             note(of, row);
           },
           remove: (of, key) => local.remove(of, key),
+          removeEach: (of, keys) => local.removeEach(of, keys),
           savepoint: async (inner) => {
             const before = changed.length;
             return local.savepoint(inner).catch((error: unknown) => {
