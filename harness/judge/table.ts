@@ -2,6 +2,7 @@ import type { CheckSpec } from "../scenario/schema.ts";
 import { abandonedWork } from "./abandoned-work.ts";
 import { attemptsPerCall } from "./attempts-per-call.ts";
 import type { CheckKind } from "./check.ts";
+import { conservation } from "./conservation.ts";
 import { delivery } from "./delivery.ts";
 import { gracefulStop } from "./graceful-stop.ts";
 import { latency } from "./latency.ts";
@@ -35,4 +36,5 @@ export const checks: Readonly<Record<CheckSpec["check"], CheckKind<never>>> = {
   rollback,
   "rule-rejected": ruleRejected,
   metrics,
+  conservation,
 };

@@ -2,6 +2,7 @@
 export {
   abandonedWork,
   attemptsPerCall,
+  conservation,
   gracefulStop,
   latency,
   metrics,
@@ -17,7 +18,7 @@ export {
   taskFates,
   traces,
 } from "./builders/checks.ts";
-export { consumer, foreign, gateway, provider } from "./builders/fleet.ts";
+export { bank, consumer, foreign, gateway, provider } from "./builders/fleet.ts";
 export { constant, poisson } from "./builders/load.ts";
 export { scenario, type ScenarioInput } from "./builders/scenario.ts";
 export { at } from "./builders/timeline.ts";

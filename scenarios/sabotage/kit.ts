@@ -13,8 +13,10 @@ import type { Cluster } from "../../runtime/cluster/cluster.ts";
 import type { Random } from "../../runtime/ports/random.ts";
 import type { Clock } from "../../runtime/ports/clock.ts";
 import { RemovalSchema, type ServiceSnapshot as WireSnapshot } from "../../runtime/discovery/proto/registry_pb.ts";
+import type { LocalTransaction, Table } from "../../runtime/ports/data-source.ts";
 import type { ServedMethod, Transport } from "../../runtime/ports/transport.ts";
 import { createRandom } from "../../runtime/random.ts";
+import { openRowStore } from "../../runtime/transactions/row-store.ts";
 import type { Sabotage } from "../../harness/worlds/world.ts";
 
 /**
@@ -571,3 +573,47 @@ export function strayStrategies(
     },
   };
 }
+
+/** The database of a service's nodes, on their own disk, does something else than it is told. */
+const altering = (
+  service: string,
+  alter: (local: LocalTransaction, node: string) => Partial<LocalTransaction>,
+): Sabotage => ({
+  ports: (node, context) => {
+    if (!node.startsWith(`${service}/`)) return context;
+    const { openRows = openRowStore } = context;
+    return {
+      ...context,
+      openRows: async (disk) => {
+        const healthy = await openRows(disk);
+        return {
+          transaction: (work) =>
+            healthy.transaction((local) =>
+              work({
+                lock: (table, key) => local.lock(table, key),
+                insert: (table, row) => local.insert(table, row),
+                update: (table, row) => local.update(table, row),
+                ...alter(local, node),
+              }),
+            ),
+          rows: (table) => healthy.rows(table),
+          close: () => healthy.close(),
+        };
+      },
+    };
+  },
+});
+
+/** This share of the reservations of a bank's account or stock loses one more than it sets aside. */
+export const leakyReservations = (seed: number, service: string, probability: number): Sabotage => {
+  const random = seeded(seed, service);
+  return altering(service, (local) => ({
+    update: async (table, row) => {
+      const isTry = isHolding(table) && Number(row["frozen"]) > Number((await local.lock(table, row))?.["frozen"]);
+      const leaks = isTry && random.float() < probability;
+      await local.update(table, leaks ? { ...row, free: Number(row["free"]) - 1 } : row);
+    },
+  }));
+};
+
+const isHolding = ({ name }: Table): boolean => name.endsWith("_holdings");

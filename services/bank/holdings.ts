@@ -72,29 +72,51 @@ export function reserving(name: string, table: Table): TccAction<Reservation> {
   };
 }
 
-/** The same database, which tells of every row of a table that a commit has changed. */
-export function tellingOf(dataSource: DataSource, table: Table, tell: (row: Row) => void): DataSource {
+/** Whose a local transaction is. */
+export interface BranchOf {
+  readonly xid: string;
+  readonly branchId?: string;
+}
+
+/**
+ * The same database, which tells of every row of a table that a commit has changed, and for which branch: the transaction also wrote a row
+ * that says so, of a fence or an undo log.
+ */
+export function tellingOf(
+  dataSource: DataSource,
+  table: Table,
+  tell: (row: Row, branch: BranchOf) => void,
+): DataSource {
   return {
     transaction: async (work) => {
       const changed: Row[] = [];
+      let branch: BranchOf = { xid: "" };
+      const wrote = (of: Table, row: Row): void => {
+        if (of.name === table.name) changed.push(row);
+        else if ("xid" in row && "branch_id" in row)
+          branch = { xid: String(row["xid"]), branchId: String(row["branch_id"]) };
+      };
       const result = await dataSource.transaction((local) => {
         // Another try begins anew.
         changed.length = 0;
-        const note = (of: Table, row: Row): void => void (of.name === table.name && changed.push(row));
         return work({
           lock: (of, key) => local.lock(of, key),
           lockEach: (of, part) => local.lockEach(of, part),
           read: (of, key) => local.read(of, key),
           insert: async (of, row) => {
             const isNew = await local.insert(of, row);
-            if (isNew) note(of, row);
+            if (isNew) wrote(of, row);
             return isNew;
           },
           update: async (of, row) => {
             await local.update(of, row);
-            note(of, row);
+            wrote(of, row);
           },
-          remove: (of, key) => local.remove(of, key),
+          remove: async (of, key) => {
+            const isGone = await local.remove(of, key);
+            if (isGone && of.name !== table.name) wrote(of, key);
+            return isGone;
+          },
           removeEach: (of, keys) => local.removeEach(of, keys),
           savepoint: async (inner) => {
             const before = changed.length;
@@ -105,7 +127,7 @@ export function tellingOf(dataSource: DataSource, table: Table, tell: (row: Row)
           },
         });
       });
-      for (const row of changed) tell(row);
+      for (const row of changed) tell(row, branch);
       return result;
     },
     rows: (of) => dataSource.rows(of),

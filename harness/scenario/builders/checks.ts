@@ -54,6 +54,9 @@ export const traces = (service: string) => new Traces({ check: "traces", service
 /** A bad version is taken back: `rollback("orders", "v2").by("4s").detects("5%")`. */
 export const rollback = (service: string, tag: string) => new Rollback({ check: "rollback", service, tag });
 
+/** Nothing of what the bank has appears or disappears: `conservation("order").detects("5%")`. */
+export const conservation = (order: string) => new OfTransactions({ check: "conservation", service: order });
+
 /** Every caller refused a malformed version of a document, and said why: `ruleRejected("orders", "orders.condition-router")`. */
 export const ruleRejected = (service: string, key: string): Spec<"rule-rejected"> => ({
   check: "rule-rejected",
@@ -268,6 +271,15 @@ class GracefulStop extends CheckBuilder<"graceful-stop"> {
 
 class OpenBreaker extends CheckBuilder<"open-breaker"> {
   /** This fraction of calls let through, of those that come while it is open, is certainly found. */
+  detects(detects: Share): this {
+    return this.with({ detects });
+  }
+}
+
+type TransactionsKind = "conservation";
+
+class OfTransactions extends CheckBuilder<TransactionsKind> {
+  /** This fraction of transactions that break it is certainly found. */
   detects(detects: Share): this {
     return this.with({ detects });
   }
