@@ -16,6 +16,7 @@ import { RemovalSchema, type ServiceSnapshot as WireSnapshot } from "../../runti
 import type { LocalTransaction, Table } from "../../runtime/ports/data-source.ts";
 import type { ServedMethod, Transport } from "../../runtime/ports/transport.ts";
 import { createRandom } from "../../runtime/random.ts";
+import { alteredLocal } from "../../runtime/transactions/altered-local.ts";
 import { openRowStore } from "../../runtime/transactions/row-store.ts";
 import type { Sabotage } from "../../harness/worlds/world.ts";
 
@@ -587,15 +588,7 @@ const altering = (
       openRows: async (disk) => {
         const healthy = await openRows(disk);
         return {
-          transaction: (work) =>
-            healthy.transaction((local) =>
-              work({
-                lock: (table, key) => local.lock(table, key),
-                insert: (table, row) => local.insert(table, row),
-                update: (table, row) => local.update(table, row),
-                ...alter(local, node),
-              }),
-            ),
+          transaction: (work) => healthy.transaction((local) => work(alteredLocal(local, alter(local, node)))),
           rows: (table) => healthy.rows(table),
           close: () => healthy.close(),
         };

@@ -1,5 +1,6 @@
 import { RpcError } from "../../runtime/call/status.ts";
 import type { DataSource, LocalTransaction, Row, Table } from "../../runtime/ports/data-source.ts";
+import { alteredLocal } from "../../runtime/transactions/altered-local.ts";
 import type { TccAction } from "../../runtime/transactions/tcc/tcc.ts";
 
 /** What a branch sets aside. */
@@ -99,10 +100,7 @@ export function tellingOf(
       const result = await dataSource.transaction((local) => {
         // Another try begins anew.
         changed.length = 0;
-        return work({
-          lock: (of, key) => local.lock(of, key),
-          lockEach: (of, part) => local.lockEach(of, part),
-          read: (of, key) => local.read(of, key),
+        const telling = alteredLocal(local, {
           insert: async (of, row) => {
             const isNew = await local.insert(of, row);
             if (isNew) wrote(of, row);
@@ -117,7 +115,6 @@ export function tellingOf(
             if (isGone && of.name !== table.name) wrote(of, key);
             return isGone;
           },
-          removeEach: (of, keys) => local.removeEach(of, keys),
           savepoint: async (inner) => {
             const before = changed.length;
             return local.savepoint(inner).catch((error: unknown) => {
@@ -126,6 +123,7 @@ export function tellingOf(
             });
           },
         });
+        return work(telling);
       });
       for (const row of changed) tell(row, branch);
       return result;
