@@ -253,7 +253,7 @@ const columnsOf = (table: Table): string => Object.keys(table.columns).map(quote
 export const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
 
 /** BIGINT comes as text: not every one fits a number, but those that we wrote do. */
-function rowOf(table: Table, raw: Raw): Row {
+export function rowOf(table: Table, raw: Raw): Row {
   const entries = Object.entries(table.columns).map(
     ([name, type]) => [name, valueOf(type, raw[name] ?? null)] as const,
   );
