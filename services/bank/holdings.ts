@@ -108,7 +108,7 @@ export function tellingOf(
           },
           update: async (of, row) => {
             await local.update(of, row);
-            wrote(of, row);
+            wrote(of, of.name === table.name ? (await local.read(of, row))! : row);
           },
           remove: async (of, key) => {
             const isGone = await local.remove(of, key);
