@@ -272,7 +272,7 @@ function orders(service: string, spec: OrderSpec, times: OfferTimes): readonly N
 /** What concerns the whole bank is said once, of the order that it serves. */
 function reservingNode(
   service: string,
-  { program, initial, serviceTime, reads }: ReservingSpec,
+  { program, initial, serviceTime }: ReservingSpec,
   { fleet, ...times }: OfferTimes & { readonly fleet: Scenario["fleet"] },
 ): NodePlan {
   const { mode, items } = orderOf(service, fleet);
@@ -283,7 +283,6 @@ function reservingNode(
     items,
     initial,
     serviceTime: serviceTime === undefined ? undefined : workDistribution(serviceTime),
-    reads,
     ...times,
   });
   return { id: `${service}/0`, service, program, config, tag: undefined, weight: defaultWeight };

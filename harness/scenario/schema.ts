@@ -1,6 +1,5 @@
 import { z } from "zod";
 
-import { atReads } from "../../services/bank/at.ts";
 import { bankModes } from "../../services/bank/mode.ts";
 import { clientRetries } from "./retries.ts";
 import { clientProtection, serverProtection } from "./protection.ts";
@@ -184,8 +183,6 @@ const reserving = {
   initial: z.int().min(0).max(1_000_000_000_000).optional(),
   /** Time between a branch's registration and its try; in AT, before its local transaction. Default none. */
   serviceTime: distribution.optional(),
-  /** In AT: how a branch reads what it is going to write. Default "locking": nobody else's transaction has it. */
-  reads: z.enum(atReads).optional(),
 };
 const account = z.strictObject({ program: z.literal("account"), ...reserving });
 const stock = z.strictObject({ program: z.literal("stock"), ...reserving });

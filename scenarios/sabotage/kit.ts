@@ -661,7 +661,7 @@ export const forgetfulFence = (seed: number, service: string, probability: numbe
 
 /** The same branches whenever they come. */
 const isChosen = (seed: number, row: Row, probability: number): boolean =>
-  murmur3(`${seed} ${row["branch_id"]}`, 0) / 0x1_0000_0000 < probability;
+  murmur3(`${seed} ${String(row["branch_id"])}`, 0) / 0x1_0000_0000 < probability;
 
 /** Set aside or used up: what a reservation takes, whatever the mode. */
 const takenIn = (row: Row): number => Number(row["frozen"]) + Number(row["used"]);

@@ -6,21 +6,14 @@ import { undoStatus, undoTable } from "../../runtime/transactions/at/undo-log.ts
 import type { LocalTransaction } from "../../runtime/ports/data-source.ts";
 import type { Holding, Reservation } from "./holdings.ts";
 
-/** How a branch reads a holding before it writes it: under its global lock (default), or as it happens to be. */
-export const atReads = ["locking", "plain"] as const;
-
-export type AtReads = (typeof atReads)[number];
-
 /** A reservation by AT: what it takes is used up at once, and comes back with a rollback. */
 export class AtReservations {
   readonly #resource: AtResource;
   readonly #table: Table;
-  readonly #reads: AtReads;
 
-  constructor(options: AtOptions<LocalTransaction> & { readonly table: Table; readonly reads: AtReads }) {
+  constructor(options: AtOptions<LocalTransaction> & { readonly table: Table }) {
     this.#resource = new AtResource(options);
     this.#table = options.table;
-    this.#reads = options.reads;
   }
 
   register(): Promise<void> {
@@ -31,8 +24,7 @@ export class AtReservations {
   async reserve(xid: string, { item, amount }: Reservation): Promise<string> {
     const table = this.#table;
     const branch = await this.#resource.transaction({ xid }, async (local, own) => {
-      const found = await (this.#reads === "plain" ? local.read(table, { item }) : local.lock(table, { item }));
-      const holding = found as Holding | undefined;
+      const holding = (await local.lock(table, { item })) as Holding | undefined;
       if (holding === undefined) throw new RpcError(`there is no ${item} in ${table.name}`, { code: "NOT_FOUND" });
       if (holding.free < amount) {
         throw new RpcError(`${item} has ${holding.free}, and ${amount} is wanted`, { code: "FAILED_PRECONDITION" });

@@ -15,7 +15,7 @@ import { Offer, parseOffer, type OfferConfig } from "../offer.ts";
 import { Reservations } from "../proto/bank_pb.ts";
 import type { NodeContext, RunningService, ServiceProgram } from "../service.ts";
 import { openCoordinator, openDataSource } from "../transactions.ts";
-import { atReads, AtReservations, resourceOf, undoLeft, type AtReads } from "./at.ts";
+import { AtReservations, resourceOf, undoLeft } from "./at.ts";
 import { bankModes, type BankMode } from "./mode.ts";
 import { holdingsOf, reserving, seedHoldings, tellingOf, type Holding, type Reservation } from "./holdings.ts";
 
@@ -32,8 +32,6 @@ export interface ReservationsConfig extends OfferConfig {
   readonly initial: number;
   /** Time between a branch's registration and its try; in AT, before its local transaction. Default: none. */
   readonly serviceTime: Distribution;
-  /** In AT: how a branch reads what it is going to write. Default "locking": nobody else's transaction has it. */
-  readonly reads: AtReads;
 }
 
 /** The bank's `account` and `stock`: they set aside what an order wants, and use it up or give it back when its transaction ends. */
@@ -52,7 +50,6 @@ export function reservations(name: "account" | "stock"): ServiceProgram<Reservat
         items: reader.number("items", { ...count, max: 100_000 }, 100),
         initial: reader.number("initial", { ...count, min: 0, max: 1_000_000_000_000 }, 1_000_000),
         serviceTime: reader.distribution("serviceTime", { kind: "constant", us: 0 }),
-        reads: reader.choice("reads", atReads) ?? "locking",
       };
       reader.end();
       return config;
@@ -147,10 +144,10 @@ class RunningReservations implements RunningService {
 
   #byAt(dataSource: DataSource): Participant {
     const { clock, telemetry, node } = this.#context;
-    const { database, reads } = this.#config;
+    const { database } = this.#config;
     const resource = new AtReservations({
       ...{ clock, telemetry, coordinator: this.#coordinator!, dataSource, resourceId: resourceOf(node, database) },
-      ...{ table: this.#table, reads },
+      table: this.#table,
     });
     return {
       register: () => resource.register(),
