@@ -36,8 +36,11 @@ export async function told(
     await dataSource.transaction((local) => local.insert(contractTable, row));
   }
   const lines: string[] = [];
+  // Those that one step lets go on are told together: who of them hears first is chance.
+  const heard: string[] = [];
+  const note = (): void => void lines.push(...heard.splice(0).sort());
   const players = [0, 1, 2].map(
-    (index) => new Player(dataSource, { tenant, tell: (line) => lines.push(`${index}: ${line}`) }),
+    (index) => new Player(dataSource, { tenant, tell: (line) => heard.push(`${index}: ${line}`) }),
   );
   const busy = (): number => players.filter(({ isBusy }) => isBusy).length;
   for (const step of steps) {
@@ -46,13 +49,16 @@ export async function told(
     lines.push(`${step.of}? ${step.what} ${step.id}`);
     player.take(step);
     await settled(busy);
+    note();
   }
   // Whoever waits, waits for one who doesn't.
   for (let round = 0; round < players.length; round++) {
     for (const player of players) if (!player.isBusy) player.take({ of: 0, what: "commit", id: 0, amount: 0 });
     await settled(busy);
+    note();
   }
   await Promise.all(players.map((player) => player.over()));
+  note();
   const rows = (await dataSource.rows(contractTable)).filter((row) => row["tenant"] === tenant);
   return [...lines, ...rows.map(({ id, amount }) => `${String(id)}=${String(amount)}`).sort()];
 }
