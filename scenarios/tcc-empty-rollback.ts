@@ -22,7 +22,7 @@ export default scenario({
     ...bank({ timeout: "2s", account: { serviceTime: "500ms" } }),
   },
   coordinator: { retry: "200ms" },
-  load: constant("40/s").on("buyer").for("7s"),
+  load: constant("40/s").on("buyer").for("8s"),
   timeline: [at("1500ms").kill("account/0", { for: "1s" }), at("4s").kill("account/0", { for: "1s" })],
   expect: [
     conservation("order").detects("8%"),
