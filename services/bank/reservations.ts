@@ -104,8 +104,8 @@ class RunningReservations implements RunningService {
     await this.#offer.register(Reservations.typeName);
   }
 
-  /** What is there, and which branches still wait for their second phase. */
-  async audit(): Promise<void> {
+  /** What is there, and which branches still wait for their second phase. Without `xids` nobody asked: it begins its life. */
+  async audit(xids?: readonly string[]): Promise<void> {
     const [table, resource] = [this.#table, this.#resourceId];
     const dataSource = this.#dataSource;
     if (dataSource === undefined) return;
@@ -114,7 +114,8 @@ class RunningReservations implements RunningService {
     const left = fences
       .filter(({ status, action_name }) => status === fenceStatus.tried && action_name === resource)
       .map(({ xid, branch_id }) => ({ kind: "branch" as const, xid: String(xid), branchId: String(branch_id) }));
-    this.#tell({ what: "audit", xid: "", resource, holdings, left });
+    const life = xids === undefined ? { isFirst: true as const } : {};
+    this.#tell({ what: "audit", xid: "", ...life, resource, holdings, left });
   }
 
   async drain(): Promise<void> {
