@@ -61,7 +61,7 @@ describeReal("a bank in containers", () => {
   }, 150_000);
 
   test("ends well when its Seata is killed, or one of its own is", async () => {
-    const timeline = [at("1500ms").kill("coordinator", { for: "500ms" })];
+    const timeline = [at("1500ms").kill("coordinator", { for: "1500ms" })];
     const { result } = await play("seata", { timeline });
     expect(result.faults).toMatchObject([{ kind: "kill", effect: "confirmed" }]);
     await play("embedded", { timeline: [at("1500ms").kill("account", { for: "500ms" })] });
