@@ -32,6 +32,15 @@ export function endpoint(init: EndpointInit = {}): Endpoint {
   );
 }
 
+/** So many calls are in flight at it from now on. */
+export function occupy({ stats }: Endpoint, inFlight: number): void {
+  while (stats.inFlight !== inFlight) {
+    const change = stats.inFlight < inFlight ? 1 : -1;
+    stats.inFlight += change;
+    for (const changed of stats.watchers) changed(change);
+  }
+}
+
 /** "orders/0", "orders/1", … with these weights. */
 export function pool(...weights: readonly number[]): readonly Endpoint[] {
   return weights.map((weight, index) => endpoint({ id: `orders/${index}`, weight }));
