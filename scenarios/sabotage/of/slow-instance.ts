@@ -3,9 +3,9 @@ import { onlyOn, type SabotagedCheck, slowCalls, swappedBalancer } from "../kit.
 export default (
   [
     // The last: the share of calls that meet the slow instance anyway, at least.
-    ["storefront", "p2c-peak-ewma", 0.01],
-    ["mobile", "p2c-adaptive", 0.04],
-    ["kiosk", "weighted-round-robin", 0.02],
+    ["storefront", "p2c-peak-ewma", 0.005],
+    ["mobile", "p2c-adaptive", 0.02],
+    ["kiosk", "weighted-round-robin", 0.01],
   ] as const
 ).map(([caller, balancer, natural]) => ({
   check: `latency from ${caller}`,
