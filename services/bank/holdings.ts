@@ -72,11 +72,30 @@ export function reserving(name: string, table: Table): TccAction<Reservation> {
   };
 }
 
-/** The same database, which tells of every row of a table that a commit has changed. */
-export function tellingOf(dataSource: DataSource, table: Table, tell: (row: Row) => void): DataSource {
+/** Whose a local transaction is. */
+export interface BranchOf {
+  readonly xid: string;
+  readonly branchId?: string;
+}
+
+/**
+ * The same database, which tells of every row of a table that a commit has changed, and for which branch: the transaction also wrote a row
+ * that says so, of a fence or an undo log.
+ */
+export function tellingOf(
+  dataSource: DataSource,
+  table: Table,
+  tell: (row: Row, branch: BranchOf) => void,
+): DataSource {
   return {
     transaction: async (work) => {
       const changed: Row[] = [];
+      let branch: BranchOf = { xid: "" };
+      const wrote = (of: Table, row: Row): void => {
+        if (of === table) changed.push(row);
+        else if ("xid" in row && "branch_id" in row)
+          branch = { xid: String(row["xid"]), branchId: String(row["branch_id"]) };
+      };
       const result = await dataSource.transaction((local) => {
         // Another try begins anew.
         changed.length = 0;
@@ -84,16 +103,16 @@ export function tellingOf(dataSource: DataSource, table: Table, tell: (row: Row)
           lock: (of, key) => local.lock(of, key),
           insert: async (of, row) => {
             const isNew = await local.insert(of, row);
-            if (isNew && of === table) changed.push(row);
+            if (isNew) wrote(of, row);
             return isNew;
           },
           update: async (of, row) => {
             await local.update(of, row);
-            if (of === table) changed.push(row);
+            wrote(of, row);
           },
         });
       });
-      for (const row of changed) tell(row);
+      for (const row of changed) tell(row, branch);
       return result;
     },
     rows: (of) => dataSource.rows(of),

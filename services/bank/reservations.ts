@@ -1,10 +1,11 @@
 import type { Handlers } from "../../runtime/call/service.ts";
 import { RpcError } from "../../runtime/call/status.ts";
 import type { Coordinator } from "../../runtime/ports/coordinator.ts";
-import type { DataSource } from "../../runtime/ports/data-source.ts";
+import type { DataSource, Table } from "../../runtime/ports/data-source.ts";
+import type { Change } from "../../runtime/transactions/observed.ts";
 import { TransactionError } from "../../runtime/transactions/error.ts";
-import { fenceTable } from "../../runtime/transactions/tcc/fence.ts";
-import { TccResource } from "../../runtime/transactions/tcc/tcc.ts";
+import { fenceStatus, fenceTable } from "../../runtime/transactions/tcc/fence.ts";
+import { TccResource, type TccStep } from "../../runtime/transactions/tcc/tcc.ts";
 import { xidOf } from "../../runtime/transactions/xid.ts";
 import { ConfigReader } from "../config.ts";
 import { sample, type Distribution } from "../distribution.ts";
@@ -12,9 +13,12 @@ import { Offer, parseOffer, type OfferConfig } from "../offer.ts";
 import { Reservations } from "../proto/bank_pb.ts";
 import type { NodeContext, RunningService, ServiceProgram } from "../service.ts";
 import { openCoordinator, openDataSource } from "../transactions.ts";
+import { bankModes, type BankMode } from "./mode.ts";
 import { holdingsOf, reserving, seedHoldings, tellingOf, type Holding, type Reservation } from "./holdings.ts";
 
 export interface ReservationsConfig extends OfferConfig {
+  /** How it takes part in transactions. Default "tcc". */
+  readonly mode: BankMode;
   /** The coordinator: "host:port", or "seata://127.0.0.1:8091". */
   readonly coordinator: string;
   /** "postgres://…". Default: rows on the node's own disk, so that a service has one instance. */
@@ -37,6 +41,7 @@ export function reservations(name: "account" | "stock"): ServiceProgram<Reservat
       const count = { min: 1, isInteger: true };
       const config: ReservationsConfig = {
         ...parseOffer(reader, reader.text("service", name)),
+        mode: reader.choice("mode", bankModes) ?? "tcc",
         coordinator: reader.requiredInfrastructure("coordinator"),
         database: reader.infrastructure("database"),
         items: reader.number("items", { ...count, max: 100_000 }, 100),
@@ -78,25 +83,38 @@ class RunningReservations implements RunningService {
   }
 
   async go(): Promise<void> {
-    const { clock, telemetry } = this.#context;
-    const { service, coordinator, database, application } = this.#config;
-    const table = holdingsOf(service);
-    const name = `${service}.reserve`;
+    const { clock } = this.#context;
+    const { coordinator, database, application } = this.#config;
+    const [table, resource] = [this.#table, this.#resourceId];
     const opened = await openDataSource(this.#context, database, [table, fenceTable]);
-    const dataSource = tellingOf(opened, table, (row) => {
+    this.#dataSource = opened;
+    await seedHoldings(opened, table, this.#config);
+    await this.audit();
+    const dataSource = tellingOf(opened, table, (row, branch) => {
       const { item, free, frozen, used } = row as Holding;
-      const holding = { what: "holding", xid: "", resource: name, item, free, frozen, used } as const;
-      telemetry.emit({ type: "transaction", atUs: clock.nowUs(), ...holding });
+      this.#tell({ what: "holding", ...branch, resource, item, free, frozen, used });
     });
-    this.#dataSource = dataSource;
-    await seedHoldings(dataSource, table, this.#config);
     await this.#offer.connect();
     this.#coordinator = await openCoordinator(this.#context, coordinator, application);
-    const action = reserving(name, table);
-    this.#resource = new TccResource({ clock, coordinator: this.#coordinator, dataSource, action });
+    const action = reserving(resource, table);
+    const onStep = (step: TccStep): void => this.#tell({ what: "step", resource, ...step });
+    this.#resource = new TccResource({ clock, coordinator: this.#coordinator, dataSource, action, onStep });
     // A coordinator that is away is tried on; nobody can use this service until it is there.
     await this.#resource.register().catch(() => undefined);
     await this.#offer.register(Reservations.typeName);
+  }
+
+  /** What is there, and which branches still wait for their second phase. */
+  async audit(): Promise<void> {
+    const [table, resource] = [this.#table, this.#resourceId];
+    const dataSource = this.#dataSource;
+    if (dataSource === undefined) return;
+    const [rows, fences] = [await dataSource.rows(table), await dataSource.rows(fenceTable)];
+    const holdings = (rows as readonly Holding[]).map(({ item, free, frozen, used }) => ({ item, free, frozen, used }));
+    const left = fences
+      .filter(({ status, action_name }) => status === fenceStatus.tried && action_name === resource)
+      .map(({ xid, branch_id }) => ({ kind: "branch" as const, xid: String(xid), branchId: String(branch_id) }));
+    this.#tell({ what: "audit", xid: "", resource, holdings, left });
   }
 
   async drain(): Promise<void> {
@@ -107,6 +125,20 @@ class RunningReservations implements RunningService {
   async stop(): Promise<void> {
     await this.#offer.stop();
     await this.#close();
+  }
+
+  get #table(): Table {
+    return holdingsOf(this.#config.service);
+  }
+
+  /** The resource's id. */
+  get #resourceId(): string {
+    return `${this.#config.service}.reserve`;
+  }
+
+  #tell(change: Change): void {
+    const { clock, telemetry } = this.#context;
+    telemetry.emit({ type: "transaction", atUs: clock.nowUs(), ...change });
   }
 
   async #close(): Promise<void> {
