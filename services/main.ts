@@ -455,6 +455,8 @@ function describe(event: RuntimeEvent): void {
   } else if (event.type === "policy") {
     const { policy, service, instance = service, state, value, reason } = event;
     say(`${policy} of ${instance}: ${state}${value === undefined ? "" : ` ${value}`}${reason ? `, ${reason}` : ""}`);
+  } else if (event.type === "access") {
+    say(event.line);
   } else if (event.type === "span.export") {
     say(`spans: ${event.sent} sent, ${event.dropped} dropped${event.waiting > 0 ? `, ${event.waiting} waiting` : ""}`);
   }

@@ -1,4 +1,5 @@
 import type { CheckSpec } from "../scenario/schema.ts";
+import { accessLogCheck } from "./access-log.ts";
 import { abandonedWork } from "./abandoned-work.ts";
 import { attemptsPerCall } from "./attempts-per-call.ts";
 import type { CheckKind } from "./check.ts";
@@ -33,6 +34,7 @@ export const checks: Readonly<Record<CheckSpec["check"], CheckKind<never>>> = {
   "task-fates": taskFatesCheck,
   traces,
   rollback,
+  "access-log": accessLogCheck,
   "rule-rejected": ruleRejected,
   metrics,
 };

@@ -95,6 +95,7 @@ export function sampleHistory(plan: Plan, { failing = false } = {}): History {
     registryStates: [],
     policies: [],
     tasks: [],
+    accesses: [],
     transactions: [],
     spans: [],
     gaps: [],

@@ -1,6 +1,7 @@
 /** Everything that a scenario file imports. */
 export {
   abandonedWork,
+  accessLog,
   attemptsPerCall,
   gracefulStop,
   latency,

@@ -339,6 +339,16 @@ const check = z.discriminatedUnion("check", [
     by: duration,
     detects: fraction,
   }),
+  /** From `on` (and `within` later) until `off`, each call that the service serves is one line of an access log; else none is. */
+  z.strictObject({
+    check: z.literal("access-log"),
+    service: name,
+    /** The moments of the load when it is switched on and off. Default for `off`: never. */
+    on: duration,
+    off: duration.optional(),
+    within: duration,
+    detects: fraction,
+  }),
   /** Every caller of the service refused a version of this rule document, and said at which line. */
   z.strictObject({ check: z.literal("rule-rejected"), service: name, key: z.string().min(1) }),
   /** Prometheus counted the service's calls as the history has them (worlds with a Prometheus only). */

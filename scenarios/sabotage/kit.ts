@@ -8,6 +8,7 @@ import { Rejection } from "../../runtime/protection/outcome.ts";
 import { requestTag } from "../../runtime/call/travelling.ts";
 import { mix } from "../../runtime/numbers.ts";
 import type { Balancer } from "../../runtime/balancing/balancer.ts";
+import type { RuntimeEvent } from "../../runtime/telemetry/events.ts";
 import type { Endpoint } from "../../runtime/discovery/endpoint.ts";
 import type { Cluster } from "../../runtime/cluster/cluster.ts";
 import type { Random } from "../../runtime/ports/random.ts";
@@ -410,8 +411,13 @@ async function* emptied(snapshots: AsyncIterable<WireSnapshot>): AsyncIterable<W
   }
 }
 
-/** Nodes of one service lose this share of their client spans on the way into the records. */
-export const lostSpans = (seed: number, service: string, probability: number): Sabotage => ({
+/** Nodes of one service lose this share of some of their events on the way into the records. */
+const losing = (
+  seed: number,
+  service: string,
+  probability: number,
+  isMeant: (event: RuntimeEvent) => boolean,
+): Sabotage => ({
   ports: (node, context) => {
     if (!node.startsWith(`${service}/`)) return context;
     const random = seeded(seed, node);
@@ -420,13 +426,21 @@ export const lostSpans = (seed: number, service: string, probability: number): S
       ...context,
       telemetry: {
         emit: (event) => {
-          if (event.type === "span" && event.kind === "client" && random.float() < probability) return;
+          if (isMeant(event) && random.float() < probability) return;
           telemetry.emit(event);
         },
       },
     };
   },
 });
+
+/** Nodes of one service lose this share of their client spans. */
+export const lostSpans = (seed: number, service: string, probability: number): Sabotage =>
+  losing(seed, service, probability, (event) => event.type === "span" && event.kind === "client");
+
+/** Nodes of one service lose this share of the lines of their access logs. */
+export const lostAccesses = (seed: number, service: string, probability: number): Sabotage =>
+  losing(seed, service, probability, ({ type }) => type === "access");
 
 /** Nodes of one service never hear of the trace that a call belongs to: each starts one of its own. */
 export const deafToTraces = (service: string): Sabotage => ({

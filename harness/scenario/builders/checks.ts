@@ -54,6 +54,12 @@ export const traces = (service: string) => new Traces({ check: "traces", service
 /** A bad version is taken back: `rollback("orders", "v2").by("4s").detects("5%")`. */
 export const rollback = (service: string, tag: string) => new Rollback({ check: "rollback", service, tag });
 
+/**
+ * While an access log is switched on each served call is one line, and else none is:
+ * `accessLog("orders").on("2s").off("5s").within("500ms").detects("2%")`.
+ */
+export const accessLog = (service: string) => new AccessLog({ check: "access-log", service });
+
 /** Every caller refused a malformed version of a document, and said why: `ruleRejected("orders", "orders.condition-router")`. */
 export const ruleRejected = (service: string, key: string): Spec<"rule-rejected"> => ({
   check: "rule-rejected",
@@ -290,6 +296,28 @@ class TaskFates extends Windowed<"task-fates"> {
   }
 
   /** This fraction of tasks that end in another way is certainly found. */
+  detects(detects: Share): this {
+    return this.with({ detects });
+  }
+}
+
+class AccessLog extends CheckBuilder<"access-log"> {
+  /** The moment of the load when a rule switches it on. */
+  on(on: string): this {
+    return this.with({ on });
+  }
+
+  /** The moment when it is switched off again. Default: never. */
+  off(off: string): this {
+    return this.with({ off });
+  }
+
+  /** Time that the news may take to reach every instance. */
+  within(within: string): this {
+    return this.with({ within });
+  }
+
+  /** This fraction of calls without a line is certainly found. */
   detects(detects: Share): this {
     return this.with({ detects });
   }
