@@ -5,7 +5,7 @@ import { Health } from "../runtime/health/health.ts";
 import type { Registration } from "../runtime/ports/registry.ts";
 import type { Listener, Transport } from "../runtime/ports/transport.ts";
 import { protocolLabel, protocolNames, type ProtocolName } from "../runtime/protocols/names.ts";
-import { guard, type GuardSettings } from "../runtime/security/guard.ts";
+import type { GuardSettings } from "../runtime/security/guard.ts";
 import { accessLog } from "../runtime/telemetry/access-log.ts";
 import type { TaskLog } from "../runtime/telemetry/task-log.ts";
 import { advertised, schemeOf, type ConfigReader } from "./config.ts";
@@ -95,7 +95,7 @@ export class Offer {
   ): Promise<void> {
     const { clock, telemetry, policies, listen, advertise, tracer } = this.#context;
     const { guard: whom, service } = this.#config;
-    const guarded = whom === undefined ? [] : [guard(whom, service)];
+    const guarded = whom === undefined ? [] : [policies.authentication(whom, service)];
     const logged = accessLog({
       ...{ clock, telemetry, service },
       local: () => this.#advertised,

@@ -2,6 +2,7 @@ import type { CheckSpec } from "../scenario/schema.ts";
 import { accessLogCheck } from "./access-log.ts";
 import { abandonedWork } from "./abandoned-work.ts";
 import { attemptsPerCall } from "./attempts-per-call.ts";
+import { callsEnd } from "./calls-end.ts";
 import type { CheckKind } from "./check.ts";
 import { delivery } from "./delivery.ts";
 import { gracefulStop } from "./graceful-stop.ts";
@@ -21,6 +22,7 @@ import { traces } from "./traces.ts";
 /** Every check, by the name that a scenario gives it. */
 export const checks: Readonly<Record<CheckSpec["check"], CheckKind<never>>> = {
   "success-rate": successRate,
+  "calls-end": callsEnd,
   delivery,
   share,
   latency,

@@ -3,6 +3,7 @@ export {
   abandonedWork,
   accessLog,
   attemptsPerCall,
+  callsEnd,
   gracefulStop,
   latency,
   metrics,

@@ -11,6 +11,7 @@ import { planForeign } from "./foreign.ts";
 import type { LoadName, NodePlan, RegistryName } from "./plan.ts";
 import { asSettings, inMs } from "./protection.ts";
 import { registryTimings } from "./registry.ts";
+import { checkSecurity, credentialSettings, guardSettings } from "./security.ts";
 import { clusterSettingsOf } from "./retries.ts";
 import type {
   CallsSpec,
@@ -146,12 +147,21 @@ function providers(
           },
         );
       }
+      if (common.guard ?? own.guard) {
+        throw new ScenarioError(
+          `fleet.${service}: ${id} isn't a program of Flyball's, and can't be told whom to let in`,
+          {
+            code: "INVALID_SCENARIO",
+            hint: "give the guard to the groups that are Flyball's own",
+          },
+        );
+      }
       const { tag, weight = defaultWeight } = { ...common, ...own };
       const plan = planForeign(`fleet.${service}.groups: the foreign program of ${id}`, foreign, "provider");
       return { id, service, program: "provider", config: {}, tag, weight, foreign: plan };
     }
     const { tag, weight = defaultWeight, serviceTime, errorRate, capacity, queueMax, calls } = { ...common, ...own };
-    const { admission, queue, warmup, protocol, pushback, servesAbandoned } = { ...common, ...own };
+    const { admission, queue, warmup, protocol, pushback, servesAbandoned, guard } = { ...common, ...own };
     const labels = { ...common.labels, ...own.labels };
     const config = defined({
       service,
@@ -168,8 +178,9 @@ function providers(
       pushbackMs: pushback === undefined ? undefined : pushback === "never" ? -1 : durationUs(pushback) / 1000,
       servesAbandoned,
       admission: admission && asSettings(admission),
+      guard: guard && guardSettings(service, guard),
       recordsTasks: recordsTasks ? true : undefined,
-      calls: calls === undefined ? undefined : callSettings(calls),
+      calls: calls === undefined ? undefined : callSettings(service, calls),
       sessionTimeoutMs,
       propagationMs: registry === "embedded" ? undefined : propagationMsOf(registry),
     });
@@ -188,7 +199,7 @@ function consumers(
   const { instances, calls, key, tag, patience, labels, metadata } = spec;
   const config = defined({
     application: service,
-    calls: callSettings(calls),
+    calls: callSettings(service, calls),
     key,
     tag,
     patience: patience === undefined ? undefined : workDistribution(patience),
@@ -215,7 +226,7 @@ function foreigners(service: string, spec: ForeignSpec): readonly NodePlan[] {
     });
   }
   const foreign = planForeign(`fleet.${service}`, spec, role);
-  const config = calls === undefined ? {} : { calls: callSettings(calls) };
+  const config = calls === undefined ? {} : { calls: callSettings(service, calls) };
   return Array.from({ length: instances }, (_, index) => ({
     id: `${service}/${index}`,
     service,
@@ -227,9 +238,13 @@ function foreigners(service: string, spec: ForeignSpec): readonly NodePlan[] {
   }));
 }
 
-function callSettings(calls: CallsSpec): Readonly<Record<string, unknown>> {
-  const { methodTimeouts, ...rest } = calls;
-  return defined({ ...asSettings(rest), methodTimeoutsMs: inMs(methodTimeouts) });
+function callSettings(caller: string, calls: CallsSpec): Readonly<Record<string, unknown>> {
+  const { methodTimeouts, credentials, ...rest } = calls;
+  return defined({
+    ...asSettings(rest),
+    methodTimeoutsMs: inMs(methodTimeouts),
+    credentials: credentials && credentialSettings(caller, credentials),
+  });
 }
 
 /** A distribution as programs take it. */
@@ -247,7 +262,8 @@ export function workDistribution(spec: Distribution): WorkDistribution {
 }
 
 /** Whom the fleet calls, and how, must exist; and calls must come to an end. */
-function checkCalls({ fleet }: Scenario): void {
+function checkCalls(scenario: Scenario): void {
+  const { fleet } = scenario;
   const providerNames = Object.keys(fleet).filter((name) => roleOf(fleet[name]!) === "provider");
   for (const [name, spec] of Object.entries(fleet)) {
     const calls: CallsSpec | undefined = spec.calls;
@@ -260,7 +276,7 @@ function checkCalls({ fleet }: Scenario): void {
       known(`fleet.${name}.calls.balancer`, balancerNamed(calls.balancer), Object.keys(balancers), "balancer");
     if (calls.cluster !== undefined)
       known(`fleet.${name}.calls.cluster`, calls.cluster, Object.keys(clusters), "cluster strategy");
-    const contradiction = contradictionIn(clusterSettingsOf(callSettings(calls)));
+    const contradiction = contradictionIn(clusterSettingsOf(callSettings(name, calls)));
     if (contradiction !== undefined) {
       const { message, hint } = contradiction;
       throw new ScenarioError(`fleet.${name}.calls: ${message}`, { code: "INVALID_SCENARIO", hint });
@@ -268,6 +284,7 @@ function checkCalls({ fleet }: Scenario): void {
     for (const code of calls.retryOn ?? []) known(`fleet.${name}.calls.retryOn`, code, rpcCodes, "status code");
   }
   for (const name of Object.keys(fleet)) checkChain(name, fleet);
+  checkSecurity(scenario);
 }
 
 function checkChain(from: string, fleet: Scenario["fleet"]): void {

@@ -1,7 +1,9 @@
 import { z } from "zod";
 
+import { rpcCodes } from "../../runtime/call/status.ts";
 import { clientRetries } from "./retries.ts";
 import { clientProtection, serverProtection } from "./protection.ts";
+import { clientSecurity, serverSecurity } from "./security.ts";
 import { taskFates } from "./tasks.ts";
 import { duration, fraction } from "./units.ts";
 
@@ -56,6 +58,7 @@ const calls = z.strictObject({
   codec: z.enum(["protobuf", "json"]).optional(),
   ...clientRetries,
   ...clientProtection,
+  ...clientSecurity,
 });
 
 /** What can be said of how a service is called, beside whom. */
@@ -74,6 +77,7 @@ const work = {
   /** Calls that may wait; one more is refused RESOURCE_EXHAUSTED. */
   queueMax: z.int().min(0).optional(),
   ...serverProtection,
+  ...serverSecurity,
   /** How a call that is refused or fails says when to be tried again (`grpc-retry-pushback-ms`). Default: it doesn't say. */
   pushback: z.union([duration, z.literal("never")]).optional(),
   /** Work goes on for callers that have given up: their calls keep their places and their workers. Default false. */
@@ -248,6 +252,16 @@ const check = z.discriminatedUnion("check", [
   z.strictObject({
     check: z.literal("success-rate"),
     service: name,
+    atLeast: fraction,
+    detects: fraction,
+    ...when,
+    ...whose,
+  }),
+  /** Calls that ended with this status code, of all calls. */
+  z.strictObject({
+    check: z.literal("calls-end"),
+    service: name,
+    code: z.enum(rpcCodes),
     atLeast: fraction,
     detects: fraction,
     ...when,

@@ -243,6 +243,29 @@ export const withoutAdmission = (name: keyof PolicyTables["admissions"]): Sabota
   }),
 });
 
+/** The guard of a service's nodes waves this share of some calls through; `caller`: whom their attachments name. */
+export const unguarded = (
+  seed: number,
+  service: string,
+  isMeant: (call: { readonly caller: string | undefined }) => boolean,
+  probability: number,
+): Sabotage => ({
+  policies: (node, policies) => {
+    if (!node.startsWith(`${service}/`)) return policies;
+    const random = seeded(seed, node);
+    return {
+      ...policies,
+      authentication: (settings, own) => {
+        const guarded = policies.authentication(settings, own);
+        return (call, request, next) =>
+          isMeant({ caller: call.metadata.get("consumer") }) && random.float() < probability
+            ? next(call, request)
+            : guarded(call, request, next);
+      },
+    };
+  },
+});
+
 /** A filter around every call that the nodes of one service serve. */
 function serving(seed: number, service: string, when: When, make: (random: Random) => Filter): Sabotage {
   const time = new LoadTime(when);

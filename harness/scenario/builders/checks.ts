@@ -1,3 +1,4 @@
+import type { RpcCode } from "../../../runtime/call/status.ts";
 import type { CheckSpec } from "../schema.ts";
 import type { TaskFate } from "../tasks.ts";
 
@@ -10,6 +11,9 @@ type Share = string | number;
 
 /** Calls that end OK, of all: `successRate("orders").atLeast("99%").detects("95%")`. */
 export const successRate = (service: string) => new SuccessRate({ check: "success-rate", service });
+
+/** Calls that end with one status code, of all: `callsEnd("orders", "UNAUTHENTICATED").from("intruder").atLeast("99%").detects("90%")`. */
+export const callsEnd = (service: string, code: RpcCode) => new CallsEnd({ check: "calls-end", service, code });
 
 /**
  * Calls that an instance has served in the end, whatever their callers heard:
@@ -124,6 +128,17 @@ class SuccessRate extends OfSome<"success-rate"> {
   }
 
   /** A success rate that is certainly found: lower than the bound by as much as the number of calls demands. */
+  detects(detects: Share): this {
+    return this.with({ detects });
+  }
+}
+
+class CallsEnd extends OfSome<"calls-end"> {
+  atLeast(atLeast: Share): this {
+    return this.with({ atLeast });
+  }
+
+  /** A share that is certainly found: lower than the bound by as much as the number of calls demands. */
   detects(detects: Share): this {
     return this.with({ detects });
   }

@@ -15,6 +15,8 @@ import type { ForeignPlan, LinkPlan, NodePlan, Plan } from "../../scenario/plan.
 import { WorldError } from "../error.ts";
 import { runLive, type Ground, type LaidFleet, type OwnedLink, type OwnedNode } from "../live/fleet.ts";
 import { LiveNode } from "../live/node.ts";
+import { freshSecrets } from "../live/secrets.ts";
+import { withSecrets } from "../../scenario/secrets.ts";
 import { createPublisher } from "../publisher.ts";
 import { allPrimitives, type LinkShape, type World, type WorldOptions } from "../world.ts";
 import type { Container } from "./container.ts";
@@ -108,6 +110,7 @@ class DockerGround implements Ground {
 
   async lay(links: readonly LinkPlan[]): Promise<LaidFleet> {
     const { nodes } = this.#plan;
+    const secretOf = freshSecrets();
     const real = this.#plan.registry === "embedded" ? undefined : registries[this.#plan.registry];
     const coming = Promise.all([
       this.#places(real === undefined ? nodes : nodes.filter((node) => !isInfrastructure(node))),
@@ -163,7 +166,7 @@ class DockerGround implements Ground {
           return this.#begin(this.#foreignNodeOf(plan, plan.foreign, place));
         }
         const isOurs = plan.program === "registry" || plan.program === "config-center";
-        const config = isOurs ? plan.config : { ...plan.config, ...infrastructure };
+        const config = isOurs ? plan.config : { ...withSecrets(plan.config, secretOf), ...infrastructure };
         return this.#begin(this.#nodeOf(plan, { sandbox, dial, config, tracing, onAlive }));
       }),
     );

@@ -14,6 +14,8 @@ import { runLive, type Ground, type LaidFleet } from "../live/fleet.ts";
 import { Guardian } from "../live/guardian.ts";
 import { LiveNode, type LiveNodeOptions } from "../live/node.ts";
 import { PairProxy } from "../live/proxy.ts";
+import { freshSecrets } from "../live/secrets.ts";
+import { withSecrets, type SecretOf } from "../../scenario/secrets.ts";
 import { createPublisher } from "../publisher.ts";
 import { allPrimitives, type World, type WorldOptions } from "../world.ts";
 import { freePorts, loopback } from "./ports.ts";
@@ -48,6 +50,7 @@ class LocalGround implements Ground {
   readonly #plan: Plan;
   readonly #world: WorldOptions;
   readonly #guardian = new Guardian();
+  readonly #secretOf = freshSecrets();
   readonly #transport = tripleTransport({ clock: this.clock });
   readonly #directory = join(tmpdir(), `flyball-${randomUUID()}`);
 
@@ -96,7 +99,7 @@ class LocalGround implements Ground {
           const place = {
             listen: addressOf(node.id)!,
             dial: dialOf(node),
-            config: configOf(node, infrastructure),
+            config: configOf(node, infrastructure, this.#secretOf),
             network: {
               disconnect: () => each(cables, (cable) => cable.setConnected(false)),
               reconnect: () => each(cables, (cable) => cable.setConnected(true)),
@@ -164,7 +167,11 @@ interface Infrastructure {
   readonly configCenter: string | undefined;
 }
 
-function configOf({ program, config }: NodePlan, { registry, configCenter }: Infrastructure): unknown {
+function configOf(
+  { program, config }: NodePlan,
+  { registry, configCenter }: Infrastructure,
+  secretOf: SecretOf,
+): unknown {
   if (program === "registry" || program === "config-center") return config;
-  return { ...config, registry, configCenter };
+  return { ...withSecrets(config, secretOf), registry, configCenter };
 }

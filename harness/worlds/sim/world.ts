@@ -1,4 +1,5 @@
 import type { NodePlan, Plan } from "../../scenario/plan.ts";
+import { secretsOf, withSecrets, type SecretOf } from "../../scenario/secrets.ts";
 import { WorldError } from "../error.ts";
 import { createPublisher } from "../publisher.ts";
 import { allPrimitives, type RunningFleet, type World, type WorldOptions } from "../world.ts";
@@ -70,12 +71,13 @@ class SimFleet implements RunningFleet {
       registry: addresses.get("registry/0"),
       configCenter: addresses.get("config-center/0"),
     };
+    const secretOf = seededSecrets(engine);
     this.nodes = new Map(
       plan.nodes.map((node, number) => [
         node.id,
         new SimNode({
           plan: node,
-          config: configOf(node, infrastructure),
+          config: configOf(node, infrastructure, secretOf),
           tracing: plan.tracing,
           number,
           clock: this.clock,
@@ -165,8 +167,18 @@ function hostName(number: number): string {
 function configOf(
   { program, config }: NodePlan,
   infrastructure: { readonly registry: string | undefined; readonly configCenter: string | undefined },
+  secretOf: SecretOf,
 ): Readonly<Record<string, unknown>> {
   if (program === "registry" || program === "config-center") return config;
   const { registry, configCenter } = infrastructure;
-  return { ...config, registry, ...(configCenter !== undefined && { configCenter }) };
+  return { ...withSecrets(config, secretOf), registry, ...(configCenter !== undefined && { configCenter }) };
+}
+
+/** Secrets of the seed's: a run is the same in all it sends. */
+function seededSecrets({ random }: Engine): SecretOf {
+  const own = random.fork("secrets");
+  return secretsOf((name) => {
+    const digits = own.fork(name);
+    return Array.from({ length: 6 }, () => digits.uint32().toString(16).padStart(8, "0")).join("");
+  });
 }
