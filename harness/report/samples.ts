@@ -25,6 +25,7 @@ export function samplePlan(world: WorldName): Plan {
     world,
     seed: 1,
     registry: "embedded",
+    hasMutualTls: false,
     isScraped: false,
     scenarioHash: "0",
     nodes: [node("storefront/0", "consumer"), node("orders/0", "provider"), node("orders/1", "provider")],

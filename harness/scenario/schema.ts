@@ -412,6 +412,8 @@ export const scenarioSchema = z.strictObject({
     .optional(),
   /** What servers do with the calls that they get is recorded, too: a task's life. Default false. */
   tasks: z.boolean().optional(),
+  /** With `mtls`, nodes talk to one another over mutual TLS only, each by a certificate for its service. Default: without TLS. */
+  security: z.strictObject({ mtls: z.boolean().optional() }).optional(),
   /** Rule documents that are in the config centre before the load begins, by key (group "dubbo"). */
   rules: z.record(z.string(), z.string()).optional(),
   load: z.array(load).min(1),

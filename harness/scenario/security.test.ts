@@ -69,6 +69,40 @@ describe("a plan", () => {
   });
 });
 
+/** The same fleet on mutual TLS. */
+function plannedOnTls(guard: ProviderSpec["guard"], groups?: ProviderSpec["groups"]) {
+  const value = scenario({
+    name: "sketch",
+    title: { en: "Sketch", zh: "草图" },
+    explanation: { en: "For a test.", zh: "用于测试。" },
+    fleet: { storefront: consumer({ instances: 1, calls: "orders" }), orders: provider({ guard, groups }) },
+    security: { mtls: true },
+    load: poisson("120/s").on("storefront").for("8s"),
+    expect: [successRate("orders").atLeast("99%").detects("93%")],
+  });
+  return planScenario(value, { world: groups === undefined ? "local" : "docker", seed: 1 });
+}
+
+describe("mutual TLS", () => {
+  const allowing = (caller: string): ProviderSpec["guard"] => ({ allow: [{ callers: [caller], methods: ["Do"] }] });
+
+  test("is the plan's, and rules name services", () => {
+    expect(plannedOnTls(allowing("storefront")).hasMutualTls).toBe(true);
+    expect(planned({}).hasMutualTls).toBe(false);
+    expect(() => plannedOnTls(allowing("stroefront"))).toThrow(/"stroefront" is no service of the fleet/);
+  });
+
+  test("is what a rule without access keys needs: else nobody could prove anything", () => {
+    expect(() => planned({ guard: allowing("storefront") })).toThrow(/nobody can prove to orders who calls/);
+  });
+
+  test("is nothing for programs that aren't ours", () => {
+    expect(() => plannedOnTls(undefined, [{ instances: 1 }, { instances: 1, foreign: { image: "x" } }])).toThrow(
+      /aren't Flyball's, and they have no certificate/,
+    );
+  });
+});
+
 describe("the planner refuses", () => {
   test.each<[string, Security, CallsSpec["credentials"], RegExp, RegExp]>([
     ["a key of nobody's", keys, { accessKey: "stroefront" }, /is no access key of orders/, /storefront/],

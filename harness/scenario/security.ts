@@ -69,9 +69,19 @@ export function credentialSettings(
 const keyOf = (accessKey: string): string => `the access key ${accessKey}`;
 
 /** Names in guards and credentials must mean something: a slip of the pen would look like a guard that works. */
-export function checkSecurity({ fleet }: Scenario): void {
+export function checkSecurity({ fleet, security }: Scenario): void {
+  const services = security?.mtls === true ? Object.keys(fleet) : undefined;
+  if (services !== undefined) {
+    const foreign = services.find((service) => isForeign(fleet[service]!));
+    if (foreign !== undefined) {
+      throw new ScenarioError(`fleet.${foreign} has programs that aren't Flyball's, and they have no certificate`, {
+        code: "INVALID_SCENARIO",
+        hint: "leave out security.mtls, or their instances",
+      });
+    }
+  }
   for (const [service, spec] of Object.entries(fleet)) {
-    for (const guard of guardsOf(spec)) checkAllow(service, guard);
+    for (const guard of guardsOf(spec)) checkAllow(service, guard, services);
     const { calls }: { readonly calls?: CallsSpec | undefined } = spec;
     const { credentials } = calls ?? {};
     if (credentials === undefined || credentials.forged === true) continue;
@@ -87,16 +97,29 @@ export function checkSecurity({ fleet }: Scenario): void {
   }
 }
 
-function checkAllow(service: string, { allow = [], accessKeys }: GuardSpec): void {
+const isForeign = (spec: FleetSpec): boolean =>
+  spec.program === "foreign" ||
+  (spec.program === "provider" && (spec.groups ?? []).some(({ foreign }) => foreign !== undefined));
+
+/** Callers are access keys; without any, what certificates say: services. */
+function checkAllow(service: string, { allow, accessKeys }: GuardSpec, services: readonly string[] | undefined): void {
+  if (allow === undefined) return;
+  const names = accessKeys ?? services;
+  if (names === undefined) {
+    throw new ScenarioError(`fleet.${service}.guard.allow: nobody can prove to ${service} who calls`, {
+      code: "INVALID_SCENARIO",
+      hint: "ask for accessKeys, or say security: { mtls: true }",
+    });
+  }
+  const what = accessKeys === undefined ? "service of the fleet" : `access key of ${service}`;
   const methods = ["*", ...Worker.methods.map(({ name }) => name)];
   const where = `fleet.${service}.guard.allow`;
   for (const rule of allow) {
     for (const method of rule.methods) {
       if (!methods.includes(method)) throw unknown(`${where}.methods`, method, methods, "method");
     }
-    const callers = accessKeys === undefined ? undefined : ["*", ...accessKeys];
-    const stranger = rule.callers.find((caller) => callers?.includes(caller) === false);
-    if (stranger !== undefined) throw unknown(`${where}.callers`, stranger, callers!, `access key of ${service}`);
+    const stranger = rule.callers.find((caller) => caller !== "*" && !names.includes(caller));
+    if (stranger !== undefined) throw unknown(`${where}.callers`, stranger, names, what);
   }
 }
 

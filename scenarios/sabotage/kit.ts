@@ -243,11 +243,11 @@ export const withoutAdmission = (name: keyof PolicyTables["admissions"]): Sabota
   }),
 });
 
-/** The guard of a service's nodes waves this share of some calls through; `caller`: whom their attachments name. */
+/** The guard of a service's nodes waves this share of some calls through. `caller`: whom their attachments name; `principal`: their certificate. */
 export const unguarded = (
   seed: number,
   service: string,
-  isMeant: (call: { readonly caller: string | undefined }) => boolean,
+  isMeant: (call: { readonly caller: string | undefined; readonly principal: string | undefined }) => boolean,
   probability: number,
 ): Sabotage => ({
   policies: (node, policies) => {
@@ -258,7 +258,7 @@ export const unguarded = (
       authentication: (settings, own) => {
         const guarded = policies.authentication(settings, own);
         return (call, request, next) =>
-          isMeant({ caller: call.metadata.get("consumer") }) && random.float() < probability
+          isMeant({ caller: call.metadata.get("consumer"), principal: call.principal }) && random.float() < probability
             ? next(call, request)
             : guarded(call, request, next);
       },

@@ -5,6 +5,8 @@ import { join, resolve } from "node:path";
 
 import { epochOf, systemClock } from "../../../runtime/node/clock.ts";
 import { tripleTransport } from "../../../runtime/node/triple.ts";
+import type { TlsIdentity } from "../../../runtime/security/tls-identity.ts";
+import type { Transport } from "../../../runtime/ports/transport.ts";
 import type { Clock } from "../../../runtime/ports/clock.ts";
 import { createRandom } from "../../../runtime/random.ts";
 import type { DialMap, Tracing } from "../../../services/control.ts";
@@ -14,6 +16,7 @@ import { filledIn, type Placeholder } from "../../scenario/foreign.ts";
 import type { ForeignPlan, LinkPlan, NodePlan, Plan } from "../../scenario/plan.ts";
 import { WorldError } from "../error.ts";
 import { runLive, type Ground, type LaidFleet, type OwnedLink, type OwnedNode } from "../live/fleet.ts";
+import { freshIdentities } from "../live/identities.ts";
 import { LiveNode } from "../live/node.ts";
 import { freshSecrets } from "../live/secrets.ts";
 import { withSecrets } from "../../scenario/secrets.ts";
@@ -82,10 +85,8 @@ class DockerGround implements Ground {
   /** Names this run among those that share a server. */
   readonly #run: string;
   /** To the config centre alone, which is dialled where this machine reaches it at that moment. */
-  readonly #transport = tripleTransport({
-    clock: this.clock,
-    dial: (address) => this.#configCenter?.published() ?? address,
-  });
+  readonly #transport: Transport;
+  readonly #identityOf: ((service: string) => TlsIdentity) | undefined;
   readonly #containers: Container[] = [];
   /** What `lay` has begun: when it fails half-way, what is there only later goes, too. */
   readonly #begun: Promise<unknown>[] = [];
@@ -100,6 +101,12 @@ class DockerGround implements Ground {
 
   constructor(plan: Plan, world: WorldOptions, at: { readonly invocation: Invocation; readonly run: string }) {
     this.#plan = plan;
+    this.#identityOf = plan.hasMutualTls ? freshIdentities(this.clock.wallMs()) : undefined;
+    this.#transport = tripleTransport({
+      clock: this.clock,
+      dial: (address) => this.#configCenter?.published() ?? address,
+      tls: this.#identityOf?.("harness"),
+    });
     const isMixed = plan.nodes.some(({ foreign }) => foreign !== undefined);
     this.#world = isMixed
       ? { ...world, onEvents: (node, events) => world.onEvents(node, withNames(events, this.#names)) }
@@ -291,6 +298,7 @@ class DockerGround implements Ground {
     this.#containers.push(container);
     return new LiveNode({
       plan,
+      tls: this.#identityOf?.(plan.service),
       ...rest,
       listen: `0.0.0.0:${nodePort}`,
       advertise: `${sandbox.ip}:${nodePort}`,

@@ -5,6 +5,8 @@ import { join } from "node:path";
 
 import { systemClock } from "../../../runtime/node/clock.ts";
 import { tripleTransport } from "../../../runtime/node/triple.ts";
+import type { TlsIdentity } from "../../../runtime/security/tls-identity.ts";
+import type { Transport } from "../../../runtime/ports/transport.ts";
 import type { Clock } from "../../../runtime/ports/clock.ts";
 import { createRandom } from "../../../runtime/random.ts";
 import type { DialMap } from "../../../services/control.ts";
@@ -12,6 +14,7 @@ import type { LinkPlan, NodePlan, Plan } from "../../scenario/plan.ts";
 import { WorldError } from "../error.ts";
 import { runLive, type Ground, type LaidFleet } from "../live/fleet.ts";
 import { Guardian } from "../live/guardian.ts";
+import { freshIdentities } from "../live/identities.ts";
 import { LiveNode, type LiveNodeOptions } from "../live/node.ts";
 import { PairProxy } from "../live/proxy.ts";
 import { freshSecrets } from "../live/secrets.ts";
@@ -51,12 +54,15 @@ class LocalGround implements Ground {
   readonly #world: WorldOptions;
   readonly #guardian = new Guardian();
   readonly #secretOf = freshSecrets();
-  readonly #transport = tripleTransport({ clock: this.clock });
+  readonly #identityOf: ((service: string) => TlsIdentity) | undefined;
+  readonly #transport: Transport;
   readonly #directory = join(tmpdir(), `flyball-${randomUUID()}`);
 
   constructor(plan: Plan, world: WorldOptions) {
     this.#plan = plan;
     this.#world = world;
+    this.#identityOf = plan.hasMutualTls ? freshIdentities(this.clock.wallMs()) : undefined;
+    this.#transport = tripleTransport({ clock: this.clock, tls: this.#identityOf?.("harness") });
   }
 
   async lay(links: readonly LinkPlan[]): Promise<LaidFleet> {
@@ -134,6 +140,7 @@ class LocalGround implements Ground {
     return new LiveNode({
       plan,
       tracing: this.#plan.tracing,
+      tls: this.#identityOf?.(plan.service),
       ...place,
       clock: this.clock,
       random: createRandom(this.#plan.seed).fork(`node ${plan.id}`),

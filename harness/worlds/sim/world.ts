@@ -79,6 +79,7 @@ class SimFleet implements RunningFleet {
           plan: node,
           config: configOf(node, infrastructure, secretOf),
           tracing: plan.tracing,
+          hasIdentity: plan.hasMutualTls,
           number,
           clock: this.clock,
           network: this.#network,
