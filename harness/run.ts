@@ -112,7 +112,8 @@ export async function runScenario(
     out: options.out ?? "",
     replay: replayCommand(plan, options),
   };
-  const unwritten = recorded.unwritten ?? (await writeVerdict(result, options.out));
+  const unwritten =
+    recorded.unwritten ?? (await writeAccessLogs(history, options.out)) ?? (await writeVerdict(result, options.out));
   if (unwritten === undefined) return { result, history, plan, brokenBy, unwritten };
   return {
     result: { ...result, verdict: "error", reason: result.reason ?? unwritten.message },
@@ -134,14 +135,28 @@ function controlOf(plan: Plan, history: History, options: RunOptions): ControlRu
 
 async function writeVerdict(result: RunResult, out: string | undefined): Promise<HistoryError | undefined> {
   if (out === undefined) return undefined;
-  const path = join(out, "verdict.json");
+  return write("verdict", join(out, "verdict.json"), `${JSON.stringify(result, null, 2)}\n`);
+}
+
+/** The access log of each node that wrote one, as Dubbo's logger would have it: `access-orders-0.log`. */
+async function writeAccessLogs({ accesses }: History, out: string | undefined): Promise<HistoryError | undefined> {
+  if (out === undefined) return undefined;
+  for (const [node, own] of Map.groupBy(accesses, (access) => access.node)) {
+    const path = join(out, `access-${node.replaceAll("/", "-")}.log`);
+    const unwritten = await write("access log", path, own.map(({ line }) => `${line}\n`).join(""));
+    if (unwritten !== undefined) return unwritten;
+  }
+  return undefined;
+}
+
+async function write(what: string, path: string, content: string): Promise<HistoryError | undefined> {
   try {
-    await writeFile(path, `${JSON.stringify(result, null, 2)}\n`);
+    await writeFile(path, content);
     return undefined;
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     const hint = "make room, or write elsewhere with --out DIR";
-    return new HistoryError(`the verdict can't be written to ${path}: ${reason}`, {
+    return new HistoryError(`the ${what} can't be written to ${path}: ${reason}`, {
       code: "CANNOT_WRITE",
       hint,
       cause,
@@ -533,7 +548,7 @@ class RunLog {
 }
 
 /** What events have of moments beside their own. */
-const moments = ["dueUs", "deadlineUs", "workUs", "goneUs"] as const;
+const moments = ["beginUs", "dueUs", "deadlineUs", "workUs", "goneUs"] as const;
 type Moment = (typeof moments)[number];
 
 /** The event on the run's time. Nodes hand their events over for good, so they are changed in place. */
@@ -548,8 +563,7 @@ function rebased(event: RuntimeEvent, originUs: number): RuntimeEvent {
     }
   }
   if (event.type === "span") {
-    const span = event as unknown as { beginUs: number; readonly events?: readonly { atUs: number }[] };
-    span.beginUs -= originUs;
+    const span = event as unknown as { readonly events?: readonly { atUs: number }[] };
     for (const within of span.events ?? []) within.atUs -= originUs;
   }
   return event;

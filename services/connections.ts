@@ -107,6 +107,8 @@ function parseDirectory(reader: ConfigReader | undefined): ServiceSettings["dire
 export interface Connections {
   readonly registry: Registry;
   readonly client: Client;
+  /** Undefined where the node has none. */
+  readonly configCenter: ConfigCenter | undefined;
   /** Closes everything but the registry, whose session ends last. */
   closeClient(): Promise<void>;
 }
@@ -142,6 +144,7 @@ export async function connect(
   return {
     registry,
     client,
+    configCenter,
     closeClient: async () => {
       client.close();
       await configCenter?.close();

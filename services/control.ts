@@ -1,4 +1,5 @@
 import type { RuntimeEvent } from "../runtime/telemetry/events.ts";
+import type { TlsIdentity } from "../runtime/security/tls-identity.ts";
 import type { Note } from "../runtime/telemetry/span.ts";
 
 /**
@@ -40,6 +41,8 @@ export type ToNode =
       /** "host:port" to serve metrics at, for Prometheus. Default: it counts nothing. */
       readonly metrics?: string | undefined;
       readonly dial: DialMap;
+      /** Who it is to other nodes, all of which it talks to over mutual TLS. Absent: without TLS. */
+      readonly tls?: TlsIdentity | undefined;
       /** Absent: calls aren't traced. */
       readonly tracing?: Tracing;
     }

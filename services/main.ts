@@ -7,12 +7,15 @@ import { builtInPolicies } from "../runtime/call/client.ts";
 import { ipcChannel, stdioChannel, type Channel } from "../runtime/node/channel.ts";
 import { systemClock } from "../runtime/node/clock.ts";
 import { directoryDisk } from "../runtime/node/disk.ts";
+import { readIdentity } from "../runtime/node/identity-files.ts";
 import { nodeHttp } from "../runtime/node/http.ts";
 import { realInfrastructure } from "../runtime/node/infrastructure.ts";
 import type { NodeMetrics } from "../runtime/node/telemetry/metrics.ts";
 import { otlpExporter } from "../runtime/node/telemetry/otlp.ts";
 import { otherTransports } from "../runtime/node/transports.ts";
 import { tripleTransport } from "../runtime/node/triple.ts";
+import { toRpcError } from "../runtime/call/status.ts";
+import type { TlsIdentity } from "../runtime/security/tls-identity.ts";
 import { createRandom } from "../runtime/random.ts";
 import { CallLog } from "../runtime/telemetry/call-log.ts";
 import type { CallEnd, RuntimeEvent } from "../runtime/telemetry/events.ts";
@@ -74,7 +77,8 @@ function runUnderHarness({ send, onMessage }: Channel<ToNode, FromNode>): void {
 
 function contextMaker(dial: DialTable, diskPath: string | undefined, onMetrics?: (url: string) => void) {
   return async (start: StartMessage, own: NodeContext["telemetry"]): Promise<NodeContext> => {
-    const { node, program, config, seed, listen, advertise, isExposed = false, tracing } = start;
+    const { node, program, config, seed, listen, advertise, isExposed = false, tracing, tls } = start;
+    const wire = { clock, dial: (address: string) => dial.resolve(address), isLoopbackOnly: !isExposed, tls };
     const metrics = start.metrics === undefined ? undefined : await openMetrics(start, start.metrics, onMetrics);
     const telemetry = metrics?.counting(own) ?? own;
     return {
@@ -83,8 +87,8 @@ function contextMaker(dial: DialTable, diskPath: string | undefined, onMetrics?:
       advertise,
       clock,
       random: createRandom(seed),
-      transport: tripleTransport({ clock, dial: (address) => dial.resolve(address), isLoopbackOnly: !isExposed }),
-      transports: otherTransports({ clock, dial: (address) => dial.resolve(address), isLoopbackOnly: !isExposed }),
+      transport: tripleTransport(wire),
+      transports: otherTransports(wire),
       http: nodeHttp({ clock, isLoopbackOnly: !isExposed }),
       disk: directoryDisk(diskPath ?? join(tmpdir(), `flyball-${process.pid}`)),
       telemetry,
@@ -166,6 +170,7 @@ const options = {
   disk: { type: "string" },
   otlp: { type: "string" },
   "trace-sample": { type: "string" },
+  tls: { type: "string" },
   help: { type: "boolean", short: "h" },
 } as const;
 
@@ -199,6 +204,7 @@ const help = `node services/main.ts PROGRAM [options]    runs one program of a f
   --disk PATH                where it keeps files (default .flyball/disk/NAME)
   --otlp URL                 sends traces of its calls to a store: http://127.0.0.1:4318 (default: none)
   --trace-sample N           of which share of them, 0 to 1, where a trace begins here (default 1)
+  --tls DIR                  talks to other nodes over mutual TLS only: DIR/ca.pem, cert.pem and key.pem (default: without TLS)
   --help
 `;
 
@@ -236,6 +242,7 @@ function startByHand(args: readonly string[]): void {
     metrics: addressOf("metrics", values.metrics),
     dial: {},
     ...tracingOf(values),
+    ...(values.tls !== undefined && { tls: identityIn(values.tls) }),
   };
   // Fails before anything has started.
   program.parse(start.config);
@@ -372,6 +379,15 @@ function tracingOf(values: Values): Pick<StartMessage, "tracing"> {
   return { tracing: { sample, otlp, run: randomUUID() } };
 }
 
+function identityIn(directory: string): TlsIdentity {
+  try {
+    return readIdentity(directory, clock.wallMs());
+  } catch (error) {
+    const { message, hint } = toRpcError(error);
+    throw new ConfigError(`--tls ${directory}: ${message}`, hint);
+  }
+}
+
 function numberOf(option: string, value: string): number {
   const number = Number(value);
   if (Number.isSafeInteger(number)) return number;
@@ -456,6 +472,8 @@ function describe(event: RuntimeEvent): void {
   } else if (event.type === "policy") {
     const { policy, service, instance = service, state, value, reason } = event;
     say(`${policy} of ${instance}: ${state}${value === undefined ? "" : ` ${value}`}${reason ? `, ${reason}` : ""}`);
+  } else if (event.type === "access") {
+    say(event.line);
   } else if (event.type === "span.export") {
     say(`spans: ${event.sent} sent, ${event.dropped} dropped${event.waiting > 0 ? `, ${event.waiting} waiting` : ""}`);
   }

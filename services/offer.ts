@@ -5,11 +5,13 @@ import { Health } from "../runtime/health/health.ts";
 import type { Registration } from "../runtime/ports/registry.ts";
 import type { Listener, Transport } from "../runtime/ports/transport.ts";
 import { protocolLabel, protocolNames, type ProtocolName } from "../runtime/protocols/names.ts";
-import { guard, type GuardSettings } from "../runtime/security/guard.ts";
+import type { GuardSettings } from "../runtime/security/guard.ts";
+import { accessLog } from "../runtime/telemetry/access-log.ts";
 import type { TaskLog } from "../runtime/telemetry/task-log.ts";
 import { advertised, schemeOf, type ConfigReader } from "./config.ts";
 import { connect, parseInfrastructure, type Connections, type InfrastructureConfig } from "./connections.ts";
 import { parseGuard } from "./guard.ts";
+import { AccessSwitch } from "./access-switch.ts";
 import type { NodeContext } from "./service.ts";
 
 /** What a node that provides a service says of itself, and how it leaves. */
@@ -66,6 +68,7 @@ export class Offer {
   readonly #context: NodeContext;
   readonly #config: OfferConfig;
   readonly #health = new Health();
+  readonly #accessSwitch: AccessSwitch;
   #listener: Listener | undefined;
   /** Where others find it. */
   #advertised = "";
@@ -77,6 +80,7 @@ export class Offer {
   constructor(context: NodeContext, config: OfferConfig) {
     this.#context = context;
     this.#config = config;
+    this.#accessSwitch = new AccessSwitch(context, config);
   }
 
   /** Where it listens. */
@@ -84,15 +88,20 @@ export class Offer {
     return this.#listener?.address;
   }
 
-  /** Listens; `add` gives the server its services. `filters` come after those of every node, and after the guard. */
+  /** Listens; `add` gives the server its services. `filters` come after those of every node, the guard, and the access log. */
   async listen(
     add: (server: Server) => Server,
     { filters = [], tasks }: { readonly filters?: readonly Filter[]; readonly tasks?: TaskLog | undefined } = {},
   ): Promise<void> {
-    const { policies, listen, advertise, tracer } = this.#context;
+    const { clock, telemetry, policies, listen, advertise, tracer } = this.#context;
     const { guard: whom, service } = this.#config;
-    const guarded = whom === undefined ? [] : [guard(whom, service)];
-    const all = [...policies.serverFilters, ...guarded, ...filters];
+    const guarded = whom === undefined ? [] : [policies.authentication(whom, service)];
+    const logged = accessLog({
+      ...{ clock, telemetry, service },
+      local: () => this.#advertised,
+      isOn: (interfaceName) => this.#accessSwitch.isOn(interfaceName),
+    });
+    const all = [...policies.serverFilters, ...guarded, logged, ...filters];
     const transport = this.#transport();
     const server = createServer({ transport, filters: all, tracer, tasks, health: this.#health });
     const listener = await add(server).listen(listen);
@@ -146,14 +155,10 @@ export class Offer {
       ...(protocol !== "triple" && { [protocolLabel]: protocolNames[protocol] }),
       ...(whom?.token !== undefined && { token: whom.token }),
     };
+    const own = { id: node, service, address: this.#advertised, weight, metadata };
+    await this.#accessSwitch.follow(own, interfaces, this.#connections!.configCenter);
     this.#health.set(true, [...interfaces, service]);
-    const registered = this.#connections!.registry.register({
-      id: node,
-      service,
-      address: this.#advertised,
-      weight,
-      metadata,
-    })
+    const registered = this.#connections!.registry.register(own)
       .then(async (registration) => {
         this.#registration = registration;
         // Too late: it is leaving already.
@@ -172,11 +177,13 @@ export class Offer {
     this.#isLeaving = true;
     if (this.#lifecycle === undefined) await this.#listener?.close();
     await this.#lifecycle?.drain();
+    this.#accessSwitch.close();
     await this.#connections?.closeClient();
   }
 
   async stop(): Promise<void> {
     this.#isLeaving = true;
+    this.#accessSwitch.close();
     await this.#connections?.closeClient();
     if (this.#lifecycle === undefined) await this.#listener?.close();
     await this.#lifecycle?.stop();

@@ -21,6 +21,7 @@ export class HistoryCollector {
     rules: History["rules"][number][];
     registryStates: History["registryStates"][number][];
     policies: History["policies"][number][];
+    accesses: History["accesses"][number][];
     transactions: History["transactions"][number][];
     spans: History["spans"][number][];
     gaps: History["gaps"][number][];
@@ -38,6 +39,7 @@ export class HistoryCollector {
     registryStates: [],
     policies: [],
     tasks: this.#tasks,
+    accesses: [],
     transactions: [],
     spans: [],
     gaps: [],
@@ -173,6 +175,9 @@ export class HistoryCollector {
         else Object.assign(open, end);
         return;
       }
+      case "access":
+        history.accesses.push({ ...event, node });
+        return;
       case "transaction":
         history.transactions.push({ ...event, node });
         return;

@@ -1,4 +1,5 @@
 import type {
+  Access,
   Attempt,
   MembershipChange,
   PolicyChange,
@@ -36,6 +37,8 @@ export interface History {
   readonly policies: readonly (PolicyChange & { readonly node: string })[];
   /** What servers did with the calls that they got, in the order in which they began or were refused; empty where nobody asked for it. */
   readonly tasks: readonly TaskRecord[];
+  /** The lines of the providers' access logs, in the order in which each was written. */
+  readonly accesses: readonly (Access & { readonly node: string })[];
   /** What happened to distributed transactions, as those who take part reported it. */
   readonly transactions: readonly (TransactionChange & { readonly node: string })[];
   /** In the order in which they were reported: of each node, that of their ends. */

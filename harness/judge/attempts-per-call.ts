@@ -1,7 +1,7 @@
 import { attemptsAtMost } from "../../runtime/cluster/settings.ts";
 import type { CallRecord } from "../history/history.ts";
 import { instancesOf } from "../scenario/instances.ts";
-import { callSpecsOf } from "../scenario/nodes.ts";
+import { callSpecsOf } from "../scenario/calls.ts";
 import { clusterSettingsOf } from "../scenario/retries.ts";
 import type { CallsSpec, CheckSpec, Scenario } from "../scenario/schema.ts";
 import { falseAlarmMax, missMax, type CheckKind } from "./check.ts";

@@ -202,6 +202,7 @@ export function historyOf(plan: Plan, made: readonly CallRecord[], more: Partial
     registryStates: [],
     policies: [],
     tasks: [],
+    accesses: [],
     transactions: [],
     spans: [],
     gaps: [],

@@ -1,7 +1,7 @@
 import { durationUs, ratePerSecond, type Window } from "../scenario/durations.ts";
 import { metadata } from "../../runtime/call/metadata.ts";
 import { laneOf } from "../../runtime/call/travelling.ts";
-import { calleesOf } from "../scenario/nodes.ts";
+import { calleesOf } from "../scenario/calls.ts";
 import type { LoadSpec, Scenario } from "../scenario/schema.ts";
 import { missMax, type CheckContext } from "./check.ts";
 import { partsOf, type When, type Whose } from "./select.ts";

@@ -1,6 +1,6 @@
 import type { History } from "../history/history.ts";
 import { ScenarioError } from "../scenario/error.ts";
-import { calleesOf } from "../scenario/nodes.ts";
+import { calleesOf } from "../scenario/calls.ts";
 import type { CheckSpec } from "../scenario/schema.ts";
 import type { CheckKind } from "./check.ts";
 import { nothingToJudge, resultOf } from "./outcome.ts";

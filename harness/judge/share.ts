@@ -1,7 +1,7 @@
 import type { History } from "../history/history.ts";
 import { formatShare } from "../scenario/durations.ts";
 import { ScenarioError } from "../scenario/error.ts";
-import { calleesOf } from "../scenario/nodes.ts";
+import { calleesOf } from "../scenario/calls.ts";
 import type { CheckSpec } from "../scenario/schema.ts";
 import { falseAlarmMax, type CheckContext, type CheckKind } from "./check.ts";
 import { doubtOf, nothingToJudge, requirePower, resultOf } from "./outcome.ts";

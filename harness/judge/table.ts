@@ -1,7 +1,9 @@
 import type { CheckSpec } from "../scenario/schema.ts";
+import { accessLogCheck } from "./access-log.ts";
 import { abandonedWork } from "./abandoned-work.ts";
 import { atomicity } from "./atomicity.ts";
 import { attemptsPerCall } from "./attempts-per-call.ts";
+import { callsEnd } from "./calls-end.ts";
 import type { CheckKind } from "./check.ts";
 import { conservation } from "./conservation.ts";
 import { delivery } from "./delivery.ts";
@@ -24,6 +26,7 @@ import { traces } from "./traces.ts";
 /** Every check, by the name that a scenario gives it. */
 export const checks: Readonly<Record<CheckSpec["check"], CheckKind<never>>> = {
   "success-rate": successRate,
+  "calls-end": callsEnd,
   delivery,
   share,
   latency,
@@ -37,6 +40,7 @@ export const checks: Readonly<Record<CheckSpec["check"], CheckKind<never>>> = {
   "task-fates": taskFatesCheck,
   traces,
   rollback,
+  "access-log": accessLogCheck,
   "rule-rejected": ruleRejected,
   metrics,
   conservation,

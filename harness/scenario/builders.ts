@@ -1,8 +1,10 @@
 /** Everything that a scenario file imports. */
 export {
   abandonedWork,
+  accessLog,
   atomicity,
   attemptsPerCall,
+  callsEnd,
   conservation,
   gracefulStop,
   latency,

@@ -6,11 +6,13 @@ import type { Distribution as WorkDistribution } from "../../services/distributi
 import { didYouMean } from "../../services/nearest.ts";
 import { propagationMsOf } from "../../services/offer.ts";
 import { durationUs, fractionOf } from "./durations.ts";
+import { callSpecsOf, calleesOf } from "./calls.ts";
 import { ScenarioError } from "./error.ts";
 import { planForeign } from "./foreign.ts";
 import type { LoadName, NodePlan, RegistryName } from "./plan.ts";
 import { asSettings, inMs } from "./protection.ts";
 import { registryTimings } from "./registry.ts";
+import { checkSecurity, credentialSettings, guardSettings } from "./security.ts";
 import { clusterSettingsOf } from "./retries.ts";
 import type {
   CallsSpec,
@@ -69,16 +71,6 @@ export function roleOf(spec: FleetSpec): "provider" | "consumer" {
       return "consumer";
   }
 }
-
-/** How the nodes of a service call others. */
-export function callSpecsOf(spec: FleetSpec): readonly CallsSpec[] {
-  // To reserve twice is two reservations.
-  if (spec.program === "order") return [spec.account, spec.stock].map((calls) => ({ ...calls, retries: 0 }));
-  return "calls" in spec && spec.calls !== undefined ? [spec.calls] : [];
-}
-
-/** The services that the nodes of a service call. */
-export const calleesOf = (spec: FleetSpec): readonly string[] => callSpecsOf(spec).map(({ service }) => service);
 
 function infrastructure(program: "registry" | "config-center" | "coordinator", config: NodePlan["config"]): NodePlan {
   return { id: `${program}/0`, service: program, program, config, tag: undefined, weight: defaultWeight };
@@ -159,12 +151,21 @@ function providers(
           },
         );
       }
+      if (common.guard ?? own.guard) {
+        throw new ScenarioError(
+          `fleet.${service}: ${id} isn't a program of Flyball's, and can't be told whom to let in`,
+          {
+            code: "INVALID_SCENARIO",
+            hint: "give the guard to the groups that are Flyball's own",
+          },
+        );
+      }
       const { tag, weight = defaultWeight } = { ...common, ...own };
       const plan = planForeign(`fleet.${service}.groups: the foreign program of ${id}`, foreign, "provider");
       return { id, service, program: "provider", config: {}, tag, weight, foreign: plan };
     }
     const { tag, weight = defaultWeight, serviceTime, errorRate, capacity, queueMax, calls } = { ...common, ...own };
-    const { admission, queue, warmup, protocol, pushback, servesAbandoned, reportsLoad } = { ...common, ...own };
+    const { admission, queue, warmup, protocol, pushback, servesAbandoned, reportsLoad, guard } = { ...common, ...own };
     const labels = { ...common.labels, ...own.labels };
     const config = defined({
       service,
@@ -182,8 +183,9 @@ function providers(
       servesAbandoned,
       reportsLoad,
       admission: admission && asSettings(admission),
+      guard: guard && guardSettings(service, guard),
       recordsTasks: recordsTasks ? true : undefined,
-      calls: calls === undefined ? undefined : callSettings(calls),
+      calls: calls === undefined ? undefined : callSettings(service, calls),
       sessionTimeoutMs,
       propagationMs,
     });
@@ -202,7 +204,7 @@ function consumers(
   const { instances, calls, key, tag, patience, labels, metadata } = spec;
   const config = defined({
     application: service,
-    calls: callSettings(calls),
+    calls: callSettings(service, calls),
     key,
     tag,
     patience: patience === undefined ? undefined : workDistribution(patience),
@@ -229,7 +231,7 @@ function foreigners(service: string, spec: ForeignSpec): readonly NodePlan[] {
     });
   }
   const foreign = planForeign(`fleet.${service}`, spec, role);
-  const config = calls === undefined ? {} : { calls: callSettings(calls) };
+  const config = calls === undefined ? {} : { calls: callSettings(service, calls) };
   return Array.from({ length: instances }, (_, index) => ({
     id: `${service}/${index}`,
     service,
@@ -252,8 +254,8 @@ function orders(service: string, spec: OrderSpec, times: OfferTimes): readonly N
     service,
     application: service,
     mode,
-    account: callSettings(account),
-    stock: callSettings(stock),
+    account: callSettings(service, account),
+    stock: callSettings(service, stock),
     timeoutMs: timeout === undefined ? undefined : durationUs(timeout) / 1000,
     items,
     price,
@@ -309,9 +311,13 @@ export const isOfBank = ({ program }: { readonly program: string }): boolean =>
 
 const hasBank = ({ fleet }: Pick<Scenario, "fleet">): boolean => Object.values(fleet).some(isOfBank);
 
-function callSettings(calls: CallsSpec): Readonly<Record<string, unknown>> {
-  const { methodTimeouts, ...rest } = calls;
-  return defined({ ...asSettings(rest), methodTimeoutsMs: inMs(methodTimeouts) });
+function callSettings(caller: string, calls: CallsSpec): Readonly<Record<string, unknown>> {
+  const { methodTimeouts, credentials, ...rest } = calls;
+  return defined({
+    ...asSettings(rest),
+    methodTimeoutsMs: inMs(methodTimeouts),
+    credentials: credentials && credentialSettings(caller, credentials),
+  });
 }
 
 /** A distribution as programs take it. */
@@ -329,7 +335,8 @@ export function workDistribution(spec: Distribution): WorkDistribution {
 }
 
 /** Whom the fleet calls, and how, must exist; and calls must come to an end. */
-function checkCalls({ fleet }: Scenario): void {
+function checkCalls(scenario: Scenario): void {
+  const { fleet } = scenario;
   const namesOf = (isMeant: (spec: FleetSpec) => boolean): readonly string[] =>
     Object.keys(fleet).filter((name) => isMeant(fleet[name]!));
   const workers = namesOf(
@@ -353,6 +360,7 @@ function checkCalls({ fleet }: Scenario): void {
     }
   }
   for (const name of Object.keys(fleet)) checkChain(name, fleet);
+  checkSecurity(scenario);
 }
 
 const isInfrastructureName = (name: string): boolean =>
@@ -362,7 +370,7 @@ function checkSettings(where: string, calls: CallsSpec): void {
   const { balancer, cluster, retryOn = [] } = calls;
   if (balancer !== undefined) known(`${where}.balancer`, balancerNamed(balancer), Object.keys(balancers), "balancer");
   if (cluster !== undefined) known(`${where}.cluster`, cluster, Object.keys(clusters), "cluster strategy");
-  const contradiction = contradictionIn(clusterSettingsOf(callSettings(calls)));
+  const contradiction = contradictionIn(clusterSettingsOf(callSettings(where, calls)));
   if (contradiction !== undefined) {
     const { message, hint } = contradiction;
     throw new ScenarioError(`${where}: ${message}`, { code: "INVALID_SCENARIO", hint });

@@ -29,6 +29,8 @@ export interface Plan {
   readonly nodes: readonly NodePlan[];
   /** The share of traces that is recorded; absent: calls aren't traced. */
   readonly tracing?: { readonly sample: number } | undefined;
+  /** Nodes talk over mutual TLS, each by a certificate for its service; in `sim` they have the identity and nothing else of it. */
+  readonly hasMutualTls: boolean;
   /** Nodes count what they do, and Prometheus scrapes them: some check is about that. */
   readonly isScraped: boolean;
   /** Documents to publish before the fleet gets ready. */

@@ -80,6 +80,7 @@ export function planScenario(
     scenarioHash: hashOf(scenario),
     nodes,
     tracing: scenario.tracing && { sample: fractionOf(scenario.tracing.sample) },
+    hasMutualTls: scenario.security?.mtls === true,
     isScraped: scenario.expect.some(({ check }) => check === "metrics"),
     rules: Object.entries(scenario.rules ?? {}).map(([key, content]) => ({ key, content })),
     drives,

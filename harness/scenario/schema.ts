@@ -1,8 +1,10 @@
 import { z } from "zod";
 
+import { rpcCodes } from "../../runtime/call/status.ts";
 import { bankModes } from "../../services/bank/mode.ts";
 import { clientRetries } from "./retries.ts";
 import { clientProtection, serverProtection } from "./protection.ts";
+import { clientSecurity, serverSecurity } from "./security.ts";
 import { taskFates } from "./tasks.ts";
 import { duration, fraction } from "./units.ts";
 
@@ -66,6 +68,7 @@ const calls = z.strictObject({
   codec: z.enum(["protobuf", "json"]).optional(),
   ...clientRetries,
   ...clientProtection,
+  ...clientSecurity,
 });
 
 /** What can be said of how a service is called, beside whom. */
@@ -84,6 +87,7 @@ const work = {
   /** Calls that may wait; one more is refused RESOURCE_EXHAUSTED. */
   queueMax: z.int().min(0).optional(),
   ...serverProtection,
+  ...serverSecurity,
   /** How a call that is refused or fails says when to be tried again (`grpc-retry-pushback-ms`). Default: it doesn't say. */
   pushback: z.union([duration, z.literal("never")]).optional(),
   /** Work goes on for callers that have given up: their calls keep their places and their workers. Default false. */
@@ -299,6 +303,16 @@ const check = z.discriminatedUnion("check", [
     ...when,
     ...whose,
   }),
+  /** Calls that ended with this status code, of all calls. */
+  z.strictObject({
+    check: z.literal("calls-end"),
+    service: name,
+    code: z.enum(rpcCodes),
+    atLeast: fraction,
+    detects: fraction,
+    ...when,
+    ...whose,
+  }),
   /** Calls that an instance has served in the end, redeliveries included, whatever their callers heard. */
   z.strictObject({
     check: z.literal("delivery"),
@@ -404,6 +418,16 @@ const check = z.discriminatedUnion("check", [
     shows: z.enum(["empty-rollback", "suspension", "duplicate-confirm"]),
     detects: fraction,
   }),
+  /** From `on` (and `within` later) until `off`, each call that the service serves is one line of an access log; else none is. */
+  z.strictObject({
+    check: z.literal("access-log"),
+    service: name,
+    /** The moments of the load when it is switched on and off. Default for `off`: never. */
+    on: duration,
+    off: duration.optional(),
+    within: duration,
+    detects: fraction,
+  }),
   /** Every caller of the service refused a version of this rule document, and said at which line. */
   z.strictObject({ check: z.literal("rule-rejected"), service: name, key: z.string().min(1) }),
   /** Prometheus counted the service's calls as the history has them (worlds with a Prometheus only). */
@@ -465,6 +489,8 @@ export const scenarioSchema = z.strictObject({
     .optional(),
   /** What servers do with the calls that they get is recorded, too: a task's life. Default false. */
   tasks: z.boolean().optional(),
+  /** With `mtls`, nodes talk to one another over mutual TLS only, each by a certificate for its service. Default: without TLS. */
+  security: z.strictObject({ mtls: z.boolean().optional() }).optional(),
   /** Rule documents that are in the config centre before the load begins, by key (group "dubbo"). */
   rules: z.record(z.string(), z.string()).optional(),
   load: z.array(load).min(1),

@@ -1,7 +1,8 @@
 import { didYouMean } from "../../services/nearest.ts";
 import { durationUs, formatDuration, fractionOf } from "./durations.ts";
 import { ScenarioError } from "./error.ts";
-import { calleesOf, isOfBank, known } from "./nodes.ts";
+import { calleesOf } from "./calls.ts";
+import { isOfBank, known } from "./nodes.ts";
 import type { LinkPlan, NodePlan, StepPlan } from "./plan.ts";
 import type { ActionSpec, FaultSpec, Scenario, StepSpec } from "./schema.ts";
 

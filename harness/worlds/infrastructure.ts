@@ -1,5 +1,6 @@
 import { isOfBank } from "../scenario/nodes.ts";
 import type { NodePlan } from "../scenario/plan.ts";
+import { withSecrets, type SecretOf } from "../scenario/secrets.ts";
 
 /** The nodes that are there before the fleet is, and that the fleet finds by their addresses. */
 const ids = ["registry/0", "config-center/0", "coordinator/0"] as const;
@@ -24,15 +25,16 @@ export function embeddedInfrastructure(addressOf: (id: string) => string | undef
   };
 }
 
-/** A node's configuration, with what it has to know of the infrastructure. */
+/** A node's configuration, with what it has to know of the infrastructure, and the secrets in their places. */
 export function withInfrastructure(
   node: NodePlan,
   { registry, configCenter, coordinator, databaseOf }: Infrastructure,
+  secretOf: SecretOf,
 ): Readonly<Record<string, unknown>> {
   if (isInfrastructure(node)) return node.config;
   const database = node.program === "order" ? undefined : databaseOf?.(node.id);
   return {
-    ...node.config,
+    ...withSecrets(node.config, secretOf),
     registry,
     ...(configCenter !== undefined && { configCenter }),
     ...(isOfBank(node) && { coordinator, ...(database !== undefined && { database }) }),

@@ -17,7 +17,8 @@ export function argumentOf(call: Call, path: string): string | undefined {
   return textOf(value);
 }
 
-function textOf(value: unknown): string | undefined {
+/** A value as an argument is read. */
+export function textOf(value: unknown): string | undefined {
   if (typeof value === "string") return value;
   if (typeof value === "number" || typeof value === "boolean" || typeof value === "bigint") return String(value);
   return typeof value === "object" && value !== null ? JSON.stringify(value, plain) : undefined;

@@ -27,6 +27,7 @@ import { retryBudgets as builtInRetryBudgets } from "../protection/retry-budget/
 import { chainRoutes, subsetsMax } from "../routing/chain.ts";
 import type { Route, RouterPolicy, RouteTarget } from "../routing/router.ts";
 import { routers as builtInRouters } from "../routing/table.ts";
+import { guard } from "../security/guard.ts";
 import { attachmentsOf, type Credentials } from "../security/signature.ts";
 import { CallLog } from "../telemetry/call-log.ts";
 import type { Tracer } from "../telemetry/tracer.ts";
@@ -48,6 +49,8 @@ export interface PolicyTables {
   readonly guards: GuardTable;
   /** What a server lets in, by the settings that ask for it. */
   readonly admissions: AdmissionTable;
+  /** How a server finds out who calls, and whether he may. */
+  readonly authentication: typeof guard;
   /** Around every call, the first outermost. */
   readonly clientFilters: readonly Filter[];
   readonly serverFilters: readonly Filter[];
@@ -60,6 +63,7 @@ export const builtInPolicies: PolicyTables = {
   routers: builtInRouters,
   guards: builtInGuards,
   admissions: builtInAdmissions,
+  authentication: guard,
   clientFilters: [],
   serverFilters: [],
 };

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { client, endpoint, pool } from "../fixtures.ts";
 import type { Endpoint } from "../discovery/endpoint.ts";
 import type { RouteTarget } from "../routing/router.ts";
-import { applyOverrides, overrideRules, type OverrideRule } from "./override.ts";
+import { applyOverrides, isAccessLogged, overrideRules, type OverrideRule } from "./override.ts";
 
 const parse = (content: string) => overrideRules.parse(content);
 const applied = (content: string, target: Partial<RouteTarget> = {}, endpoints: readonly Endpoint[] = pool(100, 100)) =>
@@ -181,5 +181,61 @@ configs:
       ...(hint !== undefined && { hint: expect.stringMatching(hint) as string }),
     }) as Error;
     expect(() => parse(content)).toThrow(refusal);
+  });
+});
+
+describe("an access log", () => {
+  const instances = [
+    endpoint({ id: "orders/0", address: "10.0.0.1:20880" }),
+    endpoint({ id: "orders/1", address: "10.0.0.2:20880", metadata: { zone: "eu" } }),
+  ];
+  /** What each of the two instances does. */
+  const logged = (...documents: readonly string[]) =>
+    instances.map((own) => isAccessLogged(own, documents.map(parse), client().target));
+  const entry = (more: string) => `configs: [{ side: provider, ${more} }]`;
+
+  test("is off until a rule says so, and for those whom it means", () => {
+    expect(logged()).toEqual([false, false]);
+    expect(logged(entry("parameters: { weight: 3 }"))).toEqual([false, false]);
+    expect(logged(entry("parameters: { accesslog: true }"))).toEqual([true, true]);
+    expect(logged(entry('parameters: { accesslog: "default" }'))).toEqual([true, true]);
+    expect(logged(entry("addresses: [ '10.0.0.2:20880' ], parameters: { accesslog: true }"))).toEqual([false, true]);
+    expect(
+      logged(entry("match: { param: [ { key: zone, value: { exact: eu } } ] }, parameters: { accesslog: true }")),
+    ).toEqual([false, true]);
+    expect(logged(entry("match: { app: { oneof: [ { exact: stock } ] } }, parameters: { accesslog: true }"))).toEqual([
+      false,
+      false,
+    ]);
+  });
+
+  test("is switched by the last entry that says anything, as other parameters are; false is off", () => {
+    const on = entry("parameters: { accesslog: true }");
+    expect(logged(on, entry("parameters: { accesslog: false }"))).toEqual([false, false]);
+    expect(logged(on, entry('parameters: { accesslog: "FALSE" }'))).toEqual([false, false]);
+    expect(logged(on, entry("parameters: { weight: 1 }"))).toEqual([true, true]);
+    expect(
+      logged(
+        on,
+        entry("match: { param: [ { key: instance, value: { exact: orders/1 } } ] }, parameters: { accesslog: false }"),
+      ),
+    ).toEqual([true, false]);
+  });
+
+  test("has no place of its own: a path switches it on, and no more, as with Dubbo's fixed path", () => {
+    expect(logged(entry("parameters: { accesslog: /etc/cron.d/evil }"))).toEqual([true, true]);
+  });
+
+  test("changes nothing for callers", () => {
+    const endpoints = pool(100, 100);
+    expect(withOverrides(endpoints, parse(entry("parameters: { accesslog: true }")))).toBe(endpoints);
+  });
+
+  test("is no caller's, and of no single method", () => {
+    expect(() => parse("configs: [{ side: consumer, parameters: { accesslog: true } }]")).toThrow(
+      /callers have no access log/,
+    );
+    expect(() => parse(entry("parameters: { Do.accesslog: true }"))).toThrow(/Do\.accesslog/);
+    expect(() => parse(entry("parameters: { accesslog: [ 1 ] }"))).toThrow();
   });
 });

@@ -37,6 +37,8 @@ export interface OverrideParameters {
   readonly cluster?: string;
   /** By the method's name on the wire: "Do". */
   readonly methods?: ReadonlyMap<string, MethodParameters>;
+  /** Whether instances write an access log. */
+  readonly accessLog?: boolean;
 }
 
 export interface MethodParameters {
@@ -76,7 +78,9 @@ export interface OverrideNames {
  *
  * Parameters: `weight` and `disabled` of instances; `timeout` (ms), `retries`, `loadbalance`, `cluster` of a caller's calls, the
  * first two also for one method (`Do.timeout`). `timeout` with a condition on instances is the time of an attempt at them; the
- * other three can't differ between instances. Numbers may be texts. What isn't known is refused, never ignored.
+ * other three can't differ between instances. `accesslog` is read by the instances themselves (`isAccessLogged`): true, default or false;
+ * the path of a file switches it on, too, and changes no more than that, as with Dubbo's own `accesslog.fixed.path`. Numbers may be
+ * texts. What isn't known is refused, never ignored.
  *
  *     configVersion: v3.0
  *     scope: service
@@ -145,7 +149,10 @@ function readConfig(config: Field, names: OverrideNames): Override | undefined {
   }
   if (fields["match"] !== undefined) readMatch(fields["match"], isConsumer, conditions);
   const { callers, instances, either } = conditions;
-  const parameters = readParameters(config.required(fields, "parameters"), names, instances.length > 0);
+  const parameters = readParameters(config.required(fields, "parameters"), names, {
+    asksInstances: instances.length > 0,
+    isConsumer,
+  });
   if (fields["enabled"]?.boolean() === false) return undefined;
   return {
     line: config.line,
@@ -248,9 +255,13 @@ export function paramMatch(field: Field): (endpoint: Endpoint) => boolean {
   return (endpoint) => matches(paramOf(endpoint, key));
 }
 
-const parameterNames = ["weight", "disabled", "timeout", "retries", "loadbalance", "cluster"] as const;
+const parameterNames = ["weight", "disabled", "timeout", "retries", "loadbalance", "cluster", "accesslog"] as const;
 
-function readParameters(field: Field, names: OverrideNames, asksInstances: boolean): OverrideParameters {
+function readParameters(
+  field: Field,
+  names: OverrideNames,
+  { asksInstances, isConsumer }: { readonly asksInstances: boolean; readonly isConsumer: boolean },
+): OverrideParameters {
   const parameters: { -readonly [Key in keyof OverrideParameters]: OverrideParameters[Key] } = {};
   const methods = new Map<string, { -readonly [Key in keyof MethodParameters]: MethodParameters[Key] }>();
   const isCallers = (value: Field, name: string): Field => {
@@ -288,6 +299,10 @@ function readParameters(field: Field, names: OverrideNames, asksInstances: boole
       case "cluster":
         parameters.cluster = readName(isCallers(value, name), names.clusters);
         break;
+      case "accesslog":
+        if (isConsumer) throw value.error("WRONG_VALUE", "callers have no access log", "side: provider");
+        parameters.accessLog = value.label().toLowerCase() !== "false";
+        break;
       default:
         throw value.unknownKey(name, [...parameterNames, "METHOD.timeout", "METHOD.retries"]);
     }
@@ -312,6 +327,17 @@ function readName(field: Field, table: Readonly<Record<string, unknown>>): strin
   if (Object.hasOwn(table, own)) return own;
   const dubbos = Object.entries(dubboNames).flatMap(([dubbo, here]) => (Object.hasOwn(table, here) ? [dubbo] : []));
   throw field.error("WRONG_VALUE", `there is no "${name}"`, `one of: ${[...Object.keys(table), ...dubbos].join(", ")}`);
+}
+
+/** Whether an instance writes an access log, by the documents that concern it: the last entry that says so. Default: it doesn't. */
+export function isAccessLogged(own: Endpoint, rules: readonly OverrideRule[], target: RouteTarget): boolean {
+  const last = rules
+    .flatMap(({ overrides }) => overrides)
+    .findLast(
+      ({ parameters, isForCaller, isForInstance }) =>
+        parameters.accessLog !== undefined && isForCaller(target) && isForInstance(own, target),
+    );
+  return last?.parameters.accessLog ?? false;
 }
 
 /** What documents make of a service, in the order of their keys. */

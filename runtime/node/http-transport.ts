@@ -10,7 +10,7 @@ import type { Response, Transport } from "../ports/transport.ts";
 import type { HttpProtocol, IncomingResponse, OutgoingRequest } from "../protocols/protocol.ts";
 import { splitAddress } from "./address.ts";
 import { nodeHttp } from "./http.ts";
-import type { TlsIdentity } from "./tls.ts";
+import { clientOptionsOf, tlsTrouble, type TlsIdentity } from "./tls.ts";
 
 export interface HttpTransportOptions {
   readonly clock: Clock;
@@ -43,7 +43,7 @@ export function httpTransport(protocol: HttpProtocol, options: HttpTransportOpti
   const agentTo = (target: string): PlainAgent => {
     let agent = agents.get(target);
     if (agent === undefined) {
-      agent = tls === undefined ? new PlainAgent(pool) : new TlsAgent({ ...pool, ...tlsOf(tls) });
+      agent = tls === undefined ? new PlainAgent(pool) : new TlsAgent({ ...pool, ...clientOptionsOf(tls) });
       agents.set(target, agent);
     }
     return agent;
@@ -51,6 +51,8 @@ export function httpTransport(protocol: HttpProtocol, options: HttpTransportOpti
   const listeners = new Set<HttpListener>();
   const inFlight = new Set<(error: RpcError) => void>();
   let isClosed = false;
+
+  const reasonOf: ReasonOf = (said) => tlsTrouble(said, tls, clock.wallMs());
 
   const exchange = (target: string, { path, headers, body }: OutgoingRequest, call: Call): Promise<IncomingResponse> =>
     new Promise((resolve, reject) => {
@@ -72,12 +74,12 @@ export function httpTransport(protocol: HttpProtocol, options: HttpTransportOpti
         inFlight.delete(stop);
       };
       request.once("close", over);
-      request.on("error", (error) => reject(lost(target, error)));
+      request.on("error", (error) => reject(lost(target, error, reasonOf)));
       request.once("response", (incoming) => {
         resolve({
           status: incoming.statusCode ?? 0,
           headers: headersOf(incoming),
-          body: bodyOf(target, incoming, stop),
+          body: bodyOf(target, incoming, stop, reasonOf),
         });
       });
       request.end(body);
@@ -122,10 +124,6 @@ export function httpTransport(protocol: HttpProtocol, options: HttpTransportOpti
   };
 }
 
-function tlsOf({ ca, cert, key, serverName }: TlsIdentity) {
-  return { ca, cert, key, minVersion: "TLSv1.2" as const, ...(serverName !== undefined && { servername: serverName }) };
-}
-
 function headersOf({ headers }: IncomingMessage): Map<string, string> {
   const all = new Map<string, string>();
   for (const [name, value] of Object.entries(headers)) {
@@ -139,24 +137,29 @@ async function* bodyOf(
   target: string,
   incoming: IncomingMessage,
   stop: (error: RpcError) => void,
+  reasonOf: ReasonOf,
 ): AsyncGenerator<Uint8Array> {
   let isWhole = false;
   try {
     for await (const chunk of incoming) yield chunk as Uint8Array;
     isWhole = true;
   } catch (error) {
-    throw lost(target, error);
+    throw lost(target, error, reasonOf);
   } finally {
     if (!isWhole) stop(new RpcError("the reader left", { code: "CANCELLED" }));
   }
 }
 
-function lost(target: string, error: unknown): RpcError {
+/** What TLS had to do with it. */
+type ReasonOf = (said: string) => ReturnType<typeof tlsTrouble>;
+
+function lost(target: string, error: unknown, reasonOf: ReasonOf): RpcError {
   if (error instanceof RpcError) return error;
   const { code, message } = error as NodeJS.ErrnoException;
-  return new RpcError(`${target}: ${code ?? toRpcError(error).message ?? message}`, {
+  const reason = reasonOf(`${code ?? ""} ${message}`);
+  return new RpcError(`${target}: ${reason?.message ?? code ?? toRpcError(error).message}`, {
     code: "UNAVAILABLE",
-    hint: "is a node listening there, and is the network between healthy?",
+    hint: reason?.hint ?? "is a node listening there, and is the network between healthy?",
     cause: error,
   });
 }

@@ -1,19 +1,17 @@
+import { X509Certificate } from "node:crypto";
 import { connect as connectTcp, createServer as createTcpServer, type Server, type Socket } from "node:net";
-import { connect as connectTls, createServer as createTlsServer, type TLSSocket } from "node:tls";
+import { connect as connectTls, createServer as createTlsServer, TLSSocket } from "node:tls";
+import type { TlsIdentity } from "../security/tls-identity.ts";
 
-/** Who a node is to its peers, and whom it believes: mutual TLS (RFC 8446). PEM texts. */
-export interface TlsIdentity {
-  /** The authority that has signed every certificate of the fleet. */
-  readonly ca: string;
-  /** This node's own certificate, and its key. */
-  readonly cert: string;
-  readonly key: string;
-  /** The name that a server's certificate must have. Default: the host that is dialled. */
-  readonly serverName?: string | undefined;
-}
+export type { TlsIdentity } from "../security/tls-identity.ts";
 
 /** A handshake that takes longer is given up. */
 export const handshakeWithinMs = 5_000;
+
+/** What every client of an identity's says of it, and asks of its server. */
+export function clientOptionsOf({ ca, cert, key, serverName }: TlsIdentity) {
+  return { ca, cert, key, minVersion: "TLSv1.2" as const, ...(serverName !== undefined && { servername: serverName }) };
+}
 
 /** Connects; with an identity over TLS. The answer is writable at once; `onConnect` is called when bytes can really go. */
 export function connectTo(
@@ -22,16 +20,10 @@ export function connectTo(
   onConnect: () => void,
 ): Socket {
   if (identity === undefined) return connectTcp({ host, port, noDelay: true }, onConnect);
-  const { ca, cert, key, serverName = host } = identity;
+  const { serverName = host } = identity;
   const isName = !/^[\d.]+$|:/.test(serverName);
-  return connectTls(
-    {
-      ...{ host, port, ca, cert, key },
-      ...(isName && { servername: serverName }),
-      minVersion: "TLSv1.2",
-    },
-    onConnect,
-  ).setNoDelay(true);
+  const options = { ...clientOptionsOf(identity), ...(isName && { servername: serverName }) };
+  return connectTls({ host, port, ...options }, onConnect).setNoDelay(true);
 }
 
 /** A connection that was accepted. */
@@ -41,8 +33,15 @@ export interface Accepted {
   readonly principal: string | undefined;
 }
 
-/** A server of connections; with an identity it takes those only whose certificate the authority has signed. */
-export function acceptorOf(identity: TlsIdentity | undefined, onConnection: (accepted: Accepted) => void): Server {
+/**
+ * A server of connections; with an identity it takes those only whose certificate the authority has signed. `protocol`: what both sides
+ * have to agree on in the handshake (ALPN). Default: nothing.
+ */
+export function acceptorOf(
+  identity: TlsIdentity | undefined,
+  onConnection: (accepted: Accepted) => void,
+  protocol?: string,
+): Server {
   if (identity === undefined) {
     return createTcpServer({ noDelay: true }, (socket) => onConnection({ socket, principal: undefined }));
   }
@@ -50,6 +49,7 @@ export function acceptorOf(identity: TlsIdentity | undefined, onConnection: (acc
   const server = createTlsServer(
     {
       ...{ ca, cert, key, requestCert: true, rejectUnauthorized: true, noDelay: true },
+      ...(protocol !== undefined && { ALPNProtocols: [protocol] }),
       handshakeTimeout: handshakeWithinMs,
       minVersion: "TLSv1.2",
     },
@@ -60,9 +60,99 @@ export function acceptorOf(identity: TlsIdentity | undefined, onConnection: (acc
   return server;
 }
 
+/** Breaks a connection off: its peer sees that it broke, and no end in order. Over TLS that is to end without saying so. */
+export function breakOff(socket: Socket): void {
+  if (socket instanceof TLSSocket) socket.destroy();
+  else socket.resetAndDestroy();
+}
+
 /** Of a peer whose certificate has been verified. */
 export function principalOf(socket: TLSSocket): string | undefined {
   if (!socket.authorized) return undefined;
   const name: unknown = socket.getPeerCertificate().subject?.CN;
   return typeof name === "string" && name !== "" ? name : undefined;
+}
+
+/** What is wrong with a handshake, by the words of OpenSSL's and Node's, and what to do about it. */
+interface Trouble {
+  readonly words: RegExp;
+  readonly message: (identity: TlsIdentity | undefined) => string;
+  readonly hint: string;
+}
+
+const renew = "give every node a new certificate of the fleet's authority";
+const sameAuthority = "both need certificates of one authority, and its certificate as their `ca`";
+
+/** In this order: a peer's own complaint says more than that the connection is gone. */
+const troubles: readonly Trouble[] = [
+  {
+    words: /certificate required|CERTIFICATE_REQUIRED|peer did not return a certificate|PEER_DID_NOT_RETURN/i,
+    message: () => "the server demands a certificate, and this caller has none",
+    hint: "give the caller an identity (`security: { mtls: true }` in a scenario, --tls by hand)",
+  },
+  {
+    words: /alert certificate expired|CERTIFICATE_EXPIRED/i,
+    message: () => "the server says that this caller's certificate has expired",
+    hint: renew,
+  },
+  {
+    words: /certificate has expired|CERT_HAS_EXPIRED/i,
+    message: () => "the server's certificate has expired",
+    hint: renew,
+  },
+  {
+    words: /certificate is not yet valid|CERT_NOT_YET_VALID/i,
+    message: () => "the server's certificate isn't valid yet",
+    hint: "do the clocks of both machines agree?",
+  },
+  {
+    words: /alert unknown ca|UNKNOWN_CA/i,
+    message: () => "the server doesn't believe the authority of this caller's certificate",
+    hint: sameAuthority,
+  },
+  {
+    words:
+      /unable to verify the first certificate|unable to get local issuer|self.signed certificate|UNABLE_TO_VERIFY_LEAF_SIGNATURE|UNABLE_TO_GET_ISSUER|SELF_SIGNED_CERT/i,
+    message: () => "another authority vouches for the server than the one that this caller believes",
+    hint: sameAuthority,
+  },
+  {
+    words: /does not match certificate's altnames|ALTNAME_INVALID/i,
+    message: ({ serverName } = { ca: "", cert: "", key: "" }) =>
+      `the server's certificate isn't for ${serverName === undefined ? "the address that was dialled" : `"${serverName}"`}`,
+    hint: "its subjectAltName has to name what callers dial, or their `serverName`",
+  },
+  {
+    words: /wrong version number|WRONG_VERSION_NUMBER|packet length too long|http request/i,
+    message: () => "one side speaks TLS and the other doesn't",
+    hint: "mutual TLS is for all nodes of a fleet or for none",
+  },
+];
+
+/** A connection that ended in its handshake, without a word: a server drops so whom it doesn't believe. */
+const silence = /ECONNRESET|Failed to connect|EPIPE|socket hang up|disconnected before secure TLS connection|closed/i;
+
+/**
+ * Why a connection over TLS failed, and what to do next: by whatever its library said (`code` and text), and by this side's own
+ * certificate, because a server that doesn't believe a caller may just hang up. Undefined: TLS had no part in it.
+ */
+export function tlsTrouble(
+  said: string,
+  identity: TlsIdentity | undefined,
+  wallMs: number,
+): { readonly message: string; readonly hint: string } | undefined {
+  const trouble = troubles.find(({ words }) => words.test(said));
+  if (trouble !== undefined) return { message: trouble.message(identity), hint: trouble.hint };
+  if (identity === undefined || !silence.test(said)) return undefined;
+  const own = new X509Certificate(identity.cert);
+  if (wallMs > own.validToDate.getTime()) {
+    return { message: `this node's own certificate has expired (${own.validTo}), and its peer hung up`, hint: renew };
+  }
+  if (!own.verify(new X509Certificate(identity.ca).publicKey)) {
+    return {
+      message: "another authority vouches for this node than the one that it believes, and its peer hung up",
+      hint: sameAuthority,
+    };
+  }
+  return undefined;
 }

@@ -4,6 +4,7 @@ import { RpcError } from "../call/status.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Listener, Transport } from "../ports/transport.ts";
 import { Channels } from "./channels.ts";
+import type { TlsIdentity } from "./tls.ts";
 import { TripleChannel } from "./triple/channel.ts";
 import { listenTriple } from "./triple/listener.ts";
 
@@ -20,10 +21,12 @@ export interface TripleOptions {
   readonly reconnect?: { readonly initialMs: number; readonly maxMs: number } | undefined;
   /** Default true: other machines can't connect. */
   readonly isLoopbackOnly?: boolean | undefined;
+  /** Mutual TLS, both as client and as server. Default none. */
+  readonly tls?: TlsIdentity | undefined;
 }
 
 /**
- * Dubbo's Triple protocol: gRPC over HTTP/2 without TLS (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md), by
+ * Dubbo's Triple protocol: gRPC over HTTP/2, without TLS or with mutual TLS (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md), by
  * @grpc/grpc-js. One connection an address. Nothing is retried or balanced here. A peer that refuses fails calls at once with
  * UNAVAILABLE; one that is silent lets them wait until their deadlines.
  */
@@ -33,17 +36,18 @@ export function tripleTransport({
   messageBytesMax = 4 * 1024 * 1024,
   reconnect = { initialMs: 100, maxMs: 1000 },
   isLoopbackOnly = true,
+  tls,
 }: TripleOptions): Transport {
   const channels = new Channels(
     dial,
-    (address, target) => new TripleChannel(address, target, { messageBytesMax, reconnect }),
+    (address, target) => new TripleChannel(address, target, { clock, messageBytesMax, reconnect, tls }),
   );
   const listeners = new Set<Listener>();
   let isClosed = false;
 
   return {
     listen: async (options) => {
-      const listener = await listenTriple(options, { clock, messageBytesMax, isLoopbackOnly });
+      const listener = await listenTriple(options, { clock, messageBytesMax, isLoopbackOnly, tls });
       listeners.add(listener);
       return listener;
     },

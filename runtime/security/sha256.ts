@@ -1,6 +1,7 @@
 /** SHA-256 (FIPS 180-4) and HMAC (RFC 2104), synchronous and the same in every engine: no `node:crypto` in portable rooms. */
 
-const round = Uint32Array.from(
+/** Signed, as all words here: engines add those without leaving their fast integers. */
+const round = Int32Array.from(
   (
     "428a2f98 71374491 b5c0fbcf e9b5dba5 3956c25b 59f111f1 923f82a4 ab1c5ed5 d807aa98 12835b01 243185be 550c7dc3 72be5d74 80deb1fe " +
     "9bdc06a7 c19bf174 e49b69c1 efbe4786 0fc19dc6 240ca1cc 2de92c6f 4a7484aa 5cb0a9dc 76f988da 983e5152 a831c66d b00327c8 bf597fc7 " +
@@ -25,31 +26,40 @@ export function sha256(bytes: Uint8Array): Uint8Array {
   const view = new DataView(padded.buffer);
   view.setUint32(padded.length - 8, Math.floor(bytes.length / 0x20000000));
   view.setUint32(padded.length - 4, (bytes.length * 8) >>> 0);
-  const state = Uint32Array.from(initial);
-  const words = new Uint32Array(64);
+  const state = Int32Array.from(initial);
+  const words = new Int32Array(64);
   for (let at = 0; at < padded.length; at += blockBytes) {
-    for (let index = 0; index < 16; index++) words[index] = view.getUint32(at + index * 4);
+    for (let index = 0; index < 16; index++) words[index] = view.getInt32(at + index * 4);
     compress(state, words);
   }
   const digest = new Uint8Array(32);
-  state.forEach((word, index) => new DataView(digest.buffer).setUint32(index * 4, word));
+  const answer = new DataView(digest.buffer);
+  state.forEach((word, index) => answer.setInt32(index * 4, word));
   return digest;
 }
 
-function compress(state: Uint32Array, words: Uint32Array): void {
+function compress(state: Int32Array, words: Int32Array): void {
   for (let index = 16; index < 64; index++) {
-    const [x, y] = [words[index - 15]!, words[index - 2]!];
+    const x = words[index - 15]!;
+    const y = words[index - 2]!;
     const s0 = rotated(x, 7) ^ rotated(x, 18) ^ (x >>> 3);
     const s1 = rotated(y, 17) ^ rotated(y, 19) ^ (y >>> 10);
-    words[index] = words[index - 16]! + s0 + words[index - 7]! + s1;
+    words[index] = (((words[index - 16]! + s0) | 0) + ((words[index - 7]! + s1) | 0)) | 0;
   }
   let [a, b, c, d, e, f, g, h] = state as unknown as [number, number, number, number, number, number, number, number];
   for (let index = 0; index < 64; index++) {
     const s1 = rotated(e, 6) ^ rotated(e, 11) ^ rotated(e, 25);
-    const t1 = (h + s1 + ((e & f) ^ (~e & g)) + round[index]! + words[index]!) | 0;
+    const t1 = (((((h + s1) | 0) + ((e & f) ^ (~e & g))) | 0) + ((round[index]! + words[index]!) | 0)) | 0;
     const s0 = rotated(a, 2) ^ rotated(a, 13) ^ rotated(a, 22);
     const t2 = (s0 + ((a & b) ^ (a & c) ^ (b & c))) | 0;
-    [h, g, f, e, d, c, b, a] = [g, f, e, (d + t1) | 0, c, b, a, (t1 + t2) | 0];
+    h = g;
+    g = f;
+    f = e;
+    e = (d + t1) | 0;
+    d = c;
+    c = b;
+    b = a;
+    a = (t1 + t2) | 0;
   }
   [a, b, c, d, e, f, g, h].forEach((word, index) => (state[index] = state[index]! + word));
 }

@@ -18,6 +18,7 @@ export type RuntimeEvent =
   | PolicyChange
   | TaskBegin
   | TaskEnd
+  | Access
   | SchedulingLag
   | TransactionChange
   | Span
@@ -158,6 +159,21 @@ export interface TaskEnd {
   readonly workUs?: number;
   /** When it was known that nobody waits any more; absent: somebody did to the end. */
   readonly goneUs?: number;
+}
+
+/** A call that this node served, as its access log has it. Only while a rule has switched the log on. */
+export interface Access {
+  readonly type: "access";
+  /** When it was over, for this side. */
+  readonly atUs: number;
+  /** When it came in. */
+  readonly beginUs: number;
+  /** The node's own service. */
+  readonly service: string;
+  /** "/flyball.worker.v1.Worker/Do" */
+  readonly method: string;
+  /** The log's own line, in Dubbo's format: see `accessLine`. */
+  readonly line: string;
 }
 
 /** How late this node's timers ran since the last such record: the yardstick for timing checks in real time. */

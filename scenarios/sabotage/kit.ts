@@ -8,6 +8,7 @@ import { Rejection } from "../../runtime/protection/outcome.ts";
 import { requestTag } from "../../runtime/call/travelling.ts";
 import { mix, murmur3 } from "../../runtime/numbers.ts";
 import type { Balancer } from "../../runtime/balancing/balancer.ts";
+import type { RuntimeEvent } from "../../runtime/telemetry/events.ts";
 import type { Endpoint } from "../../runtime/discovery/endpoint.ts";
 import type { Cluster } from "../../runtime/cluster/cluster.ts";
 import type { Random } from "../../runtime/ports/random.ts";
@@ -247,6 +248,29 @@ export const withoutAdmission = (name: keyof PolicyTables["admissions"]): Sabota
   }),
 });
 
+/** The guard of a service's nodes waves this share of some calls through. `caller`: whom their attachments name; `principal`: their certificate. */
+export const unguarded = (
+  seed: number,
+  service: string,
+  isMeant: (call: { readonly caller: string | undefined; readonly principal: string | undefined }) => boolean,
+  probability: number,
+): Sabotage => ({
+  policies: (node, policies) => {
+    if (!node.startsWith(`${service}/`)) return policies;
+    const random = seeded(seed, node);
+    return {
+      ...policies,
+      authentication: (settings, own) => {
+        const guarded = policies.authentication(settings, own);
+        return (call, request, next) =>
+          isMeant({ caller: call.metadata.get("consumer"), principal: call.principal }) && random.float() < probability
+            ? next(call, request)
+            : guarded(call, request, next);
+      },
+    };
+  },
+});
+
 /** A filter around every call that the nodes of one service serve. */
 function serving(seed: number, service: string, when: When, make: (random: Random) => Filter): Sabotage {
   const time = new LoadTime(when);
@@ -415,8 +439,13 @@ async function* emptied(snapshots: AsyncIterable<WireSnapshot>): AsyncIterable<W
   }
 }
 
-/** Nodes of one service lose this share of their client spans on the way into the records. */
-export const lostSpans = (seed: number, service: string, probability: number): Sabotage => ({
+/** Nodes of one service lose this share of some of their events on the way into the records. */
+const losing = (
+  seed: number,
+  service: string,
+  probability: number,
+  isMeant: (event: RuntimeEvent) => boolean,
+): Sabotage => ({
   ports: (node, context) => {
     if (!node.startsWith(`${service}/`)) return context;
     const random = seeded(seed, node);
@@ -425,13 +454,21 @@ export const lostSpans = (seed: number, service: string, probability: number): S
       ...context,
       telemetry: {
         emit: (event) => {
-          if (event.type === "span" && event.kind === "client" && random.float() < probability) return;
+          if (isMeant(event) && random.float() < probability) return;
           telemetry.emit(event);
         },
       },
     };
   },
 });
+
+/** Nodes of one service lose this share of their client spans. */
+export const lostSpans = (seed: number, service: string, probability: number): Sabotage =>
+  losing(seed, service, probability, (event) => event.type === "span" && event.kind === "client");
+
+/** Nodes of one service lose this share of the lines of their access logs. */
+export const lostAccesses = (seed: number, service: string, probability: number): Sabotage =>
+  losing(seed, service, probability, ({ type }) => type === "access");
 
 /** Nodes of one service never hear of the trace that a call belongs to: each starts one of its own. */
 export const deafToTraces = (service: string): Sabotage => ({

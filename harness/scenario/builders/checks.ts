@@ -1,3 +1,4 @@
+import type { RpcCode } from "../../../runtime/call/status.ts";
 import type { CheckSpec } from "../schema.ts";
 import type { TaskFate } from "../tasks.ts";
 
@@ -10,6 +11,9 @@ type Share = string | number;
 
 /** Calls that end OK, of all: `successRate("orders").atLeast("99%").detects("95%")`. */
 export const successRate = (service: string) => new SuccessRate({ check: "success-rate", service });
+
+/** Calls that end with one status code, of all: `callsEnd("orders", "UNAUTHENTICATED").from("intruder").atLeast("99%").detects("90%")`. */
+export const callsEnd = (service: string, code: RpcCode) => new CallsEnd({ check: "calls-end", service, code });
 
 /**
  * Calls that an instance has served in the end, whatever their callers heard:
@@ -65,6 +69,12 @@ export const nothingLeft = (order: string) => new OfTransactions({ check: "nothi
 
 /** Steps that come twice, too late or alone have no effect: `tccFence("account").shows("suspension").detects("25%")`. */
 export const tccFence = (service: string) => new TccFence({ check: "tcc-fence", service });
+
+/**
+ * While an access log is switched on each served call is one line, and else none is:
+ * `accessLog("orders").on("2s").off("5s").within("500ms").detects("2%")`.
+ */
+export const accessLog = (service: string) => new AccessLog({ check: "access-log", service });
 
 /** Every caller refused a malformed version of a document, and said why: `ruleRejected("orders", "orders.condition-router")`. */
 export const ruleRejected = (service: string, key: string): Spec<"rule-rejected"> => ({
@@ -130,6 +140,17 @@ class SuccessRate extends OfSome<"success-rate"> {
   }
 
   /** A success rate that is certainly found: lower than the bound by as much as the number of calls demands. */
+  detects(detects: Share): this {
+    return this.with({ detects });
+  }
+}
+
+class CallsEnd extends OfSome<"calls-end"> {
+  atLeast(atLeast: Share): this {
+    return this.with({ atLeast });
+  }
+
+  /** A share that is certainly found: lower than the bound by as much as the number of calls demands. */
   detects(detects: Share): this {
     return this.with({ detects });
   }
@@ -328,6 +349,28 @@ class TaskFates extends Windowed<"task-fates"> {
   }
 
   /** This fraction of tasks that end in another way is certainly found. */
+  detects(detects: Share): this {
+    return this.with({ detects });
+  }
+}
+
+class AccessLog extends CheckBuilder<"access-log"> {
+  /** The moment of the load when a rule switches it on. */
+  on(on: string): this {
+    return this.with({ on });
+  }
+
+  /** The moment when it is switched off again. Default: never. */
+  off(off: string): this {
+    return this.with({ off });
+  }
+
+  /** Time that the news may take to reach every instance. */
+  within(within: string): this {
+    return this.with({ within });
+  }
+
+  /** This fraction of calls without a line is certainly found. */
   detects(detects: Share): this {
     return this.with({ detects });
   }

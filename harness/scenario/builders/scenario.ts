@@ -21,6 +21,8 @@ export interface ScenarioInput {
   readonly tracing?: NonNullable<Scenario["tracing"]>;
   /** Whether the history has what servers do with the calls that they get. Default false. */
   readonly tasks?: boolean;
+  /** How nodes prove to one another who they are: `{ mtls: true }` is by certificates, made for each run. Default: not at all. */
+  readonly security?: NonNullable<Scenario["security"]>;
   /** Rule documents (YAML) that are there from the beginning, by key. */
   readonly rules?: Readonly<Record<string, string>>;
   readonly load: LoadBuilder | LoadSpec | readonly (LoadBuilder | LoadSpec)[];

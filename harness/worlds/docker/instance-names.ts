@@ -29,6 +29,7 @@ export function withNames(events: readonly RuntimeEvent[], names: Names): readon
         return event.instance === undefined ? event : { ...event, instance: nameOf(event.instance) };
       case "task.begin":
       case "task.end":
+      case "access":
       case "call.begin":
       case "rule":
       case "registry":

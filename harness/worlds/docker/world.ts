@@ -5,6 +5,8 @@ import { join, resolve } from "node:path";
 
 import { epochOf, systemClock } from "../../../runtime/node/clock.ts";
 import { tripleTransport } from "../../../runtime/node/triple.ts";
+import type { TlsIdentity } from "../../../runtime/security/tls-identity.ts";
+import type { Transport } from "../../../runtime/ports/transport.ts";
 import type { Clock } from "../../../runtime/ports/clock.ts";
 import { createRandom } from "../../../runtime/random.ts";
 import type { DialMap, Tracing } from "../../../services/control.ts";
@@ -20,7 +22,9 @@ import {
   type Infrastructure,
 } from "../infrastructure.ts";
 import { runLive, type Ground, type LaidFleet, type OwnedLink, type OwnedNode } from "../live/fleet.ts";
+import { freshIdentities } from "../live/identities.ts";
 import { LiveNode } from "../live/node.ts";
+import { freshSecrets } from "../live/secrets.ts";
 import { createPublisher } from "../publisher.ts";
 import { allPrimitives, type LinkShape, type World, type WorldOptions } from "../world.ts";
 import type { Container } from "./container.ts";
@@ -94,10 +98,8 @@ class DockerGround implements Ground {
   /** Names this run among those that share a server. */
   readonly #run: string;
   /** To the config centre alone, which is dialled where this machine reaches it at that moment. */
-  readonly #transport = tripleTransport({
-    clock: this.clock,
-    dial: (address) => this.#configCenter?.published() ?? address,
-  });
+  readonly #transport: Transport;
+  readonly #identityOf: ((service: string) => TlsIdentity) | undefined;
   readonly #containers: Container[] = [];
   /** What `lay` has begun: when it fails half-way, what is there only later goes, too. */
   readonly #begun: Promise<unknown>[] = [];
@@ -112,6 +114,12 @@ class DockerGround implements Ground {
 
   constructor(plan: Plan, world: WorldOptions, at: { readonly invocation: Invocation; readonly run: string }) {
     this.#plan = plan;
+    this.#identityOf = plan.hasMutualTls ? freshIdentities(this.clock.wallMs()) : undefined;
+    this.#transport = tripleTransport({
+      clock: this.clock,
+      dial: (address) => this.#configCenter?.published() ?? address,
+      tls: this.#identityOf?.("harness"),
+    });
     const isMixed = plan.nodes.some(({ foreign }) => foreign !== undefined);
     this.#world = isMixed
       ? { ...world, onEvents: (node, events) => world.onEvents(node, withNames(events, this.#names)) }
@@ -122,6 +130,7 @@ class DockerGround implements Ground {
 
   async lay(links: readonly LinkPlan[]): Promise<LaidFleet> {
     const { nodes } = this.#plan;
+    const secretOf = freshSecrets();
     const real = this.#plan.registry === "embedded" ? undefined : registries[this.#plan.registry];
     const isReal = ({ id }: NodePlan): boolean =>
       id === coordinatorId ? this.#hasSeata : real !== undefined && isInfrastructure({ id });
@@ -182,7 +191,7 @@ class DockerGround implements Ground {
           };
           return this.#begin(this.#foreignNodeOf(plan, plan.foreign, place));
         }
-        const config = withInfrastructure(plan, infrastructure);
+        const config = withInfrastructure(plan, infrastructure, secretOf);
         return this.#begin(this.#nodeOf(plan, { sandbox, dial, config, tracing, onAlive }));
       }),
     );
@@ -337,6 +346,7 @@ class DockerGround implements Ground {
     this.#containers.push(container);
     return new LiveNode({
       plan,
+      tls: this.#identityOf?.(plan.service),
       ...rest,
       listen: `0.0.0.0:${nodePort}`,
       advertise: `${sandbox.ip}:${nodePort}`,

@@ -15,6 +15,7 @@ export function smallPlan(links: readonly LinkPlan[] = [], changes: Partial<Plan
     world: "local",
     seed: 1,
     registry: "embedded",
+    hasMutualTls: false,
     isScraped: false,
     scenarioHash: "",
     nodes,

@@ -1,6 +1,7 @@
 import type { Clock } from "../../../runtime/ports/clock.ts";
 import type { Random } from "../../../runtime/ports/random.ts";
 import type { RuntimeEvent } from "../../../runtime/telemetry/events.ts";
+import type { TlsIdentity } from "../../../runtime/security/tls-identity.ts";
 import type { Note } from "../../../runtime/telemetry/span.ts";
 import { controlVersion, type DialMap, type FromNode, type ToNode, type Tracing } from "../../../services/control.ts";
 import type { NodePlan } from "../../scenario/plan.ts";
@@ -33,6 +34,8 @@ export interface LiveNodeOptions {
   readonly config: unknown;
   /** Absent: its calls aren't traced. */
   readonly tracing?: Tracing | undefined;
+  /** Absent: it talks without TLS. */
+  readonly tls?: TlsIdentity | undefined;
   /** Where it listens, and, where that isn't what others dial, what it registers. */
   readonly listen: string;
   readonly advertise?: string | undefined;
@@ -100,7 +103,7 @@ export class LiveNode implements FleetNode {
   async start(): Promise<void> {
     if (this.#isClosed)
       throw new WorldError(`the run is over: ${this.id} isn't started again`, { code: "UNAVAILABLE" });
-    const { plan, config, tracing, listen, advertise, isExposed, metrics, dial, clock, random, launch, world } =
+    const { plan, config, tracing, tls, listen, advertise, isExposed, metrics, dial, clock, random, launch, world } =
       this.#options;
     const life = await launch({
       onRecords: (events) => {
@@ -129,6 +132,7 @@ export class LiveNode implements FleetNode {
         ...(metrics !== undefined && { metrics }),
         dial,
         ...(tracing && { tracing }),
+        ...(tls && { tls }),
       },
       "listening",
     );

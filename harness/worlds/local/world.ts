@@ -5,6 +5,8 @@ import { join } from "node:path";
 
 import { systemClock } from "../../../runtime/node/clock.ts";
 import { tripleTransport } from "../../../runtime/node/triple.ts";
+import type { TlsIdentity } from "../../../runtime/security/tls-identity.ts";
+import type { Transport } from "../../../runtime/ports/transport.ts";
 import type { Clock } from "../../../runtime/ports/clock.ts";
 import { createRandom } from "../../../runtime/random.ts";
 import type { DialMap } from "../../../services/control.ts";
@@ -13,8 +15,10 @@ import { WorldError } from "../error.ts";
 import { embeddedInfrastructure, withInfrastructure } from "../infrastructure.ts";
 import { runLive, type Ground, type LaidFleet } from "../live/fleet.ts";
 import { Guardian } from "../live/guardian.ts";
+import { freshIdentities } from "../live/identities.ts";
 import { LiveNode, type LiveNodeOptions } from "../live/node.ts";
 import { PairProxy } from "../live/proxy.ts";
+import { freshSecrets } from "../live/secrets.ts";
 import { createPublisher } from "../publisher.ts";
 import { allPrimitives, type World, type WorldOptions } from "../world.ts";
 import { freePorts, loopback } from "./ports.ts";
@@ -49,12 +53,16 @@ class LocalGround implements Ground {
   readonly #plan: Plan;
   readonly #world: WorldOptions;
   readonly #guardian = new Guardian();
-  readonly #transport = tripleTransport({ clock: this.clock });
+  readonly #secretOf = freshSecrets();
+  readonly #identityOf: ((service: string) => TlsIdentity) | undefined;
+  readonly #transport: Transport;
   readonly #directory = join(tmpdir(), `flyball-${randomUUID()}`);
 
   constructor(plan: Plan, world: WorldOptions) {
     this.#plan = plan;
     this.#world = world;
+    this.#identityOf = plan.hasMutualTls ? freshIdentities(this.clock.wallMs()) : undefined;
+    this.#transport = tripleTransport({ clock: this.clock, tls: this.#identityOf?.("harness") });
   }
 
   async lay(links: readonly LinkPlan[]): Promise<LaidFleet> {
@@ -97,7 +105,7 @@ class LocalGround implements Ground {
           const place = {
             listen: addressOf(node.id)!,
             dial: dialOf(node),
-            config: withInfrastructure(node, infrastructure),
+            config: withInfrastructure(node, infrastructure, this.#secretOf),
             network: {
               disconnect: () => each(cables, (cable) => cable.setConnected(false)),
               reconnect: () => each(cables, (cable) => cable.setConnected(true)),
@@ -132,6 +140,7 @@ class LocalGround implements Ground {
     return new LiveNode({
       plan,
       tracing: this.#plan.tracing,
+      tls: this.#identityOf?.(plan.service),
       ...place,
       clock: this.clock,
       random: createRandom(this.#plan.seed).fork(`node ${plan.id}`),

@@ -38,6 +38,8 @@ export class SimHost {
   readonly acceptors = new Map<number, Acceptor>();
   /** The last port that was given to somebody who asked for any. */
   lastFreePort = 32_767;
+  /** Who its connections prove to be; undefined: they prove nothing. */
+  principal: string | undefined;
   /** Its cable is pulled: nothing gets in or out. */
   isDisconnected = false;
   /** Open on this side; in the order in which they were made. */

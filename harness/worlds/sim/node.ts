@@ -23,6 +23,8 @@ export interface SimNodeOptions {
   /** The program's configuration, with the addresses of the infrastructure. */
   readonly config: unknown;
   readonly tracing: Tracing | undefined;
+  /** Its connections prove that they are of its service: what is left of mutual TLS where nobody listens in. */
+  readonly hasIdentity: boolean;
   /** The fleet's own clock, which no node's pause stops. */
   readonly clock: Clock;
   /** The node's number in the digest. */
@@ -75,6 +77,7 @@ export class SimNode implements FleetNode {
     this.#process = new SimProcess(network.engine, number);
     this.#process.kill();
     this.#host = network.addHost(hostName, plan.id, this.#process);
+    if (options.hasIdentity) this.#host.principal = plan.service;
     this.#disk = new SimDisk(this.#random.fork("disk"));
   }
 

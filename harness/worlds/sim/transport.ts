@@ -613,6 +613,7 @@ class ServerCall implements InFlight<ServerCall> {
       metadata: call.metadata,
       timeoutUs: remainingUs === Infinity ? undefined : remainingUs,
       peer: this.#connection.link.from.name,
+      principal: this.#connection.link.from.principal,
     });
     this.#served.serve(this.#call, request).then(
       (response) => {

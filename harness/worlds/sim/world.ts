@@ -1,4 +1,5 @@
 import type { Plan } from "../../scenario/plan.ts";
+import { secretsOf, type SecretOf } from "../../scenario/secrets.ts";
 import { WorldError } from "../error.ts";
 import { embeddedInfrastructure, isInfrastructure, withInfrastructure } from "../infrastructure.ts";
 import { createPublisher } from "../publisher.ts";
@@ -68,13 +69,15 @@ class SimFleet implements RunningFleet {
     this.clock = new SimClock(this.#harness);
     const addresses = new Map(plan.nodes.map(({ id }, number) => [id, `${hostName(number)}:${port}`]));
     const infrastructure = embeddedInfrastructure((id) => addresses.get(id));
+    const secretOf = seededSecrets(engine);
     this.nodes = new Map(
       plan.nodes.map((node, number) => [
         node.id,
         new SimNode({
           plan: node,
-          config: withInfrastructure(node, infrastructure),
+          config: withInfrastructure(node, infrastructure, secretOf),
           tracing: plan.tracing,
+          hasIdentity: plan.hasMutualTls,
           number,
           clock: this.clock,
           network: this.#network,
@@ -157,4 +160,13 @@ class SimFleet implements RunningFleet {
 function hostName(number: number): string {
   const address = number + 1;
   return `10.${(address >>> 16) & 0xff}.${(address >>> 8) & 0xff}.${address & 0xff}`;
+}
+
+/** Secrets of the seed's: a run is the same in all it sends. */
+function seededSecrets({ random }: Engine): SecretOf {
+  const own = random.fork("secrets");
+  return secretsOf((name) => {
+    const digits = own.fork(name);
+    return Array.from({ length: 6 }, () => digits.uint32().toString(16).padStart(8, "0")).join("");
+  });
 }

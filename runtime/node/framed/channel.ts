@@ -4,7 +4,7 @@ import { RpcError } from "../../call/status.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { Response } from "../../ports/transport.ts";
 import { splitAddress } from "../address.ts";
-import { connectTo, type TlsIdentity } from "../tls.ts";
+import { connectTo, tlsTrouble, type TlsIdentity } from "../tls.ts";
 import { FramedConnection, unavailable, type Keepalive } from "./connection.ts";
 import { decodeEnd, decodeText, encodeCredit, encodeRequest, frameTypes, malformed, type Frame } from "./wire.ts";
 
@@ -120,6 +120,12 @@ class ClientConnection {
     this.#target = target;
     this.#events = events;
     const { host, port } = splitAddress(target);
+    /** Until the peer's hello is there, what goes wrong may be the handshake's fault. */
+    const troubleOf = (error: RpcError, wasReady: boolean): RpcError | undefined => {
+      const { code = "", message = "" } = (error.cause ?? {}) as NodeJS.ErrnoException;
+      const trouble = wasReady ? undefined : tlsTrouble(`${code} ${message} ${error.message}`, tls, clock.wallMs());
+      return trouble && new RpcError(trouble.message, { code: "UNAVAILABLE", hint: trouble.hint, cause: error.cause });
+    };
     const socket = connectTo({ host: host.replace(/^\[|\]$/g, ""), port }, tls, () => disarm());
     const disarm = clock.after(connectWithinUs, () => this.reset(unavailable(`${target} doesn't answer`)));
     this.#connection = new FramedConnection(
@@ -137,7 +143,8 @@ class ClientConnection {
         onLost: (error) => {
           disarm();
           const wasReady = this.#waiting === undefined;
-          const told = error.code === "UNAVAILABLE" ? error : unavailable(error.message, error);
+          const told =
+            troubleOf(error, wasReady) ?? (error.code === "UNAVAILABLE" ? error : unavailable(error.message, error));
           events.onLost(told, wasReady);
           for (const stream of [...(this.#waiting ?? []), ...this.#streams.values()])
             stream.fail(describe(told, target));
@@ -222,7 +229,8 @@ class ClientConnection {
   }
 }
 
-const describe = (error: RpcError, target: string): RpcError => unavailable(`${target}: ${error.message}`, error.cause);
+const describe = (error: RpcError, target: string): RpcError =>
+  new RpcError(`${target}: ${error.message}`, { code: "UNAVAILABLE", hint: error.hint, cause: error.cause });
 
 const tooLarge = (bytes: number): RpcError =>
   new RpcError(`a request of ${bytes} bytes is larger than the server takes`, { code: "RESOURCE_EXHAUSTED" });

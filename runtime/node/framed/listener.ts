@@ -7,7 +7,7 @@ import { RpcError, toRpcError } from "../../call/status.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { Listener, ListenOptions, Response, ServedMethod, StreamResponse } from "../../ports/transport.ts";
 import { listenAt } from "../address.ts";
-import { acceptorOf, type Accepted, type TlsIdentity } from "../tls.ts";
+import { acceptorOf, breakOff, type Accepted, type TlsIdentity } from "../tls.ts";
 import { creditInitial } from "./channel.ts";
 import { FramedConnection, unavailable, type Keepalive } from "./connection.ts";
 import { decodeCredit, decodeRequest, encodeEnd, encodeText, frameTypes, malformed, type Frame } from "./wire.ts";
@@ -52,7 +52,7 @@ export async function listenFramed(
     closed ??= new Promise((resolve) => {
       acceptor.close(() => resolve());
       for (const connection of [...connections]) connection.reset();
-      for (const socket of sockets) socket.resetAndDestroy();
+      for (const socket of sockets) breakOff(socket);
     });
     return closed;
   };

@@ -143,6 +143,7 @@ class Metrics implements NodeMetrics {
         return this.#transactions.change(event);
       case "task.begin":
       case "task.end":
+      case "access":
       // Served calls are counted where they are served.
       case "span":
       case "span.export":

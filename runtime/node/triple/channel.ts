@@ -3,6 +3,7 @@ import {
   connectivityState,
   credentials,
   status as grpcStatus,
+  type ChannelCredentials,
   type ChannelOptions,
   type Metadata as GrpcMetadata,
 } from "@grpc/grpc-js";
@@ -10,12 +11,16 @@ import {
 import type { Call } from "../../call/call.ts";
 import type { Method } from "../../call/service.ts";
 import { RpcError } from "../../call/status.ts";
+import type { Clock } from "../../ports/clock.ts";
 import type { Response } from "../../ports/transport.ts";
-import { codecHeader, fromGrpc, fromStatus, timeoutHeader, toGrpc } from "./wire.ts";
+import { tlsTrouble, type TlsIdentity } from "../tls.ts";
+import { codecHeader, fromGrpc, fromStatus, isConnectionLost, timeoutHeader, toGrpc } from "./wire.ts";
 
 export interface TripleChannelOptions {
   readonly messageBytesMax: number;
   readonly reconnect: { readonly initialMs: number; readonly maxMs: number };
+  readonly clock: Clock;
+  readonly tls: TlsIdentity | undefined;
 }
 
 type GrpcCall = ReturnType<Channel["createCall"]>;
@@ -35,13 +40,15 @@ export class TripleChannel {
   /** The address that is dialled. */
   readonly target: string;
   readonly #channel: Channel;
+  readonly #options: TripleChannelOptions;
   readonly #inFlight = new Set<(reason: string) => void>();
   #onRetired: (() => void) | undefined;
 
   constructor(address: string, target: string, options: TripleChannelOptions) {
     this.address = address;
     this.target = target;
-    this.#channel = new Channel(uriOf(target), credentials.createInsecure(), channelOptions(options));
+    this.#channel = new Channel(uriOf(target), credentialsOf(options.tls), channelOptions(options));
+    this.#options = options;
   }
 
   invoke(method: Method<unknown, unknown>, call: Call, request: unknown): Promise<Response> {
@@ -129,14 +136,24 @@ export class TripleChannel {
         leave();
         this.#inFlight.delete(end);
         this.#closeWhenIdle();
-        const error =
-          status.code === grpcStatus.OK ? undefined : (call.reason ?? fromStatus(status, this.address, isCommitted));
+        const error = status.code === grpcStatus.OK ? undefined : (call.reason ?? this.#errorOf(status, isCommitted));
         events.onEnd(error, status.metadata);
       },
     });
     grpc.sendMessageWithContext({}, Buffer.from(message.buffer, message.byteOffset, message.byteLength));
     grpc.halfClose();
     return { grpc, end, cancel: () => grpc.cancelWithStatus(grpcStatus.CANCELLED, "the reader left the stream") };
+  }
+
+  #errorOf(status: GrpcStatus, isCommitted: boolean): RpcError {
+    const error = fromStatus(status, this.address, isCommitted);
+    // A status of the server's own is none of the connection's.
+    if (isCommitted || error.trailers.size > 0 || !isConnectionLost(status.details)) return error;
+    const { clock, tls } = this.#options;
+    const trouble = tlsTrouble(status.details, tls, clock.wallMs());
+    if (trouble === undefined) return error;
+    const { code, reach } = error;
+    return new RpcError(`${this.address}: ${trouble.message}`, { code, reach, hint: trouble.hint });
   }
 
   /**
@@ -234,8 +251,14 @@ const malformed = (method: Method<unknown, unknown>, cause: unknown): RpcError =
     cause,
   });
 
-function channelOptions({ messageBytesMax, reconnect }: TripleChannelOptions): ChannelOptions {
+function credentialsOf(tls: TlsIdentity | undefined): ChannelCredentials {
+  if (tls === undefined) return credentials.createInsecure();
+  return credentials.createSsl(Buffer.from(tls.ca), Buffer.from(tls.key), Buffer.from(tls.cert));
+}
+
+function channelOptions({ messageBytesMax, reconnect, tls }: TripleChannelOptions): ChannelOptions {
   return {
+    ...(tls?.serverName !== undefined && { "grpc.ssl_target_name_override": tls.serverName }),
     "grpc.max_receive_message_length": messageBytesMax,
     "grpc.max_send_message_length": messageBytesMax,
     "grpc.initial_reconnect_backoff_ms": reconnect.initialMs,

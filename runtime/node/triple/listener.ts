@@ -1,4 +1,4 @@
-import { createServer, type Socket } from "node:net";
+import type { Socket } from "node:net";
 
 import {
   Server,
@@ -16,12 +16,14 @@ import { RpcError, toRpcError } from "../../call/status.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { Listener, ListenOptions, ServedMethod, StreamResponse } from "../../ports/transport.ts";
 import { listenAt } from "../address.ts";
+import { acceptorOf, breakOff, type TlsIdentity } from "../tls.ts";
 import { codecHeader, fromGrpc, toGrpc, toStatus } from "./wire.ts";
 
 export interface TripleListenerOptions {
   readonly clock: Clock;
   readonly messageBytesMax: number;
   readonly isLoopbackOnly: boolean;
+  readonly tls: TlsIdentity | undefined;
 }
 
 /** Connections that one listener holds; more are closed as they come. */
@@ -37,7 +39,7 @@ const sessionMegabytesMax = 64;
  */
 export async function listenTriple(
   { address, methods }: ListenOptions,
-  { clock, messageBytesMax, isLoopbackOnly }: TripleListenerOptions,
+  { clock, messageBytesMax, isLoopbackOnly, tls }: TripleListenerOptions,
 ): Promise<Listener> {
   const server = new Server({
     "grpc.max_receive_message_length": messageBytesMax,
@@ -46,15 +48,27 @@ export async function listenTriple(
     "grpc-node.max_session_memory": sessionMegabytesMax,
     "grpc.enable_channelz": 0,
   });
-  for (const [path, served] of methods) register(server, path, served, clock);
+  /** Who is at the other end, by its address: proven by the handshake. */
+  const principals = new Map<string, string>();
+  const toCall: ToCall = (grpc) => serverCall(grpc, clock, principals.get(grpc.getPeer()));
+  for (const [path, served] of methods) register(server, path, served, toCall);
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
 
   const sockets = new Set<Socket>();
-  const acceptor = createServer({ noDelay: true }, (socket) => {
-    sockets.add(socket);
-    socket.once("close", () => sockets.delete(socket));
-    injector.injectConnection(socket);
-  });
+  const acceptor = acceptorOf(
+    tls,
+    ({ socket, principal }) => {
+      const peer = `${socket.remoteAddress}:${socket.remotePort}`;
+      if (principal !== undefined) principals.set(peer, principal);
+      sockets.add(socket);
+      socket.once("close", () => {
+        sockets.delete(socket);
+        principals.delete(peer);
+      });
+      injector.injectConnection(socket);
+    },
+    "h2",
+  );
   acceptor.maxConnections = connectionsMax;
   const listening = await listenAt(acceptor, address, isLoopbackOnly);
 
@@ -63,7 +77,7 @@ export async function listenTriple(
     closed ??= new Promise((resolve) => {
       server.forceShutdown();
       acceptor.close(() => resolve());
-      for (const socket of sockets) socket.resetAndDestroy();
+      for (const socket of sockets) breakOff(socket);
     });
     return closed;
   };
@@ -91,14 +105,17 @@ const ended = (socket: Socket): Promise<void> =>
     socket.once("close", () => resolve());
   });
 
-function register(server: Server, path: string, served: ServedMethod, clock: Clock): void {
+/** Makes the runtime's call of the library's. */
+type ToCall = (grpc: ServerUnaryCall<Buffer, Buffer> | ServerWritableStream<Buffer, Buffer>) => Call;
+
+function register(server: Server, path: string, served: ServedMethod, toCall: ToCall): void {
   // Which codec it is stands in the call's metadata, which the library doesn't show to its own coding.
   const asItIs = (bytes: Buffer): Buffer => bytes;
   if (served.method.kind === "unary") {
-    const handle: handleUnaryCall<Buffer, Buffer> = (grpc, answer) => serveUnary(grpc, answer, served, clock);
+    const handle: handleUnaryCall<Buffer, Buffer> = (grpc, answer) => serveUnary(grpc, answer, served, toCall);
     server.register(path, handle, asItIs, asItIs, "unary");
   } else {
-    const handle: handleServerStreamingCall<Buffer, Buffer> = (grpc) => void serveStream(grpc, served, clock);
+    const handle: handleServerStreamingCall<Buffer, Buffer> = (grpc) => void serveStream(grpc, served, toCall);
     server.register(path, handle, asItIs, asItIs, "serverStream");
   }
 }
@@ -129,7 +146,7 @@ function serveUnary(
   grpc: ServerUnaryCall<Buffer, Buffer>,
   answer: sendUnaryData<Buffer>,
   served: ServedMethod,
-  clock: Clock,
+  toCall: ToCall,
 ): void {
   let method: ServedMethod["method"];
   let request: unknown;
@@ -139,7 +156,7 @@ function serveUnary(
   } catch (error) {
     return answer(toStatus(toRpcError(error)));
   }
-  const call = serverCall(grpc, clock);
+  const call = toCall(grpc);
   served
     .serve(call, request)
     .then((response) => {
@@ -158,9 +175,9 @@ function serveUnary(
 async function serveStream(
   grpc: ServerWritableStream<Buffer, Buffer>,
   served: ServedMethod,
-  clock: Clock,
+  toCall: ToCall,
 ): Promise<void> {
-  const call = serverCall(grpc, clock);
+  const call = toCall(grpc);
   try {
     const method = methodOf(grpc, served);
     const response = await served.serve(call, decoded(method, grpc.request));
@@ -205,7 +222,7 @@ async function send(
 const drained = (grpc: ServerWritableStream<Buffer, Buffer>): Promise<void> =>
   new Promise((resolve) => grpc.once("drain", resolve));
 
-function serverCall(grpc: ServerUnaryCall<Buffer, Buffer> | ServerWritableStream<Buffer, Buffer>, clock: Clock): Call {
+function serverCall(grpc: Parameters<ToCall>[0], clock: Clock, principal: string | undefined): Call {
   const deadline = grpc.getDeadline();
   const call = new Call({
     clock,
@@ -215,6 +232,7 @@ function serverCall(grpc: ServerUnaryCall<Buffer, Buffer> | ServerWritableStream
     metadata: fromGrpc(grpc.metadata),
     timeoutUs: deadline === Infinity ? undefined : Math.max(0, Number(deadline) - Date.now()) * 1000,
     peer: grpc.getPeer(),
+    principal,
   });
   grpc.once("cancelled", () => {
     // @grpc/grpc-js says the same for a deadline of its own, which is this call's within a millisecond.

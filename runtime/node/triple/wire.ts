@@ -103,7 +103,7 @@ const neverSent = /^(No connection established|Failed to start HTTP\/2 stream|co
  * UNAVAILABLE then, but which of the connection's and the stream's events it sees first is a race, so it may be CANCELLED or
  * INTERNAL as well; the text is all that tells these from a server's own status.
  */
-const isConnectionLost = (details: string): boolean => connectionLost.test(details);
+export const isConnectionLost = (details: string): boolean => connectionLost.test(details);
 
 const connectionLost = new RegExp(
   [
