@@ -232,6 +232,16 @@ describe("zone-aware", () => {
     expect(ids(told)).toEqual(["orders/0"]);
   });
 
+  test("in a zone that nobody knows goes on as without one", async () => {
+    for (const settings of [{ zone: "atlantis" }, { preferred: ["atlantis", "mu"] }, { zone: "__proto__" }]) {
+      const world = new ClusterWorld({ size: zones, behave: () => ok });
+      expect((await world.run(zoneAware, { zoneAware: settings })).response).toBe(reply);
+      expect(world.sent).toHaveLength(1);
+    }
+    const told = new ClusterWorld({ size: zones, behave: () => ok, metadata: { "registry.zone": "constructor" } });
+    expect((await told.run(zoneAware, { zoneAware: zone })).response).toBe(reply);
+  });
+
   test("rather fails than leave the zone where it is forced to stay", async () => {
     const settings = { zoneAware: { zone: "south", force: true } };
     const world = new ClusterWorld({ size: zones, behave: () => ok });
