@@ -1,7 +1,9 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 
-import { endpoint } from "../fixtures.ts";
+import { call, endpoint, occupy } from "../fixtures.ts";
+import { createRandom } from "../random.ts";
+import { balancers } from "./table.ts";
 import { warmedUp, warmUpWeight } from "./warm-up.ts";
 
 const startMs = 1_800_000_000_000;
@@ -45,4 +47,18 @@ test("the weight is the formula's until it changes, it only grows, and its ident
     }),
     { numRuns: 30 },
   );
+});
+
+test("least active defeats it: an instance that has just started and is idle gets every call (apache/dubbo#14406)", () => {
+  const warm = endpoint({ id: "orders/0" });
+  const cold = endpoint({ id: "orders/1", metadata: { timestamp: String(startMs), warmup: "600000" } });
+  occupy(warm, 1);
+  const { endpoints } = warmedUp([warm, cold], startMs);
+  expect(endpoints[1]!.weight).toBe(1);
+  const picked = (name: string): number => {
+    const picker = balancers[name]!({ random: createRandom(1) })(endpoints);
+    return Array.from({ length: 100 }, () => picker.pick(call())!.id).filter((id) => id === "orders/1").length;
+  };
+  expect(picked("least-active")).toBe(100);
+  expect(picked("weighted-random")).toBeLessThan(10);
 });

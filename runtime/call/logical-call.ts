@@ -211,9 +211,11 @@ class OneAttempt implements Cancellable {
     const { stats } = this.#endpoint;
     stats.inFlight--;
     for (const changed of stats.watchers) changed(-1);
-    const { code, beginUs } = this.#record;
-    const end = { code, method: this.#call.method, trailers, latencyUs: endUs - beginUs, endUs };
-    for (const observe of stats.observers) observe(end);
+    if (stats.observers.length > 0) {
+      const { code, beginUs } = this.#record;
+      const end = { code, method: this.#call.method, trailers, latencyUs: endUs - beginUs, endUs };
+      for (const observe of stats.observers) observe(end);
+    }
     // Whom nobody waits for any more hasn't failed.
     if (error === undefined) stats.succeeded++;
     else if (this.#call.reason?.code !== "CANCELLED") stats.failed++;
