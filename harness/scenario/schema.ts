@@ -53,6 +53,15 @@ const calls = z.strictObject({
       loadFactor: z.number().min(1.01).max(100).optional(),
     })
     .optional(),
+  /** gRPC's weighted round-robin: when reports of load begin to count, how long they do, how often they are taken over. */
+  weightedRoundRobin: z
+    .strictObject({
+      blackout: duration.optional(),
+      weightExpiration: duration.optional(),
+      weightUpdate: duration.optional(),
+      errorUtilizationPenalty: z.number().min(0).optional(),
+    })
+    .optional(),
   /** How messages are written; in `sim` nothing is. Default: protobuf, and JSON where the protocol is JSON-RPC or HTTP. */
   codec: z.enum(["protobuf", "json"]).optional(),
   ...clientRetries,
@@ -79,6 +88,8 @@ const work = {
   pushback: z.union([duration, z.literal("never")]).optional(),
   /** Work goes on for callers that have given up: their calls keep their places and their workers. Default false. */
   servesAbandoned: z.boolean().optional(),
+  /** It says with every answer how busy it is (ORCA): what "weighted-round-robin" goes by. Default false. */
+  reportsLoad: z.boolean().optional(),
   weight: z.int().min(0).optional(),
   /** Time from its start until it has its whole weight, in whole milliseconds. Default: at once. */
   warmup: duration.optional(),
@@ -181,7 +192,7 @@ const order = z.strictObject({
 const reserving = {
   /** How much there is of each item at first. Default 1 000 000. */
   initial: z.int().min(0).max(1_000_000_000_000).optional(),
-  /** Time between a branch's registration and its try. Default none. */
+  /** Time between a branch's registration and its try; in AT, before its local transaction. Default none. */
   serviceTime: distribution.optional(),
 };
 const account = z.strictObject({ program: z.literal("account"), ...reserving });

@@ -201,6 +201,14 @@ export type TransactionChange = { readonly type: "transaction"; readonly atUs: n
       readonly lockKey: string;
     }
   | {
+      /** A branch of AT can't be undone (`DirtyWrite`, `DamagedUndoLog`): its rows stay locked until a person has put them right. */
+      readonly what: "repair";
+      readonly branchId: string;
+      readonly resource: string;
+      readonly code: string;
+      readonly message: string;
+    }
+  | {
       /** A resource manager's fence was asked to do a step of a branch, and this came of it. */
       readonly what: "step";
       readonly branchId: string;

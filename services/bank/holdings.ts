@@ -1,5 +1,6 @@
 import { RpcError } from "../../runtime/call/status.ts";
 import type { DataSource, LocalTransaction, Row, Table } from "../../runtime/ports/data-source.ts";
+import { alteredLocal } from "../../runtime/transactions/altered-local.ts";
 import type { TccAction } from "../../runtime/transactions/tcc/tcc.ts";
 
 /** What a branch sets aside. */
@@ -92,15 +93,14 @@ export function tellingOf(
       const changed: Row[] = [];
       let branch: BranchOf = { xid: "" };
       const wrote = (of: Table, row: Row): void => {
-        if (of === table) changed.push(row);
+        if (of.name === table.name) changed.push(row);
         else if ("xid" in row && "branch_id" in row)
           branch = { xid: String(row["xid"]), branchId: String(row["branch_id"]) };
       };
       const result = await dataSource.transaction((local) => {
         // Another try begins anew.
         changed.length = 0;
-        return work({
-          lock: (of, key) => local.lock(of, key),
+        const telling = alteredLocal(local, {
           insert: async (of, row) => {
             const isNew = await local.insert(of, row);
             if (isNew) wrote(of, row);
@@ -108,9 +108,22 @@ export function tellingOf(
           },
           update: async (of, row) => {
             await local.update(of, row);
-            wrote(of, row);
+            wrote(of, of.name === table.name ? (await local.read(of, row))! : row);
+          },
+          remove: async (of, key) => {
+            const isGone = await local.remove(of, key);
+            if (isGone && of.name !== table.name) wrote(of, key);
+            return isGone;
+          },
+          savepoint: async (inner) => {
+            const before = changed.length;
+            return local.savepoint(inner).catch((error: unknown) => {
+              changed.length = before;
+              throw error;
+            });
           },
         });
+        return work(telling);
       });
       for (const row of changed) tell(row, branch);
       return result;

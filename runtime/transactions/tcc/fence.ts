@@ -56,9 +56,9 @@ export async function fenceFinish(
   const row = await local.lock(fenceTable, rowOf(branch, fenceStatus.tried));
   if (row === undefined) {
     if (decision === "commit") return { status: retryable.commit, outcome: "early" };
-    // Whoever is adding the row at this moment was first: what is to be done depends on what it is.
     const isEmpty = await local.insert(fenceTable, rowOf(branch, fenceStatus.suspended));
-    return isEmpty ? { status: finished.rollback, outcome: "empty" } : { status: retryable.rollback, outcome: "early" };
+    // Whoever was adding the row at this moment was first: what is to be done depends on what it is.
+    return isEmpty ? { status: finished.rollback, outcome: "empty" } : fenceFinish(local, branch, decision, work);
   }
   const { committed, rollbacked, suspended, tried } = fenceStatus;
   const status = row["status"];
