@@ -489,6 +489,7 @@ class Transactions {
       case "status":
         return this.#states.inc({ state: event.status });
       case "step":
+      case "saga":
       case "repair":
       case "holding":
       case "found":
