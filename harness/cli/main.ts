@@ -28,6 +28,7 @@ program
   .option("--seed <n>", "what the run's chances are drawn from (default: 1)", naturalNumber)
   .option("--seeds <n>", "run the seeds 1 to n", positiveNumber)
   .option("--registry <name>", "embedded, zookeeper, nacos or consul: a real one in docker, its manner elsewhere")
+  .option("--coordinator <name>", "of transactions: embedded, or in docker seata, with PostgreSQL (default: embedded)")
   .option("--set <path=value>", "change a value of the scenario, e.g. fleet.orders.retries=0; again for more", collect)
   .option("--out <dir>", "where reports and histories are written (default: .flyball/<time>-<id>)", directory)
   .option("--json", "print one JSON document to stdout, and people's text to stderr")

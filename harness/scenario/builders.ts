@@ -1,6 +1,7 @@
 /** Everything that a scenario file imports. */
 export {
   abandonedWork,
+  atomicity,
   attemptsPerCall,
   conservation,
   gracefulStop,
@@ -9,6 +10,7 @@ export {
   rollback,
   ruleRejected,
   noDeadCalls,
+  nothingLeft,
   openBreaker,
   recovery,
   share,
@@ -16,6 +18,7 @@ export {
   successRate,
   delivery,
   taskFates,
+  tccFence,
   traces,
 } from "./builders/checks.ts";
 export { bank, consumer, foreign, gateway, provider } from "./builders/fleet.ts";

@@ -8,7 +8,8 @@ export type WorldName = "sim" | "local" | "docker";
 export type RegistryName = "embedded" | "zookeeper" | "nacos" | "consul";
 
 /** Who coordinates global transactions: ours, or in `docker` a Seata server, with account and stock in PostgreSQL. */
-export type CoordinatorName = "embedded" | "seata";
+export const coordinatorNames = ["embedded", "seata"] as const;
+export type CoordinatorName = (typeof coordinatorNames)[number];
 
 /** Who makes the calls: the fleet's consumers, or k6 through gateways. */
 export type LoadName = "builtin" | "k6";

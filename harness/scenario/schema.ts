@@ -376,6 +376,23 @@ const check = z.discriminatedUnion("check", [
   }),
   /** The bank of this order service: no cut of the run shows money or goods that came from nowhere, or that are gone. */
   z.strictObject({ check: z.literal("conservation"), service: name, detects: fraction }),
+  /** Each transaction of this order service is done whole or not at all, and its manager was told which. */
+  z.strictObject({
+    check: z.literal("atomicity"),
+    service: name,
+    detects: fraction,
+    /** The run has to have both, committed and rolled back ones; else there is nothing to judge. Default false. */
+    bothEnds: z.boolean().optional(),
+  }),
+  /** When all is quiet no transaction of this order service is open, and nothing is set aside, locked or to be undone. */
+  z.strictObject({ check: z.literal("nothing-left"), service: name, detects: fraction }),
+  /** Steps of TCC that come twice, too late or alone have no effect at this account or stock; the run shows such. */
+  z.strictObject({
+    check: z.literal("tcc-fence"),
+    service: name,
+    shows: z.enum(["empty-rollback", "suspension", "duplicate-confirm"]),
+    detects: fraction,
+  }),
   /** Every caller of the service refused a version of this rule document, and said at which line. */
   z.strictObject({ check: z.literal("rule-rejected"), service: name, key: z.string().min(1) }),
   /** Prometheus counted the service's calls as the history has them (worlds with a Prometheus only). */

@@ -6,18 +6,19 @@ import type { Filter } from "../../runtime/call/filter.ts";
 import { RpcError } from "../../runtime/call/status.ts";
 import { Rejection } from "../../runtime/protection/outcome.ts";
 import { requestTag } from "../../runtime/call/travelling.ts";
-import { mix } from "../../runtime/numbers.ts";
+import { mix, murmur3 } from "../../runtime/numbers.ts";
 import type { Balancer } from "../../runtime/balancing/balancer.ts";
 import type { Endpoint } from "../../runtime/discovery/endpoint.ts";
 import type { Cluster } from "../../runtime/cluster/cluster.ts";
 import type { Random } from "../../runtime/ports/random.ts";
 import type { Clock } from "../../runtime/ports/clock.ts";
 import { RemovalSchema, type ServiceSnapshot as WireSnapshot } from "../../runtime/discovery/proto/registry_pb.ts";
-import type { LocalTransaction, Table } from "../../runtime/ports/data-source.ts";
+import { DataSourceError, type LocalTransaction, type Row, type Table } from "../../runtime/ports/data-source.ts";
 import type { ServedMethod, Transport } from "../../runtime/ports/transport.ts";
 import { createRandom } from "../../runtime/random.ts";
 import { alteredLocal } from "../../runtime/transactions/altered-local.ts";
 import { openRowStore } from "../../runtime/transactions/row-store.ts";
+import { fenceStatus, fenceTable } from "../../runtime/transactions/tcc/fence.ts";
 import type { Sabotage } from "../../harness/worlds/world.ts";
 
 /**
@@ -608,5 +609,50 @@ export const leakyReservations = (seed: number, service: string, probability: nu
     },
   }));
 };
+
+/** This share of the confirms of a bank's account or stock gives back what it should use up. */
+export const givenBackConfirms = (seed: number, service: string, probability: number): Sabotage => {
+  const random = seeded(seed, service);
+  return altering(service, (local) => ({
+    update: async (table, row) => {
+      const before = isHolding(table) ? await local.lock(table, row) : undefined;
+      const amount = before === undefined ? 0 : Number(row["used"]) - Number(before["used"]);
+      if (amount <= 0 || random.float() >= probability) return local.update(table, row);
+      await local.update(table, { ...row, free: Number(row["free"]) + amount, used: Number(row["used"]) - amount });
+    },
+  }));
+};
+
+/** This share of the branches of a bank's account or stock can't be finished, whatever is tried. */
+export const stuckBranches = (seed: number, service: string, probability: number): Sabotage =>
+  altering(service, (local) => ({
+    update: async (table, row) => {
+      if (table === fenceTable && isChosen(seed, row, probability)) {
+        throw new DataSourceError("sabotage", { code: "UNAVAILABLE" });
+      }
+      await local.update(table, row);
+    },
+  }));
+
+/** The fence of a bank's account or stock knows nothing of this share of the branches: whatever comes looks as if all went well before. */
+export const forgetfulFence = (seed: number, service: string, probability: number): Sabotage =>
+  altering(service, (local) => {
+    const isForgotten = (table: Table, row: Row): boolean => table === fenceTable && isChosen(seed, row, probability);
+    return {
+      lock: async (table, key) => {
+        const row = await local.lock(table, key);
+        return isForgotten(table, key) ? { ...key, ...row, status: fenceStatus.tried } : row;
+      },
+      insert: async (table, row) => (await local.insert(table, row)) || isForgotten(table, row),
+      update: async (table, row) => {
+        if (isForgotten(table, row) && (await local.insert(table, row))) return;
+        await local.update(table, row);
+      },
+    };
+  });
+
+/** The same branches whenever they come. */
+const isChosen = (seed: number, row: Row, probability: number): boolean =>
+  murmur3(`${seed} ${row["branch_id"]}`, 0) / 0x1_0000_0000 < probability;
 
 const isHolding = ({ name }: Table): boolean => name.endsWith("_holdings");
