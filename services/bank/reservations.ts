@@ -1,3 +1,4 @@
+import type { Call } from "../../runtime/call/call.ts";
 import type { Handlers } from "../../runtime/call/service.ts";
 import { RpcError } from "../../runtime/call/status.ts";
 import type { Coordinator } from "../../runtime/ports/coordinator.ts";
@@ -5,6 +6,7 @@ import type { DataSource, Table } from "../../runtime/ports/data-source.ts";
 import type { Change } from "../../runtime/transactions/observed.ts";
 import { TransactionError } from "../../runtime/transactions/error.ts";
 import { fenceStatus, fenceTable } from "../../runtime/transactions/tcc/fence.ts";
+import { compensateOnce, doOnce, type OnSagaStep } from "../../runtime/transactions/saga/participant.ts";
 import { TccResource, type TccStep } from "../../runtime/transactions/tcc/tcc.ts";
 import { xidOf } from "../../runtime/transactions/xid.ts";
 import { ConfigReader } from "../config.ts";
@@ -14,7 +16,16 @@ import { Reservations } from "../proto/bank_pb.ts";
 import type { NodeContext, RunningService, ServiceProgram } from "../service.ts";
 import { openCoordinator, openDataSource } from "../transactions.ts";
 import { bankModes, type BankMode } from "./mode.ts";
-import { holdingsOf, reserving, seedHoldings, tellingOf, type Holding, type Reservation } from "./holdings.ts";
+import {
+  giveBack,
+  holdingsOf,
+  reserving,
+  seedHoldings,
+  take,
+  tellingOf,
+  type Holding,
+  type Reservation,
+} from "./holdings.ts";
 
 export interface ReservationsConfig extends OfferConfig {
   /** How it takes part in transactions. Default "tcc". */
@@ -66,6 +77,9 @@ class RunningReservations implements RunningService {
   readonly #offer: Offer;
   #coordinator: Coordinator | undefined;
   #dataSource: DataSource | undefined;
+  /** Its `dataSource`, which tells of changes; there once it is ready. */
+  #telling: DataSource | undefined;
+  /** In mode "tcc". */
   #resource: TccResource<Reservation> | undefined;
 
   constructor(context: NodeContext, config: ReservationsConfig) {
@@ -84,7 +98,7 @@ class RunningReservations implements RunningService {
 
   async go(): Promise<void> {
     const { clock } = this.#context;
-    const { coordinator, database, application } = this.#config;
+    const { mode, coordinator, database, application } = this.#config;
     const [table, resource] = [this.#table, this.#resourceId];
     const opened = await openDataSource(this.#context, database, [table, fenceTable]);
     this.#dataSource = opened;
@@ -94,13 +108,16 @@ class RunningReservations implements RunningService {
       const { item, free, frozen, used } = row as Holding;
       this.#tell({ what: "holding", ...branch, resource, item, free, frozen, used });
     });
+    this.#telling = dataSource;
     await this.#offer.connect();
-    this.#coordinator = await openCoordinator(this.#context, coordinator, application);
-    const action = reserving(resource, table);
-    const onStep = (step: TccStep): void => this.#tell({ what: "step", resource, ...step });
-    this.#resource = new TccResource({ clock, coordinator: this.#coordinator, dataSource, action, onStep });
-    // A coordinator that is away is tried on; nobody can use this service until it is there.
-    await this.#resource.register().catch(() => undefined);
+    if (mode === "tcc") {
+      this.#coordinator = await openCoordinator(this.#context, coordinator, application);
+      const action = reserving(resource, table);
+      const onStep = (step: TccStep): void => this.#tell({ what: "step", resource, ...step });
+      this.#resource = new TccResource({ clock, coordinator: this.#coordinator, dataSource, action, onStep });
+      // A coordinator that is away is tried on; nobody can use this service until it is there.
+      await this.#resource.register().catch(() => undefined);
+    }
     await this.#offer.register(Reservations.typeName);
   }
 
@@ -111,7 +128,9 @@ class RunningReservations implements RunningService {
     if (dataSource === undefined) return;
     const [rows, fences] = [await dataSource.rows(table), await dataSource.rows(fenceTable)];
     const holdings = (rows as readonly Holding[]).map(({ item, free, frozen, used }) => ({ item, free, frozen, used }));
-    const left = fences
+    // A saga's state is where the saga is.
+    const waiting = this.#config.mode === "tcc" ? fences : [];
+    const left = waiting
       .filter(({ status, action_name }) => status === fenceStatus.tried && action_name === resource)
       .map(({ xid, branch_id }) => ({ kind: "branch" as const, xid: String(xid), branchId: String(branch_id) }));
     this.#tell({ what: "audit", xid: "", resource, holdings, left });
@@ -133,7 +152,8 @@ class RunningReservations implements RunningService {
 
   /** The resource's id. */
   get #resourceId(): string {
-    return `${this.#config.service}.reserve`;
+    const { service, mode } = this.#config;
+    return `${service}.${mode === "saga" ? "take" : "reserve"}`;
   }
 
   #tell(change: Change): void {
@@ -153,14 +173,8 @@ class RunningReservations implements RunningService {
       reserve: async ({ item, amount }, call) => {
         const us = sample(this.#config.serviceTime, times);
         const resource = this.#resource;
-        if (resource === undefined) throw new RpcError(`${context.node} isn't ready`, { code: "UNAVAILABLE" });
-        const xid = xidOf(call.metadata);
-        if (xid === undefined) {
-          throw new RpcError("nothing is reserved outside of a transaction", {
-            code: "FAILED_PRECONDITION",
-            hint: "send tx_xid with the call",
-          });
-        }
+        if (resource === undefined) throw this.#unusable("tcc");
+        const xid = transactionOf(call);
         if (amount === 0) throw new RpcError("an amount of 0", { code: "INVALID_ARGUMENT" });
         return withStatus(async () => {
           const branchId = await resource.begin(xid, { item, amount });
@@ -169,8 +183,56 @@ class RunningReservations implements RunningService {
           return { instance: context.node, branchId };
         });
       },
+      take: async (request, call) => {
+        const us = sample(this.#config.serviceTime, times);
+        const { item, amount } = request;
+        if (amount === 0) throw new RpcError("an amount of 0", { code: "INVALID_ARGUMENT" });
+        const { dataSource, step, onStep } = this.#step(request, call);
+        if (us > 0) await context.work(us);
+        return withStatus(async () => {
+          await doOnce(dataSource, step, (local) => take(local, this.#table, { item, amount }), onStep);
+          return { instance: context.node };
+        });
+      },
+      giveBack: async (request, call) => {
+        const { item, amount } = request;
+        const { dataSource, step, onStep } = this.#step(request, call);
+        return withStatus(async () => {
+          await compensateOnce(dataSource, step, (local) => giveBack(local, this.#table, { item, amount }), onStep);
+          return { instance: context.node };
+        });
+      },
     };
   }
+
+  #step({ stepId }: { readonly stepId: string }, call: Call) {
+    const dataSource = this.#telling;
+    if (dataSource === undefined || this.#config.mode !== "saga") throw this.#unusable("saga");
+    const xid = transactionOf(call);
+    if (stepId === "") throw new RpcError("a step without an id", { code: "INVALID_ARGUMENT" });
+    const resource = this.#resourceId;
+    const onStep: OnSagaStep = (told) => this.#tell({ what: "step", xid, branchId: stepId, resource, ...told });
+    return { dataSource, step: { xid, stepId, action: resource, nowMs: this.#context.clock.wallMs() }, onStep };
+  }
+
+  #unusable(wanted: BankMode): RpcError {
+    const { node } = this.#context;
+    const { mode } = this.#config;
+    if (mode === wanted) return new RpcError(`${node} isn't ready`, { code: "UNAVAILABLE" });
+    return new RpcError(`${node} takes part by ${mode}, not by ${wanted}`, {
+      code: "FAILED_PRECONDITION",
+      hint: "give order, account and stock the same mode",
+    });
+  }
+}
+
+function transactionOf(call: Call): string {
+  const xid = xidOf(call.metadata);
+  if (xid !== undefined) return xid;
+  throw new RpcError("nothing is done outside of a transaction", {
+    code: "FAILED_PRECONDITION",
+    hint: "send tx_xid with the call",
+  });
 }
 
 /** What a transaction refuses, as a call's status: ABORTED when it is over, UNAVAILABLE when its coordinator can't be asked. */
