@@ -42,7 +42,7 @@ export interface SagaStep<Input, Outputs, Output> {
   compensation?(call: StepCall<Input, Outputs>, output: Output | undefined): Promise<void>;
   /** Of an action whose outcome isn't known. One that certainly failed isn't tried again. */
   readonly retry?: Partial<SagaRetry>;
-  /** Of a compensation that failed, in whatever way. */
+  /** Of a compensation. One that was answered by an error so often needs a person; where nobody answers, the coordinator asks again. */
   readonly compensationRetry?: Partial<SagaRetry>;
   /** What a rejection of the action says. Default `outcomeOf`. */
   outcomeOf?(error: unknown): Exclude<StepOutcome, "SU">;

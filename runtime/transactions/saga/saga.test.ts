@@ -17,6 +17,7 @@ import { compensateOnce, doOnce } from "./participant.ts";
 import { Sagas } from "./saga.ts";
 
 const refused = () => new RpcError("no", { code: "FAILED_PRECONDITION" });
+const broken = () => new RpcError("a defect", { code: "INTERNAL" });
 const lost = () => new RpcError("nobody answered", { code: "DEADLINE_EXCEEDED" });
 
 describe("a saga", () => {
@@ -85,7 +86,7 @@ describe("a saga", () => {
 
   test("whose compensation fails as often as it may needs a person: it stops there, and RollbackFailed says so", async () => {
     const world = await open();
-    const buy = world.steps({ failing: { c: refused, "-b": lost } });
+    const buy = world.steps({ failing: { c: refused, "-b": broken } });
     const { sagas } = await world.start([buy]);
     await expect(world.until(sagas.run(buy, null))).rejects.toThrow("no");
     expect(world.asked).toEqual(["a", "b", "c", "-b", "-b", "-b"]);
@@ -99,6 +100,17 @@ describe("a saga", () => {
     // Who asks again hears the same, and nothing more happens.
     expect(await world.finish("rollback")).toBe(unretryable.rollback);
     expect(world.asked).toHaveLength(6);
+  });
+
+  test("whose compensation nobody answers is asked for again by the coordinator, until it is done", async () => {
+    const world = await open();
+    const buy = world.steps({ failing: { c: refused, "-b": lost }, times: 20 });
+    const { sagas } = await world.start([buy]);
+    await expect(world.until(sagas.run(buy, null))).rejects.toThrow("no");
+    expect(world.status()).toBe("RollbackRetrying");
+    await world.clock.advance(30_000_000);
+    expect(world.status()).toBe("Rollbacked");
+    expect(world.effects).toEqual(["a", "b", "-b", "-a"]);
   });
 
   test("behind its pivot goes forward until each step is done, however long that takes", async () => {

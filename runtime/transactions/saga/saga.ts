@@ -1,4 +1,5 @@
 import { noMetadata, type Metadata } from "../../call/metadata.ts";
+import { RpcError, type RpcCode } from "../../call/status.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { Branch, Coordinator } from "../../ports/coordinator.ts";
 import type { DataSource } from "../../ports/data-source.ts";
@@ -154,7 +155,9 @@ export class Sagas {
     for (let index = live.state.steps.length - 1; index >= 0; index--) {
       const { status, compensation } = live.state.steps[index]!;
       if (status === "FA" || live.saga.steps[index]!.compensation === undefined || compensation === "SU") continue;
-      if (!(await this.#compensate(live, index))) return this.#become(live, "failed");
+      const result = await this.#compensate(live, index);
+      if (result === "later") return;
+      if (result === "never") return this.#become(live, "failed");
     }
     await this.#become(live, "compensated");
   }
@@ -184,24 +187,28 @@ export class Sagas {
     }
   }
 
-  /** False once it has failed as often as it may. */
-  async #compensate(live: Live, index: number): Promise<boolean> {
-    const step = live.saga.steps[index]!;
-    const { compensation, compensationRetry } = step;
-    for (let { failures = 0 } = live.state.steps[index]!; ; failures++) {
+  /**
+   * `never` once it has failed as often as it may. A participant that can't be reached hasn't failed: as often again later, when the
+   * coordinator asks.
+   */
+  async #compensate(live: Live, index: number): Promise<"done" | "later" | "never"> {
+    const { compensation, compensationRetry } = live.saga.steps[index]!;
+    for (let attempt = 1; ; attempt++) {
       const was = live.state.steps[index]!;
-      if (failures >= compensationRetry.maxAttempts) {
-        await this.#mark(live, index, { ...was, compensation: "FA" });
-        return false;
-      }
-      if (failures > 0) await this.#options.clock.sleep(pauseUs(compensationRetry, failures));
       if (was.compensation === undefined) await this.#mark(live, index, { ...was, compensation: "RU" });
       const result = await settled(() => compensation!(callOf(live, index), was.output));
       if ("value" in result) {
         await this.#mark(live, index, { ...was, compensation: "SU" });
-        return true;
+        return "done";
       }
-      await this.#mark(live, index, { ...was, compensation: "RU", failures: failures + 1 });
+      if (!isUnanswered(result.error)) {
+        const failures = (was.failures ?? 0) + 1;
+        const isNever = failures >= compensationRetry.maxAttempts;
+        await this.#mark(live, index, { ...was, failures, compensation: isNever ? "FA" : "RU" });
+        if (isNever) return "never";
+      }
+      if (attempt >= compensationRetry.maxAttempts) return "later";
+      await this.#options.clock.sleep(pauseUs(compensationRetry, attempt));
     }
   }
 
@@ -273,6 +280,16 @@ function callOf({ state, saga, metadata }: Live, index: number): Parameters<AnyS
 }
 
 const isOver = ({ phase }: SagaState): boolean => phase !== "forward" && phase !== "compensating";
+
+/** Nobody was there to do it, or to say how it went. */
+const isUnanswered = (error: unknown): boolean => error instanceof RpcError && unanswered.has(error.code);
+
+const unanswered: ReadonlySet<RpcCode> = new Set([
+  "UNAVAILABLE",
+  "DEADLINE_EXCEEDED",
+  "CANCELLED",
+  "RESOURCE_EXHAUSTED",
+]);
 
 /** What the coordinator is told of a saga that is over. */
 function answerOf({ phase }: SagaState, decision: Decision): BranchStatus {
