@@ -4,6 +4,7 @@ import { RpcError } from "../../runtime/call/status.ts";
 import { murmur3 } from "../../runtime/numbers.ts";
 import type { Coordinator } from "../../runtime/ports/coordinator.ts";
 import type { DataSource } from "../../runtime/ports/data-source.ts";
+import type { Random } from "../../runtime/ports/random.ts";
 import { inGlobalTransaction } from "../../runtime/transactions/global.ts";
 import type { Saga } from "../../runtime/transactions/saga/definition.ts";
 import { sagaTable } from "../../runtime/transactions/saga/log.ts";
@@ -82,6 +83,7 @@ class RunningOrder implements RunningService {
   readonly #context: NodeContext;
   readonly #config: OrderConfig;
   readonly #offer: Offer;
+  readonly #keys: Random;
   #coordinator: Coordinator | undefined;
   #account: Stub<typeof Reservations> | undefined;
   #stock: Stub<typeof Reservations> | undefined;
@@ -93,6 +95,7 @@ class RunningOrder implements RunningService {
     this.#context = context;
     this.#config = config;
     this.#offer = new Offer(context, config);
+    this.#keys = context.random.fork("keys");
   }
 
   get address(): string | undefined {
@@ -197,8 +200,10 @@ class RunningOrder implements RunningService {
     const options = { clock, telemetry, coordinator, name: "buy", timeoutMs, metadata: call.metadata };
     return inGlobalTransaction(options, async (metadata) => {
       stillWanted(call);
-      await this.#account!.reserve({ item: user, amount: price }, { parent: call, metadata });
-      await this.#stock!.reserve({ item: good, amount: 1 }, { parent: call, metadata });
+      // What the network doubles is one reservation all the same.
+      const key = `${node} ${this.#keys.uint32()} ${this.#keys.uint32()}`;
+      await this.#account!.reserve({ item: user, amount: price, key }, { parent: call, metadata });
+      await this.#stock!.reserve({ item: good, amount: 1, key }, { parent: call, metadata });
       if (isAborted) throw new RpcError(`${node} gives this order up`, { code: "ABORTED" });
       stillWanted(call);
     });

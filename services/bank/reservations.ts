@@ -170,14 +170,14 @@ class RunningReservations implements RunningService {
     const context = this.#context;
     const times = context.random.fork("service time");
     return {
-      reserve: async ({ item, amount }, call) => {
+      reserve: async ({ item, amount, key }, call) => {
         const us = sample(this.#config.serviceTime, times);
         const resource = this.#resource;
         if (resource === undefined) throw this.#unusable("tcc");
         const xid = transactionOf(call);
         if (amount === 0) throw new RpcError("an amount of 0", { code: "INVALID_ARGUMENT" });
         return withStatus(async () => {
-          const branchId = await resource.begin(xid, { item, amount });
+          const branchId = await resource.begin(xid, { item, amount }, key === "" ? undefined : key);
           if (us > 0) await context.work(us);
           await resource.try({ xid, branchId }, { item, amount });
           return { instance: context.node, branchId };

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file bank.proto.
  */
 export const file_bank: GenFile = /*@__PURE__*/
-  fileDesc("CgpiYW5rLnByb3RvEg9mbHliYWxsLmJhbmsudjEiLgoOUmVzZXJ2ZVJlcXVlc3QSDAoEaXRlbRgBIAEoCRIOCgZhbW91bnQYAiABKA0iMwoMUmVzZXJ2ZVJlcGx5EhAKCGluc3RhbmNlGAEgASgJEhEKCWJyYW5jaF9pZBgCIAEoCSI8CgtUYWtlUmVxdWVzdBIMCgRpdGVtGAEgASgJEg4KBmFtb3VudBgCIAEoDRIPCgdzdGVwX2lkGAMgASgJIh0KCVRha2VSZXBseRIQCghpbnN0YW5jZRgBIAEoCTLhAQoMUmVzZXJ2YXRpb25zEkkKB1Jlc2VydmUSHy5mbHliYWxsLmJhbmsudjEuUmVzZXJ2ZVJlcXVlc3QaHS5mbHliYWxsLmJhbmsudjEuUmVzZXJ2ZVJlcGx5EkAKBFRha2USHC5mbHliYWxsLmJhbmsudjEuVGFrZVJlcXVlc3QaGi5mbHliYWxsLmJhbmsudjEuVGFrZVJlcGx5EkQKCEdpdmVCYWNrEhwuZmx5YmFsbC5iYW5rLnYxLlRha2VSZXF1ZXN0GhouZmx5YmFsbC5iYW5rLnYxLlRha2VSZXBseWIGcHJvdG8z");
+  fileDesc("CgpiYW5rLnByb3RvEg9mbHliYWxsLmJhbmsudjEiOwoOUmVzZXJ2ZVJlcXVlc3QSDAoEaXRlbRgBIAEoCRIOCgZhbW91bnQYAiABKA0SCwoDa2V5GAMgASgJIjMKDFJlc2VydmVSZXBseRIQCghpbnN0YW5jZRgBIAEoCRIRCglicmFuY2hfaWQYAiABKAkiPAoLVGFrZVJlcXVlc3QSDAoEaXRlbRgBIAEoCRIOCgZhbW91bnQYAiABKA0SDwoHc3RlcF9pZBgDIAEoCSIdCglUYWtlUmVwbHkSEAoIaW5zdGFuY2UYASABKAky4QEKDFJlc2VydmF0aW9ucxJJCgdSZXNlcnZlEh8uZmx5YmFsbC5iYW5rLnYxLlJlc2VydmVSZXF1ZXN0Gh0uZmx5YmFsbC5iYW5rLnYxLlJlc2VydmVSZXBseRJACgRUYWtlEhwuZmx5YmFsbC5iYW5rLnYxLlRha2VSZXF1ZXN0GhouZmx5YmFsbC5iYW5rLnYxLlRha2VSZXBseRJECghHaXZlQmFjaxIcLmZseWJhbGwuYmFuay52MS5UYWtlUmVxdWVzdBoaLmZseWJhbGwuYmFuay52MS5UYWtlUmVwbHliBnByb3RvMw");
 
 /**
  * @generated from message flyball.bank.v1.ReserveRequest
@@ -29,6 +29,13 @@ export type ReserveRequest = Message<"flyball.bank.v1.ReserveRequest"> & {
    * @generated from field: uint32 amount = 2;
    */
   amount: number;
+
+  /**
+   * The request's name within its transaction: however often it arrives, it is one reservation. "": each is a new one.
+   *
+   * @generated from field: string key = 3;
+   */
+  key: string;
 };
 
 /**
