@@ -651,6 +651,34 @@ export const forgetfulFence = (seed: number, service: string, probability: numbe
     };
   });
 
+/** What nodes of a service write is on their disk a second after they say so. */
+export const amnesicDisk = (service: string): Sabotage => ({
+  ports: (node, context) => {
+    if (!node.startsWith(`${service}/`)) return context;
+    const { disk, clock } = context;
+    return {
+      ...context,
+      disk: {
+        read: (name) => disk.read(name),
+        append: (name, bytes) => disk.append(name, bytes),
+        rename: (from, to) => disk.rename(from, to),
+        remove: (name) => disk.remove(name),
+        sync: (name) => {
+          clock.after(second, () => void disk.sync(name).catch(() => undefined));
+          return Promise.resolve();
+        },
+      },
+    };
+  },
+});
+
+/** This share of what a bank's account or stock is asked to set aside is set aside twice. */
+export const doubledReservations = (seed: number, service: string, probability: number): Sabotage =>
+  serving(seed, service, {}, (random) => async (call, request, next) => {
+    const response = await next(call, request);
+    return random.float() < probability ? next(call, request) : response;
+  });
+
 /** The same branches whenever they come. */
 const isChosen = (seed: number, row: Row, probability: number): boolean =>
   murmur3(`${seed} ${row["branch_id"]}`, 0) / 0x1_0000_0000 < probability;

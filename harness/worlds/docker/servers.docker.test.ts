@@ -1,3 +1,6 @@
+import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { expect, test } from "vitest";
@@ -30,10 +33,32 @@ describeReal("servers", () => {
   test("one that ends before it is ready says why, and leaves nothing", async () => {
     const broken: ServerKind = { ...consul, command: ["agent", "-no-such-option"] };
     const name = `flyball-${invocation}-broken`;
-    await expect(startServer(docker, broken, { name, invocation })).rejects.toThrow(
+    const progress: string[] = [];
+    const onProgress = (message: string): number => progress.push(message);
+    await expect(startServer(docker, broken, { name, invocation, onProgress })).rejects.toThrow(
       /consul ended before it was ready; the last that it logged:[^]*no-such-option/,
     );
+    expect(progress.filter((message) => message.includes("another"))).toEqual([
+      "consul ended before it was ready: starting another",
+    ]);
     expect(await docker.listContainers({ all: true, filters: { name: [name] } })).toEqual([]);
+  }, 60_000);
+
+  test("one that ends only the first time has a second life", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "second-"));
+    await chmod(directory, 0o777);
+    // As Nacos does when its database takes too long on a busy machine: the next one finds it warm.
+    const { command, ...shaky } = consul;
+    const name = `flyball-${invocation}-shaky`;
+    const server = await startServer(docker, shaky, {
+      name,
+      invocation,
+      entrypoint: ["sh", "-c", `[ -e /once/been ] && exec consul ${command!.join(" ")}; touch /once/been; exit 1`],
+      mounts: [{ from: directory, to: "/once", isWritable: true }],
+    });
+    expect(await consul.isReady(server.addressOf)).toBe(true);
+    await server.container.remove();
+    await rm(directory, { recursive: true, force: true });
   }, 60_000);
 
   test("an image that isn't to be had is named, with the way out", async () => {
@@ -47,6 +72,24 @@ describeReal("servers", () => {
       delete process.env["FLYBALL_IMAGE_CONSUL"];
     }
   }, 60_000);
+
+  test("a directory with a colon and a space in its name can be mounted", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "my:own project-"));
+    await writeFile(join(directory, "word"), "here");
+    const guest = await Container.create(docker, {
+      name: `flyball-${invocation}-colon`,
+      role: "guest",
+      invocation,
+      image: imageOf("node"),
+      entrypoint: ["cat", "/project/word"],
+      mounts: [{ from: directory, to: "/project" }],
+    });
+    await guest.start();
+    await guest.ended();
+    expect(await guest.lastWords()).toBe("here");
+    await guest.remove();
+    await rm(directory, { recursive: true });
+  }, 30_000);
 
   test("what several remove at once is gone, and each is content", async () => {
     const shared = `${invocation}-shared`;

@@ -9,6 +9,6 @@ export default [
   {
     check: "tcc-fence",
     gross: (seed) => forgetfulFence(seed, "account", 1),
-    mild: (seed) => forgetfulFence(seed, "account", 0.25),
+    mild: (seed) => forgetfulFence(seed, "account", 0.3),
   },
 ] satisfies readonly SabotagedCheck[];

@@ -14,7 +14,7 @@ export default [
   {
     check: "nothing-left",
     // Where all were stuck, there would be none to judge the others by.
-    gross: (seed) => stuckBranches(seed, "stock", 0.5),
+    gross: (seed) => stuckBranches(seed, "stock", 0.3),
     mild: (seed) => stuckBranches(seed, "stock", 0.08),
   },
 ] satisfies readonly SabotagedCheck[];
