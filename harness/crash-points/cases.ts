@@ -15,7 +15,7 @@ export interface Case {
 type Mode = NonNullable<NonNullable<Parameters<typeof bank>[0]>["mode"]>;
 
 /** What each mode is tried with: a mode joins by its name. */
-const modes: readonly Mode[] = ["tcc", "saga"];
+const modes: readonly Mode[] = ["tcc", "at", "saga"];
 
 export const price = 10;
 /** Of each account and each good, at first. */

@@ -181,7 +181,7 @@ const order = z.strictObject({
 const reserving = {
   /** How much there is of each item at first. Default 1 000 000. */
   initial: z.int().min(0).max(1_000_000_000_000).optional(),
-  /** Time between a branch's registration and its try. Default none. */
+  /** Time between a branch's registration and its try; in AT, before its local transaction. Default none. */
   serviceTime: distribution.optional(),
 };
 const account = z.strictObject({ program: z.literal("account"), ...reserving });

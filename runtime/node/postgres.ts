@@ -110,7 +110,7 @@ class Postgres implements SqlDataSource {
 
   async rows(table: Table): Promise<readonly Row[]> {
     const found = await this.#pool
-      .query({ text: `SELECT ${columnsOf(table)} FROM ${quoted(table.name)}`, types: asText })
+      .query({ text: `SELECT ${columnsOf(table)} FROM ${quotedTable(table)}`, types: asText })
       .catch(rethrown);
     return found.rows.map((row) => rowOf(table, row as Raw));
   }
@@ -146,7 +146,7 @@ class Local implements SqlTransaction {
     const names = Object.keys(table.columns);
     const places = names.map((_, index) => `$${index + 1}`).join(", ");
     // Also what the database would number by itself is put back as it was.
-    const into = `INSERT INTO ${quoted(table.name)} (${columnsOf(table)}) OVERRIDING SYSTEM VALUE`;
+    const into = `INSERT INTO ${quotedTable(table)} (${columnsOf(table)}) OVERRIDING SYSTEM VALUE`;
     const sql = `${into} VALUES (${places}) ON CONFLICT DO NOTHING`;
     const { rowCount } = await statement(
       this.#client,
@@ -158,19 +158,19 @@ class Local implements SqlTransaction {
 
   async update(table: Table, row: Row): Promise<void> {
     const { where, values } = matching(keyOf(table, row));
-    const others = Object.keys(table.columns).filter((name) => !table.key.includes(name));
-    // A row that is nothing but its key stays what it is.
+    const others = Object.keys(table.columns).filter((name) => name in row && !table.key.includes(name));
+    // Where nothing is to be set, the row stays what it is.
     const changes = (others.length > 0 ? others : table.key).map((name, index) => {
       return `${quoted(name)} = ${others.length > 0 ? `$${values.length + index + 1}` : quoted(name)}`;
     });
-    const sql = `UPDATE ${quoted(table.name)} SET ${changes.join(", ")} WHERE ${where}`;
+    const sql = `UPDATE ${quotedTable(table)} SET ${changes.join(", ")} WHERE ${where}`;
     const { rowCount } = await statement(this.#client, sql, [...values, ...others.map((name) => row[name] ?? null)]);
     if (rowCount !== 1) throw new DataSourceError(`${table.name} has no such row`, { code: "NO_ROW" });
   }
 
   async remove(table: Table, key: Row): Promise<boolean> {
     const { where, values } = matching(keyOf(table, key));
-    return (await statement(this.#client, `DELETE FROM ${quoted(table.name)} WHERE ${where}`, values)).rowCount === 1;
+    return (await statement(this.#client, `DELETE FROM ${quotedTable(table)} WHERE ${where}`, values)).rowCount === 1;
   }
 
   async removeEach(table: Table, keys: readonly Row[]): Promise<void> {
@@ -180,7 +180,7 @@ class Local implements SqlTransaction {
     );
     const values = keys.flatMap((key) => Object.values(keyOf(table, key)));
     const columns = table.key.map(quoted).join(", ");
-    const sql = `DELETE FROM ${quoted(table.name)} WHERE (${columns}) IN (${places.join(", ")})`;
+    const sql = `DELETE FROM ${quotedTable(table)} WHERE (${columns}) IN (${places.join(", ")})`;
     await statement(this.#client, sql, values);
   }
 
@@ -208,7 +208,7 @@ class Local implements SqlTransaction {
 
   async #select(table: Table, wanted: Row, how: string): Promise<readonly Row[]> {
     const { where, values } = matching(wanted);
-    const sql = `SELECT ${columnsOf(table)} FROM ${quoted(table.name)} WHERE ${where} ${how}`;
+    const sql = `SELECT ${columnsOf(table)} FROM ${quotedTable(table)} WHERE ${where} ${how}`;
     return (await statement(this.#client, sql, values)).rows.map((row) => rowOf(table, row as Raw));
   }
 }
@@ -218,7 +218,7 @@ type Raw = Readonly<Record<string, string | null>>;
 async function create(pool: Pool, table: Table): Promise<void> {
   const columns = Object.entries(table.columns).map(([name, type]) => `${quoted(name)} ${sqlTypeOf(type)}`);
   const key = table.key.map(quoted).join(", ");
-  const sql = `CREATE TABLE IF NOT EXISTS ${quoted(table.name)} (${columns.join(", ")}, PRIMARY KEY (${key}))`;
+  const sql = `CREATE TABLE IF NOT EXISTS ${quotedTable(table)} (${columns.join(", ")}, PRIMARY KEY (${key}))`;
   // Two who make it at the same time meet in the catalogue, although they said "if not exists": the second look finds it.
   await pool.query(sql).catch((error: unknown) => {
     if (!["23505", "42P07"].includes(codeOf(error) ?? "")) throw error;
@@ -250,10 +250,12 @@ function matching(wanted: Row): { readonly where: string; readonly values: reado
 
 const columnsOf = (table: Table): string => Object.keys(table.columns).map(quoted).join(", ");
 
+const quotedTable = ({ name }: Table): string => name.split(".").map(quoted).join(".");
+
 export const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
 
 /** BIGINT comes as text: not every one fits a number, but those that we wrote do. */
-function rowOf(table: Table, raw: Raw): Row {
+export function rowOf(table: Table, raw: Raw): Row {
   const entries = Object.entries(table.columns).map(
     ([name, type]) => [name, valueOf(type, raw[name] ?? null)] as const,
   );

@@ -54,6 +54,16 @@ export const dataSourceContract: Readonly<Record<string, DataSourceFact>> = {
     equal(await dataSource.transaction((local) => local.lock(contractTable, { tenant, id: 8 })), undefined);
   },
 
+  "an update sets what is given, and leaves the rest": async (dataSource, tenant) => {
+    await insert(dataSource, tenant, 1, 5, "kept");
+    await dataSource.transaction(async (local) => {
+      await local.update(contractTable, { tenant, id: 1, amount: 6 });
+      await local.update(contractTable, { tenant, id: 1 });
+    });
+    const found = await dataSource.transaction((local) => local.read(contractTable, { tenant, id: 1 }));
+    equal(JSON.stringify([found?.["amount"], found?.["note"]]), '[6,"kept"]');
+  },
+
   "bytes and values of the database's own types come back as they went": async (dataSource, tenant) => {
     const data = new Uint8Array([0, 255, 39, 92, 10]);
     const at = "2026-11-28 14:00:00.000001+00";

@@ -8,6 +8,7 @@ export type ColumnType = "text" | "integer" | "bytes" | { readonly sql: string }
 
 /** A table, made when it isn't there. */
 export interface Table {
+  /** In another schema than the usual one: "schema.table". */
   readonly name: string;
   /** Its columns; those of the key are never null. */
   readonly columns: Readonly<Record<string, ColumnType>>;
@@ -40,7 +41,7 @@ export interface LocalTransaction {
   read(table: Table, key: Row): Promise<Row | undefined>;
   /** Adds a row; false when its key is taken, after waiting for whoever is adding or removing it. */
   insert(table: Table, row: Row): Promise<boolean>;
-  /** Replaces a row that is there. */
+  /** Sets those columns that are given, of a row that is there. */
   update(table: Table, row: Row): Promise<void>;
   /** Removes the row with this key; false when there is none. */
   remove(table: Table, key: Row): Promise<boolean>;

@@ -160,10 +160,9 @@ class Local implements LocalTransaction, LockOwner {
   }
 
   async update(table: Table, row: Row): Promise<void> {
-    if ((await this.lock(table, row)) === undefined) {
-      throw new DataSourceError(`${table.name} has no such row`, { code: "NO_ROW" });
-    }
-    this.#writes.set(nameOf(table, row), wholeRow(table, row));
+    const current = await this.lock(table, row);
+    if (current === undefined) throw new DataSourceError(`${table.name} has no such row`, { code: "NO_ROW" });
+    this.#writes.set(nameOf(table, row), wholeRow(table, { ...current, ...row }));
   }
 
   async remove(table: Table, key: Row): Promise<boolean> {

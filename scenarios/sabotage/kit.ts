@@ -17,6 +17,7 @@ import { DataSourceError, type LocalTransaction, type Row, type Table } from "..
 import type { ServedMethod, Transport } from "../../runtime/ports/transport.ts";
 import { createRandom } from "../../runtime/random.ts";
 import { alteredLocal } from "../../runtime/transactions/altered-local.ts";
+import { undoTable } from "../../runtime/transactions/at/undo-log.ts";
 import { openRowStore } from "../../runtime/transactions/row-store.ts";
 import { fenceStatus, fenceTable } from "../../runtime/transactions/tcc/fence.ts";
 import type { Sabotage } from "../../harness/worlds/world.ts";
@@ -603,14 +604,14 @@ export const leakyReservations = (seed: number, service: string, probability: nu
   const random = seeded(seed, service);
   return altering(service, (local) => ({
     update: async (table, row) => {
-      const isTry = isHolding(table) && Number(row["frozen"]) > Number((await local.lock(table, row))?.["frozen"]);
-      const leaks = isTry && random.float() < probability;
+      const before = isHolding(table) ? await local.lock(table, row) : undefined;
+      const leaks = before !== undefined && takenIn(row) > takenIn(before) && random.float() < probability;
       await local.update(table, leaks ? { ...row, free: Number(row["free"]) - 1 } : row);
     },
   }));
 };
 
-/** This share of the confirms of a bank's account or stock gives back what it should use up. */
+/** This share of what a bank's account or stock should use up it gives back. */
 export const givenBackConfirms = (seed: number, service: string, probability: number): Sabotage => {
   const random = seeded(seed, service);
   return altering(service, (local) => ({
@@ -632,6 +633,13 @@ export const stuckBranches = (seed: number, service: string, probability: number
       }
       await local.update(table, row);
     },
+  }));
+
+/** This share of the undo logs of a bank's account or stock stays, though the branch is committed. */
+export const keptUndoLogs = (seed: number, service: string, probability: number): Sabotage =>
+  altering(service, (local) => ({
+    removeEach: (table, keys) =>
+      local.removeEach(table, table === undoTable ? keys.filter((key) => !isChosen(seed, key, probability)) : keys),
   }));
 
 /** The fence of a bank's account or stock knows nothing of this share of the branches: whatever comes looks as if all went well before. */
@@ -681,6 +689,9 @@ export const doubledReservations = (seed: number, service: string, probability: 
 
 /** The same branches whenever they come. */
 const isChosen = (seed: number, row: Row, probability: number): boolean =>
-  murmur3(`${seed} ${row["branch_id"]}`, 0) / 0x1_0000_0000 < probability;
+  murmur3(`${seed} ${String(row["branch_id"])}`, 0) / 0x1_0000_0000 < probability;
+
+/** Set aside or used up: what a reservation takes, whatever the mode. */
+const takenIn = (row: Row): number => Number(row["frozen"]) + Number(row["used"]);
 
 const isHolding = ({ name }: Table): boolean => name.endsWith("_holdings");

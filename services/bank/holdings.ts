@@ -9,6 +9,12 @@ export interface Reservation {
   readonly amount: number;
 }
 
+/** Which may come twice. */
+export interface ReservationRequest extends Reservation {
+  /** Its name within its transaction. Default: each is another one. */
+  readonly key?: string | undefined;
+}
+
 /** Money in accounts, goods in stock: what is free, set aside for a transaction, and used up. Their sum never changes. */
 export interface Holding extends Row {
   readonly item: string;
@@ -127,7 +133,7 @@ export function tellingOf(
           },
           update: async (of, row) => {
             await local.update(of, row);
-            wrote(of, row);
+            wrote(of, of.name === table.name ? (await local.read(of, row))! : row);
           },
           remove: async (of, key) => {
             const isGone = await local.remove(of, key);

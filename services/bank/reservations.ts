@@ -3,9 +3,11 @@ import type { Handlers } from "../../runtime/call/service.ts";
 import { RpcError } from "../../runtime/call/status.ts";
 import type { Coordinator } from "../../runtime/ports/coordinator.ts";
 import type { DataSource, Table } from "../../runtime/ports/data-source.ts";
+import type { Leftover } from "../../runtime/telemetry/events.ts";
 import type { Change } from "../../runtime/transactions/observed.ts";
 import { TransactionError } from "../../runtime/transactions/error.ts";
 import { fenceStatus, fenceTable } from "../../runtime/transactions/tcc/fence.ts";
+import { undoTable } from "../../runtime/transactions/at/undo-log.ts";
 import { compensateOnce, doOnce, type OnSagaStep } from "../../runtime/transactions/saga/participant.ts";
 import { TccResource, type TccStep } from "../../runtime/transactions/tcc/tcc.ts";
 import { xidOf } from "../../runtime/transactions/xid.ts";
@@ -15,6 +17,7 @@ import { Offer, parseOffer, type OfferConfig } from "../offer.ts";
 import { Reservations } from "../proto/bank_pb.ts";
 import type { NodeContext, RunningService, ServiceProgram } from "../service.ts";
 import { openCoordinator, openDataSource } from "../transactions.ts";
+import { AtReservations, requestTable, resourceOf, undoLeft } from "./at.ts";
 import { bankModes, type BankMode } from "./mode.ts";
 import {
   giveBack,
@@ -24,7 +27,7 @@ import {
   take,
   tellingOf,
   type Holding,
-  type Reservation,
+  type ReservationRequest,
 } from "./holdings.ts";
 
 export interface ReservationsConfig extends OfferConfig {
@@ -38,7 +41,7 @@ export interface ReservationsConfig extends OfferConfig {
   readonly items: number;
   /** How much there is of each at first. Default 1 000 000. */
   readonly initial: number;
-  /** Time between a branch's registration and its try. Default: none. */
+  /** Time between a branch's registration and its try; in AT, before its local transaction. Default: none. */
   readonly serviceTime: Distribution;
 }
 
@@ -79,8 +82,8 @@ class RunningReservations implements RunningService {
   #dataSource: DataSource | undefined;
   /** Its `dataSource`, which tells of changes; there once it is ready. */
   #telling: DataSource | undefined;
-  /** In mode "tcc". */
-  #resource: TccResource<Reservation> | undefined;
+  /** In the modes that have branches here. */
+  #participant: Participant | undefined;
 
   constructor(context: NodeContext, config: ReservationsConfig) {
     this.#context = context;
@@ -97,10 +100,12 @@ class RunningReservations implements RunningService {
   }
 
   async go(): Promise<void> {
-    const { clock } = this.#context;
     const { mode, coordinator, database, application } = this.#config;
     const [table, resource] = [this.#table, this.#resourceId];
-    const opened = await openDataSource(this.#context, database, [table, fenceTable]);
+    const opened = await openDataSource(this.#context, database, [
+      table,
+      ...(mode === "at" ? [undoTable, requestTable] : [fenceTable]),
+    ]);
     this.#dataSource = opened;
     await seedHoldings(opened, table, this.#config);
     await this.audit();
@@ -110,13 +115,11 @@ class RunningReservations implements RunningService {
     });
     this.#telling = dataSource;
     await this.#offer.connect();
-    if (mode === "tcc") {
+    if (mode !== "saga") {
       this.#coordinator = await openCoordinator(this.#context, coordinator, application);
-      const action = reserving(resource, table);
-      const onStep = (step: TccStep): void => this.#tell({ what: "step", resource, ...step });
-      this.#resource = new TccResource({ clock, coordinator: this.#coordinator, dataSource, action, onStep });
+      this.#participant = mode === "at" ? this.#byAt(dataSource) : this.#byTcc(dataSource);
       // A coordinator that is away is tried on; nobody can use this service until it is there.
-      await this.#resource.register().catch(() => undefined);
+      await this.#participant.register().catch(() => undefined);
     }
     await this.#offer.register(Reservations.typeName);
   }
@@ -126,13 +129,9 @@ class RunningReservations implements RunningService {
     const [table, resource] = [this.#table, this.#resourceId];
     const dataSource = this.#dataSource;
     if (dataSource === undefined) return;
-    const [rows, fences] = [await dataSource.rows(table), await dataSource.rows(fenceTable)];
-    const holdings = (rows as readonly Holding[]).map(({ item, free, frozen, used }) => ({ item, free, frozen, used }));
-    // A saga's state is where the saga is.
-    const waiting = this.#config.mode === "tcc" ? fences : [];
-    const left = waiting
-      .filter(({ status, action_name }) => status === fenceStatus.tried && action_name === resource)
-      .map(({ xid, branch_id }) => ({ kind: "branch" as const, xid: String(xid), branchId: String(branch_id) }));
+    const rows = (await dataSource.rows(table)) as readonly Holding[];
+    const holdings = rows.map(({ item, free, frozen, used }) => ({ item, free, frozen, used }));
+    const left = await this.#left(dataSource);
     this.#tell({ what: "audit", xid: "", resource, holdings, left });
   }
 
@@ -144,6 +143,51 @@ class RunningReservations implements RunningService {
   async stop(): Promise<void> {
     await this.#offer.stop();
     await this.#close();
+  }
+
+  #byTcc(dataSource: DataSource): Participant {
+    const { clock } = this.#context;
+    const action = reserving(this.#resourceId, this.#table);
+    const onStep = (step: TccStep): void => this.#tell({ what: "step", resource: this.#resourceId, ...step });
+    const resource = new TccResource({ clock, coordinator: this.#coordinator!, dataSource, action, onStep });
+    return {
+      register: () => resource.register(),
+      reserve: async (xid, { key, ...reservation }, work) => {
+        const branchId = await resource.begin(xid, reservation, key);
+        await work();
+        await resource.try({ xid, branchId }, reservation);
+        return branchId;
+      },
+      close: () => Promise.resolve(),
+    };
+  }
+
+  #byAt(dataSource: DataSource): Participant {
+    const { clock, telemetry, node } = this.#context;
+    const { database } = this.#config;
+    const resource = new AtReservations({
+      ...{ clock, telemetry, coordinator: this.#coordinator!, dataSource, resourceId: resourceOf(node, database) },
+      table: this.#table,
+    });
+    return {
+      register: () => resource.register(),
+      reserve: async (xid, reservation, work) => {
+        await work();
+        return resource.reserve(xid, reservation);
+      },
+      close: () => resource.close(),
+    };
+  }
+
+  /** Branches that wait for their second phase, and undo logs that are still there. */
+  async #left(dataSource: DataSource): Promise<readonly Leftover[]> {
+    const { mode } = this.#config;
+    // A saga's state is where the saga is.
+    if (mode === "saga") return [];
+    if (mode === "at") return undoLeft(dataSource);
+    return (await dataSource.rows(fenceTable))
+      .filter(({ status, action_name }) => status === fenceStatus.tried && action_name === this.#resourceId)
+      .map(({ xid, branch_id }) => ({ kind: "branch", xid: String(xid), branchId: String(branch_id) }));
   }
 
   get #table(): Table {
@@ -162,6 +206,7 @@ class RunningReservations implements RunningService {
   }
 
   async #close(): Promise<void> {
+    await this.#participant?.close();
     await this.#coordinator?.close();
     await this.#dataSource?.close();
   }
@@ -172,14 +217,13 @@ class RunningReservations implements RunningService {
     return {
       reserve: async ({ item, amount, key }, call) => {
         const us = sample(this.#config.serviceTime, times);
-        const resource = this.#resource;
-        if (resource === undefined) throw this.#unusable("tcc");
+        const participant = this.#participant;
+        if (participant === undefined) throw this.#unusable("reserving");
         const xid = transactionOf(call);
         if (amount === 0) throw new RpcError("an amount of 0", { code: "INVALID_ARGUMENT" });
         return withStatus(async () => {
-          const branchId = await resource.begin(xid, { item, amount }, key === "" ? undefined : key);
-          if (us > 0) await context.work(us);
-          await resource.try({ xid, branchId }, { item, amount });
+          const work = (): Promise<void> => (us > 0 ? context.work(us) : Promise.resolve());
+          const branchId = await participant.reserve(xid, { item, amount, ...(key !== "" && { key }) }, work);
           return { instance: context.node, branchId };
         });
       },
@@ -207,7 +251,7 @@ class RunningReservations implements RunningService {
 
   #step({ stepId }: { readonly stepId: string }, call: Call) {
     const dataSource = this.#telling;
-    if (dataSource === undefined || this.#config.mode !== "saga") throw this.#unusable("saga");
+    if (dataSource === undefined || this.#config.mode !== "saga") throw this.#unusable("taking");
     const xid = transactionOf(call);
     if (stepId === "") throw new RpcError("a step without an id", { code: "INVALID_ARGUMENT" });
     const resource = this.#resourceId;
@@ -215,11 +259,12 @@ class RunningReservations implements RunningService {
     return { dataSource, step: { xid, stepId, action: resource, nowMs: this.#context.clock.wallMs() }, onStep };
   }
 
-  #unusable(wanted: BankMode): RpcError {
+  #unusable(wanted: "reserving" | "taking"): RpcError {
     const { node } = this.#context;
     const { mode } = this.#config;
-    if (mode === wanted) return new RpcError(`${node} isn't ready`, { code: "UNAVAILABLE" });
-    return new RpcError(`${node} takes part by ${mode}, not by ${wanted}`, {
+    if ((mode === "saga") === (wanted === "taking"))
+      return new RpcError(`${node} isn't ready`, { code: "UNAVAILABLE" });
+    return new RpcError(`${node} takes part by ${mode}, and there is no ${wanted} in it`, {
       code: "FAILED_PRECONDITION",
       hint: "give order, account and stock the same mode",
     });
@@ -233,6 +278,14 @@ function transactionOf(call: Call): string {
     code: "FAILED_PRECONDITION",
     hint: "send tx_xid with the call",
   });
+}
+
+/** How it takes part in transactions: what a mode does of a reservation. */
+interface Participant {
+  register(): Promise<void>;
+  /** Answers the branch's id; `work` is what it does meanwhile. */
+  reserve(xid: string, request: ReservationRequest, work: () => Promise<void>): Promise<string>;
+  close(): Promise<void>;
 }
 
 /** What a transaction refuses, as a call's status: ABORTED when it is over, UNAVAILABLE when its coordinator can't be asked. */

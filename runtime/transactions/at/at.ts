@@ -80,8 +80,11 @@ export class AtResource<Local extends LocalTransaction = LocalTransaction> {
    * A local transaction, its statements as values. Rejects as `work` does, and with a `TransactionError`: `LockWaitTimeout` or
    * `LockKeyConflictFailFast` when it can't have its rows; `Suspended` when its rollback was here before; as the coordinator does.
    */
-  transaction<T>(scope: AtScope, work: (local: LocalTransaction) => Promise<T>): Promise<T> {
-    return this.run(scope, (local, branch) => work(branch === undefined ? local : new AtLocal(local, branch)));
+  transaction<T>(
+    scope: AtScope,
+    work: (local: LocalTransaction, branch: AtBranch | undefined) => Promise<T>,
+  ): Promise<T> {
+    return this.run(scope, (local, branch) => work(branch === undefined ? local : new AtLocal(local, branch), branch));
   }
 
   /** The same for other kinds of statements: they record in the branch what they change. Without a branch there is nothing to record. */
@@ -107,7 +110,6 @@ export class AtResource<Local extends LocalTransaction = LocalTransaction> {
   ): Promise<T> {
     const { clock, dataSource } = this.#options;
     const { xid } = scope;
-    let branchId: string | undefined;
     let isCommitting = false;
     try {
       return await dataSource.transaction(async (local) => {
@@ -117,7 +119,8 @@ export class AtResource<Local extends LocalTransaction = LocalTransaction> {
           await this.#asking(scope, () => branch.check(branch.lockKey));
           return result;
         }
-        branchId = await this.#asking(scope, () => this.#registerBranch(xid, branch, scope));
+        const branchId = await this.#asking(scope, () => this.#registerBranch(xid, branch, scope));
+        branch.branchId = branchId;
         if (!(await local.insert(undoTable, undoRow({ xid, branchId }, branch.items, clock.wallMs())))) {
           const text = `the transaction ${xid} is over, and this branch comes too late`;
           throw new TransactionError(text, { code: "Suspended" });
@@ -127,6 +130,7 @@ export class AtResource<Local extends LocalTransaction = LocalTransaction> {
       });
     } catch (error) {
       // A commit whose answer is lost may have been one: then only its rollback can tell.
+      const { branchId } = branch;
       if (branchId !== undefined && (!isCommitting || isRefusal(error))) await this.#reportFailed(xid!, branchId);
       throw error;
     }

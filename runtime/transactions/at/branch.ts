@@ -20,6 +20,8 @@ export interface AtBranchOptions {
 export class AtBranch {
   readonly #options: AtBranchOptions;
   #items: UndoItem[] = [];
+  /** Undefined until the coordinator knows it. */
+  branchId: string | undefined;
 
   constructor(options: AtBranchOptions) {
     this.#options = options;

@@ -1,6 +1,6 @@
-import type { LocalTransaction, Row } from "../../ports/data-source.ts";
+import type { LocalTransaction, Row, Table } from "../../ports/data-source.ts";
 import { TransactionError } from "../error.ts";
-import { isSameRow, keyOf, textOf } from "../values.ts";
+import { isSameRow, isSameValue, keyOf, textOf } from "../values.ts";
 import {
   fenceRow,
   itemsIn,
@@ -72,9 +72,15 @@ async function undoItem(local: LocalTransaction, item: UndoItem): Promise<void> 
 async function reverse(local: LocalTransaction, item: UndoItem, row: ChangedRow): Promise<void> {
   const { table } = item;
   if (row.before === undefined) await local.remove(table, row.after);
-  else if (row.after !== undefined) await local.update(table, row.before);
+  else if (row.after !== undefined) await local.update(table, changedColumns(table, row.before, row.after));
   // Somebody is adding it at this moment.
   else if (!(await local.insert(table, row.before))) throw dirty(item, row);
+}
+
+/** Only what was changed: there are columns that can't be set. */
+function changedColumns(table: Table, before: Row, after: Row): Row {
+  const changed = Object.entries(before).filter(([column, value]) => !isSameValue(value, after[column] ?? null));
+  return { ...Object.fromEntries(changed), ...keyOf(table, before) };
 }
 
 function dirty({ table }: UndoItem, { before, after }: ChangedRow): TransactionError {
