@@ -1,7 +1,8 @@
 import type { RuntimeEvent, TransactionChange } from "../../runtime/telemetry/events.ts";
 import { needsRepair, type GlobalStatus } from "../../runtime/transactions/status.ts";
 import { planScenario } from "../scenario/planner.ts";
-import type { RunningFleet, World } from "../worlds/world.ts";
+import type { NodeContext } from "../../services/service.ts";
+import type { RunningFleet, Sabotage, World } from "../worlds/world.ts";
 import { initial, price, type Case } from "./cases.ts";
 import { Injector } from "./injector.ts";
 import { machines, type Point, type Step } from "./point.ts";
@@ -21,8 +22,15 @@ const settleUs = 90_000_000;
  * Runs one transaction in a fleet of its own, with a fault at one point or without, lets everything settle, and looks at what is left
  * everywhere. Afterwards another transaction has to end as one does where nothing ever happened.
  */
-export async function attempt(world: World, { scenario, failing, ends }: Case, point?: Point): Promise<Attempt> {
+export async function attempt(
+  world: World,
+  { scenario, failing, ends }: Case,
+  point?: Point,
+  defect: Sabotage = {},
+): Promise<Attempt> {
   const injector = new Injector({ point, failing });
+  const ports = (node: string, context: NodeContext): NodeContext =>
+    injector.ports(node, defect.ports?.(node, context) ?? context);
   const heard: Heard[] = [];
   const told: string[] = [];
   return world.run(
@@ -33,7 +41,7 @@ export async function attempt(world: World, { scenario, failing, ends }: Case, p
       onExit: (node, _, message) => void told.push(`${node} died by itself: ${message}`),
       onProgress: () => undefined,
       signal: new AbortController().signal,
-      sabotage: injector,
+      sabotage: { ...defect, ports },
     },
     async (fleet): Promise<Attempt> => {
       injector.arm(fleet);

@@ -4,7 +4,7 @@ import type { Clock } from "../../runtime/ports/clock.ts";
 import type { Disk } from "../../runtime/ports/disk.ts";
 import type { Response, Transport } from "../../runtime/ports/transport.ts";
 import type { NodeContext } from "../../services/service.ts";
-import type { RunningFleet, Sabotage } from "../worlds/world.ts";
+import type { RunningFleet } from "../worlds/world.ts";
 import { machines, type Fault, type Machine, type Point, type Step } from "./point.ts";
 
 /** Longer than every timeout of the transaction that is tried, so that it is over by then, one way or the other. */
@@ -22,7 +22,7 @@ const isOfLog = (what: string): boolean => !what.includes(" instances-");
  * Sits at the ports of a bank's machines, disk and transport: notes every step that they take, and lets one fault happen at one of them.
  * Everything else goes its way.
  */
-export class Injector implements Sabotage {
+export class Injector {
   readonly steps: Step[] = [];
   /** The fault has happened. */
   hasStruck = false;
