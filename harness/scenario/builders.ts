@@ -18,6 +18,7 @@ export {
   successRate,
   delivery,
   taskFates,
+  sagaSteps,
   tccFence,
   traces,
 } from "./builders/checks.ts";

@@ -1,6 +1,7 @@
 import type { Call } from "../../runtime/call/call.ts";
 import type { Handlers } from "../../runtime/call/service.ts";
 import { RpcError } from "../../runtime/call/status.ts";
+import { murmur3 } from "../../runtime/numbers.ts";
 import type { Coordinator } from "../../runtime/ports/coordinator.ts";
 import type { DataSource, Table } from "../../runtime/ports/data-source.ts";
 import type { Leftover } from "../../runtime/telemetry/events.ts";
@@ -43,6 +44,8 @@ export interface ReservationsConfig extends OfferConfig {
   readonly initial: number;
   /** Time between a branch's registration and its try; in AT, before its local transaction. Default: none. */
   readonly serviceTime: Distribution;
+  /** In mode "saga": the share of what was taken that can't be given back, as if it had been shipped. Default none. */
+  readonly keptRate: number;
 }
 
 /** The bank's `account` and `stock`: they set aside what an order wants, and use it up or give it back when its transaction ends. */
@@ -61,6 +64,7 @@ export function reservations(name: "account" | "stock"): ServiceProgram<Reservat
         items: reader.number("items", { ...count, max: 100_000 }, 100),
         initial: reader.number("initial", { ...count, min: 0, max: 1_000_000_000_000 }, 1_000_000),
         serviceTime: reader.distribution("serviceTime", { kind: "constant", us: 0 }),
+        keptRate: reader.number("keptRate", { min: 0, max: 1 }, 0),
       };
       reader.end();
       return config;
@@ -241,6 +245,10 @@ class RunningReservations implements RunningService {
       giveBack: async (request, call) => {
         const { item, amount } = request;
         const { dataSource, step, onStep } = this.#step(request, call);
+        // The same ones whenever they are asked for.
+        if (murmur3(step.stepId, 0) / 0x1_0000_0000 < this.#config.keptRate) {
+          throw new RpcError(`${item} can't be given back`, { code: "FAILED_PRECONDITION" });
+        }
         return withStatus(async () => {
           await compensateOnce(dataSource, step, (local) => giveBack(local, this.#table, { item, amount }), onStep);
           return { instance: context.node };
