@@ -21,7 +21,7 @@ export default scenario({
     ...bank({ mode: "at", items: 4, abortRate: "20%", stock: { serviceTime: "20ms" } }),
   },
   coordinator: { retry: "200ms" },
-  load: constant("60/s").on("buyer").for("5s"),
+  load: constant("40/s").on("buyer").for("5s"),
   expect: [
     conservation("order").detects("8%"),
     atomicity("order").ofBothEnds().detects("8%"),

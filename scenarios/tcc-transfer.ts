@@ -28,5 +28,4 @@ export default scenario({
     atomicity("order").ofBothEnds().detects("8%"),
     nothingLeft("order").detects("8%"),
   ],
-  agreement: { success: "chance" },
 });

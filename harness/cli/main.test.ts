@@ -73,6 +73,8 @@ describe("wrong usage ends with 2, and names what is near", () => {
     ["two ways to say seeds", ["run", "--seed", "1", "--seeds", "2"], "take one of them"],
     ["a load", ["run", "--load", "k5"], 'hint: did you mean "k6"?'],
     ["a load from outside of sim", ["run", "node-loss", "--load", "k6", "--world", "sim"], "hint: --world local"],
+    ["a coordinator", ["run", "--coordinator", "saeta"], 'hint: did you mean "seata"?'],
+    ["a real coordinator in local", ["run", "node-loss", "--coordinator", "seata"], "hint: --world docker"],
     ["determinism of the real world", ["run", "--check-determinism", "--world", "local"], "hint: --world sim"],
   ])("%s", async (_name, args, text) => {
     const { code, stdout, stderr } = await flyball(...args);

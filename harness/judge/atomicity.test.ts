@@ -103,3 +103,17 @@ test("few transactions, or none, tell nothing", () => {
   expect(judgeCheck(plan, books().orders(5).history()).verdict).toBe("inconclusive");
   expect(judgeCheck(plan, books().history())).toMatchObject({ verdict: "inconclusive", trials: 0 });
 });
+
+test("what is read while a confirm is being written down isn't counted twice, nor in its place", () => {
+  const own = books().orders(40);
+  own.reserve("tc:1:late", "account/0", 4_000_000);
+  own.reserve("tc:1:late", "stock/0", 4_000_000);
+  for (const node of ["account/0", "stock/0"]) {
+    own.finish("tc:1:late", node, "commit", 5_200_000);
+    // Read before it was told of.
+    const told = own.changes.splice(-2);
+    own.audit(5_100_000, [node]);
+    own.changes.push(...told);
+  }
+  expect(judgeCheck(plan, own.history())).toMatchObject({ verdict: "pass", trials: 41 });
+});

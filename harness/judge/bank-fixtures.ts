@@ -38,7 +38,7 @@ export class Books {
     this.#plan = plan;
     for (const node of ["account/0", "stock/0"])
       for (const item of ["u0", "u1"]) this.#holdings.set(`${node} ${item}`, { free: 1000, frozen: 0, used: 0 });
-    this.audit(-1_000_000);
+    this.audit(-1_000_000, ["account/0", "stock/0"], { isFirst: true });
   }
 
   /** An order that is done, or given up, in the usual way; `more` comes before its end. Answers its xid. */
@@ -46,6 +46,7 @@ export class Books {
     const index = this.#orders++;
     const atUs = 1_000 + index * 40_000;
     const xid = `tc:1:${index}`;
+    this.#tell("coordinator/0", atUs, { what: "status", xid, status: "Begin" });
     this.#tell("order/0", atUs, { what: "begin", xid, name: "buy", timeoutMs: 60_000 });
     this.reserve(xid, "account/0", atUs + 1_000);
     this.reserve(xid, "stock/0", atUs + 2_000);
@@ -111,14 +112,18 @@ export class Books {
     this.#found.set(xid, status);
   }
 
-  audit(atUs: number, nodes: readonly string[] = ["account/0", "stock/0", "coordinator/0"]): void {
+  audit(
+    atUs: number,
+    nodes: readonly string[] = ["account/0", "stock/0", "coordinator/0"],
+    life: { readonly isFirst?: true } = {},
+  ): void {
     for (const node of nodes) {
       const holdings = ["u0", "u1"].flatMap((item) => {
         const holding = this.#holdings.get(`${node} ${item}`);
         return holding === undefined ? [] : [{ item, ...holding }];
       });
       const left = this.#left.filter((one) => one.node === node).map((one) => one.left);
-      this.#tell(node, atUs, { what: "audit", xid: "", resource: resourceAt(node), holdings, left });
+      this.#tell(node, atUs, { what: "audit", xid: "", ...life, resource: resourceAt(node), holdings, left });
     }
   }
 

@@ -59,7 +59,7 @@ export interface Holding {
   readonly used: number;
 }
 
-/** What `item` of a node was before and after; without `before` it is the first that was heard of it, or of it in this life of the node. */
+/** What `item` of a node was before and after; without `before` it is the first that was heard of it. */
 export interface Move {
   readonly node: string;
   readonly item: string;
@@ -70,7 +70,10 @@ export interface Move {
   readonly after: Holding;
 }
 
-/** Every change of what the service has, in order, and what it read on its disk when it began and at the end. */
+/**
+ * Every change of what the service has, in order, and what it read on its disk when it began and at the end. What is read while a
+ * transaction is being written down may be ahead of what that one reports: it is compared, and nothing else is counted from there.
+ */
 export function movesOf(history: History, service: string): readonly Move[] {
   const last = new Map<string, Holding>();
   const moves: Move[] = [];
@@ -82,7 +85,7 @@ export function movesOf(history: History, service: string): readonly Move[] {
       const key = `${node} ${item}`;
       const after = { free, frozen, used };
       moves.push({ node, item, atUs, xid, branchId, before: last.get(key), after });
-      last.set(key, after);
+      if (change.what === "holding" || change.isFirst === true) last.set(key, after);
     }
   }
   return moves;

@@ -47,7 +47,7 @@ export const nothingLeft: CheckKind<Extract<CheckSpec, { check: "nothing-left" }
 
 /** Who couldn't tell. A coordinator that isn't ours tells of its transactions only when it is asked for each. */
 function unreadIn(history: History, { account, stock }: BankPlan): string | undefined {
-  const isOurs = history.transactions.some(({ what, node }) => what === "audit" && node === "coordinator/0");
+  const isOurs = history.transactions.some(({ node }) => node === "coordinator/0");
   const parts = [account, stock, ...(isOurs ? ["coordinator"] : [])];
   return parts.find((part) => lastWords(history, part) === undefined);
 }

@@ -164,7 +164,7 @@ function providers(
       return { id, service, program: "provider", config: {}, tag, weight, foreign: plan };
     }
     const { tag, weight = defaultWeight, serviceTime, errorRate, capacity, queueMax, calls } = { ...common, ...own };
-    const { admission, queue, warmup, protocol, pushback, servesAbandoned } = { ...common, ...own };
+    const { admission, queue, warmup, protocol, pushback, servesAbandoned, reportsLoad } = { ...common, ...own };
     const labels = { ...common.labels, ...own.labels };
     const config = defined({
       service,
@@ -180,6 +180,7 @@ function providers(
       queue: queue && asSettings(queue),
       pushbackMs: pushback === undefined ? undefined : pushback === "never" ? -1 : durationUs(pushback) / 1000,
       servesAbandoned,
+      reportsLoad,
       admission: admission && asSettings(admission),
       recordsTasks: recordsTasks ? true : undefined,
       calls: calls === undefined ? undefined : callSettings(calls),

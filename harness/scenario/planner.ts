@@ -101,14 +101,17 @@ const defaultTransactionMs = 60_000;
 const settleLooks = 5;
 const defaultLookMs = 1_000;
 
-/** Whose manager died is rolled back by its timeout; what then fails is tried again, a few times. */
+/** A participant that lost the coordinator without hearing of it notices that it is silent (`embedded.ts`; a Seata client does likewise). */
+const silenceMs = 15_000;
+
+/** Whose manager died is rolled back by its timeout; what then fails, or finds nobody, is tried again. */
 function settleUsOf(nodes: readonly NodePlan[]): number {
   const timeouts = nodes.map(({ program, config }) =>
     program === "order" ? ((config["timeoutMs"] as number | undefined) ?? defaultTransactionMs) : 0,
   );
   const { config = {} } = nodes.find(({ program }) => program === "coordinator") ?? {};
   const lookMs = Math.max(defaultLookMs, (config["retryMs"] as number | undefined) ?? 0);
-  return (Math.max(...timeouts) + settleLooks * lookMs) * 1000 + drainMarginUs;
+  return (Math.max(...timeouts) + silenceMs + settleLooks * lookMs) * 1000 + drainMarginUs;
 }
 
 function longestCallUs(nodes: readonly NodePlan[]): number {

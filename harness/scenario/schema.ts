@@ -53,6 +53,15 @@ const calls = z.strictObject({
       loadFactor: z.number().min(1.01).max(100).optional(),
     })
     .optional(),
+  /** gRPC's weighted round-robin: when reports of load begin to count, how long they do, how often they are taken over. */
+  weightedRoundRobin: z
+    .strictObject({
+      blackout: duration.optional(),
+      weightExpiration: duration.optional(),
+      weightUpdate: duration.optional(),
+      errorUtilizationPenalty: z.number().min(0).optional(),
+    })
+    .optional(),
   /** How messages are written; in `sim` nothing is. Default: protobuf, and JSON where the protocol is JSON-RPC or HTTP. */
   codec: z.enum(["protobuf", "json"]).optional(),
   ...clientRetries,
@@ -79,6 +88,8 @@ const work = {
   pushback: z.union([duration, z.literal("never")]).optional(),
   /** Work goes on for callers that have given up: their calls keep their places and their workers. Default false. */
   servesAbandoned: z.boolean().optional(),
+  /** It says with every answer how busy it is (ORCA): what "weighted-round-robin" goes by. Default false. */
+  reportsLoad: z.boolean().optional(),
   weight: z.int().min(0).optional(),
   /** Time from its start until it has its whole weight, in whole milliseconds. Default: at once. */
   warmup: duration.optional(),

@@ -249,6 +249,8 @@ export type TransactionChange = { readonly type: "transaction"; readonly atUs: n
   | {
       /** What a node has on its disk or in its database, when it begins and at the end of a run. Its `xid` is "". */
       readonly what: "audit";
+      /** Nothing has happened yet in this life of the node. Absent: somebody asked, and work may be under way. */
+      readonly isFirst?: true;
       readonly resource: string;
       readonly holdings: readonly {
         readonly item: string;

@@ -71,7 +71,7 @@ function faults(random: Random): readonly StepSpec[] {
     }
     const link = below(random, links);
     if (kind === "latency") steps.push(moment.latency(link, { add: `${between(random, 5, 500)}ms`, ...options }));
-    else if (kind === "loss") steps.push(moment.loss(link, { probability: between(random, 1, 5) / 10, ...options }));
+    else if (kind === "loss") steps.push(moment.loss(link, { probability: between(random, 1, 5) / 100, ...options }));
     else if (kind === "reset") steps.push(moment.reset(link));
     else steps.push(moment.partition(link, { direction: below(random, ["both", "forward", "backward"]), ...options }));
   }

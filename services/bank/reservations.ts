@@ -128,15 +128,16 @@ class RunningReservations implements RunningService {
     await this.#offer.register(Reservations.typeName);
   }
 
-  /** What is there, and which branches still wait for their second phase. */
-  async audit(): Promise<void> {
+  /** What is there, and which branches still wait for their second phase. Without `xids` nobody asked: it begins its life. */
+  async audit(xids?: readonly string[]): Promise<void> {
     const [table, resource] = [this.#table, this.#resourceId];
     const dataSource = this.#dataSource;
     if (dataSource === undefined) return;
     const rows = (await dataSource.rows(table)) as readonly Holding[];
     const holdings = rows.map(({ item, free, frozen, used }) => ({ item, free, frozen, used }));
     const left = await this.#left(dataSource);
-    this.#tell({ what: "audit", xid: "", resource, holdings, left });
+    const life = xids === undefined ? { isFirst: true as const } : {};
+    this.#tell({ what: "audit", xid: "", ...life, resource, holdings, left });
   }
 
   async drain(): Promise<void> {
