@@ -32,6 +32,6 @@ export default scenario({
     conservation("order").detects("8%"),
     atomicity("order").ofBothEnds().detects("8%"),
     nothingLeft("order").detects("8%"),
-    sagaSteps("order").shows("compensation").detects("15%"),
+    sagaSteps("order").shows("compensation").detects("20%"),
   ],
 });

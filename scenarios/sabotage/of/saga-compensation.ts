@@ -19,13 +19,13 @@ export default [
   },
   {
     check: "nothing-left",
-    // Only what is compensated can be stuck: not quite half of all.
-    gross: (seed) => stuckBranches(seed, "stock", 0.5),
+    // Only what is compensated can be stuck, not quite half of all; were all of it, there would be none to judge the order by.
+    gross: (seed) => stuckBranches(seed, "stock", 0.25),
     mild: (seed) => stuckBranches(seed, "stock", 0.18),
   },
   {
     check: "saga-steps",
     gross: (seed) => swappedCompensations(seed, 1),
-    mild: (seed) => swappedCompensations(seed, 0.15),
+    mild: (seed) => swappedCompensations(seed, 0.2),
   },
 ] satisfies readonly SabotagedCheck[];
