@@ -20,6 +20,7 @@ import { share } from "./share.ts";
 import { stickiness } from "./stickiness.ts";
 import { successRate } from "./success-rate.ts";
 import { taskFatesCheck } from "./task-fates.ts";
+import { sagaSteps } from "./saga-steps.ts";
 import { tccFence } from "./tcc-fence.ts";
 import { traces } from "./traces.ts";
 
@@ -47,4 +48,5 @@ export const checks: Readonly<Record<CheckSpec["check"], CheckKind<never>>> = {
   atomicity,
   "nothing-left": nothingLeft,
   "tcc-fence": tccFence,
+  "saga-steps": sagaSteps,
 };

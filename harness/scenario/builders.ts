@@ -20,6 +20,7 @@ export {
   successRate,
   delivery,
   taskFates,
+  sagaSteps,
   tccFence,
   traces,
 } from "./builders/checks.ts";

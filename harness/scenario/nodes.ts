@@ -275,7 +275,7 @@ function orders(service: string, spec: OrderSpec, times: OfferTimes): readonly N
 /** What concerns the whole bank is said once, of the order that it serves. */
 function reservingNode(
   service: string,
-  { program, initial, serviceTime }: ReservingSpec,
+  { program, initial, serviceTime, kept }: ReservingSpec,
   { fleet, ...times }: OfferTimes & { readonly fleet: Scenario["fleet"] },
 ): NodePlan {
   const { mode, items } = orderOf(service, fleet);
@@ -286,6 +286,7 @@ function reservingNode(
     items,
     initial,
     serviceTime: serviceTime === undefined ? undefined : workDistribution(serviceTime),
+    keptRate: kept === undefined ? undefined : fractionOf(kept),
     ...times,
   });
   return { id: `${service}/0`, service, program, config, tag: undefined, weight: defaultWeight };

@@ -198,6 +198,8 @@ const reserving = {
   initial: z.int().min(0).max(1_000_000_000_000).optional(),
   /** Time between a branch's registration and its try; in AT, before its local transaction. Default none. */
   serviceTime: distribution.optional(),
+  /** In mode "saga": the share of what is taken that can't be given back, whoever asks. Default none. */
+  kept: fraction.optional(),
 };
 const account = z.strictObject({ program: z.literal("account"), ...reserving });
 const stock = z.strictObject({ program: z.literal("stock"), ...reserving });
@@ -411,6 +413,13 @@ const check = z.discriminatedUnion("check", [
   }),
   /** When all is quiet no transaction of this order service is open, and nothing is set aside, locked or to be undone. */
   z.strictObject({ check: z.literal("nothing-left"), service: name, detects: fraction }),
+  /** Each step of a saga of this order service is kept or taken back, once, in order; the run shows such that are taken back, or stuck. */
+  z.strictObject({
+    check: z.literal("saga-steps"),
+    service: name,
+    shows: z.enum(["compensation", "repair"]),
+    detects: fraction,
+  }),
   /** Steps of TCC that come twice, too late or alone have no effect at this account or stock; the run shows such. */
   z.strictObject({
     check: z.literal("tcc-fence"),

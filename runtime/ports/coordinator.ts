@@ -25,7 +25,7 @@ export interface Coordinator {
   /** Tells how a branch's first phase went. `applicationData` replaces what was registered: pass it again or it is lost. */
   reportBranch(report: BranchReport): Promise<void>;
   /** Whether this transaction could take these locks now. */
-  lockQuery(query: Omit<BranchRegistration, "applicationData">): Promise<boolean>;
+  lockQuery(query: Omit<BranchRegistration, "applicationData" | "key">): Promise<boolean>;
   /**
    * Answers for a resource from now on, also after a lost connection: phase two of its branches comes to `manager`. Resolves when the
    * coordinator knows.
@@ -44,6 +44,12 @@ export interface BranchRegistration {
   readonly lockKey: string;
   /** Comes back in phase two. */
   readonly applicationData: string;
+  /**
+   * Names the registration within its transaction: asked for twice, it is one branch, for a request that may itself come twice. Default: a
+   * name of its own for each call, which guards against a message that is doubled on its way. Seata's protocol knows no names: there each
+   * is a branch.
+   */
+  readonly key?: string | undefined;
 }
 
 export interface BranchReport {

@@ -2,6 +2,7 @@ import { Call } from "../call/call.ts";
 import { metadata, noMetadata, type Metadata } from "../call/metadata.ts";
 import type { Method } from "../call/service.ts";
 import { RpcError, toRpcError, type RpcCode } from "../call/status.ts";
+import { withXid, xidOf } from "../transactions/xid.ts";
 import type { Codec } from "../codec/codec.ts";
 import type { Clock } from "./clock.ts";
 import type { Listener, Response, ServedMethod, Transport } from "./transport.ts";
@@ -59,6 +60,59 @@ export const transportContract: Readonly<Record<string, TransportFact>> = {
     for (const [key, value] of sent) equal(seen.get(key), value);
     equal(response.kind === "unary" && response.trailers.get("x-cost"), "7");
     equal(response.kind === "unary" && response.trailers.get("x-raw-bin"), "AAEC");
+  },
+
+  "a transaction's xid travels as tx_xid, and no further than the call that carries it": async (world) => {
+    const seen: string[] = [];
+    const { address } = await serve(world, async (call, request) => {
+      // Whatever else is under way on the same connection, and whatever came before.
+      await call.clock.sleep(request.text === "slow" ? 150_000 : 5_000);
+      seen.push(`${request.text} ${xidOf(call.metadata) ?? "none"} ${call.metadata.get("x-key") ?? "none"}`);
+      if (request.text === "bad") throw new RpcError("no", { code: "ABORTED" });
+      return reply(xidOf(call.metadata) ?? "none");
+    });
+    const within = (xid: string): Options => ({ metadata: withXid(metadata({ "x-key": "kept" }), xid) });
+    const xids = ["127.0.0.1:8091:6467720403699692336", "127.0.0.1:8091:6467720403699692337"] as const;
+    // One after the other, each way in which a call can end.
+    equal(await say(world, address, "good", within(xids[0])), xids[0]);
+    equal(await say(world, address, "after"), "none");
+    equal(codeOf(await failure(say(world, address, "bad", within(xids[0])))), "ABORTED");
+    equal(await say(world, address, "after"), "none");
+    const late = say(world, address, "slow", { ...within(xids[1]), timeoutUs: 50_000 });
+    equal(codeOf(await failure(late)), "DEADLINE_EXCEEDED");
+    equal(await say(world, address, "after"), "none");
+    // And all at the same time.
+    const mixed = [xids[0], undefined, xids[1], undefined];
+    const answers = await Promise.all(
+      mixed.map((xid) => say(world, address, "mixed", xid === undefined ? {} : within(xid))),
+    );
+    equal(answers.join(), `${xids[0]},none,${xids[1]},none`);
+    // What else travelled with a call arrived with it.
+    equal(seen.includes(`good ${xids[0]} kept`), true);
+    equal(
+      seen.filter((line) => line.startsWith("after")).every((line) => line === "after none none"),
+      true,
+    );
+  },
+
+  "a call under one that is in a transaction is outside of it, unless it is told": async (world) => {
+    const inner = await serve(world, async (call) => reply(xidOf(call.metadata) ?? "none"));
+    const xid = "127.0.0.1:8091:7";
+    let handedOn = noMetadata;
+    const outer = await serve(world, async (call) => {
+      const under = { clock: world.clock, service: "contract", method: sayMethod.path, parent: call };
+      const told = new Call({ ...under, metadata: call.metadata });
+      const untold = new Call(under);
+      handedOn = untold.metadata;
+      const texts: string[] = [];
+      for (const nested of [told, untold]) {
+        const response = await world.client.invoke(inner.address, sayMethod, nested, { text: "" });
+        texts.push(response.kind === "unary" ? (response.message as Message).text : "stream");
+      }
+      return reply(texts.join());
+    });
+    equal(await say(world, outer.address, "", { metadata: withXid(noMetadata, xid) }), `${xid},none`);
+    equal(xidOf(handedOn), undefined);
   },
 
   "an error keeps its code, its message and its trailers": async (world) => {

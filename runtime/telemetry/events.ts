@@ -233,6 +233,14 @@ export type TransactionChange = { readonly type: "transaction"; readonly atUs: n
       readonly outcome: StepOutcome;
     }
   | {
+      /** A saga, a branch of type SAGA, came into a phase. */
+      readonly what: "saga";
+      readonly branchId: string;
+      readonly resource: string;
+      readonly saga: string;
+      readonly phase: SagaPhase;
+    }
+  | {
       /** A local transaction of a branch has left this of something that is shared: an account, a good in stock. */
       readonly what: "holding";
       /** Absent: nobody can tell whose it was. */
@@ -271,8 +279,14 @@ export type TransactionChange = { readonly type: "transaction"; readonly atUs: n
     }
 );
 
-/** `try`, `confirm` and `cancel` are TCC's. A new mode names its own here. */
-export type BranchStep = "try" | "confirm" | "cancel";
+/** `try`, `confirm` and `cancel` are TCC's, `action` and `compensation` a saga's. A new mode names its own here. */
+export type BranchStep = "try" | "confirm" | "cancel" | "action" | "compensation";
+
+/**
+ * How far a saga is. It does its steps, and is `done`; or it takes them back, and is `compensated`. `failed` needs a person: a compensation
+ * has failed as often as it may, or an action was refused that had been decided.
+ */
+export type SagaPhase = "forward" | "done" | "compensating" | "compensated" | "failed";
 
 /**
  * `done`; `again`: it was done before, and nothing happened; `empty`: a cancel whose try has never been here; `refused`: a try whose cancel

@@ -44,10 +44,12 @@ class EmbeddedCoordinator implements Coordinator {
   readonly #options: EmbeddedCoordinatorOptions;
   readonly #stub: Stub<typeof CoordinatorService>;
   readonly #streams = new Map<string, Subscription>();
+  readonly #keys: Keys;
   #isClosed = false;
 
   constructor(options: EmbeddedCoordinatorOptions) {
     const { clock, transport, calls, address } = options;
+    this.#keys = new Keys(options);
     this.#options = options;
     this.#stub = directStub(CoordinatorService, { clock, transport, calls, service: "coordinator", address });
   }
@@ -71,7 +73,7 @@ class EmbeddedCoordinator implements Coordinator {
 
   async registerBranch(branch: BranchRegistration): Promise<string> {
     const { application, client } = this.#options;
-    const request = { ...branch, application, client };
+    const request = { ...branch, application, client, key: branch.key ?? this.#keys.next() };
     return (await this.#ask(() => this.#stub.registerBranch(request, this.#asRM))).branchId;
   }
 
@@ -146,6 +148,20 @@ class EmbeddedCoordinator implements Coordinator {
     const known = globalStatuses.find((name) => name === status);
     if (known !== undefined) return known;
     throw new TransactionError(`the coordinator tells of a status "${status}"`, { code: "ProtocolError" });
+  }
+}
+
+/** Names that no other client gives, nor this one in another life. */
+class Keys {
+  readonly #prefix: string;
+  #count = 0;
+
+  constructor({ client, clock, random }: Pick<EmbeddedCoordinatorOptions, "client" | "clock" | "random">) {
+    this.#prefix = `${client} ${clock.wallMs()} ${random.fork("keys").uint32()}`;
+  }
+
+  next(): string {
+    return `${this.#prefix} ${this.#count++}`;
   }
 }
 

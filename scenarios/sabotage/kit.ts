@@ -15,7 +15,9 @@ import type { Random } from "../../runtime/ports/random.ts";
 import type { Clock } from "../../runtime/ports/clock.ts";
 import { RemovalSchema, type ServiceSnapshot as WireSnapshot } from "../../runtime/discovery/proto/registry_pb.ts";
 import { DataSourceError, type LocalTransaction, type Row, type Table } from "../../runtime/ports/data-source.ts";
-import type { ServedMethod, Transport } from "../../runtime/ports/transport.ts";
+import { noMetadata } from "../../runtime/call/metadata.ts";
+import type { Response, ServedMethod, Transport } from "../../runtime/ports/transport.ts";
+import { TakeReplySchema } from "../../services/proto/bank_pb.ts";
 import { createRandom } from "../../runtime/random.ts";
 import { alteredLocal } from "../../runtime/transactions/altered-local.ts";
 import { undoTable } from "../../runtime/transactions/at/undo-log.ts";
@@ -732,3 +734,57 @@ const isChosen = (seed: number, row: Row, probability: number): boolean =>
 const takenIn = (row: Row): number => Number(row["frozen"]) + Number(row["used"]);
 
 const isHolding = ({ name }: Table): boolean => name.endsWith("_holdings");
+
+/** Whoever runs a saga does something else with a compensation than it is told. */
+const giving = (
+  service: string,
+  alter: (request: { readonly stepId: string }, send: () => Promise<Response>) => Promise<Response>,
+): Sabotage => ({
+  ports: (node, context) => {
+    if (!node.startsWith(`${service}/`)) return context;
+    const { transport } = context;
+    return {
+      ...context,
+      transport: {
+        listen: (options) => transport.listen(options),
+        release: (address) => transport.release(address),
+        close: () => transport.close(),
+        invoke: (address, method, call, request) => {
+          const send = (): Promise<Response> => transport.invoke(address, method, call, request);
+          if (!method.path.endsWith("Reservations/GiveBack")) return send();
+          return alter(request as { readonly stepId: string }, send);
+        },
+      },
+    };
+  },
+});
+
+const given = (instance: string): Response => ({
+  kind: "unary",
+  message: create(TakeReplySchema, { instance }),
+  trailers: noMetadata,
+});
+
+/** This share of the sagas takes the first step back before the last one. */
+export function swappedCompensations(seed: number, probability: number): Sabotage {
+  const held = new Map<string, () => Promise<Response>>();
+  return giving("order", async ({ stepId }, send) => {
+    const [branchId = "", step] = stepId.split("/");
+    if (!isChosen(seed, { branch_id: branchId }, probability)) return send();
+    if (step === "stock") {
+      held.set(branchId, send);
+      return given("sabotage");
+    }
+    const reply = await send();
+    await held.get(branchId)?.();
+    held.delete(branchId);
+    return reply;
+  });
+}
+
+/** This share of the sagas goes on where a compensation was refused, as if it had been done. */
+export const swallowedRefusals = (seed: number, probability: number): Sabotage =>
+  giving("order", async ({ stepId }, send) => {
+    if (!isChosen(seed, { branch_id: stepId }, probability)) return send();
+    return send().catch(() => given("sabotage"));
+  });

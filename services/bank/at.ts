@@ -4,7 +4,14 @@ import type { Leftover } from "../../runtime/telemetry/events.ts";
 import { AtResource, type AtOptions } from "../../runtime/transactions/at/at.ts";
 import { undoStatus, undoTable } from "../../runtime/transactions/at/undo-log.ts";
 import type { LocalTransaction } from "../../runtime/ports/data-source.ts";
-import type { Holding, Reservation } from "./holdings.ts";
+import type { Holding, ReservationRequest } from "./holdings.ts";
+
+/** Requests that were done, by transaction. */
+export const requestTable: Table = {
+  name: "bank_requests",
+  columns: { xid: "text", request: "text" },
+  key: ["xid", "request"],
+};
 
 /** A reservation by AT: what it takes is used up at once, and comes back with a rollback. */
 export class AtReservations {
@@ -21,9 +28,13 @@ export class AtReservations {
   }
 
   /** Answers the branch's id. Rejects with an `RpcError` when there is too little, and as `AtResource.transaction` does. */
-  async reserve(xid: string, { item, amount }: Reservation): Promise<string> {
+  async reserve(xid: string, { item, amount, key }: ReservationRequest): Promise<string> {
     const table = this.#table;
     const branch = await this.#resource.transaction({ xid }, async (local, own) => {
+      // What the network doubles is one reservation. The row is the branch's, and goes with its rollback.
+      if (key !== undefined && !(await local.insert(requestTable, { xid, request: key }))) {
+        throw new RpcError(`${item}: this was reserved already`, { code: "ALREADY_EXISTS" });
+      }
       const holding = (await local.lock(table, { item })) as Holding | undefined;
       if (holding === undefined) throw new RpcError(`there is no ${item} in ${table.name}`, { code: "NOT_FOUND" });
       if (holding.free < amount) {

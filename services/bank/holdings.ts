@@ -9,6 +9,12 @@ export interface Reservation {
   readonly amount: number;
 }
 
+/** Which may come twice. */
+export interface ReservationRequest extends Reservation {
+  /** Its name within its transaction. Default: each is another one. */
+  readonly key?: string | undefined;
+}
+
 /** Money in accounts, goods in stock: what is free, set aside for a transaction, and used up. Their sum never changes. */
 export interface Holding extends Row {
   readonly item: string;
@@ -39,38 +45,57 @@ export async function seedHoldings(
 
 /** The TCC of a holding: try freezes, confirm uses up, cancel gives back. */
 export function reserving(name: string, table: Table): TccAction<Reservation> {
-  const change = async (
-    local: LocalTransaction,
-    { item }: Reservation,
-    changed: (holding: Holding) => Holding,
-  ): Promise<void> => {
-    const row = (await local.lock(table, { item })) as Holding | undefined;
-    if (row === undefined) throw new RpcError(`there is no ${item} in ${table.name}`, { code: "NOT_FOUND" });
-    await local.update(table, changed(row));
-  };
   return {
     name,
     try: (local, reservation) =>
-      change(local, reservation, (holding) => {
-        const { item, amount } = reservation;
-        if (holding.free < amount) {
-          throw new RpcError(`${item} has ${holding.free}, and ${amount} is wanted`, { code: "FAILED_PRECONDITION" });
-        }
-        return { ...holding, free: holding.free - amount, frozen: holding.frozen + amount };
+      change(local, table, reservation, (holding) => {
+        const free = lessBy(holding, reservation);
+        return { ...holding, free, frozen: holding.frozen + reservation.amount };
       }),
     confirm: (local, reservation) =>
-      change(local, reservation, (holding) => ({
+      change(local, table, reservation, (holding) => ({
         ...holding,
         frozen: holding.frozen - reservation.amount,
         used: holding.used + reservation.amount,
       })),
     cancel: (local, reservation) =>
-      change(local, reservation, (holding) => ({
+      change(local, table, reservation, (holding) => ({
         ...holding,
         frozen: holding.frozen - reservation.amount,
         free: holding.free + reservation.amount,
       })),
   };
+}
+
+/** A saga's action: the amount is used up at once, for everybody to see. */
+export const take = (local: LocalTransaction, table: Table, reservation: Reservation): Promise<void> =>
+  change(local, table, reservation, (holding) => {
+    const free = lessBy(holding, reservation);
+    return { ...holding, free, used: holding.used + reservation.amount };
+  });
+
+/** Its compensation. */
+export const giveBack = (local: LocalTransaction, table: Table, reservation: Reservation): Promise<void> =>
+  change(local, table, reservation, (holding) => ({
+    ...holding,
+    free: holding.free + reservation.amount,
+    used: holding.used - reservation.amount,
+  }));
+
+async function change(
+  local: LocalTransaction,
+  table: Table,
+  { item }: Reservation,
+  changed: (holding: Holding) => Holding,
+): Promise<void> {
+  const row = (await local.lock(table, { item })) as Holding | undefined;
+  if (row === undefined) throw new RpcError(`there is no ${item} in ${table.name}`, { code: "NOT_FOUND" });
+  await local.update(table, changed(row));
+}
+
+function lessBy({ free }: Holding, { item, amount }: Reservation): number {
+  if (free >= amount) return free - amount;
+  throw new RpcError(`${item} has ${free}, and ${amount} is wanted`, { code: "FAILED_PRECONDITION" });
 }
 
 /** Whose a local transaction is. */

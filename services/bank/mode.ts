@@ -4,6 +4,6 @@
  * steps in `BranchStep` (runtime/telemetry/events.ts) and what it leaves behind in `RunningReservations.audit`; what its steps mean to
  * the judge in `harness/judge/branches.ts`.
  */
-export const bankModes = ["tcc", "at"] as const;
+export const bankModes = ["tcc", "at", "saga"] as const;
 
 export type BankMode = (typeof bankModes)[number];

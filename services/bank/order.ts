@@ -3,14 +3,20 @@ import type { Handlers, Stub } from "../../runtime/call/service.ts";
 import { RpcError } from "../../runtime/call/status.ts";
 import { murmur3 } from "../../runtime/numbers.ts";
 import type { Coordinator } from "../../runtime/ports/coordinator.ts";
+import type { DataSource } from "../../runtime/ports/data-source.ts";
+import type { Random } from "../../runtime/ports/random.ts";
 import { inGlobalTransaction } from "../../runtime/transactions/global.ts";
-import { ConfigReader } from "../config.ts";
+import type { Saga } from "../../runtime/transactions/saga/definition.ts";
+import { sagaTable } from "../../runtime/transactions/saga/log.ts";
+import { Sagas } from "../../runtime/transactions/saga/saga.ts";
+import { ConfigReader, schemeOf } from "../config.ts";
 import { parseCalls, type CallsConfig } from "../connections.ts";
 import { Offer, parseOffer, type OfferConfig } from "../offer.ts";
 import { Reservations } from "../proto/bank_pb.ts";
 import { Worker } from "../proto/worker_pb.ts";
 import { ConfigError, type NodeContext, type RunningService, type ServiceProgram } from "../service.ts";
-import { openCoordinator } from "../transactions.ts";
+import { openCoordinator, openDataSource } from "../transactions.ts";
+import { buying, type Purchase } from "./buying.ts";
 import { bankModes, type BankMode } from "./mode.ts";
 import { withStatus } from "./reservations.ts";
 
@@ -19,6 +25,8 @@ export interface OrderConfig extends OfferConfig {
   readonly mode: BankMode;
   /** The coordinator: "host:port", or "seata://127.0.0.1:8091". */
   readonly coordinator: string;
+  /** Where its sagas' state is: "postgres://…". Default: on the node's own disk. */
+  readonly database: string | undefined;
   /** How it calls the services whose parts of an order are tried one after the other. Reserving twice is two reservations: `retries` is 0. */
   readonly account: CallsConfig;
   readonly stock: CallsConfig;
@@ -43,6 +51,7 @@ export const order: ServiceProgram<OrderConfig> = {
       ...parseOffer(reader, reader.text("service", "order")),
       mode: reader.choice("mode", bankModes) ?? "tcc",
       coordinator: reader.requiredInfrastructure("coordinator"),
+      database: reader.infrastructure("database"),
       account: callsOf(reader, "account"),
       stock: callsOf(reader, "stock"),
       timeoutMs: reader.number("timeoutMs", { ...count, max: 86_400_000 }, 60_000),
@@ -74,14 +83,19 @@ class RunningOrder implements RunningService {
   readonly #context: NodeContext;
   readonly #config: OrderConfig;
   readonly #offer: Offer;
+  readonly #keys: Random;
   #coordinator: Coordinator | undefined;
   #account: Stub<typeof Reservations> | undefined;
   #stock: Stub<typeof Reservations> | undefined;
+  /** In mode "saga". */
+  #dataSource: DataSource | undefined;
+  #sagas: { readonly engine: Sagas; readonly buy: Saga<Purchase, object> } | undefined;
 
   constructor(context: NodeContext, config: OrderConfig) {
     this.#context = context;
     this.#config = config;
     this.#offer = new Offer(context, config);
+    this.#keys = context.random.fork("keys");
   }
 
   get address(): string | undefined {
@@ -99,10 +113,32 @@ class RunningOrder implements RunningService {
     this.#account = client.service(account.service, Reservations, account);
     this.#stock = client.service(stock.service, Reservations, stock);
     await this.#offer.awaitCallees(account.service, stock.service);
+    if (this.#config.mode === "saga") await this.#openSagas(this.#account, this.#stock);
     await this.#offer.register(Worker.typeName);
   }
 
-  /** Asks the coordinator how these transactions stand. */
+  async #openSagas(account: Stub<typeof Reservations>, stock: Stub<typeof Reservations>): Promise<void> {
+    const { clock, telemetry, node } = this.#context;
+    const { database } = this.#config;
+    this.#dataSource = await openDataSource(this.#context, database, [sagaTable]);
+    const buy = buying({ account, stock });
+    const engine = new Sagas({
+      ...{ clock, telemetry, coordinator: this.#coordinator!, dataSource: this.#dataSource },
+      ...{ resourceId: this.#resourceId, owner: node, sagas: [buy] },
+    });
+    this.#sagas = { engine, buy };
+    // A coordinator that is away is tried on.
+    await engine.register().catch(() => undefined);
+  }
+
+  /** Seata knows sagas by application and group; what is on a node's own disk, only that node can go on with. */
+  get #resourceId(): string {
+    const { application, coordinator, database } = this.#config;
+    const isShared = database !== undefined || schemeOf(coordinator) !== undefined;
+    return `${isShared ? application : this.#context.node}#default_tx_group`;
+  }
+
+  /** Asks the coordinator how these transactions stand, and tells which sagas aren't over. */
   async audit(xids: readonly string[]): Promise<void> {
     const { clock, telemetry } = this.#context;
     const coordinator = this.#coordinator;
@@ -114,21 +150,31 @@ class RunningOrder implements RunningService {
       });
       await Promise.all(asked);
     }
+    if (this.#sagas === undefined) return;
+    const sagas = await this.#sagas.engine.unfinished();
+    const left = sagas.map(({ xid, branchId }) => ({ kind: "branch" as const, xid, branchId }));
+    const audit = { what: "audit", xid: "", resource: this.#resourceId, holdings: [], left } as const;
+    telemetry.emit({ type: "transaction", atUs: clock.nowUs(), ...audit });
   }
 
   async drain(): Promise<void> {
     await this.#offer.drain();
-    await this.#coordinator?.close();
+    await this.#close();
   }
 
   async stop(): Promise<void> {
     await this.#offer.stop();
+    await this.#close();
+  }
+
+  async #close(): Promise<void> {
     await this.#coordinator?.close();
+    await this.#dataSource?.close();
   }
 
   #handlers(): Handlers<typeof Worker> {
-    const { node, clock, telemetry, random } = this.#context;
-    const { timeoutMs, items, price, abortRate } = this.#config;
+    const { node, random } = this.#context;
+    const { mode, items, price, abortRate } = this.#config;
     const goods = random.fork("goods");
     const aborts = random.fork("aborts");
     return {
@@ -136,18 +182,8 @@ class RunningOrder implements RunningService {
         const user = `u${murmur3(key, 0) % items}`;
         const good = `u${goods.below(items)}`;
         const isAborted = abortRate > 0 && aborts.float() < abortRate;
-        const coordinator = this.#coordinator;
-        if (coordinator === undefined) throw new RpcError(`${node} isn't ready`, { code: "UNAVAILABLE" });
-        const options = { clock, telemetry, coordinator, name: "buy", timeoutMs, metadata: call.metadata };
-        await withStatus(() =>
-          inGlobalTransaction(options, async (metadata) => {
-            stillWanted(call);
-            await this.#account!.reserve({ item: user, amount: price }, { parent: call, metadata });
-            await this.#stock!.reserve({ item: good, amount: 1 }, { parent: call, metadata });
-            if (isAborted) throw new RpcError(`${node} gives this order up`, { code: "ABORTED" });
-            stillWanted(call);
-          }),
-        );
+        const purchase = { user, price, good, isAborted };
+        await withStatus(() => (mode === "saga" ? this.#bySaga(purchase, call) : this.#byTcc(purchase, call)));
         return { instance: node, payload };
       },
       stream: () => {
@@ -155,7 +191,33 @@ class RunningOrder implements RunningService {
       },
     };
   }
+
+  #byTcc({ user, price, good, isAborted }: Purchase, call: Call): Promise<void> {
+    const { node, clock, telemetry } = this.#context;
+    const { timeoutMs } = this.#config;
+    const coordinator = this.#coordinator;
+    if (coordinator === undefined) throw notReady(node);
+    const options = { clock, telemetry, coordinator, name: "buy", timeoutMs, metadata: call.metadata };
+    return inGlobalTransaction(options, async (metadata) => {
+      stillWanted(call);
+      // What the network doubles is one reservation all the same.
+      const key = `${node} ${this.#keys.uint32()} ${this.#keys.uint32()}`;
+      await this.#account!.reserve({ item: user, amount: price, key }, { parent: call, metadata });
+      await this.#stock!.reserve({ item: good, amount: 1, key }, { parent: call, metadata });
+      if (isAborted) throw new RpcError(`${node} gives this order up`, { code: "ABORTED" });
+      stillWanted(call);
+    });
+  }
+
+  async #bySaga(purchase: Purchase, call: Call): Promise<void> {
+    if (this.#sagas === undefined) throw notReady(this.#context.node);
+    stillWanted(call);
+    const { engine, buy } = this.#sagas;
+    await engine.run(buy, purchase, { timeoutMs: this.#config.timeoutMs, metadata: call.metadata });
+  }
 }
+
+const notReady = (node: string): RpcError => new RpcError(`${node} isn't ready`, { code: "UNAVAILABLE" });
 
 /** Nobody waits any more: what was tried is given back. */
 function stillWanted(call: Call): void {

@@ -1,5 +1,7 @@
+import type { Call } from "../../runtime/call/call.ts";
 import type { Handlers } from "../../runtime/call/service.ts";
 import { RpcError } from "../../runtime/call/status.ts";
+import { murmur3 } from "../../runtime/numbers.ts";
 import type { Coordinator } from "../../runtime/ports/coordinator.ts";
 import type { DataSource, Table } from "../../runtime/ports/data-source.ts";
 import type { Leftover } from "../../runtime/telemetry/events.ts";
@@ -7,6 +9,7 @@ import type { Change } from "../../runtime/transactions/observed.ts";
 import { TransactionError } from "../../runtime/transactions/error.ts";
 import { fenceStatus, fenceTable } from "../../runtime/transactions/tcc/fence.ts";
 import { undoTable } from "../../runtime/transactions/at/undo-log.ts";
+import { compensateOnce, doOnce, type OnSagaStep } from "../../runtime/transactions/saga/participant.ts";
 import { TccResource, type TccStep } from "../../runtime/transactions/tcc/tcc.ts";
 import { xidOf } from "../../runtime/transactions/xid.ts";
 import { ConfigReader } from "../config.ts";
@@ -15,9 +18,18 @@ import { Offer, parseOffer, type OfferConfig } from "../offer.ts";
 import { Reservations } from "../proto/bank_pb.ts";
 import type { NodeContext, RunningService, ServiceProgram } from "../service.ts";
 import { openCoordinator, openDataSource } from "../transactions.ts";
-import { AtReservations, resourceOf, undoLeft } from "./at.ts";
+import { AtReservations, requestTable, resourceOf, undoLeft } from "./at.ts";
 import { bankModes, type BankMode } from "./mode.ts";
-import { holdingsOf, reserving, seedHoldings, tellingOf, type Holding, type Reservation } from "./holdings.ts";
+import {
+  giveBack,
+  holdingsOf,
+  reserving,
+  seedHoldings,
+  take,
+  tellingOf,
+  type Holding,
+  type ReservationRequest,
+} from "./holdings.ts";
 
 export interface ReservationsConfig extends OfferConfig {
   /** How it takes part in transactions. Default "tcc". */
@@ -32,6 +44,8 @@ export interface ReservationsConfig extends OfferConfig {
   readonly initial: number;
   /** Time between a branch's registration and its try; in AT, before its local transaction. Default: none. */
   readonly serviceTime: Distribution;
+  /** In mode "saga": the share of what was taken that can't be given back, as if it had been shipped. Default none. */
+  readonly keptRate: number;
 }
 
 /** The bank's `account` and `stock`: they set aside what an order wants, and use it up or give it back when its transaction ends. */
@@ -50,6 +64,7 @@ export function reservations(name: "account" | "stock"): ServiceProgram<Reservat
         items: reader.number("items", { ...count, max: 100_000 }, 100),
         initial: reader.number("initial", { ...count, min: 0, max: 1_000_000_000_000 }, 1_000_000),
         serviceTime: reader.distribution("serviceTime", { kind: "constant", us: 0 }),
+        keptRate: reader.number("keptRate", { min: 0, max: 1 }, 0),
       };
       reader.end();
       return config;
@@ -69,6 +84,9 @@ class RunningReservations implements RunningService {
   readonly #offer: Offer;
   #coordinator: Coordinator | undefined;
   #dataSource: DataSource | undefined;
+  /** Its `dataSource`, which tells of changes; there once it is ready. */
+  #telling: DataSource | undefined;
+  /** In the modes that have branches here. */
   #participant: Participant | undefined;
 
   constructor(context: NodeContext, config: ReservationsConfig) {
@@ -88,7 +106,10 @@ class RunningReservations implements RunningService {
   async go(): Promise<void> {
     const { mode, coordinator, database, application } = this.#config;
     const [table, resource] = [this.#table, this.#resourceId];
-    const opened = await openDataSource(this.#context, database, [table, mode === "at" ? undoTable : fenceTable]);
+    const opened = await openDataSource(this.#context, database, [
+      table,
+      ...(mode === "at" ? [undoTable, requestTable] : [fenceTable]),
+    ]);
     this.#dataSource = opened;
     await seedHoldings(opened, table, this.#config);
     await this.audit();
@@ -96,11 +117,14 @@ class RunningReservations implements RunningService {
       const { item, free, frozen, used } = row as Holding;
       this.#tell({ what: "holding", ...branch, resource, item, free, frozen, used });
     });
+    this.#telling = dataSource;
     await this.#offer.connect();
-    this.#coordinator = await openCoordinator(this.#context, coordinator, application);
-    this.#participant = mode === "at" ? this.#byAt(dataSource) : this.#byTcc(dataSource);
-    // A coordinator that is away is tried on; nobody can use this service until it is there.
-    await this.#participant.register().catch(() => undefined);
+    if (mode !== "saga") {
+      this.#coordinator = await openCoordinator(this.#context, coordinator, application);
+      this.#participant = mode === "at" ? this.#byAt(dataSource) : this.#byTcc(dataSource);
+      // A coordinator that is away is tried on; nobody can use this service until it is there.
+      await this.#participant.register().catch(() => undefined);
+    }
     await this.#offer.register(Reservations.typeName);
   }
 
@@ -133,8 +157,8 @@ class RunningReservations implements RunningService {
     const resource = new TccResource({ clock, coordinator: this.#coordinator!, dataSource, action, onStep });
     return {
       register: () => resource.register(),
-      reserve: async (xid, reservation, work) => {
-        const branchId = await resource.begin(xid, reservation);
+      reserve: async (xid, { key, ...reservation }, work) => {
+        const branchId = await resource.begin(xid, reservation, key);
         await work();
         await resource.try({ xid, branchId }, reservation);
         return branchId;
@@ -162,7 +186,10 @@ class RunningReservations implements RunningService {
 
   /** Branches that wait for their second phase, and undo logs that are still there. */
   async #left(dataSource: DataSource): Promise<readonly Leftover[]> {
-    if (this.#config.mode === "at") return undoLeft(dataSource);
+    const { mode } = this.#config;
+    // A saga's state is where the saga is.
+    if (mode === "saga") return [];
+    if (mode === "at") return undoLeft(dataSource);
     return (await dataSource.rows(fenceTable))
       .filter(({ status, action_name }) => status === fenceStatus.tried && action_name === this.#resourceId)
       .map(({ xid, branch_id }) => ({ kind: "branch", xid: String(xid), branchId: String(branch_id) }));
@@ -174,7 +201,8 @@ class RunningReservations implements RunningService {
 
   /** The resource's id. */
   get #resourceId(): string {
-    return `${this.#config.service}.reserve`;
+    const { service, mode } = this.#config;
+    return `${service}.${mode === "saga" ? "take" : "reserve"}`;
   }
 
   #tell(change: Change): void {
@@ -192,33 +220,80 @@ class RunningReservations implements RunningService {
     const context = this.#context;
     const times = context.random.fork("service time");
     return {
-      reserve: async ({ item, amount }, call) => {
+      reserve: async ({ item, amount, key }, call) => {
         const us = sample(this.#config.serviceTime, times);
         const participant = this.#participant;
-        if (participant === undefined) throw new RpcError(`${context.node} isn't ready`, { code: "UNAVAILABLE" });
-        const xid = xidOf(call.metadata);
-        if (xid === undefined) {
-          throw new RpcError("nothing is reserved outside of a transaction", {
-            code: "FAILED_PRECONDITION",
-            hint: "send tx_xid with the call",
-          });
-        }
+        if (participant === undefined) throw this.#unusable("reserving");
+        const xid = transactionOf(call);
         if (amount === 0) throw new RpcError("an amount of 0", { code: "INVALID_ARGUMENT" });
         return withStatus(async () => {
           const work = (): Promise<void> => (us > 0 ? context.work(us) : Promise.resolve());
-          const branchId = await participant.reserve(xid, { item, amount }, work);
+          const branchId = await participant.reserve(xid, { item, amount, ...(key !== "" && { key }) }, work);
           return { instance: context.node, branchId };
+        });
+      },
+      take: async (request, call) => {
+        const us = sample(this.#config.serviceTime, times);
+        const { item, amount } = request;
+        if (amount === 0) throw new RpcError("an amount of 0", { code: "INVALID_ARGUMENT" });
+        const { dataSource, step, onStep } = this.#step(request, call);
+        if (us > 0) await context.work(us);
+        return withStatus(async () => {
+          await doOnce(dataSource, step, (local) => take(local, this.#table, { item, amount }), onStep);
+          return { instance: context.node };
+        });
+      },
+      giveBack: async (request, call) => {
+        const { item, amount } = request;
+        const { dataSource, step, onStep } = this.#step(request, call);
+        // The same ones whenever they are asked for.
+        if (murmur3(step.stepId, 0) / 0x1_0000_0000 < this.#config.keptRate) {
+          throw new RpcError(`${item} can't be given back`, { code: "FAILED_PRECONDITION" });
+        }
+        return withStatus(async () => {
+          await compensateOnce(dataSource, step, (local) => giveBack(local, this.#table, { item, amount }), onStep);
+          return { instance: context.node };
         });
       },
     };
   }
+
+  #step({ stepId }: { readonly stepId: string }, call: Call) {
+    const dataSource = this.#telling;
+    if (dataSource === undefined || this.#config.mode !== "saga") throw this.#unusable("taking");
+    const xid = transactionOf(call);
+    if (stepId === "") throw new RpcError("a step without an id", { code: "INVALID_ARGUMENT" });
+    const resource = this.#resourceId;
+    const onStep: OnSagaStep = (told) => this.#tell({ what: "step", xid, branchId: stepId, resource, ...told });
+    return { dataSource, step: { xid, stepId, action: resource, nowMs: this.#context.clock.wallMs() }, onStep };
+  }
+
+  #unusable(wanted: "reserving" | "taking"): RpcError {
+    const { node } = this.#context;
+    const { mode } = this.#config;
+    if ((mode === "saga") === (wanted === "taking"))
+      return new RpcError(`${node} isn't ready`, { code: "UNAVAILABLE" });
+    return new RpcError(`${node} takes part by ${mode}, and there is no ${wanted} in it`, {
+      code: "FAILED_PRECONDITION",
+      hint: "give order, account and stock the same mode",
+    });
+  }
+}
+
+function transactionOf(call: Call): string {
+  const xid = xidOf(call.metadata);
+  if (xid !== undefined) return xid;
+  throw new RpcError("nothing is done outside of a transaction", {
+    code: "FAILED_PRECONDITION",
+    hint: "send tx_xid with the call",
+  });
 }
 
 /** How it takes part in transactions: what a mode does of a reservation. */
 interface Participant {
   register(): Promise<void>;
   /** Answers the branch's id; `work` is what it does meanwhile. */
-  reserve(xid: string, reservation: Reservation, work: () => Promise<void>): Promise<string>;
+  reserve(xid: string, request: ReservationRequest, work: () => Promise<void>): Promise<string>;
   close(): Promise<void>;
 }
 

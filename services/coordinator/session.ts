@@ -23,6 +23,8 @@ export interface BranchSession {
   /** Who registered it: phase two goes there first. */
   readonly application: string;
   readonly client: string;
+  /** See `BranchRegistration`; "" or absent: none. */
+  readonly key?: string;
   status: BranchStatus;
   applicationData: string;
 }
@@ -44,6 +46,7 @@ function isBranch(value: unknown): value is BranchSession {
   return (
     isRecord(value) &&
     hasTexts(value, ["branchId", "resourceId", "lockKey", "application", "client", "applicationData"]) &&
+    (value["key"] === undefined || typeof value["key"] === "string") &&
     includes(branchTypes, value["branchType"]) &&
     includes(branchStatuses, value["status"])
   );

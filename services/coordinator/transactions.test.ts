@@ -228,6 +228,22 @@ describe("giving up", () => {
   });
 });
 
+test("a registration that comes twice under one name is one branch, each resource's by itself, also after a restart", async () => {
+  const world = await open();
+  const xid = await world.begin();
+  const twice = await Promise.all([world.register(xid, { key: "a" }), world.register(xid, { key: "a" })]);
+  expect(new Set(twice).size).toBe(1);
+  const others = await Promise.all([
+    world.register(xid, { key: "b" }),
+    world.register(xid, { key: "a", resourceId: "other" }),
+    world.register(xid),
+    world.register(xid),
+  ]);
+  expect(new Set([...twice, ...others]).size).toBe(5);
+  const again = await open({ disk: world.disk, clock: world.clock });
+  expect(await again.register(xid, { key: "a" })).toBe(twice[0]);
+});
+
 test("what is too much or makes no sense is refused by name", async () => {
   const world = await open();
   const { transactions } = world;
@@ -315,7 +331,9 @@ async function open(options: OpenOptions = {}) {
     begin: ({ timeoutMs = 60_000 } = {}) => transactions.begin({ name: "buy", timeoutMs, application: "app" }),
     register: (
       xid: string,
-      more: Partial<Record<"resourceId" | "lockKey" | "applicationData", string>> & { branchType?: "AT" | "TCC" } = {},
+      more: Partial<Record<"resourceId" | "lockKey" | "applicationData" | "key", string>> & {
+        branchType?: "AT" | "TCC";
+      } = {},
     ) => transactions.registerBranch({ xid, ...registration, application: "app", client: "app/0", ...more }),
   };
 }

@@ -141,13 +141,20 @@ export class Transactions {
   async registerBranch(
     branch: BranchRegistration & { readonly application: string; readonly client: string },
   ): Promise<string> {
-    const { xid, branchType, resourceId, lockKey, applicationData, application, client } = branch;
+    const { xid, branchType, resourceId, lockKey, applicationData, application, client, key = "" } = branch;
     const session = this.#known(xid);
+    const known =
+      key === "" ? undefined : session.branches.find((other) => other.key === key && other.resourceId === resourceId);
+    if (known !== undefined) {
+      await this.#log.durable();
+      return known.branchId;
+    }
     if (session.status !== "Begin") {
       const text = `${xid} takes no branches any more: it is ${session.status}`;
       throw new TransactionError(text, { code: "GlobalTransactionNotActive" });
     }
-    if (resourceId === "" || resourceId.length > limits.nameBytes) throw invalid("a branch without a resource");
+    if (resourceId === "" || resourceId.length + key.length > limits.nameBytes)
+      throw invalid("a branch without a resource");
     if (lockKey.length + applicationData.length > limits.branchBytes || session.branches.length >= limits.branches) {
       const text = `a branch of ${lockKey.length + applicationData.length} characters, the ${session.branches.length + 1}. of ${xid}`;
       const hint = `at most ${limits.branchBytes} characters, and ${limits.branches} branches`;
@@ -156,7 +163,7 @@ export class Transactions {
     const branchId = this.#nextId();
     if (branchType === "AT") this.#lock({ xid, branchId, resourceId, lockKey, applicationData });
     session.branches.push({
-      ...{ branchId, branchType, resourceId, lockKey, application, client, status: "Registered", applicationData },
+      ...{ branchId, branchType, resourceId, lockKey, application, client, key, status: "Registered", applicationData },
     });
     this.#note(session);
     await this.#log.durable();

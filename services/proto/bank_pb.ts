@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file bank.proto.
  */
 export const file_bank: GenFile = /*@__PURE__*/
-  fileDesc("CgpiYW5rLnByb3RvEg9mbHliYWxsLmJhbmsudjEiLgoOUmVzZXJ2ZVJlcXVlc3QSDAoEaXRlbRgBIAEoCRIOCgZhbW91bnQYAiABKA0iMwoMUmVzZXJ2ZVJlcGx5EhAKCGluc3RhbmNlGAEgASgJEhEKCWJyYW5jaF9pZBgCIAEoCTJZCgxSZXNlcnZhdGlvbnMSSQoHUmVzZXJ2ZRIfLmZseWJhbGwuYmFuay52MS5SZXNlcnZlUmVxdWVzdBodLmZseWJhbGwuYmFuay52MS5SZXNlcnZlUmVwbHliBnByb3RvMw");
+  fileDesc("CgpiYW5rLnByb3RvEg9mbHliYWxsLmJhbmsudjEiOwoOUmVzZXJ2ZVJlcXVlc3QSDAoEaXRlbRgBIAEoCRIOCgZhbW91bnQYAiABKA0SCwoDa2V5GAMgASgJIjMKDFJlc2VydmVSZXBseRIQCghpbnN0YW5jZRgBIAEoCRIRCglicmFuY2hfaWQYAiABKAkiPAoLVGFrZVJlcXVlc3QSDAoEaXRlbRgBIAEoCRIOCgZhbW91bnQYAiABKA0SDwoHc3RlcF9pZBgDIAEoCSIdCglUYWtlUmVwbHkSEAoIaW5zdGFuY2UYASABKAky4QEKDFJlc2VydmF0aW9ucxJJCgdSZXNlcnZlEh8uZmx5YmFsbC5iYW5rLnYxLlJlc2VydmVSZXF1ZXN0Gh0uZmx5YmFsbC5iYW5rLnYxLlJlc2VydmVSZXBseRJACgRUYWtlEhwuZmx5YmFsbC5iYW5rLnYxLlRha2VSZXF1ZXN0GhouZmx5YmFsbC5iYW5rLnYxLlRha2VSZXBseRJECghHaXZlQmFjaxIcLmZseWJhbGwuYmFuay52MS5UYWtlUmVxdWVzdBoaLmZseWJhbGwuYmFuay52MS5UYWtlUmVwbHliBnByb3RvMw");
 
 /**
  * @generated from message flyball.bank.v1.ReserveRequest
@@ -29,6 +29,13 @@ export type ReserveRequest = Message<"flyball.bank.v1.ReserveRequest"> & {
    * @generated from field: uint32 amount = 2;
    */
   amount: number;
+
+  /**
+   * The request's name within its transaction: however often it arrives, it is one reservation. "": each is a new one.
+   *
+   * @generated from field: string key = 3;
+   */
+  key: string;
 };
 
 /**
@@ -63,6 +70,52 @@ export const ReserveReplySchema: GenMessage<ReserveReply> = /*@__PURE__*/
   messageDesc(file_bank, 1);
 
 /**
+ * @generated from message flyball.bank.v1.TakeRequest
+ */
+export type TakeRequest = Message<"flyball.bank.v1.TakeRequest"> & {
+  /**
+   * @generated from field: string item = 1;
+   */
+  item: string;
+
+  /**
+   * @generated from field: uint32 amount = 2;
+   */
+  amount: number;
+
+  /**
+   * The step's id, the same in each attempt: it is done once.
+   *
+   * @generated from field: string step_id = 3;
+   */
+  stepId: string;
+};
+
+/**
+ * Describes the message flyball.bank.v1.TakeRequest.
+ * Use `create(TakeRequestSchema)` to create a new message.
+ */
+export const TakeRequestSchema: GenMessage<TakeRequest> = /*@__PURE__*/
+  messageDesc(file_bank, 2);
+
+/**
+ * @generated from message flyball.bank.v1.TakeReply
+ */
+export type TakeReply = Message<"flyball.bank.v1.TakeReply"> & {
+  /**
+   * @generated from field: string instance = 1;
+   */
+  instance: string;
+};
+
+/**
+ * Describes the message flyball.bank.v1.TakeReply.
+ * Use `create(TakeReplySchema)` to create a new message.
+ */
+export const TakeReplySchema: GenMessage<TakeReply> = /*@__PURE__*/
+  messageDesc(file_bank, 3);
+
+/**
  * @generated from service flyball.bank.v1.Reservations
  */
 export const Reservations: GenService<{
@@ -76,6 +129,26 @@ export const Reservations: GenService<{
     methodKind: "unary";
     input: typeof ReserveRequestSchema;
     output: typeof ReserveReplySchema;
+  },
+  /**
+   * A saga's action: uses an amount up at once. FAILED_PRECONDITION as above.
+   *
+   * @generated from rpc flyball.bank.v1.Reservations.Take
+   */
+  take: {
+    methodKind: "unary";
+    input: typeof TakeRequestSchema;
+    output: typeof TakeReplySchema;
+  },
+  /**
+   * Its compensation: what was taken by the same step is free again. Where nothing was, nothing ever will be.
+   *
+   * @generated from rpc flyball.bank.v1.Reservations.GiveBack
+   */
+  giveBack: {
+    methodKind: "unary";
+    input: typeof TakeRequestSchema;
+    output: typeof TakeReplySchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_bank, 0);

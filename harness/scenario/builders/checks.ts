@@ -67,6 +67,9 @@ export const atomicity = (order: string) => new Atomicity({ check: "atomicity", 
 /** No transaction is open in the end, and nothing is set aside, locked or to be undone: `nothingLeft("order").detects("5%")`. */
 export const nothingLeft = (order: string) => new OfTransactions({ check: "nothing-left", service: order });
 
+/** Each step is kept or taken back, once, in order: `sagaSteps("order").shows("compensation").detects("8%")`. */
+export const sagaSteps = (order: string) => new SagaSteps({ check: "saga-steps", service: order });
+
 /** Steps that come twice, too late or alone have no effect: `tccFence("account").shows("suspension").detects("25%")`. */
 export const tccFence = (service: string) => new TccFence({ check: "tcc-fence", service });
 
@@ -317,6 +320,18 @@ class Atomicity extends OfTransactions<"atomicity"> {
   /** The run has to have both, committed and rolled back transactions. */
   ofBothEnds(): this {
     return this.with({ bothEnds: true });
+  }
+}
+
+class SagaSteps extends CheckBuilder<"saga-steps"> {
+  /** What the run has to show: else there is nothing to judge. */
+  shows(shows: "compensation" | "repair"): this {
+    return this.with({ shows });
+  }
+
+  /** This fraction of them that goes another way is certainly found. */
+  detects(detects: Share): this {
+    return this.with({ detects });
   }
 }
 

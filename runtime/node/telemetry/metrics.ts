@@ -490,6 +490,7 @@ class Transactions {
       case "status":
         return this.#states.inc({ state: event.status });
       case "step":
+      case "saga":
       case "repair":
       case "holding":
       case "found":

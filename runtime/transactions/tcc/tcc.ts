@@ -57,8 +57,11 @@ export class TccResource<Context> {
     });
   }
 
-  /** Registers a branch; from here on its cancel may come at any time, also before its try. */
-  begin(xid: string, context: Context): Promise<string> {
+  /**
+   * Registers a branch; from here on its cancel may come at any time, also before its try. A request that may come twice has a `key`: both
+   * are one branch.
+   */
+  begin(xid: string, context: Context, key?: string): Promise<string> {
     const { coordinator, action } = this.#options;
     const applicationData = JSON.stringify({ actionContext: context });
     return coordinator.registerBranch({
@@ -67,6 +70,7 @@ export class TccResource<Context> {
       resourceId: action.name,
       lockKey: "",
       applicationData,
+      key,
     });
   }
 
