@@ -39,7 +39,7 @@ export interface LocalTransaction {
   lockEach(table: Table, part: Row): Promise<readonly Row[]>;
   /** The row with this key as this transaction has left it, else as it is committed; waits for nobody. */
   read(table: Table, key: Row): Promise<Row | undefined>;
-  /** Adds a row; false when its key is taken, after waiting for whoever is adding or removing it. */
+  /** Adds a row; false when its key is taken, after waiting for whoever is adding, changing or removing it. */
   insert(table: Table, row: Row): Promise<boolean>;
   /** Sets those columns that are given, of a row that is there. */
   update(table: Table, row: Row): Promise<void>;

@@ -8,7 +8,8 @@ import { isSameValue, wholeRow } from "./values.ts";
 /**
  * The embedded database: rows in memory, every commit on the disk before it is told, strict two-phase row locks (`row-locks.ts`), reading
  * what is committed. The same statements in the same order do what they do in PostgreSQL, waiting included: a row that isn't there can't
- * be locked, and whoever adds or removes one is waited for by those who would add it.
+ * be locked, and whoever adds, changes or removes one is waited for by those who would add it. One difference: whoever waits for a row that its
+ * transaction removes and adds again gets the new one, where PostgreSQL says that it is gone.
  */
 export async function openRowStore(disk: Disk): Promise<DataSource> {
   const { log, entries } = await ChangeLog.open(disk, "rows");
@@ -103,6 +104,8 @@ class Local implements LocalTransaction, LockOwner {
   readonly #locks: RowLocks;
   #writes = new Map<string, Row | undefined>();
   #hasFailed = false;
+  /** How many locks it had at its latest savepoint. */
+  #locksKept = 0;
   waitsFor: LockOwner | undefined;
 
   constructor(rows: Rows, locks: RowLocks) {
@@ -148,7 +151,7 @@ class Local implements LocalTransaction, LockOwner {
   async insert(table: Table, row: Row): Promise<boolean> {
     this.check();
     const key = nameOf(table, row);
-    if (this.#now(key) !== undefined && !this.#isLeaving(key)) return false;
+    if (this.#now(key) !== undefined && !this.#isChanging(key)) return false;
     await this.#acquire(key);
     // Who was waited for may have added it, or kept it: then there is nothing to hold.
     if (this.#now(key) !== undefined) {
@@ -178,7 +181,8 @@ class Local implements LocalTransaction, LockOwner {
   async savepoint<T>(work: () => Promise<T>): Promise<T> {
     this.check();
     const writes = new Map(this.#writes);
-    const locks = this.#locks.countOf(this);
+    const outer = this.#locksKept;
+    const locks = (this.#locksKept = this.#locks.countOf(this));
     try {
       const result = await work();
       this.check();
@@ -188,6 +192,8 @@ class Local implements LocalTransaction, LockOwner {
       this.#hasFailed = false;
       this.#locks.release(this, locks);
       throw error;
+    } finally {
+      this.#locksKept = outer;
     }
   }
 
@@ -204,7 +210,9 @@ class Local implements LocalTransaction, LockOwner {
     try {
       await this.#locks.acquire(this, key);
     } catch (error) {
+      // What it has done since its savepoint is lost: who waits for it needn't wait any longer.
       this.#hasFailed = true;
+      this.#locks.release(this, this.#locksKept);
       throw error;
     }
   }
@@ -213,10 +221,10 @@ class Local implements LocalTransaction, LockOwner {
     return this.#writes.has(key) ? this.#writes.get(key) : this.#rows.get(key);
   }
 
-  /** Whether somebody else is removing it at this moment. */
-  #isLeaving(key: string): boolean {
+  /** Whether somebody else is changing or removing it at this moment. */
+  #isChanging(key: string): boolean {
     const owner = this.#locks.ownerOf(key);
-    return owner instanceof Local && owner !== this && owner.#writes.has(key) && owner.#writes.get(key) === undefined;
+    return owner instanceof Local && owner !== this && owner.#writes.has(key);
   }
 }
 
