@@ -1,5 +1,6 @@
 import type { RuntimeEvent } from "../runtime/telemetry/events.ts";
 import type { Note } from "../runtime/telemetry/span.ts";
+import type { Disturbance } from "./disturbance.ts";
 
 /**
  * The control protocol, version 1: how a harness runs one node of a fleet. `sim` hands the messages over as values, `local`
@@ -12,6 +13,10 @@ import type { Note } from "../runtime/telemetry/span.ts";
  *     harness ─ drive ─▶ node        (consumers) the calls to make, as due times
  *     harness ◀ records ─ node       every 100 ms at most
  *     harness ─ annotate ─▶ node     (where calls are traced) what is being done to the fleet, for the spans that are open
+ *     harness ─ disturb ─▶ node      breaks it from inside, until settled (see `disturbance.ts`)
+ *     harness ◀ disturbed ─ node
+ *     harness ─ settle ─▶ node       ends that
+ *     harness ◀ settled ─ node
  *     harness ─ drain ─▶ node        deregister, finish what is in flight, stop serving
  *     harness ─ collect ─▶ node      send every record now
  *     harness ─ stop ─▶ node         end at once, in order
@@ -46,6 +51,8 @@ export type ToNode =
   | { readonly type: "dial"; readonly dial: DialMap }
   | { readonly type: "drive"; readonly drive: Drive }
   | { readonly type: "slow"; readonly factor: number }
+  | { readonly type: "disturb"; readonly id: number; readonly disturbance: Disturbance }
+  | { readonly type: "settle"; readonly id: number }
   | { readonly type: "annotate"; readonly note: Note }
   | { readonly type: "drain" }
   | { readonly type: "collect" }
@@ -57,6 +64,8 @@ export type FromNode =
   | { readonly type: "records"; readonly events: readonly RuntimeEvent[] }
   /** Every planned call of the last `drive` has ended. */
   | { readonly type: "driven" }
+  | { readonly type: "disturbed" }
+  | { readonly type: "settled" }
   | { readonly type: "drained" }
   | { readonly type: "collected" }
   | { readonly type: "stopped" }

@@ -20,6 +20,7 @@ export class HistoryCollector {
     memberships: History["memberships"][number][];
     rules: History["rules"][number][];
     registryStates: History["registryStates"][number][];
+    pushes: History["pushes"][number][];
     policies: History["policies"][number][];
     transactions: History["transactions"][number][];
     spans: History["spans"][number][];
@@ -36,6 +37,7 @@ export class HistoryCollector {
     memberships: [],
     rules: [],
     registryStates: [],
+    pushes: [],
     policies: [],
     tasks: this.#tasks,
     transactions: [],
@@ -152,6 +154,9 @@ export class HistoryCollector {
         return;
       case "registry":
         history.registryStates.push({ ...event, node });
+        return;
+      case "push":
+        history.pushes.push({ ...event, node });
         return;
       case "policy":
         history.policies.push({ ...event, node });

@@ -3,6 +3,7 @@ import type { Random } from "../../../runtime/ports/random.ts";
 import type { RuntimeEvent } from "../../../runtime/telemetry/events.ts";
 import type { Note } from "../../../runtime/telemetry/span.ts";
 import { controlVersion, type DialMap, type FromNode, type ToNode, type Tracing } from "../../../services/control.ts";
+import type { Disturbance } from "../../../services/disturbance.ts";
 import type { NodePlan } from "../../scenario/plan.ts";
 import { WorldError } from "../error.ts";
 import type { FleetNode, WorldOptions } from "../world.ts";
@@ -63,6 +64,8 @@ const readyWithinUs = 15_000_000;
 const drainWithinUs = 10_000_000;
 /** The same for a process that has nothing left to do. */
 const stopWithinUs = 1_000_000;
+/** How long a live node may take to come to rest: one that registers again waits for its registry. */
+const settleWithinUs = 5_000_000;
 /** How long a live node may take to hand over its records. */
 const collectWithinUs = 5_000_000;
 
@@ -77,6 +80,7 @@ export class LiveNode implements FleetNode {
   /** The run is over: nothing is started any more. */
   #isClosed = false;
   #lives = 0;
+  #disturbances = 0;
   /** When the last event happened that was handed over. */
   #heardUs: number;
 
@@ -189,6 +193,17 @@ export class LiveNode implements FleetNode {
 
   async slow(factor: number): Promise<void> {
     this.#life?.send({ type: "slow", factor });
+  }
+
+  async disturb(disturbance: Disturbance): Promise<() => Promise<void>> {
+    const id = this.#disturbances++;
+    const life = this.#running();
+    await life.ask({ type: "disturb", id, disturbance }, "disturbed");
+    return async () => {
+      if (life !== this.#life) return;
+      const settled = life.ask({ type: "settle", id }, "settled").catch(() => undefined);
+      await this.#within(settleWithinUs, settled);
+    };
   }
 
   async drive(drive: Parameters<FleetNode["drive"]>[0]): Promise<void> {
