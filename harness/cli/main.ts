@@ -97,7 +97,10 @@ program
   .command("preflight")
   .description("say what rules would do to a fleet before they are published: nothing is called")
   .argument("[rules...]", "rule documents, or directories of them; a file is named as its key", undefined)
-  .option("--instances <from>", "a file of instances, or a registry: zookeeper://HOST:2181, nacos://HOST:8848")
+  .option(
+    "--instances <from>",
+    "a file of instances, or a registry: zookeeper://HOST:2181, nacos://HOST:8848, consul://HOST:8500",
+  )
   .option("--service <names>", "look these up in the registry as well", list)
   .option("--strict", "let warnings count as findings")
   .option("--json", "print one JSON document")
