@@ -179,6 +179,16 @@ const conflicts: readonly (readonly [string, Scenario["timeline"], RegExp])[] = 
     [at("1s").malformedRule(key, { content: "[", for: "2s" }), at("2s").publish(key, route("r1"))],
     /publish orders\.condition-router at 2 s: "malformed-rule" has hold of it/,
   ],
+  [
+    "lies of a registry that is away",
+    [at("1s").kill("registry", { for: "2s" }), at("2s").missedWatch("storefront", about)],
+    /missed-watch at 2 s needs registry\/0: it is killed then, from 1 s until 3 s/,
+  ],
+  [
+    "a rule from a config centre that is frozen",
+    [at("1s").pause("config-center", { for: "2s" }), at("2s").malformedRule(key, { content: "[" })],
+    /malformed-rule at 2 s needs config-center\/0: it is paused then/,
+  ],
   ["the living can't come back", [at("1s").resurrectedEphemeral("orders/1")], /orders\/1 at 1 s: it is alive then/],
   ["one view differs from nobody's", [at("1s").divergingViews("storefront/0", about)], /a single client's view/],
   ["who never asks is told nothing", [at("1s").emptyPush("orders/1", about)], /orders\/1 doesn't call orders/],

@@ -239,6 +239,11 @@ function checkStates(steps: readonly StepPlan[]): void {
   const slowUntil = new Map<string, number>();
   for (const { atUs, what } of steps) {
     if (what.kind === "publish" || what.kind === "rollout") continue;
+    const teller = what.kind === "fault" ? tellerOf(what.fault) : undefined;
+    const told = teller === undefined ? undefined : states.get(teller);
+    if (told !== undefined && told.untilUs > atUs && what.kind === "fault") {
+      throw contradiction(`${what.fault.kind} at ${formatDuration(atUs)} needs ${teller}`, told);
+    }
     for (const node of what.nodes) {
       const state = states.get(node);
       const current = state !== undefined && state.untilUs > atUs ? state : undefined;
@@ -278,6 +283,13 @@ function checkStates(steps: readonly StepPlan[]): void {
       if (kind === "stop") states.set(node, { is: "stopped", sinceUs: atUs, untilUs });
     }
   }
+}
+
+/** Who has to be there for a fault that is about what others are told. */
+function tellerOf(fault: FaultSpec): string | undefined {
+  if ("key" in fault) return configCenter;
+  const isOfRegistry = "service" in fault || fault.kind === "session-expiry" || fault.kind === "resurrected-ephemeral";
+  return isOfRegistry ? "registry/0" : undefined;
 }
 
 function contradiction(step: string, { is, sinceUs, untilUs }: State): ScenarioError {
