@@ -149,8 +149,8 @@ export function departures(seen: Observation, nodes: readonly string[], atLeast:
   const before = lostIn(history, orderedUs - (toUs - orderedUs), orderedUs);
   const without = control && lostIn(control, orderedUs, toUs);
   const evidence =
-    `a caller's list lost them ${during} times while it lasted, ${before} times in as long before` +
-    (without === undefined ? "" : `, ${without} times in the same run without the fault`);
+    `${during} departures from a caller's list while it lasted, ${before} in as long before` +
+    (without === undefined ? "" : `, ${without} in the same run without the fault`);
   if (during < atLeast) return { effect: during === 0 ? "none" : "inconclusive", evidence };
   const isShown = without === undefined ? before === 0 && seen.isOnlyControlValid !== true : without < during;
   return { effect: isShown ? "confirmed" : "inconclusive", evidence };
