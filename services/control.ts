@@ -1,6 +1,7 @@
 import type { RuntimeEvent } from "../runtime/telemetry/events.ts";
 import type { TlsIdentity } from "../runtime/security/tls-identity.ts";
 import type { Note } from "../runtime/telemetry/span.ts";
+import type { Disturbance } from "./disturbance.ts";
 
 /**
  * The control protocol, version 1: how a harness runs one node of a fleet. `sim` hands the messages over as values, `local`
@@ -14,6 +15,10 @@ import type { Note } from "../runtime/telemetry/span.ts";
  *     harness ◀ records ─ node       every 100 ms at most
  *     harness ─ annotate ─▶ node     (where calls are traced) what is being done to the fleet, for the spans that are open
  *     harness ─ audit ─▶ node        (who takes part in transactions) tell how they stand, and what is left of them
+ *     harness ─ disturb ─▶ node      breaks it from inside, until settled (see `disturbance.ts`)
+ *     harness ◀ disturbed ─ node
+ *     harness ─ settle ─▶ node       ends that
+ *     harness ◀ settled ─ node
  *     harness ─ drain ─▶ node        deregister, finish what is in flight, stop serving
  *     harness ─ collect ─▶ node      send every record now
  *     harness ─ stop ─▶ node         end at once, in order
@@ -50,6 +55,8 @@ export type ToNode =
   | { readonly type: "dial"; readonly dial: DialMap }
   | { readonly type: "drive"; readonly drive: Drive }
   | { readonly type: "slow"; readonly factor: number }
+  | { readonly type: "disturb"; readonly id: number; readonly disturbance: Disturbance }
+  | { readonly type: "settle"; readonly id: number }
   | { readonly type: "annotate"; readonly note: Note }
   /** `xids`: the transactions that are asked for; each node knows what it can tell. */
   | { readonly type: "audit"; readonly xids: readonly string[] }
@@ -64,6 +71,8 @@ export type FromNode =
   /** Every planned call of the last `drive` has ended. */
   | { readonly type: "driven" }
   | { readonly type: "audited" }
+  | { readonly type: "disturbed" }
+  | { readonly type: "settled" }
   | { readonly type: "drained" }
   | { readonly type: "collected" }
   | { readonly type: "stopped" }

@@ -105,6 +105,8 @@ function contextMaker(dial: DialTable, diskPath: string | undefined, onMetrics?:
         }),
       }),
       work: (us) => (us <= 0 ? Promise.resolve() : clock.sleep(us)),
+      // The thread stands still, and the machine's processors stay free for the others.
+      block: (us) => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, us / 1000),
     };
   };
 }
@@ -284,6 +286,8 @@ function startByHand(args: readonly string[]): void {
       case "driven":
       case "audited":
       case "collected":
+      case "disturbed":
+      case "settled":
         break;
     }
   };

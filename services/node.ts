@@ -4,6 +4,8 @@ import type { NodePhaseChange, RuntimeEvent, RuleChange } from "../runtime/telem
 import type { Note } from "../runtime/telemetry/span.ts";
 import { Tracer } from "../runtime/telemetry/tracer.ts";
 import { controlVersion, type FromNode, type ToNode, type Tracing } from "./control.ts";
+import type { Disturbance, Settle } from "./disturbance.ts";
+import { disturbProcess, Hang } from "./disturbed-process.ts";
 import { LagMeter } from "./lag.ts";
 import { ConfigError, type NodeContext, type RunningService, type ServiceProgram } from "./service.ts";
 
@@ -61,6 +63,8 @@ class Node implements ControlledNode {
   #disarmBatch: (() => void) | undefined;
   #lag: LagMeter | undefined;
   #slowness = 1;
+  readonly #hang = new Hang();
+  readonly #disturbances = new Map<number, Settle>();
   #isOver = false;
 
   constructor(
@@ -100,6 +104,21 @@ class Node implements ControlledNode {
           this.#answer({ type: "audited" });
         });
         break;
+      case "disturb":
+        this.#guard(async () => {
+          this.#disturbances.set(message.id, await this.#disturb(message.disturbance));
+          this.#answer({ type: "disturbed" });
+        });
+        break;
+      case "settle":
+        this.#guard(async () => {
+          // An earlier life was disturbed, and that ended with it: nothing is left to settle.
+          const settle = this.#disturbances.get(message.id);
+          this.#disturbances.delete(message.id);
+          await settle?.();
+          this.#answer({ type: "settled" });
+        });
+        break;
       case "drain":
         this.#guard(async () => {
           await this.#service?.drain();
@@ -135,7 +154,11 @@ class Node implements ControlledNode {
     const made = this.#makeContext(start, { emit: (event) => this.#emit(event) });
     // A simulated node's is there at once, and its start takes no turn more than it needs.
     const given = made instanceof Promise ? await made : made;
-    const slowed: NodeContext = { ...given, work: (us) => given.work(us * this.#slowness) };
+    const slowed: NodeContext = {
+      ...given,
+      work: (us) => given.work(us * this.#slowness),
+      policies: { ...given.policies, serverFilters: [this.#hang.filter, ...given.policies.serverFilters] },
+    };
     const context = start.tracing === undefined ? slowed : tracing(slowed, start.tracing);
     this.#context = context;
     const { lagTickMs = 50 } = this.#options;
@@ -144,6 +167,14 @@ class Node implements ControlledNode {
     this.#service = await this.#program.start(context, config);
     this.#report("listening");
     this.#answer({ type: "listening", address: this.#service.address });
+  }
+
+  async #disturb(disturbance: Disturbance): Promise<Settle> {
+    const service = this.#running();
+    const own = disturbProcess(disturbance, { context: this.#context!, hang: this.#hang });
+    const settle = own ?? (await service.disturb?.(disturbance));
+    if (settle !== undefined) return settle;
+    throw new ConfigError(`${this.#program.name} can't be disturbed by ${disturbance.kind}`);
   }
 
   async #go(): Promise<void> {

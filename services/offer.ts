@@ -2,7 +2,7 @@ import { createLifecycle, type Lifecycle } from "../runtime/call/lifecycle.ts";
 import type { Filter } from "../runtime/call/filter.ts";
 import { createServer, type Server } from "../runtime/call/server.ts";
 import { Health } from "../runtime/health/health.ts";
-import type { Registration } from "../runtime/ports/registry.ts";
+import type { Instance, Registration } from "../runtime/ports/registry.ts";
 import type { Listener, Transport } from "../runtime/ports/transport.ts";
 import { protocolLabel, protocolNames, type ProtocolName } from "../runtime/protocols/names.ts";
 import type { GuardSettings } from "../runtime/security/guard.ts";
@@ -12,6 +12,7 @@ import { advertised, schemeOf, type ConfigReader } from "./config.ts";
 import { connect, parseInfrastructure, type Connections, type InfrastructureConfig } from "./connections.ts";
 import { parseGuard } from "./guard.ts";
 import { AccessSwitch } from "./access-switch.ts";
+import type { Disturbance, Settle } from "./disturbance.ts";
 import type { NodeContext } from "./service.ts";
 
 /** What a node that provides a service says of itself, and how it leaves. */
@@ -73,6 +74,8 @@ export class Offer {
   /** Where others find it. */
   #advertised = "";
   #connections: Connections | undefined;
+  /** What it registers as. */
+  #instance: Instance | undefined;
   #registration: Registration | undefined;
   #lifecycle: Lifecycle | undefined;
   #isLeaving = false;
@@ -158,19 +161,58 @@ export class Offer {
     const own = { id: node, service, address: this.#advertised, weight, metadata };
     await this.#accessSwitch.follow(own, interfaces, this.#connections!.configCenter);
     this.#health.set(true, [...interfaces, service]);
-    const registered = this.#connections!.registry.register(own)
-      .then(async (registration) => {
-        this.#registration = registration;
-        // Too late: it is leaving already.
-        if (this.#isLeaving) await registration.deregister();
-      })
-      .catch((error: unknown) => {
-        if (!this.#isLeaving) throw error;
-      });
+    this.#instance = own;
+    const registered = this.#announce();
     await new Promise<void>((resolve, reject) => {
       const disarm = clock.after(registerWithinUs, resolve);
       registered.then(resolve, reject).finally(disarm);
     });
+  }
+
+  /** Breaks its registration, while it serves on. */
+  disturb(disturbance: Disturbance): Promise<Settle> | undefined {
+    if (disturbance.kind === "zombie") return this.#withdraw().then(() => () => this.#announce());
+    if (disturbance.kind === "flapping-registration") return Promise.resolve(this.#flap(disturbance.everyMs));
+    return undefined;
+  }
+
+  /** Withdraws and announces in turn; settled, it is registered. */
+  #flap(everyMs: number): Settle {
+    const { clock } = this.#context;
+    let isOut = false;
+    let disarm = (): void => undefined;
+    // One after the other, however long the registry takes.
+    let turn: Promise<void> = Promise.resolve();
+    const next = (): void => {
+      disarm = clock.after((everyMs * 1000) / 2, next);
+      isOut = !isOut;
+      const step = isOut ? () => this.#withdraw() : () => this.#announce();
+      turn = turn.then(step).catch(() => undefined);
+    };
+    next();
+    return async () => {
+      disarm();
+      await turn;
+      if (isOut) await this.#announce();
+    };
+  }
+
+  async #withdraw(): Promise<void> {
+    const registration = this.#registration;
+    this.#registration = undefined;
+    await registration?.deregister();
+  }
+
+  async #announce(): Promise<void> {
+    if (this.#isLeaving) return;
+    try {
+      const registration = await this.#connections!.registry.register(this.#instance!);
+      this.#registration = registration;
+      // Too late: it is leaving already.
+      if (this.#isLeaving) await registration.deregister();
+    } catch (error) {
+      if (!this.#isLeaving) throw error;
+    }
   }
 
   async drain(): Promise<void> {

@@ -11,6 +11,7 @@ import type { CallLog } from "../runtime/telemetry/call-log.ts";
 import type { Telemetry } from "../runtime/ports/telemetry.ts";
 import type { Tracer } from "../runtime/telemetry/tracer.ts";
 import type { Drive } from "./control.ts";
+import type { Disturbance, Settle } from "./disturbance.ts";
 
 /** Everything that a service may touch: its ports, and who it is. */
 export interface NodeContext {
@@ -41,6 +42,8 @@ export interface NodeContext {
   readonly tracer?: Tracer | undefined;
   /** Resolves after as much time as `us` of work takes on this node: longer while the node is slow. */
   work(us: number): Promise<void>;
+  /** Nothing of this process runs for so long, as in an endless loop or a long collection of garbage. Absent where that can't be had. */
+  readonly block?: (us: number) => void;
 }
 
 /** A program of the fleet. */
@@ -62,6 +65,8 @@ export interface RunningService {
   drive?(drive: Drive): Promise<void>;
   /** Reports how these transactions stand, and what it has left of any: it resolves when that is in the records. Default: nothing to tell. */
   audit?(xids: readonly string[]): Promise<void>;
+  /** Breaks it from inside, until the answer is called. Undefined: this program has nothing of the kind. */
+  disturb?(disturbance: Disturbance): Promise<Settle> | undefined;
   /** Graceful end of service: deregister, wait for the news to spread, finish what is in flight. */
   drain(): Promise<void>;
   /** Lets go of everything. */

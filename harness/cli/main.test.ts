@@ -176,7 +176,7 @@ describe("a choice of scenarios", () => {
 
   test("--bail stops at the first failure, and --last-failed runs just what didn't pass", async () => {
     await writeFile(join(directory, "bad.ts"), scenarioText);
-    expect(await run("node-loss", "./bad.ts", "graceful-stop", "--bail")).toEqual(["node-loss", "mine"]);
+    expect(await run("node-loss", "./bad.ts", "graceful-shutdown", "--bail")).toEqual(["node-loss", "mine"]);
     expect(await run("--last-failed")).toEqual(["mine"]);
     expect(await listed("--last-failed")).toEqual(["mine"]);
     await run("node-loss");

@@ -24,7 +24,7 @@ export async function proveFaults(
     const { step, what } = own;
     results.push({
       kind: what.fault.kind,
-      target: [...what.nodes, ...what.links.map(({ from, to }) => `${from} → ${to}`)].join(", "),
+      target: targetOf(what),
       atMs: step.atUs / 1000,
       forMs: what.forUs === undefined ? null : what.forUs / 1000,
       effect,
@@ -49,6 +49,12 @@ async function prove(own: Applied, isConfounded: boolean, control: ControlRun | 
     return kind.effect(what, { ...observation, control: await control(step.index), isOnlyControlValid: isConfounded });
   }
   return alone ?? { effect: "inconclusive", evidence: "another fault was on the same calls at the same time" };
+}
+
+/** "orders/1", "storefront/0 → orders/1", "orders.condition-router", … */
+function targetOf({ fault, nodes, links }: FaultStep): string {
+  if ("key" in fault) return [fault.key, ...nodes].join(", ");
+  return [...nodes, ...links.map(({ from, to }) => `${from} → ${to}`)].join(", ");
 }
 
 /** The fault, if it was applied, with the window in which it was there. */

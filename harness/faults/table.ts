@@ -1,17 +1,35 @@
 import type { FaultSpec } from "../scenario/schema.ts";
 import { bandwidth } from "./bandwidth.ts";
 import { blackhole } from "./blackhole.ts";
+import { brownOut } from "./brown-out.ts";
+import { delayedWatch } from "./delayed-watch.ts";
 import { disconnect } from "./disconnect.ts";
+import { divergingViews } from "./diverging-views.ts";
+import { duplicatedWatch } from "./duplicated-watch.ts";
+import { emptyPush } from "./empty-push.ts";
+import { eventLoopBlock } from "./event-loop-block.ts";
 import type { FaultKind, FaultStep } from "./fault.ts";
+import { flappingRegistration } from "./flapping-registration.ts";
+import { halfDead } from "./half-dead.ts";
+import { halfPushedRule } from "./half-pushed-rule.ts";
 import { kill } from "./kill.ts";
 import { latency } from "./latency.ts";
 import { loss } from "./loss.ts";
+import { malformedRule } from "./malformed-rule.ts";
+import { missedWatch } from "./missed-watch.ts";
+import { partialPush } from "./partial-push.ts";
 import { partition } from "./partition.ts";
 import { pause } from "./pause.ts";
 import { refuse } from "./refuse.ts";
 import { reset } from "./reset.ts";
+import { resurrectedEphemeral } from "./resurrected-ephemeral.ts";
+import { rolledBackRule } from "./rolled-back-rule.ts";
+import { sessionExpiry } from "./session-expiry.ts";
 import { slowClose } from "./slow-close.ts";
+import { slowCpu } from "./slow-cpu.ts";
 import { slow } from "./slow.ts";
+import { staleSnapshot } from "./stale-snapshot.ts";
+import { zombie } from "./zombie.ts";
 
 /** Every fault, by the name that a scenario gives it. */
 export const faults: Readonly<Record<FaultSpec["kind"], FaultKind<never>>> = {
@@ -27,6 +45,24 @@ export const faults: Readonly<Record<FaultSpec["kind"], FaultKind<never>>> = {
   refuse,
   reset,
   "slow-close": slowClose,
+  "session-expiry": sessionExpiry,
+  "missed-watch": missedWatch,
+  "delayed-watch": delayedWatch,
+  "duplicated-watch": duplicatedWatch,
+  "stale-snapshot": staleSnapshot,
+  "empty-push": emptyPush,
+  "partial-push": partialPush,
+  "diverging-views": divergingViews,
+  "resurrected-ephemeral": resurrectedEphemeral,
+  "brown-out": brownOut,
+  "flapping-registration": flappingRegistration,
+  zombie,
+  "half-dead": halfDead,
+  "event-loop-block": eventLoopBlock,
+  "slow-cpu": slowCpu,
+  "malformed-rule": malformedRule,
+  "rolled-back-rule": rolledBackRule,
+  "half-pushed-rule": halfPushedRule,
 };
 
 /** The kind of a step's fault; the schema has matched the two. */

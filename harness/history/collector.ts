@@ -20,6 +20,7 @@ export class HistoryCollector {
     memberships: History["memberships"][number][];
     rules: History["rules"][number][];
     registryStates: History["registryStates"][number][];
+    pushes: History["pushes"][number][];
     policies: History["policies"][number][];
     accesses: History["accesses"][number][];
     transactions: History["transactions"][number][];
@@ -37,6 +38,7 @@ export class HistoryCollector {
     memberships: [],
     rules: [],
     registryStates: [],
+    pushes: [],
     policies: [],
     tasks: this.#tasks,
     accesses: [],
@@ -154,6 +156,9 @@ export class HistoryCollector {
         return;
       case "registry":
         history.registryStates.push({ ...event, node });
+        return;
+      case "push":
+        history.pushes.push({ ...event, node });
         return;
       case "policy":
         history.policies.push({ ...event, node });

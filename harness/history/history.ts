@@ -3,6 +3,7 @@ import type {
   Attempt,
   MembershipChange,
   PolicyChange,
+  RegistryPush,
   RegistryStateChange,
   RuleChange,
   TaskEnd,
@@ -33,6 +34,8 @@ export interface History {
   readonly memberships: readonly (MembershipChange & { readonly node: string })[];
   readonly rules: readonly (RuleChange & { readonly node: string })[];
   readonly registryStates: readonly (RegistryStateChange & { readonly node: string })[];
+  /** What the embedded registry told its clients. */
+  readonly pushes: readonly (RegistryPush & { readonly node: string })[];
   /** What breakers, limits and their like came to. */
   readonly policies: readonly (PolicyChange & { readonly node: string })[];
   /** What servers did with the calls that they got, in the order in which they began or were refused; empty where nobody asked for it. */

@@ -200,6 +200,7 @@ export function historyOf(plan: Plan, made: readonly CallRecord[], more: Partial
     memberships: [],
     rules: [],
     registryStates: [],
+    pushes: [],
     policies: [],
     tasks: [],
     accesses: [],

@@ -328,6 +328,7 @@ export function stepName(what: StepPlan["what"]): string {
   if (what.kind === "rollout") return `rollout ${what.tag} of ${what.service}`;
   if (what.kind !== "fault") return `${what.kind} ${what.nodes.join(", ")}`;
   const { fault } = what;
+  if ("key" in fault) return `${fault.kind} ${fault.key}`;
   if ("target" in fault) return `${fault.kind} ${fault.target}`;
   return `${fault.kind} ${fault.link.from === undefined ? "" : `${fault.link.from} → `}${fault.link.to}`;
 }

@@ -93,6 +93,7 @@ export function sampleHistory(plan: Plan, { failing = false } = {}): History {
     processes: [],
     memberships: [],
     rules: [],
+    pushes: [],
     registryStates: [],
     policies: [],
     tasks: [],

@@ -2,7 +2,7 @@ import { didYouMean } from "../../services/nearest.ts";
 import { durationUs } from "./durations.ts";
 import { ScenarioError } from "./error.ts";
 import type { ForeignPlan, LoadName, NodePlan, RegistryName, StepPlan, WorldName } from "./plan.ts";
-import type { ForeignProgram, ForeignSpec, Scenario } from "./schema.ts";
+import type { FaultSpec, ForeignProgram, ForeignSpec, Scenario } from "./schema.ts";
 
 /**
  * What `${name}` stands for in the command and environment of a foreign program; a world fills it in. A collector or a config
@@ -119,11 +119,11 @@ export function checkForeign(
   for (const { what } of timeline) {
     if (what.kind !== "fault") continue;
     const { kind } = what.fault;
-    const slow = kind === "slow" ? what.nodes.find((node) => ids.has(node)) : undefined;
-    if (slow !== undefined) {
+    const told = needsToldNodes(kind) ? what.nodes.find((node) => ids.has(node)) : undefined;
+    if (told !== undefined) {
       throw unsupported(
-        `"slow" can't be done to ${slow}: it isn't a program of Flyball's, and can't be told`,
-        'delay its links instead: at("2s").latency(…)',
+        `"${kind}" can't be done to ${told}: it isn't a program of Flyball's, and can't be told`,
+        'pause it, or touch its links instead: at("2s").latency(…)',
       );
     }
     const link = what.links.find(({ from, to }) => ids.has(from) && !(to === "registry/0" && registry === "zookeeper"));
@@ -135,6 +135,10 @@ export function checkForeign(
     }
   }
 }
+
+/** Faults that a node does to itself. */
+const needsToldNodes = (kind: FaultSpec["kind"]): boolean =>
+  ["slow", "zombie", "flapping-registration", "half-dead", "event-loop-block", "slow-cpu"].includes(kind);
 
 function hasForeign({ fleet }: Scenario): boolean {
   return Object.values(fleet).some(

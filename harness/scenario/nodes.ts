@@ -87,6 +87,7 @@ function needsConfigCenter({ rules, timeline }: Scenario): boolean {
         return action.kind === "publish" || action.kind === "rollout" || isInfrastructure(action.target);
       }
       const { fault } = step;
+      if ("key" in fault) return true;
       return "link" in fault ? isInfrastructure(fault.link.to) : isInfrastructure(fault.target);
     })
   );

@@ -96,6 +96,8 @@ export interface StepPlan {
         readonly links: readonly LinkPlan[];
         /** `disconnect`: every pair that connects to or from its nodes, for worlds that have no cable to pull. */
         readonly cables?: readonly LinkPlan[];
+        /** Of a rule that is there for a while: the document that comes back; without content it is deleted. */
+        readonly restores?: { readonly content: string | undefined };
       }
     | { readonly kind: "stop" | "restart"; readonly nodes: readonly string[] }
     | { readonly kind: "publish"; readonly key: string; readonly content: string | undefined }

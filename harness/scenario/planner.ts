@@ -67,6 +67,7 @@ export function planScenario(
   const { drives, durationUs: loadUs } = planLoad(scenario, seed);
   const timeline = planTimeline(scenario, { nodes, durationUs: loadUs });
   if (primitives !== undefined) checkPrimitives(timeline, { world, primitives });
+  if (world === "docker" && registry !== "embedded") checkRealRegistry(timeline, registry);
   checkForeign(nodes, { world, registry, load, timeline });
   checkWindows(scenario, loadUs);
   const context = { scenario, world, nodes, drives, timeline, durationUs: loadUs };
@@ -190,6 +191,20 @@ function checkPrimitives(
     throw new ScenarioError(`world ${world} can't do "${kind}": it has no ${lacking.join(", ")}`, {
       code: "UNSUPPORTED",
       hint: "choose another world with --world",
+    });
+  }
+}
+
+/** A real registry tells its clients what it thinks right, and nobody can make it do otherwise. */
+function checkRealRegistry(timeline: readonly StepPlan[], registry: RegistryName): void {
+  for (const { what } of timeline) {
+    if (what.kind !== "fault") continue;
+    const { kind } = what.fault;
+    if (!primitivesOf(what).some((primitive) => primitive.startsWith("registry.")) && kind !== "half-pushed-rule")
+      continue;
+    throw new ScenarioError(`"${kind}" can't be done to a real ${registry}: only to the embedded registry`, {
+      code: "UNSUPPORTED",
+      hint: `--world sim,local shows it in ${registry}'s manner; cut the links to the real one instead`,
     });
   }
 }

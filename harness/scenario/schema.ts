@@ -230,6 +230,8 @@ const target = z
 /** Connections from one to the other; without `from`, those of everybody who calls `to`. */
 const link = z.strictObject({ from: target.optional(), to: target });
 const forHowLong = { for: duration.optional() };
+/** Clients of the registry, and the service about which they are told something else. */
+const told = { target, service: name, ...forHowLong };
 
 /** Without `for` a fault lasts until the end of the run. */
 const fault = z.discriminatedUnion("kind", [
@@ -258,6 +260,58 @@ const fault = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("reset"), link }),
   z.strictObject({ kind: z.literal("slow-close"), link, delay: duration, ...forHowLong }),
   z.strictObject({ kind: z.literal("refuse"), link, ...forHowLong }),
+  /** Of the embedded registry; `target`: its clients. */
+  z.strictObject({ kind: z.literal("session-expiry"), target }),
+  z.strictObject({ kind: z.literal("missed-watch"), ...told }),
+  z.strictObject({ kind: z.literal("delayed-watch"), ...told, by: duration }),
+  z.strictObject({ kind: z.literal("duplicated-watch"), ...told }),
+  z.strictObject({ kind: z.literal("stale-snapshot"), ...told }),
+  z.strictObject({ kind: z.literal("empty-push"), ...told }),
+  z.strictObject({
+    kind: z.literal("partial-push"),
+    ...told,
+    /** The share of the instances that is still listed. Default 0.5. */
+    keep: z.number().gt(0).lt(1).optional(),
+  }),
+  z.strictObject({ kind: z.literal("diverging-views"), ...told }),
+  /** `target`: instances that have ended before. */
+  z.strictObject({ kind: z.literal("resurrected-ephemeral"), target, ...forHowLong }),
+  z.strictObject({
+    kind: z.literal("brown-out"),
+    target: z.literal("registry"),
+    delay: duration,
+    errorRate: fraction.optional(),
+    ...forHowLong,
+  }),
+  z.strictObject({ kind: z.literal("flapping-registration"), target, every: duration, ...forHowLong }),
+  z.strictObject({ kind: z.literal("zombie"), target, ...forHowLong }),
+  z.strictObject({ kind: z.literal("half-dead"), target, ...forHowLong }),
+  z.strictObject({
+    kind: z.literal("event-loop-block"),
+    target,
+    block: duration,
+    /** From the beginning of one block to that of the next. Default 1 s. */
+    every: duration.optional(),
+    ...forHowLong,
+  }),
+  z.strictObject({
+    kind: z.literal("slow-cpu"),
+    target,
+    /** Of a processor. */
+    share: z.number().min(0.05).max(0.95),
+    ...forHowLong,
+  }),
+  /** Of a rule document in the config centre. */
+  z.strictObject({ kind: z.literal("malformed-rule"), key: z.string().min(1), content: z.string(), ...forHowLong }),
+  z.strictObject({ kind: z.literal("rolled-back-rule"), key: z.string().min(1), content: z.string(), ...forHowLong }),
+  z.strictObject({
+    kind: z.literal("half-pushed-rule"),
+    key: z.string().min(1),
+    content: z.string(),
+    /** Those that it reaches. */
+    target,
+    ...forHowLong,
+  }),
 ]);
 
 const action = z.discriminatedUnion("kind", [

@@ -1,4 +1,5 @@
 import { didYouMean } from "../../services/nearest.ts";
+import { checkConflicts, checkNumbers } from "./conflicts.ts";
 import { durationUs, formatDuration, fractionOf } from "./durations.ts";
 import { ScenarioError } from "./error.ts";
 import { calleesOf } from "./calls.ts";
@@ -20,7 +21,28 @@ export function planTimeline(
       return { atUs, index, what: resolve(step, { where, scenario, nodes, atUs, loadUs }) };
     });
   checkStates(steps);
-  return steps;
+  checkConflicts(steps);
+  return steps.map((step) => withPrevious(step, steps, scenario));
+}
+
+/** A rule that is there for a while makes way for what was there before. */
+function withPrevious(step: StepPlan, steps: readonly StepPlan[], { rules }: Scenario): StepPlan {
+  const { what, index } = step;
+  if (what.kind !== "fault" || !("key" in what.fault) || what.fault.kind === "half-pushed-rule") return step;
+  const { key } = what.fault;
+  const last = steps.slice(0, index).findLast(({ what: earlier }) => publishes(earlier, key));
+  return { ...step, what: { ...what, restores: { content: last === undefined ? rules?.[key] : contentOf(last) } } };
+}
+
+/** What stays in the config centre: other rules are there for a while only. */
+function publishes(what: StepPlan["what"], key: string): boolean {
+  if (what.kind === "publish" || what.kind === "rollout") return what.key === key;
+  return what.kind === "fault" && what.fault.kind === "half-pushed-rule" && what.fault.key === key;
+}
+
+function contentOf({ what }: StepPlan): string | undefined {
+  if (what.kind === "publish" || what.kind === "rollout") return what.content;
+  return what.kind === "fault" && "key" in what.fault ? what.fault.content : undefined;
 }
 
 interface Context {
@@ -32,7 +54,7 @@ interface Context {
 }
 
 function resolve(step: StepSpec, context: Context): StepPlan["what"] {
-  const { where, atUs, loadUs } = context;
+  const { where, scenario, atUs, loadUs } = context;
   if ("action" in step) {
     const { action } = step;
     if (action.kind === "publish") return { kind: "publish", key: action.key, content: action.content };
@@ -47,8 +69,10 @@ function resolve(step: StepSpec, context: Context): StepPlan["what"] {
   if (forUs !== undefined && atUs + forUs > loadUs) {
     throw tooLate(`${where} lasts until ${formatDuration(atUs + forUs)}`, loadUs);
   }
+  checkNumbers(fault, { where, forUs, sessionTimeoutUs: durationUs(scenario.registry?.sessionTimeout ?? "6s") });
   const nodes = "target" in fault ? nodesOf(fault.target, context) : [];
-  const links = "link" in fault ? linksOf(fault.link, context) : [];
+  checkTarget(fault, nodes, context);
+  const links = "link" in fault ? linksOf(fault.link, context) : othersOf(fault, nodes, context);
   if (fault.kind !== "disconnect") return { kind: "fault", fault, forUs, nodes, links };
   return { kind: "fault", fault, forUs, nodes, links, cables: cablesOf(nodes, context) };
 }
@@ -131,6 +155,58 @@ function linksOf(link: Extract<FaultSpec, { link: unknown }>["link"], context: C
   );
 }
 
+/** Whom a fault that is about a service, or about a registration, can be aimed at. */
+function checkTarget(fault: FaultSpec, targets: readonly string[], { where, scenario, nodes }: Context): void {
+  const wrong = (message: string, hint: string): ScenarioError =>
+    new ScenarioError(`${where}: ${message}`, { code: "INVALID_SCENARIO", hint });
+  const programOf = (id: string): string | undefined => nodes.find((node) => node.id === id)?.program;
+  if ("service" in fault) {
+    const callers = Object.keys(scenario.fleet).filter((name) =>
+      calleesOf(scenario.fleet[name]!).includes(fault.service),
+    );
+    known(`${where}.fault.service`, fault.service, Object.keys(scenario.fleet), "service of the fleet");
+    const stranger = targets.find((id) => !callers.includes(serviceOf(id)));
+    if (stranger !== undefined)
+      throw wrong(
+        `${stranger} doesn't call ${fault.service}, and isn't told of it`,
+        `${fault.service} is called by ${callers.join(", ")}`,
+      );
+    if (fault.kind === "diverging-views" && targets.length < 2)
+      throw wrong("a single client's view differs from nobody's", "aim at a service with two instances or more");
+  }
+  if (fault.kind === "session-expiry") {
+    const stranger = targets.find((id) => programOf(id) === "registry" || programOf(id) === "config-center");
+    if (stranger !== undefined) throw wrong(`${stranger} has no session`, "aim at those who register or look up");
+  }
+  if (
+    fault.kind === "zombie" ||
+    fault.kind === "flapping-registration" ||
+    fault.kind === "half-dead" ||
+    fault.kind === "resurrected-ephemeral"
+  ) {
+    const stranger = targets.find((id) => programOf(id) !== "provider");
+    if (stranger !== undefined)
+      throw wrong(`"${fault.kind}" is for providers, and ${stranger} is none`, "aim at the instances of a service");
+  }
+}
+
+/** `half-pushed-rule`: the ways to the config centre of those whom it must not reach. */
+function othersOf(fault: FaultSpec, targets: readonly string[], context: Context): readonly LinkPlan[] {
+  if (fault.kind !== "half-pushed-rule") return [];
+  const callers = context.nodes.map(({ id }) => id).filter((id) => connects(id, configCenter, context));
+  const others = callers.filter((id) => !targets.includes(id));
+  const deaf = targets.find((id) => !callers.includes(id));
+  if (deaf === undefined && others.length > 0) return others.map((from) => ({ from, to: configCenter }));
+  throw new ScenarioError(
+    deaf === undefined
+      ? `${context.where}: it reaches all of ${callers.join(", ")}, and so nobody is left out`
+      : `${context.where}: ${deaf} calls nobody, and hears of no rule`,
+    { code: "INVALID_SCENARIO", hint: `aim at some of ${callers.join(", ")}` },
+  );
+}
+
+const configCenter = "config-center/0";
+
 /** Every pair that connects to or from these nodes. */
 function cablesOf(ends: readonly string[], context: Context): readonly LinkPlan[] {
   const ids = context.nodes.map(({ id }) => id);
@@ -167,6 +243,11 @@ function checkStates(steps: readonly StepPlan[]): void {
   const slowUntil = new Map<string, number>();
   for (const { atUs, what } of steps) {
     if (what.kind === "publish" || what.kind === "rollout") continue;
+    const teller = what.kind === "fault" ? tellerOf(what.fault) : undefined;
+    const told = teller === undefined ? undefined : states.get(teller);
+    if (told !== undefined && told.untilUs > atUs && what.kind === "fault") {
+      throw contradiction(`${what.fault.kind} at ${formatDuration(atUs)} needs ${teller}`, told);
+    }
     for (const node of what.nodes) {
       const state = states.get(node);
       const current = state !== undefined && state.untilUs > atUs ? state : undefined;
@@ -182,6 +263,13 @@ function checkStates(steps: readonly StepPlan[]): void {
         }
         states.delete(node);
         continue;
+      }
+      if (kind === "resurrected-ephemeral") {
+        if (current?.is === "killed" || current?.is === "stopped") continue;
+        throw new ScenarioError(`${kind} ${node} at ${formatDuration(atUs)}: it is alive then`, {
+          code: "INVALID_SCENARIO",
+          hint: "kill or stop it before: only who has gone can come back from the dead",
+        });
       }
       if (current !== undefined) throw contradiction(`${kind} ${node} at ${formatDuration(atUs)}`, current);
       if (kind === "slow") {
@@ -199,6 +287,13 @@ function checkStates(steps: readonly StepPlan[]): void {
       if (kind === "stop") states.set(node, { is: "stopped", sinceUs: atUs, untilUs });
     }
   }
+}
+
+/** Who has to be there for a fault that is about what others are told. */
+function tellerOf(fault: FaultSpec): string | undefined {
+  if ("key" in fault) return configCenter;
+  const isOfRegistry = "service" in fault || fault.kind === "session-expiry" || fault.kind === "resurrected-ephemeral";
+  return isOfRegistry ? "registry/0" : undefined;
 }
 
 function contradiction(step: string, { is, sinceUs, untilUs }: State): ScenarioError {

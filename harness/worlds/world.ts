@@ -3,6 +3,7 @@ import type { Clock } from "../../runtime/ports/clock.ts";
 import type { RuntimeEvent } from "../../runtime/telemetry/events.ts";
 import type { Note, Span } from "../../runtime/telemetry/span.ts";
 import type { HistoryRecord, MetricsRecord } from "../history/record.ts";
+import type { Disturbance } from "../../services/disturbance.ts";
 import type { NodeContext } from "../../services/service.ts";
 import type { Plan, WorldName } from "../scenario/plan.ts";
 
@@ -17,6 +18,13 @@ export type Primitive =
   | "node.restart"
   | "node.slow"
   | "node.disconnect"
+  | "node.hang"
+  | "node.block"
+  | "registration.withdraw"
+  | "registry.session"
+  | "registry.view"
+  | "registry.slow"
+  | "config.publish"
   | "link.latency"
   | "link.bandwidth"
   | "link.loss"
@@ -33,6 +41,13 @@ export const allPrimitives: ReadonlySet<Primitive> = new Set<Primitive>([
   "node.restart",
   "node.slow",
   "node.disconnect",
+  "node.hang",
+  "node.block",
+  "registration.withdraw",
+  "registry.session",
+  "registry.view",
+  "registry.slow",
+  "config.publish",
   "link.latency",
   "link.bandwidth",
   "link.loss",
@@ -132,6 +147,8 @@ export interface FleetNode {
   restart(): Promise<void>;
   /** Makes its work take `factor` times as long; 1 is normal. */
   slow(factor: number): Promise<void>;
+  /** Breaks it from inside, where the world offers that. Resolves when it has taken hold, with what ends it; with the process it ends too. */
+  disturb(disturbance: Disturbance): Promise<() => Promise<void>>;
   /** Makes the calls (consumers). Resolves when every call has ended or the node is dead. */
   drive(drive: {
     readonly startUs: number;

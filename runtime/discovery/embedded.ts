@@ -94,7 +94,8 @@ class EmbeddedRegistry implements Registry {
   }
 
   async lookup(service: string): Promise<ServiceSnapshot> {
-    return snapshotOf(await this.#stub.lookup({ service }, { parent: this.#life }));
+    const { client } = this.#options;
+    return snapshotOf(await this.#stub.lookup({ service, client }, { parent: this.#life }));
   }
 
   watch(service: string, listener: (snapshot: ServiceSnapshot) => void): Subscription {
@@ -112,8 +113,10 @@ class EmbeddedRegistry implements Registry {
         return this.#stub.watch({ sessionId: session.id, service, sinceVersion }, { parent });
       },
       onMessage: (message) => {
-        // What isn't newer is a heartbeat.
-        if (message.version <= version) return;
+        const isNews = message.version > version;
+        // A heartbeat lists nobody.
+        if (isNews || message.instances.length > 0) this.#reportPush(message);
+        if (!isNews) return;
         version = message.version;
         listener(snapshotOf(message));
       },
@@ -305,6 +308,11 @@ class EmbeddedRegistry implements Registry {
     if (this.#state === state || this.#state === "closed") return;
     this.#state = state;
     if (state !== "connecting") this.#report(state);
+  }
+
+  #reportPush({ service, version, instances }: WireSnapshot): void {
+    const { clock, telemetry } = this.#options;
+    telemetry.emit({ type: "push", atUs: clock.nowUs(), service, version, instances: instances.map(({ id }) => id) });
   }
 
   #report(state: "connected" | "suspended" | "expired" | "closed"): void {

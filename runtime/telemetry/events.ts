@@ -14,6 +14,7 @@ export type RuntimeEvent =
   | MembershipChange
   | RuleChange
   | RegistryStateChange
+  | RegistryPush
   | NodePhaseChange
   | PolicyChange
   | TaskBegin
@@ -106,6 +107,19 @@ export interface RegistryStateChange {
   readonly atUs: number;
   /** `expired`: the session was lost and a new one is being made. */
   readonly state: "connected" | "suspended" | "expired" | "closed";
+}
+
+/**
+ * The embedded registry told this node about a service, whether the node makes anything of it or not: a list that is old, or comes
+ * twice, changes no membership.
+ */
+export interface RegistryPush {
+  readonly type: "push";
+  readonly atUs: number;
+  readonly service: string;
+  readonly version: number;
+  /** As they were listed. */
+  readonly instances: readonly string[];
 }
 
 export interface NodePhaseChange {

@@ -5,7 +5,7 @@ import { agree } from "../../harness/judge/agreement.ts";
 import { runScenario } from "../../harness/run.ts";
 import type { Scenario } from "../../harness/scenario/schema.ts";
 import { applySets } from "../../harness/scenario/set.ts";
-import gracefulStop from "../graceful-stop.ts";
+import gracefulShutdown from "../graceful-shutdown.ts";
 import nodeLoss from "../node-loss.ts";
 import noRetries from "../no-retries.ts";
 
@@ -22,12 +22,12 @@ async function disagreements(scenario: Scenario, sets: readonly string[]): Promi
 }
 
 test("the same simulator twice agrees on everything", async () => {
-  expect(await disagreements(gracefulStop, [])).toEqual([]);
+  expect(await disagreements(gracefulShutdown, [])).toEqual([]);
   expect(await disagreements(noRetries, [])).toEqual([]);
 });
 
 test("a doubled service time shows in the p99", async () => {
-  expect(await disagreements(gracefulStop, ["fleet.orders.serviceTime.exponential.mean=16ms"])).toContain("p99");
+  expect(await disagreements(gracefulShutdown, ["fleet.orders.serviceTime.exponential.mean=16ms"])).toContain("p99");
 });
 
 test("a doubled detection delay shows in success and recovery", async () => {

@@ -441,6 +441,49 @@ async function* emptied(snapshots: AsyncIterable<WireSnapshot>): AsyncIterable<W
   }
 }
 
+/** Whoever isn't listed has said goodbye: consumers believe every list, also an empty one that nobody explains. */
+export function gullibleDirectories(): Sabotage {
+  return {
+    ports: (_node, context) => ({ ...context, transport: watching(context.transport, explained) }),
+  };
+}
+
+async function* explained(snapshots: AsyncIterable<WireSnapshot>): AsyncIterable<WireSnapshot> {
+  let last: WireSnapshot | undefined;
+  for await (const snapshot of snapshots) {
+    const isNews = last === undefined || snapshot.version > last.version;
+    const ids = new Set(snapshot.instances.map(({ id }) => id));
+    const gone = last?.instances.filter(({ id }) => !ids.has(id)) ?? [];
+    const removed = gone.map(({ id }) => create(RemovalSchema, { id, reason: "deregistered" }));
+    yield isNews ? { ...snapshot, removed } : snapshot;
+    if (isNews) last = snapshot;
+  }
+}
+
+/** A node doesn't register again once its load runs, whatever becomes of its session. */
+export function registeredOnce(id: string): Sabotage {
+  const time = new LoadTime({});
+  return {
+    onLoad: time.onLoad,
+    ports: (node, context) => {
+      if (node !== id) return context;
+      const { transport, clock } = context;
+      return {
+        ...context,
+        transport: {
+          listen: (options) => transport.listen(options),
+          release: (address) => transport.release(address),
+          close: () => transport.close(),
+          invoke: (address, method, call, request) =>
+            method.path.endsWith("Registry/Register") && time.isNow(clock.nowUs())
+              ? Promise.reject(new RpcError("sabotage", { code: "UNAVAILABLE" }))
+              : transport.invoke(address, method, call, request),
+        },
+      };
+    },
+  };
+}
+
 /** Nodes of one service lose this share of some of their events on the way into the records. */
 const losing = (
   seed: number,

@@ -12,6 +12,7 @@ import { TaskLog } from "../../runtime/telemetry/task-log.ts";
 import { ConfigReader } from "../config.ts";
 import { parseCalls, type CallsConfig } from "../connections.ts";
 import { sample, type Distribution } from "../distribution.ts";
+import type { Disturbance, Settle } from "../disturbance.ts";
 import { Offer, parseOffer, type OfferConfig } from "../offer.ts";
 import { parseAdmission } from "../protection.ts";
 import { Worker, type DoReply } from "../proto/worker_pb.ts";
@@ -119,6 +120,10 @@ class RunningProvider implements RunningService {
       await this.#offer.awaitCallees(calls.service);
     }
     await this.#offer.register(Worker.typeName);
+  }
+
+  disturb(disturbance: Disturbance): Promise<Settle> | undefined {
+    return this.#offer.disturb(disturbance);
   }
 
   drain(): Promise<void> {

@@ -13,6 +13,8 @@ export type Reason = "deregistered" | "closed" | "expired";
 
 /** Departures remembered with their reason, for watchers that were away for a while. */
 const departuresMax = 20_000;
+/** Those of them that are remembered whole. */
+const instancesKeptMax = 1_000;
 
 /** One service's instances, with the history that explains a change to whoever saw an earlier version. */
 export class Catalog {
@@ -25,6 +27,8 @@ export class Catalog {
   /** The present version for who knows nothing, and for readers of earlier versions: watchers share both. */
   #whole: ServiceSnapshot | undefined;
   readonly #changes = new Map<number, ServiceSnapshot>();
+  /** What left last, in the order of leaving; only a fault brings it back. */
+  readonly #departed = new Map<string, Instance>();
 
   constructor(service: string, version: number) {
     this.service = service;
@@ -44,12 +48,26 @@ export class Catalog {
 
   /** Removes the instance if it belongs to `owner`; says whether it did. */
   remove(id: string, owner: string, reason: Reason): boolean {
-    if (this.instances.get(id)?.owner !== owner) return false;
+    const known = this.instances.get(id);
+    if (known?.owner !== owner) return false;
     this.instances.delete(id);
+    this.#departed.delete(id);
+    this.#departed.set(id, known.instance);
+    if (this.#departed.size > instancesKeptMax) this.#departed.delete(this.#departed.keys().next().value!);
     this.#changed();
     this.#departures.push({ version: this.#version, id, reason });
     if (this.#departures.length > 2 * departuresMax) this.#departures = this.#departures.slice(-departuresMax);
     return true;
+  }
+
+  /** An instance that has left, as it was. */
+  departed(id: string): Instance | undefined {
+    return this.#departed.get(id);
+  }
+
+  /** A new version, though nothing has changed: every reader is told once more. */
+  touch(): void {
+    this.#changed();
   }
 
   /** What a reader that has version `since` is told. */

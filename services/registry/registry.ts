@@ -4,9 +4,10 @@ import { Registry, type ServiceSnapshot } from "../../runtime/discovery/proto/re
 import type { Clock } from "../../runtime/ports/clock.ts";
 import { keepEpoch, nextEpoch } from "./epoch.ts";
 import { checkName } from "./limits.ts";
+import { RegistryDisturbances } from "./disturbed.ts";
 import { RegistryStore } from "./store.ts";
 import { ConfigReader } from "../config.ts";
-import type { ServiceProgram } from "../service.ts";
+import type { RunningService, ServiceProgram } from "../service.ts";
 
 export interface RegistryConfig {
   /** Pause between two looks for expired sessions: a session ends between T and T + tick. Default 500. */
@@ -37,8 +38,9 @@ export const registry: ServiceProgram<RegistryConfig> = {
     // A disk that fails here only matters if as many changes come again before the next start.
     const onEpoch = (next: number): void => void keepEpoch(disk, next).catch(() => undefined);
     const store = new RegistryStore({ clock, random, epoch, onEpoch, ...config });
-    const listener = await createServer({ transport, filters: policies.serverFilters })
-      .add(Registry, handlers(store, clock))
+    const disturbances = new RegistryDisturbances({ store, random });
+    const listener = await createServer({ transport, filters: [disturbances.filter, ...policies.serverFilters] })
+      .add(Registry, handlers(store, { clock, disturbances }))
       .listen(listen)
       .catch((error: unknown) => {
         store.stop();
@@ -48,11 +50,18 @@ export const registry: ServiceProgram<RegistryConfig> = {
       store.stop();
       await listener.close();
     };
-    return { address: listener.address, go: () => Promise.resolve(), drain: stop, stop };
+    const disturb: RunningService["disturb"] = (disturbance) => {
+      const settle = disturbances.begin(disturbance);
+      return settle && Promise.resolve(settle);
+    };
+    return { address: listener.address, go: () => Promise.resolve(), disturb, drain: stop, stop };
   },
 };
 
-function handlers(store: RegistryStore, clock: Clock): Handlers<typeof Registry> {
+function handlers(
+  store: RegistryStore,
+  { clock, disturbances }: { readonly clock: Clock; readonly disturbances: RegistryDisturbances },
+): Handlers<typeof Registry> {
   return {
     openSession: async ({ timeoutMs, client }) => {
       if (client !== "") checkName("client", client);
@@ -69,28 +78,34 @@ function handlers(store: RegistryStore, clock: Clock): Handlers<typeof Registry>
     },
     register: async ({ sessionId, instance }) => ({ version: store.register(sessionId, instance) }),
     deregister: async ({ sessionId, service, id }) => ({ version: store.deregister(sessionId, service, id) }),
-    lookup: async ({ service }) => {
+    lookup: async ({ service, client }) => {
       const catalog = store.catalog(service);
-      return catalog.snapshot(catalog.version);
+      const { frozen, read } = disturbances.delivery(client, service) ?? {};
+      const snapshot = frozen ?? catalog.snapshot(catalog.version);
+      return read === undefined ? snapshot : read(snapshot);
     },
     async *watch({ sessionId, service, sinceVersion }, call): AsyncGenerator<ServiceSnapshot> {
       const watch = store.watch(sessionId, service);
       const leave = call.onCancel(() => watch.close());
       try {
-        const { catalog, bell } = watch;
-        let isOpen = true;
+        const { catalog, bell, client } = watch;
         let told = sinceVersion;
         // Version 0 is news to who knows nothing.
-        let isNews = told === 0 || catalog.version > told;
+        let isFirst = told === 0;
         do {
-          const message = isNews ? catalog.snapshot(told) : catalog.heartbeat(told);
-          if (isNews) told = catalog.version;
+          const how = disturbances.delivery(client, service);
+          const { version } = how?.frozen ?? catalog;
+          const isNews = isFirst || (version > told && how?.isHeld !== true);
+          const snapshot = isNews ? (how?.frozen ?? catalog.snapshot(told)) : catalog.heartbeat(told);
+          const message = isNews && how?.push !== undefined ? how.push(snapshot) : snapshot;
+          if (isNews) told = version;
+          isFirst = false;
+          if (isNews && how?.delayUs !== undefined) await clock.sleep(how.delayUs, call.signal);
           watch.spokeUs = clock.nowUs();
-          yield message;
+          const times = isNews ? (how?.times ?? 1) : 1;
+          for (let time = 0; time < times; time++) yield message;
           // Whatever changed before the reader asked for more is in what it gets next.
-          isOpen = await bell.rung();
-          isNews = catalog.version > told;
-        } while (isOpen);
+        } while (await bell.rung());
       } finally {
         leave();
         watch.close();

@@ -22,12 +22,17 @@ export interface RegistryStoreOptions {
 /** Changes of a service for which one epoch's numbers last: 2^20. Versions are uint32 on the wire: 4,096 epochs. */
 export const versionsPerEpoch = 0x100000;
 
+/** The owner of what no session holds. */
+const nobody = "";
+
 /** The registry's memory: sessions, what they registered, and who watches. It is lost with the process. */
 export class RegistryStore {
   readonly #options: RegistryStoreOptions;
   readonly #sessions = new Map<string, Session>();
   readonly #shelves = new Map<string, Shelf>();
   readonly #random: Random;
+  /** Ids of instances that are listed although they have gone. */
+  readonly #undead = new Set<string>();
   #epoch: number;
   #opened = 0;
   #instances = 0;
@@ -122,6 +127,7 @@ export class RegistryStore {
     const bell = new Bell();
     const watch: Watch = {
       catalog: shelf.catalog,
+      client: session.client,
       bell,
       periodUs: session.timeoutUs / 3,
       spokeUs: this.#options.clock.nowUs(),
@@ -139,6 +145,50 @@ export class RegistryStore {
     shelf.watches.add(watch);
     this.#watches++;
     return watch;
+  }
+
+  /** Ends the sessions of a client, as if it had been silent. */
+  expire(client: string): void {
+    for (const session of [...this.#sessions.values()]) if (session.client === client) this.#end(session, "expired");
+  }
+
+  /** Every watcher of the service looks again. */
+  ring(service: string): void {
+    for (const watch of this.#shelves.get(service)?.watches ?? []) watch.bell.ring();
+  }
+
+  /** Tells every watcher of the service once more, as a new version. */
+  touch(service: string): void {
+    const shelf = this.#shelves.get(service);
+    if (shelf === undefined) return;
+    shelf.catalog.touch();
+    this.#announce(shelf);
+  }
+
+  /** Lists an instance again that has gone, or will go on listing it when it goes: nobody's session holds it. */
+  resurrect(id: string): void {
+    this.#undead.add(id);
+    for (const shelf of this.#shelves.values()) {
+      if (!shelf.catalog.instances.has(id)) this.#raise(shelf, id);
+    }
+  }
+
+  /** It goes; one that a session holds stays. */
+  bury(id: string): void {
+    this.#undead.delete(id);
+    for (const shelf of this.#shelves.values()) {
+      if (!shelf.catalog.remove(id, nobody, "expired")) continue;
+      this.#instances--;
+      this.#announce(shelf);
+    }
+  }
+
+  #raise(shelf: Shelf, id: string): void {
+    const instance = shelf.catalog.departed(id);
+    if (instance === undefined) return;
+    shelf.catalog.put(instance, nobody);
+    this.#instances++;
+    this.#announce(shelf);
   }
 
   /** Ends everything; no timer is left. */
@@ -189,6 +239,7 @@ export class RegistryStore {
     if (!shelf.catalog.remove(id, session.id, reason)) return;
     session.owned.delete(ownedKey({ service: shelf.catalog.service, id }));
     this.#instances--;
+    if (this.#undead.has(id)) this.#raise(shelf, id);
     this.#announce(shelf);
   }
 
@@ -243,6 +294,8 @@ export interface Session {
 /** One watcher of one service. */
 export interface Watch {
   readonly catalog: Catalog;
+  /** Who watches: "storefront/0". */
+  readonly client: string;
   /** Rings when there is something new, or when it is time for a heartbeat. */
   readonly bell: Bell;
   readonly periodUs: number;

@@ -41,6 +41,54 @@ export function at(moment: string) {
     /** The port is closed: connections are refused. */
     refuse: (link: LinkInput, options: Options<"refuse"> = {}) =>
       fault({ kind: "refuse", link: ends(link), ...options }),
+    /** The registry ends the sessions of these clients now. */
+    sessionExpiry: (target: string) => fault({ kind: "session-expiry", target }),
+    /** Changes of `service` aren't told to these clients. */
+    missedWatch: (target: string, options: Options<"missed-watch">) =>
+      fault({ kind: "missed-watch", target, ...options }),
+    /** Changes of `service` are told to these clients `by` later. */
+    delayedWatch: (target: string, options: Options<"delayed-watch">) =>
+      fault({ kind: "delayed-watch", target, ...options }),
+    /** Changes of `service` are told to these clients twice. */
+    duplicatedWatch: (target: string, options: Options<"duplicated-watch">) =>
+      fault({ kind: "duplicated-watch", target, ...options }),
+    /** These clients read and watch what was there when it began. */
+    staleSnapshot: (target: string, options: Options<"stale-snapshot">) =>
+      fault({ kind: "stale-snapshot", target, ...options }),
+    /** These clients are pushed an empty list of `service`. */
+    emptyPush: (target: string, options: Options<"empty-push">) => fault({ kind: "empty-push", target, ...options }),
+    /** These clients are pushed a share of `service` only. */
+    partialPush: (target: string, options: Options<"partial-push">) =>
+      fault({ kind: "partial-push", target, ...options }),
+    /** Each of these clients sees another part of `service`. */
+    divergingViews: (target: string, options: Options<"diverging-views">) =>
+      fault({ kind: "diverging-views", target, ...options }),
+    /** Instances that have gone are listed again. */
+    resurrectedEphemeral: (target: string, options: Options<"resurrected-ephemeral"> = {}) =>
+      fault({ kind: "resurrected-ephemeral", target, ...options }),
+    /** The registry is overloaded: late, and failing now and then. */
+    brownOut: (options: Options<"brown-out">) => fault({ kind: "brown-out", target: "registry", ...options }),
+    /** They deregister and register in turn. */
+    flappingRegistration: (target: string, options: Options<"flapping-registration">) =>
+      fault({ kind: "flapping-registration", target, ...options }),
+    /** They deregister, and serve on. */
+    zombie: (target: string, options: Options<"zombie"> = {}) => fault({ kind: "zombie", target, ...options }),
+    /** They answer health checks, and no call. */
+    halfDead: (target: string, options: Options<"half-dead"> = {}) => fault({ kind: "half-dead", target, ...options }),
+    /** Their event loop stands still again and again. */
+    eventLoopBlock: (target: string, options: Options<"event-loop-block">) =>
+      fault({ kind: "event-loop-block", target, ...options }),
+    /** They get a share of a processor only. */
+    slowCpu: (target: string, options: Options<"slow-cpu">) => fault({ kind: "slow-cpu", target, ...options }),
+    /** Publishes a document that nobody can read, and afterwards what was there before. */
+    malformedRule: (key: string, options: Omit<Options<"malformed-rule">, "key">) =>
+      fault({ kind: "malformed-rule", key, ...options }),
+    /** Publishes a document, and afterwards what was there before. */
+    rolledBackRule: (key: string, options: Omit<Options<"rolled-back-rule">, "key">) =>
+      fault({ kind: "rolled-back-rule", key, ...options }),
+    /** Publishes a document that reaches these nodes only. */
+    halfPushedRule: (target: string, options: Options<"half-pushed-rule">) =>
+      fault({ kind: "half-pushed-rule", target, ...options }),
     /** Graceful: deregisters, drains, ends. */
     stop: (target: string) => action({ kind: "stop", target }),
     /** Starts a node that was stopped or killed; a running one is stopped gracefully first. */

@@ -129,6 +129,10 @@ export class ForeignNode implements OwnedNode {
     throw new WorldError(`${this.id} is no program of ours: it can't be told to be slow`, { code: "UNAVAILABLE" });
   }
 
+  async disturb(): Promise<never> {
+    throw new WorldError(`${this.id} is no program of ours: it can't be broken from inside`, { code: "UNAVAILABLE" });
+  }
+
   async drive(drive: Parameters<FleetNode["drive"]>[0]): Promise<void> {
     this.#heardUs = this.#options.clock.nowUs();
     // A dead node makes no more calls: that is an end too.

@@ -23,6 +23,8 @@ export function withNames(events: readonly RuntimeEvent[], names: Names): readon
           instances: event.instances.map(nameOf),
           removed: event.removed.map(({ id, reason }) => ({ id: nameOf(id), reason })),
         };
+      case "push":
+        return { ...event, instances: event.instances.map(nameOf) };
       case "span":
         return withName(event, names);
       case "policy":

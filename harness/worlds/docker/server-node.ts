@@ -89,6 +89,10 @@ export class ServerNode implements OwnedNode {
     throw new WorldError(`${this.id} is no program of ours: it can't be told to be slow`, { code: "UNAVAILABLE" });
   }
 
+  async disturb(): Promise<never> {
+    throw new WorldError(`${this.id} is no program of ours: it can't be broken from inside`, { code: "UNAVAILABLE" });
+  }
+
   async drive(): Promise<void> {}
 
   annotate(): void {}

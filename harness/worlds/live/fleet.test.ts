@@ -20,6 +20,7 @@ function stubbornGround(): { readonly ground: Ground; readonly closed: string[] 
     stop: nothing,
     restart: nothing,
     slow: nothing,
+    disturb: async () => nothing,
     drive: nothing,
     annotate: () => undefined,
     collect: nothing,

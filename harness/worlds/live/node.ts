@@ -4,6 +4,7 @@ import type { RuntimeEvent } from "../../../runtime/telemetry/events.ts";
 import type { TlsIdentity } from "../../../runtime/security/tls-identity.ts";
 import type { Note } from "../../../runtime/telemetry/span.ts";
 import { controlVersion, type DialMap, type FromNode, type ToNode, type Tracing } from "../../../services/control.ts";
+import type { Disturbance } from "../../../services/disturbance.ts";
 import type { NodePlan } from "../../scenario/plan.ts";
 import { WorldError } from "../error.ts";
 import type { FleetNode, WorldOptions } from "../world.ts";
@@ -68,6 +69,8 @@ const drainWithinUs = 10_000_000;
 const stopWithinUs = 1_000_000;
 /** How long a live node may take to find out how transactions stand. */
 const auditWithinUs = 10_000_000;
+/** How long a live node may take to come to rest: one that registers again waits for its registry. */
+const settleWithinUs = 5_000_000;
 /** How long a live node may take to hand over its records. */
 const collectWithinUs = 5_000_000;
 
@@ -82,6 +85,7 @@ export class LiveNode implements FleetNode {
   /** The run is over: nothing is started any more. */
   #isClosed = false;
   #lives = 0;
+  #disturbances = 0;
   /** When the last event happened that was handed over. */
   #heardUs: number;
 
@@ -195,6 +199,17 @@ export class LiveNode implements FleetNode {
 
   async slow(factor: number): Promise<void> {
     this.#life?.send({ type: "slow", factor });
+  }
+
+  async disturb(disturbance: Disturbance): Promise<() => Promise<void>> {
+    const id = this.#disturbances++;
+    const life = this.#running();
+    await life.ask({ type: "disturb", id, disturbance }, "disturbed");
+    return async () => {
+      if (life !== this.#life) return;
+      const settled = life.ask({ type: "settle", id }, "settled").catch(() => undefined);
+      await this.#within(settleWithinUs, settled);
+    };
   }
 
   async drive(drive: Parameters<FleetNode["drive"]>[0]): Promise<void> {

@@ -7,6 +7,7 @@ import type { RuntimeEvent } from "../../../runtime/telemetry/events.ts";
 import type { Note } from "../../../runtime/telemetry/span.ts";
 import { sample } from "../../../services/distribution.ts";
 import { controlVersion, type FromNode, type ToNode, type Tracing } from "../../../services/control.ts";
+import type { Disturbance } from "../../../services/disturbance.ts";
 import { createNode, type ControlledNode } from "../../../services/node.ts";
 import { programs } from "../../../services/programs.ts";
 import type { NodeContext } from "../../../services/service.ts";
@@ -65,6 +66,7 @@ export class SimNode implements FleetNode {
   #state: FleetNode["state"] = "stopped";
   #isReady = false;
   #lives = 0;
+  #disturbances = 0;
   #waiters: Waiter[] = [];
   #events: RuntimeEvent[] = [];
 
@@ -183,6 +185,16 @@ export class SimNode implements FleetNode {
     if (node !== undefined) this.#process.after(0, () => node.handle({ type: "slow", factor }));
   }
 
+  async disturb(disturbance: Disturbance): Promise<() => Promise<void>> {
+    const id = this.#disturbances++;
+    const process = this.#process;
+    await this.#ask({ type: "disturb", id, disturbance }, "disturbed");
+    return async () => {
+      if (process !== this.#process || !process.isAlive) return;
+      await this.#ask({ type: "settle", id }, "settled").catch(() => undefined);
+    };
+  }
+
   async drive(drive: Parameters<FleetNode["drive"]>[0]): Promise<void> {
     if (!this.#process.isAlive) return;
     // A dead node makes no more calls: that is an end too.
@@ -243,6 +255,10 @@ export class SimNode implements FleetNode {
       policies: world.sabotage?.policies?.(this.id, builtInPolicies) ?? builtInPolicies,
       infrastructure: embeddedOnly,
       work: (us) => clock.sleep(us),
+      block: (us) => {
+        process.pause();
+        this.#options.clock.after(us, () => process.resume());
+      },
     };
     return world.sabotage?.ports?.(this.id, context) ?? context;
   }

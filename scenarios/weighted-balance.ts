@@ -1,7 +1,7 @@
 import { consumer, poisson, provider, scenario, share, successRate } from "../harness/scenario/builders.ts";
 
 export default scenario({
-  name: "weighted-shares",
+  name: "weighted-balance",
   title: { en: "Big instances get more, in proportion", zh: "大实例按比例多拿" },
   explanation: {
     en: "Three instances have the weights 50, 100 and 150. Smooth weighted round-robin gives them a sixth, a third and a half of the calls, and in every six picks in a row exactly one, two and three of them. Dubbo calls it roundrobin.",

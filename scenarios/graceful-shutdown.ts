@@ -10,7 +10,7 @@ import {
 } from "../harness/scenario/builders.ts";
 
 export default scenario({
-  name: "graceful-stop",
+  name: "graceful-shutdown",
   title: { en: "A provider leaves, and not one call fails", zh: "一个提供者从容离场，一次调用也不失败" },
   explanation: {
     en: "orders/2 is asked to stop under load. It deregisters first, waits until the news has reached the callers, finishes what it has begun, and closes last. Its callers retry nothing here, so a single call that meets a closed door would show. New calls go to the others, each of which works on one at a time.",
