@@ -31,7 +31,7 @@ program
   .option("--set <path=value>", "change a value of the scenario, e.g. fleet.orders.retries=0; again for more", collect)
   .option("--out <dir>", "where reports and histories are written (default: .flyball/<time>-<id>)", directory)
   .option("--json", "print one JSON document to stdout, and people's text to stderr")
-  .option("--reporter <names>", "terminal, json, junit, markdown, github (default: terminal)", list)
+  .option("--reporter <names>", "terminal, json, junit, markdown, html, github (default: terminal)", list)
   .option("--all", "run every scenario that there is")
   .option("--tag <name>", "run the scenarios with this tag")
   .option("--grep <regexp>", "run the scenarios whose name or title it finds")

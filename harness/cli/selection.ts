@@ -171,7 +171,7 @@ function registryOf({ registry }: RunCommandOptions): RegistryName | undefined {
   );
 }
 
-const reporterNames = ["terminal", "json", "junit", "markdown", "github"] as const;
+const reporterNames = ["terminal", "json", "junit", "markdown", "html", "github"] as const;
 export type ReporterName = (typeof reporterNames)[number];
 
 export function reportersOf({ reporter, json }: RunCommandOptions): ReadonlySet<ReporterName> {
