@@ -2,6 +2,7 @@ import { Command, CommanderError, InvalidArgumentError } from "commander";
 
 import { flyballVersion } from "../version.ts";
 import { exitCodes, explain, type ExitCode } from "./errors.ts";
+import type { CompareOptions } from "./compare.ts";
 import type { DoctorOptions } from "./doctor.ts";
 import type { PreflightOptions } from "./preflight.ts";
 import type { ExplainOptions } from "./explain.ts";
@@ -79,6 +80,21 @@ program
   .action(async () => {
     const { schemaCommand } = await import("./schema.ts");
     await end(schemaCommand());
+  });
+
+program
+  .command("compare")
+  .description("hold two runs side by side, and say which differences are more than chance")
+  .argument("<a>", "a run's directory")
+  .argument("<b>", "another one's")
+  .option("--json", "print one JSON document")
+  .addHelpText(
+    "after",
+    "\nExit codes: 0 nothing differs by more than chance · 1 something does · 2 no such runs · 5 one of them says too little",
+  )
+  .action(async (a: string, b: string, options: CompareOptions) => {
+    const { compareCommand } = await import("./compare.ts");
+    await end(await compareCommand(a, b, options));
   });
 
 program
