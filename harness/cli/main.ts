@@ -101,7 +101,7 @@ program
   .command("doctor")
   .description("say what this machine has for each world, and how to get what it lacks")
   .option("--world <names>", "look at these worlds only: sim, local, docker", list)
-  .option("--clean", "remove containers and networks that runs left behind which are dead")
+  .option("--clean", "remove what dead runs left behind: processes, directories, containers, networks")
   .option("--json", "print one JSON document")
   .addHelpText("after", "\nExit codes: 0 every world is ready · 3 something is missing")
   .action(async (options: DoctorOptions) => {
