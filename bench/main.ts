@@ -2,14 +2,16 @@
 import { cpus, loadavg } from "node:os";
 import { parseArgs } from "node:util";
 
+import { at } from "./at.ts";
 import { balancing } from "./balancing.ts";
+
 import type { Bench } from "./bench.ts";
 import { cli } from "./cli.ts";
 import { preflight } from "./preflight.ts";
 import { sim } from "./sim.ts";
 import { table } from "./table.ts";
 
-const benches: readonly Bench[] = [sim, cli, preflight, balancing];
+const benches: readonly Bench[] = [sim, cli, preflight, balancing, at];
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

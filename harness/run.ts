@@ -17,9 +17,10 @@ import { spansToReadBack } from "./judge/traces.ts";
 import { untilAborted } from "./parallel.ts";
 import { worse, type RunResult } from "./report/verdict.ts";
 import type { RolloutPorts } from "./rollout/rollout.ts";
-import type { Plan, RegistryName } from "./scenario/plan.ts";
+import type { CoordinatorName, Plan, RegistryName } from "./scenario/plan.ts";
 import { planScenario } from "./scenario/planner.ts";
 import type { Scenario } from "./scenario/schema.ts";
+import { settle } from "./settle.ts";
 import { playTimeline } from "./timeline.ts";
 import type { FleetNode, RunningFleet, Sabotage, World } from "./worlds/world.ts";
 import { flyballVersion } from "./version.ts";
@@ -41,6 +42,8 @@ export interface RunOptions {
   readonly seed: number;
   /** What serves as registry. Default: what the scenario says. */
   readonly registry?: RegistryName | undefined;
+  /** What coordinates the transactions of a bank. Default "embedded". */
+  readonly coordinator?: CoordinatorName | undefined;
   /** The run directory; undefined writes nothing. */
   readonly out?: string | undefined;
   /** Ends the run early: faults are healed, the fleet is stopped, and what was recorded is judged and reported. */
@@ -77,6 +80,7 @@ export async function runScenario(
     world: options.world.name,
     seed: options.seed,
     registry: options.registry,
+    coordinator: options.coordinator,
     primitives: options.world.primitives,
     load: options.load?.name,
   });
@@ -152,8 +156,9 @@ export function replayCommand(plan: Plan, options: RunOptions): string {
   );
   const load = plan.load === undefined ? "" : ` --load ${plan.load}`;
   const registry = options.registry === undefined ? "" : ` --registry ${options.registry}`;
+  const coordinator = options.coordinator === undefined ? "" : ` --coordinator ${options.coordinator}`;
   const name = options.reference ?? plan.scenario.name;
-  return `npm run scenario -- ${name} --world ${plan.world}${load} --seed ${plan.seed}${registry}${sets.join("")}`;
+  return `npm run scenario -- ${name} --world ${plan.world}${load} --seed ${plan.seed}${registry}${coordinator}${sets.join("")}`;
 }
 
 interface Recorded {
@@ -306,6 +311,10 @@ async function drive(
       await outside?.close();
     } finally {
       await timeline.heal().finally(lag);
+    }
+    if (!signal.aborted) {
+      if (plan.settleUs !== undefined) progress({ phase: "draining", message: "waiting for the last transactions" });
+      await settle(plan, fleet, { history: () => run.collector.history(), signal });
     }
     await Promise.all([...fleet.nodes.values()].map((node) => node.collect()));
   }

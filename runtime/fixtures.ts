@@ -1,6 +1,6 @@
 import { Call } from "./call/call.ts";
-import { metadata } from "./call/metadata.ts";
-import { endpointOf, noStats, type Endpoint } from "./discovery/endpoint.ts";
+import { metadata, noMetadata } from "./call/metadata.ts";
+import { endpointOf, noStats, type AttemptEnd, type Endpoint } from "./discovery/endpoint.ts";
 import { ln } from "./numbers.ts";
 import type { Clock } from "./ports/clock.ts";
 import type { RouteContext, RouteTarget } from "./routing/router.ts";
@@ -30,6 +30,23 @@ export function endpoint(init: EndpointInit = {}): Endpoint {
     },
     { ...noStats(), inFlight },
   );
+}
+
+/** So many calls are in flight at it from now on. */
+export function occupy({ stats }: Endpoint, inFlight: number): void {
+  while (stats.inFlight !== inFlight) {
+    const change = stats.inFlight < inFlight ? 1 : -1;
+    stats.inFlight += change;
+    for (const changed of stats.watchers) changed(change);
+  }
+}
+
+/** An attempt at it has ended like this. */
+export function tell({ stats }: Endpoint, end: Partial<AttemptEnd>): void {
+  const method = "/flyball.worker.v1.Worker/Do";
+  for (const observe of stats.observers) {
+    observe({ code: "OK", method, trailers: noMetadata, latencyUs: 1000, endUs: 0, ...end });
+  }
 }
 
 /** "orders/0", "orders/1", … with these weights. */

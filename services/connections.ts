@@ -4,7 +4,7 @@ import { createEmbeddedConfigCenter } from "../runtime/configuration/embedded.ts
 import { createEmbeddedRegistry } from "../runtime/discovery/embedded.ts";
 import type { ConfigCenter } from "../runtime/ports/config-center.ts";
 import type { Registry } from "../runtime/ports/registry.ts";
-import { schemeOf, type ConfigReader } from "./config.ts";
+import { nested, schemeOf, type ConfigReader } from "./config.ts";
 import { parseProtection } from "./protection.ts";
 import { parseCredentials } from "./guard.ts";
 import { Worker } from "./proto/worker_pb.ts";
@@ -46,6 +46,12 @@ export function parseCalls(reader: ConfigReader): CallsConfig {
     ...parseRetries(reader),
     balancer: reader.text("balancer"),
     hash: parseHash(reader.object("hash")),
+    weightedRoundRobin: nested(reader, "weightedRoundRobin", (own) => ({
+      blackoutMs: own.number("blackoutMs", { min: 0, max: 3_600_000 }),
+      weightExpirationMs: own.number("weightExpirationMs", { min: 0.001, max: 3_600_000 }),
+      weightUpdateMs: own.number("weightUpdateMs", { min: 100, max: 3_600_000 }),
+      errorUtilizationPenalty: own.number("errorUtilizationPenalty", { min: 0 }),
+    })),
     methodTimeoutsMs: parseMethodTimeouts(reader.object("methodTimeoutsMs")),
     deadlineMarginMs: reader.number("deadlineMarginMs", { min: 0, max: 3_600_000 }),
     ...parseProtection(reader),

@@ -12,6 +12,7 @@ import type { Note } from "../runtime/telemetry/span.ts";
  *     harness ─ drive ─▶ node        (consumers) the calls to make, as due times
  *     harness ◀ records ─ node       every 100 ms at most
  *     harness ─ annotate ─▶ node     (where calls are traced) what is being done to the fleet, for the spans that are open
+ *     harness ─ audit ─▶ node        (who takes part in transactions) tell how they stand, and what is left of them
  *     harness ─ drain ─▶ node        deregister, finish what is in flight, stop serving
  *     harness ─ collect ─▶ node      send every record now
  *     harness ─ stop ─▶ node         end at once, in order
@@ -47,6 +48,8 @@ export type ToNode =
   | { readonly type: "drive"; readonly drive: Drive }
   | { readonly type: "slow"; readonly factor: number }
   | { readonly type: "annotate"; readonly note: Note }
+  /** `xids`: the transactions that are asked for; each node knows what it can tell. */
+  | { readonly type: "audit"; readonly xids: readonly string[] }
   | { readonly type: "drain" }
   | { readonly type: "collect" }
   | { readonly type: "stop" };
@@ -57,6 +60,7 @@ export type FromNode =
   | { readonly type: "records"; readonly events: readonly RuntimeEvent[] }
   /** Every planned call of the last `drive` has ended. */
   | { readonly type: "driven" }
+  | { readonly type: "audited" }
   | { readonly type: "drained" }
   | { readonly type: "collected" }
   | { readonly type: "stopped" }

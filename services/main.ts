@@ -275,6 +275,7 @@ function startByHand(args: readonly string[]): void {
         process.exit(exitCode.failed);
         break;
       case "driven":
+      case "audited":
       case "collected":
         break;
     }

@@ -93,6 +93,13 @@ class Node implements ControlledNode {
       case "slow":
         this.#slowness = message.factor;
         break;
+      case "audit":
+        this.#guard(async () => {
+          // Who can't tell now, because somebody else is away, is asked again.
+          await this.#service?.audit?.(message.xids).catch(() => undefined);
+          this.#answer({ type: "audited" });
+        });
+        break;
       case "drain":
         this.#guard(async () => {
           await this.#service?.drain();

@@ -97,6 +97,9 @@ describe("a wrong configuration is refused by the name of its key:", () => {
     ["rules for nobody", "rules", { documents: [{ key: "a", content: "b" }] }, "configCenter is missing"],
     ["a key without a name", "consumer", { ...consumer, key: { count: 3 } }, "key.name is missing"],
     ["no keys", "consumer", { ...consumer, key: { name: "user", count: 0 } }, "key.count must be"],
+    ["a bank's mode", "order", { registry: "a:1", coordinator: "a:1", mode: "tc" }, "mode must be one of"],
+    ["a bank without a coordinator", "account", { registry: "a:1" }, "coordinator is missing"],
+    ["no items", "stock", { registry: "a:1", coordinator: "a:1", items: 0 }, "items must be an integer from 1"],
   ])("%s", (_, program, config, message) => {
     expect(failureOf(program, config).message).toContain(message);
   });

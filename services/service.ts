@@ -1,5 +1,6 @@
 import type { PolicyTables } from "../runtime/call/client.ts";
 import type { Clock } from "../runtime/ports/clock.ts";
+import type { DataSource } from "../runtime/ports/data-source.ts";
 import type { Disk } from "../runtime/ports/disk.ts";
 import type { Http } from "../runtime/ports/http.ts";
 import type { InfrastructureTable } from "../runtime/ports/infrastructure.ts";
@@ -27,6 +28,8 @@ export interface NodeContext {
   /** Absent in worlds without: nobody from outside calls there. */
   readonly http?: Http | undefined;
   readonly disk: Disk;
+  /** Where rows are that are in no database of their own. Default: `openRowStore`. */
+  readonly openRows?: ((disk: Disk) => Promise<DataSource>) | undefined;
   readonly telemetry: Telemetry;
   readonly calls: CallLog;
   readonly policies: PolicyTables;
@@ -57,6 +60,8 @@ export interface RunningService {
   go(): Promise<void>;
   /** Makes calls, open loop; resolves when every one has ended. */
   drive?(drive: Drive): Promise<void>;
+  /** Reports how these transactions stand, and what it has left of any: it resolves when that is in the records. Default: nothing to tell. */
+  audit?(xids: readonly string[]): Promise<void>;
   /** Graceful end of service: deregister, wait for the news to spread, finish what is in flight. */
   drain(): Promise<void>;
   /** Lets go of everything. */

@@ -27,10 +27,10 @@ export async function openCoordinator(context: NodeContext, url: string, applica
 
 /** A database by its URL; without one, rows on the node's own disk. */
 export function openDataSource(
-  { disk, node, infrastructure }: NodeContext,
+  { disk, node, infrastructure, openRows = openRowStore }: NodeContext,
   url: string | undefined,
   tables: readonly Table[],
 ): Promise<DataSource> {
-  if (url === undefined) return openRowStore(disk);
+  if (url === undefined) return openRows(disk);
   return byScheme(infrastructure.dataSources, schemeOf(url) ?? "", "database")({ url, client: node, tables });
 }

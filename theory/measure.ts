@@ -2,6 +2,7 @@ import { nodeHost } from "../harness/cli/host.ts";
 import { loadCalls } from "../harness/judge/summary.ts";
 import { runScenario } from "../harness/run.ts";
 import { consumer, poisson, provider, scenario, successRate } from "../harness/scenario/builders.ts";
+import type { CallsSpec } from "../harness/scenario/schema.ts";
 import type { CallRecord, History } from "../harness/history/history.ts";
 import { simWorld } from "../harness/worlds/sim/world.ts";
 
@@ -19,6 +20,7 @@ export interface QueueExperiment {
   readonly balancer?: string;
   readonly errorRate?: number;
   readonly retries?: number;
+  readonly retryBudget?: CallsSpec["retryBudget"];
   readonly serviceTime?: "exponential" | "none";
   readonly weights?: readonly number[];
   readonly seed?: number;
@@ -48,6 +50,7 @@ export async function measure(experiment: QueueExperiment): Promise<History> {
         timeout: "60m",
         retries: experiment.retries ?? 0,
         balancer,
+        ...(experiment.retryBudget !== undefined && { retryBudget: experiment.retryBudget }),
       }),
       servers: provider(
         experiment.weights === undefined

@@ -22,10 +22,10 @@ interface Ended {
 }
 
 /** The command line as a shell starts it, in a directory of its own. */
-function start(...args: readonly string[]) {
+function start(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
   const child = spawn(process.execPath, [main, ...args], {
     cwd: directory,
-    env: { ...process.env, NO_COLOR: "1", FORCE_COLOR: undefined },
+    env: { ...process.env, NO_COLOR: "1", FORCE_COLOR: undefined, ...env },
   });
   let stdout = "";
   let stderr = "";
@@ -37,7 +37,7 @@ function start(...args: readonly string[]) {
   return { child, ended };
 }
 
-const flyball = (...args: readonly string[]): Promise<Ended> => start(...args).ended;
+const flyball = (...args: readonly string[]): Promise<Ended> => start(args).ended;
 
 const scenarioText = `
 import { constant, consumer, provider, scenario, successRate } from "${join(import.meta.dirname, "../scenario/builders.ts")}";
@@ -73,12 +73,29 @@ describe("wrong usage ends with 2, and names what is near", () => {
     ["two ways to say seeds", ["run", "--seed", "1", "--seeds", "2"], "take one of them"],
     ["a load", ["run", "--load", "k5"], 'hint: did you mean "k6"?'],
     ["a load from outside of sim", ["run", "node-loss", "--load", "k6", "--world", "sim"], "hint: --world local"],
+    ["a coordinator", ["run", "--coordinator", "saeta"], 'hint: did you mean "seata"?'],
+    ["a real coordinator in local", ["run", "node-loss", "--coordinator", "seata"], "hint: --world docker"],
     ["determinism of the real world", ["run", "--check-determinism", "--world", "local"], "hint: --world sim"],
   ])("%s", async (_name, args, text) => {
     const { code, stdout, stderr } = await flyball(...args);
     expect(stderr).toContain(text);
     expect(stdout).toBe("");
     expect(code).toBe(2);
+  });
+});
+
+describe("a Docker engine that isn't here ends with 3, before anything is run, and says how to get one", () => {
+  test.concurrent.each([
+    ["no engine", () => `unix://${directory}/none.sock`, /no Docker engine is here[^]*hint: install Docker Engine/],
+    ["one that doesn't run", () => "tcp://127.0.0.1:1", /isn't running[^]*hint: start it/],
+    ["a socket that is none", () => `unix://${main}`, /isn't running[^]*hint: start it/],
+  ])("%s", async (_, host, message) => {
+    const { code, stdout, stderr } = await start(["run", "node-loss", "--world", "sim,docker"], { DOCKER_HOST: host() })
+      .ended;
+    expect(stderr).toMatch(message);
+    expect(stderr).toContain("use --world local, which needs none");
+    expect(stdout).toBe("");
+    expect(code).toBe(3);
   });
 });
 
@@ -206,7 +223,7 @@ describe("a scenario file to begin with", () => {
 });
 
 test("a reader that goes away changes nothing of what a run finds", async () => {
-  const { child, ended } = start("run", "node-loss", "--world", "sim", "--seeds", "2", "--out", "unread");
+  const { child, ended } = start(["run", "node-loss", "--world", "sim", "--seeds", "2", "--out", "unread"]);
   child.stdout.destroy();
   const { code, stderr } = await ended;
   expect(stderr).toBe("");
@@ -289,9 +306,17 @@ test("--check-determinism runs twice and says that nothing differs", async () =>
 });
 
 test("Ctrl-C stops, reports what there is, and ends with 130", async () => {
-  const { child, ended } = start(
-    ...["run", "node-loss", "--world", "sim", "--seeds", "10000", "--json", "--out", "interrupted"],
-  );
+  const { child, ended } = start([
+    "run",
+    "node-loss",
+    "--world",
+    "sim",
+    "--seeds",
+    "10000",
+    "--json",
+    "--out",
+    "interrupted",
+  ]);
   let text = "";
   child.stderr.on("data", (more: string) => (text += more));
   while (!text.includes("seed 3 ") && child.exitCode === null) await sleep(20);

@@ -29,6 +29,7 @@ program
   .option("--seed <n>", "what the run's chances are drawn from (default: 1)", naturalNumber)
   .option("--seeds <n>", "run the seeds 1 to n", positiveNumber)
   .option("--registry <name>", "embedded, zookeeper, nacos or consul: a real one in docker, its manner elsewhere")
+  .option("--coordinator <name>", "of transactions: embedded, or in docker seata, with PostgreSQL (default: embedded)")
   .option("--set <path=value>", "change a value of the scenario, e.g. fleet.orders.retries=0; again for more", collect)
   .option("--out <dir>", "where reports and histories are written (default: .flyball/<time>-<id>)", directory)
   .option("--json", "print one JSON document to stdout, and people's text to stderr")
@@ -113,7 +114,10 @@ program
   .command("preflight")
   .description("say what rules would do to a fleet before they are published: nothing is called")
   .argument("[rules...]", "rule documents, or directories of them; a file is named as its key", undefined)
-  .option("--instances <from>", "a file of instances, or a registry: zookeeper://HOST:2181, nacos://HOST:8848")
+  .option(
+    "--instances <from>",
+    "a file of instances, or a registry: zookeeper://HOST:2181, nacos://HOST:8848, consul://HOST:8500",
+  )
   .option("--service <names>", "look these up in the registry as well", list)
   .option("--strict", "let warnings count as findings")
   .option("--json", "print one JSON document")

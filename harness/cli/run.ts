@@ -310,6 +310,7 @@ class Run {
         load: this.#selection.load,
         seed,
         registry: this.#selection.registry,
+        coordinator: this.#selection.coordinator,
         out: directory,
         signal: this.#interruption.signal,
         onProgress: (progress) => this.#tell((reporter) => reporter.onProgress?.(id, progress)),
@@ -360,9 +361,9 @@ class Run {
     { verdict, reason, out }: { readonly verdict: Verdict; readonly reason: string; readonly out: string },
   ): FinishedRun {
     // Without its checks, and as world docker would: what this world can't do may be one of them, or a node.
-    const { registry } = this.#selection;
+    const { registry, coordinator } = this.#selection;
     const plan: Plan = {
-      ...planScenario({ ...scenario, expect: [] }, { world: "docker", seed, registry }),
+      ...planScenario({ ...scenario, expect: [] }, { world: "docker", seed, registry, coordinator }),
       world: world.name,
     };
     return {
@@ -387,6 +388,7 @@ class Run {
           world,
           seed,
           registry: this.#selection.registry,
+          coordinator: this.#selection.coordinator,
           sets: this.#options.set,
           reference,
         }),

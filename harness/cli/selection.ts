@@ -1,7 +1,14 @@
 import { didYouMean } from "../../services/nearest.ts";
 import type { LoadDriver } from "../load/driver.ts";
 import { ScenarioError } from "../scenario/error.ts";
-import type { LoadName, Plan, RegistryName, WorldName } from "../scenario/plan.ts";
+import {
+  coordinatorNames,
+  type CoordinatorName,
+  type LoadName,
+  type Plan,
+  type RegistryName,
+  type WorldName,
+} from "../scenario/plan.ts";
 import { planScenario } from "../scenario/planner.ts";
 import { registryNames } from "../scenario/registry.ts";
 import { applySets } from "../scenario/set.ts";
@@ -19,6 +26,7 @@ export interface RunCommandOptions {
   readonly seed?: number;
   readonly seeds?: number;
   readonly registry?: string;
+  readonly coordinator?: string;
   readonly set?: readonly string[];
   readonly out?: string;
   readonly json?: boolean;
@@ -48,6 +56,7 @@ export interface Selection {
   readonly load: LoadDriver | undefined;
   readonly seeds: readonly number[];
   readonly registry: RegistryName | undefined;
+  readonly coordinator: CoordinatorName | undefined;
   /** Plans of the first seed: a scenario in a world, or why it can't be there. */
   readonly plans: ReadonlyMap<Listed, ReadonlyMap<WorldName, Plan | ScenarioError>>;
 }
@@ -57,6 +66,7 @@ export async function select(asked: readonly string[], options: RunCommandOption
   const load = await openLoad(loadOf(options));
   const seeds = seedsOf(options);
   const registry = registryOf(options);
+  const coordinator = coordinatorOf(options);
   reportersOf(options);
   const listed = await chosen(asked, options);
   const scenarios = listed.map(({ scenario, reference }) => ({
@@ -68,9 +78,12 @@ export async function select(asked: readonly string[], options: RunCommandOption
   // Of many scenarios that nobody named, each runs where it can.
   const isAsked = options.world !== undefined && asked.length > 0;
   const plans = new Map(
-    scenarios.map((one) => [one, plansOf(one, { worlds, seed: seeds[0]!, load: load?.name, registry, isAsked })]),
+    scenarios.map((one) => [
+      one,
+      plansOf(one, { worlds, seed: seeds[0]!, load: load?.name, registry, coordinator, isAsked }),
+    ]),
   );
-  return { scenarios, worlds, load, seeds, registry, plans };
+  return { scenarios, worlds, load, seeds, registry, coordinator, plans };
 }
 
 /** The scenarios that the command line means. */
@@ -106,12 +119,14 @@ function plansOf(
     seed,
     load,
     registry,
+    coordinator,
     isAsked,
   }: {
     readonly worlds: ReadonlyMap<WorldName, World>;
     readonly seed: number;
     readonly load: LoadName | undefined;
     readonly registry: RegistryName | undefined;
+    readonly coordinator: CoordinatorName | undefined;
     readonly isAsked: boolean;
   },
 ): ReadonlyMap<WorldName, Plan | ScenarioError> {
@@ -119,7 +134,7 @@ function plansOf(
   for (const [world, opened] of worlds) {
     const { primitives } = opened;
     try {
-      const plan = planScenario(scenario, { world, seed, registry, primitives, load });
+      const plan = planScenario(scenario, { world, seed, registry, coordinator, primitives, load });
       const refusal = opened.refuses?.(plan);
       if (refusal !== undefined) throw new ScenarioError(refusal.message, { code: "UNSUPPORTED", hint: refusal.hint });
       plans.set(world, plan);
@@ -142,6 +157,15 @@ const loadOf = ({ load }: RunCommandOptions): LoadName => parseLoad(load ?? "bui
 
 export function worldsOf(options: RunCommandOptions): readonly WorldName[] {
   const { world, checkDeterminism } = options;
+  if (
+    coordinatorOf(options) === "seata" &&
+    (world === undefined || parseWorlds(world).some((name) => name !== "docker"))
+  ) {
+    throw usageError(
+      '"--coordinator seata" is a server that isn\'t ours: only world docker has such',
+      "--world docker",
+    );
+  }
   if (checkDeterminism !== true) {
     if (world !== undefined) return parseWorlds(world);
     // Nobody from outside reaches sim: who names a load and no world means the others.
@@ -168,6 +192,17 @@ function registryOf({ registry }: RunCommandOptions): RegistryName | undefined {
   throw usageError(
     `there is no registry "${registry}"; there is ${registryNames.join(", ")}`,
     didYouMean(registry, registryNames),
+  );
+}
+
+/** Undefined: the embedded one. */
+function coordinatorOf({ coordinator }: RunCommandOptions): CoordinatorName | undefined {
+  if (coordinator === undefined) return undefined;
+  const known = coordinatorNames.find((name) => name === coordinator);
+  if (known !== undefined) return known;
+  throw usageError(
+    `there is no coordinator "${coordinator}"; there is ${coordinatorNames.join(", ")}`,
+    didYouMean(coordinator, coordinatorNames),
   );
 }
 

@@ -263,3 +263,58 @@ describe("a fault on a registry that leaves no call records", () => {
     );
   });
 });
+
+describe("a fault on a coordinator that leaves no call records", () => {
+  const coordinator = towards(["coordinator/0"]);
+  /** Steps that order, account and stock took with it: so many a second, but for the fault's time. */
+  const stepping = (whileItLasts: (atUs: number) => boolean): Observation => {
+    const observation = seen([]);
+    const { fromUs, toUs } = observation;
+    const transactions = Array.from({ length: 800 }, (_, index) => index * 10_000).flatMap((atUs) =>
+      atUs >= fromUs && atUs < toUs && !whileItLasts(atUs)
+        ? []
+        : [
+            {
+              type: "transaction",
+              what: "begin",
+              name: "buy",
+              timeoutMs: 1,
+              xid: `${atUs}`,
+              node: "order/0",
+              atUs,
+            } as const,
+          ],
+    );
+    return { ...observation, history: { ...observation.history, transactions } };
+  };
+
+  test("is confirmed when transactions stood still, and isn't there when they went on", () => {
+    expect(
+      lostSuccesses(
+        stepping(() => false),
+        coordinator,
+      ),
+    ).toMatchObject({
+      effect: "confirmed",
+      evidence: expect.stringMatching(
+        /^0 steps of transactions while it lasted, \d+ in the [\d.]+ s before$/,
+      ) as string,
+    });
+    expect(
+      lostSuccesses(
+        stepping(() => true),
+        coordinator,
+      ).effect,
+    ).toBe("none");
+  });
+
+  test("on a link is told by the clients on that link", () => {
+    const links = over([{ from: "account/0", to: "coordinator/0" }]);
+    expect(
+      lostSuccesses(
+        stepping(() => false),
+        links,
+      ).effect,
+    ).toBe("inconclusive");
+  });
+});

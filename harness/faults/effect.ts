@@ -50,8 +50,10 @@ export function lostSuccesses(seen: Observation, touched: Touched): Effect {
   const before = successes(history, touched, beforeUs, orderedUs);
   const during = successes(history, touched, fromUs, toUs);
 
-  if (touched.service("registry") && before.touched + during.touched === 0)
-    return lostRegistry(seen, touched, beforeUs);
+  if (before.touched + during.touched === 0) {
+    if (touched.service("registry")) return lostRegistry(seen, touched, beforeUs);
+    if (touched.service("coordinator")) return lostCoordinator(seen, touched, beforeUs);
+  }
 
   const verdicts: Effect[] = [];
   if (seen.isOnlyControlValid === true) {
@@ -105,6 +107,24 @@ function lostRegistry({ history, orderedUs, fromUs, toUs }: Observation, touched
   const others = nodesIn(fromUs, toUs, false);
   const evidence = `${during} clients lost it while it lasted, ${before} before, ${others} that it didn't touch`;
   return { effect: during > 0 && before === 0 && others === 0 ? "confirmed" : "inconclusive", evidence };
+}
+
+/** Likewise for a coordinator: what its clients report to have begun, registered and ended with it. */
+function lostCoordinator({ history, fromUs, toUs }: Observation, touched: Touched, beforeUs: number): Effect {
+  const doneIn = (startUs: number, endUs: number): number =>
+    history.transactions.filter(
+      ({ what, node, atUs }) =>
+        (what === "begin" || what === "branch" || what === "end") &&
+        touched.source(node) &&
+        atUs >= startUs &&
+        atUs < endUs,
+    ).length;
+  const [before, during] = [doneIn(beforeUs, fromUs), doneIn(fromUs, toUs)];
+  return compareToShare(
+    { count: during, of: before + during },
+    (toUs - fromUs) / (toUs - beforeUs),
+    `${during} steps of transactions while it lasted, ${before} in the ${seconds(fromUs - beforeUs)} before`,
+  );
 }
 
 /**

@@ -1,6 +1,7 @@
 import { attemptsAtMost } from "../../runtime/cluster/settings.ts";
 import type { CallRecord } from "../history/history.ts";
 import { instancesOf } from "../scenario/instances.ts";
+import { callSpecsOf } from "../scenario/nodes.ts";
 import { clusterSettingsOf } from "../scenario/retries.ts";
 import type { CallsSpec, CheckSpec, Scenario } from "../scenario/schema.ts";
 import { falseAlarmMax, missMax, type CheckKind } from "./check.ts";
@@ -74,8 +75,8 @@ const counted = (attempts: CallRecord["attempts"]): number =>
 
 /** The most attempts beyond the first that any caller of the service makes; 1 where none makes any, to have a range at all. */
 export function extraAttemptsMax(scenario: Scenario, service: string): number {
-  const callers = Object.values(scenario.fleet).flatMap((spec): CallsSpec[] =>
-    spec.calls?.service === service ? [spec.calls] : [],
+  const callers = Object.values(scenario.fleet).flatMap((spec): readonly CallsSpec[] =>
+    callSpecsOf(spec).filter((calls) => calls.service === service),
   );
   const callee = scenario.fleet[service];
   const instances = callee === undefined ? 1 : instancesOf(callee);

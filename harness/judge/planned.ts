@@ -1,6 +1,7 @@
 import { durationUs, ratePerSecond, type Window } from "../scenario/durations.ts";
 import { metadata } from "../../runtime/call/metadata.ts";
 import { laneOf } from "../../runtime/call/travelling.ts";
+import { calleesOf } from "../scenario/nodes.ts";
 import type { LoadSpec, Scenario } from "../scenario/schema.ts";
 import { missMax, type CheckContext } from "./check.ts";
 import { partsOf, type When, type Whose } from "./select.ts";
@@ -53,13 +54,15 @@ function isStretches(part: (When & Whose) | readonly Window[]): part is readonly
 /** Whether each call of a consumer ends up, directly or over other services, in a call of the service. The planner refuses circles. */
 function reaches({ fleet }: Scenario, consumer: string, service: string, { from, lane }: Whose): boolean {
   if (lane !== undefined && (consumerLane(fleet[consumer]) ?? "-") !== lane) return false;
-  let caller = consumer;
-  let called = fleet[caller]?.calls?.service;
-  while (called !== undefined && called !== service) {
-    caller = called;
-    called = fleet[caller]?.calls?.service;
+  return leadsTo(consumer);
+
+  function leadsTo(caller: string): boolean {
+    const spec = fleet[caller];
+    if (spec === undefined) return false;
+    return calleesOf(spec).some(
+      (called) => (called === service && (from === undefined || caller === from)) || leadsTo(called),
+    );
   }
-  return called === service && (from === undefined || caller === from);
 }
 
 /** The lane of a consumer's calls: its tag, or what it puts into their metadata. */

@@ -1,6 +1,6 @@
 import type { History } from "../history/history.ts";
 import { ScenarioError } from "../scenario/error.ts";
-import { calleeOf } from "../scenario/nodes.ts";
+import { calleesOf } from "../scenario/nodes.ts";
 import type { CheckSpec } from "../scenario/schema.ts";
 import type { CheckKind } from "./check.ts";
 import { nothingToJudge, resultOf } from "./outcome.ts";
@@ -26,7 +26,7 @@ export const ruleRejected: CheckKind<Extract<CheckSpec, { check: "rule-rejected"
         ({ service, foreign }) =>
           foreign === undefined &&
           scenario.fleet[service] !== undefined &&
-          calleeOf(scenario.fleet[service]) === spec.service,
+          calleesOf(scenario.fleet[service]).includes(spec.service),
       ).length,
       falseAlarm: 0,
       detects: "1 caller that says nothing",

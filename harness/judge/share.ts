@@ -1,6 +1,7 @@
 import type { History } from "../history/history.ts";
 import { formatShare } from "../scenario/durations.ts";
 import { ScenarioError } from "../scenario/error.ts";
+import { calleesOf } from "../scenario/nodes.ts";
 import type { CheckSpec } from "../scenario/schema.ts";
 import { falseAlarmMax, type CheckContext, type CheckKind } from "./check.ts";
 import { doubtOf, nothingToJudge, requirePower, resultOf } from "./outcome.ts";
@@ -125,7 +126,7 @@ function distinctOf(keys: number, draws: number): number {
 /** How many keys the service's consumers draw from. */
 export function keyCount(name: string, { scenario }: CheckContext, service: string): number {
   for (const spec of Object.values(scenario.fleet)) {
-    if (spec.calls?.service === service && "key" in spec && spec.key !== undefined) return spec.key.count;
+    if (calleesOf(spec).includes(service) && "key" in spec && spec.key !== undefined) return spec.key.count;
   }
   throw new ScenarioError(`"${name}": no consumer of ${service} sends a key`, {
     code: "INVALID_SCENARIO",

@@ -47,7 +47,7 @@ export function p99Us(history: History): number {
 function instancesOf(history: History): RunResult["instances"] {
   const instances: Record<string, { calls: number; ok: number; failed: number }> = {};
   for (const { id, program } of history.run.nodes) {
-    if (program === "provider") instances[id] = { calls: 0, ok: 0, failed: 0 };
+    if (program === "provider" || program === "order") instances[id] = { calls: 0, ok: 0, failed: 0 };
   }
   for (const call of history.calls) {
     if (call.dueUs < 0 || isInfrastructure(call.service)) continue;

@@ -1,12 +1,15 @@
 import type { CheckSpec } from "../scenario/schema.ts";
 import { abandonedWork } from "./abandoned-work.ts";
+import { atomicity } from "./atomicity.ts";
 import { attemptsPerCall } from "./attempts-per-call.ts";
 import type { CheckKind } from "./check.ts";
+import { conservation } from "./conservation.ts";
 import { delivery } from "./delivery.ts";
 import { gracefulStop } from "./graceful-stop.ts";
 import { latency } from "./latency.ts";
 import { metrics } from "./metrics.ts";
 import { noDeadCalls } from "./no-dead-calls.ts";
+import { nothingLeft } from "./nothing-left.ts";
 import { openBreaker } from "./open-breaker.ts";
 import { recovery } from "./recovery.ts";
 import { rollback } from "./rollback.ts";
@@ -15,6 +18,7 @@ import { share } from "./share.ts";
 import { stickiness } from "./stickiness.ts";
 import { successRate } from "./success-rate.ts";
 import { taskFatesCheck } from "./task-fates.ts";
+import { tccFence } from "./tcc-fence.ts";
 import { traces } from "./traces.ts";
 
 /** Every check, by the name that a scenario gives it. */
@@ -35,4 +39,8 @@ export const checks: Readonly<Record<CheckSpec["check"], CheckKind<never>>> = {
   rollback,
   "rule-rejected": ruleRejected,
   metrics,
+  conservation,
+  atomicity,
+  "nothing-left": nothingLeft,
+  "tcc-fence": tccFence,
 };

@@ -17,7 +17,9 @@ export function seriesOf(history: History, buckets: number): Series {
     history.run.nodes.filter(({ program }) => program === "consumer" || program === "gateway").map(({ id }) => id),
   );
   const services = new Set(
-    history.run.nodes.filter(({ program }) => program === "provider").map(({ service }) => service),
+    history.run.nodes
+      .filter(({ program }) => program === "provider" || program === "order")
+      .map(({ service }) => service),
   );
   const slots = Array.from({ length: buckets }, (): CallRecord[] => []);
   for (const call of history.calls) {

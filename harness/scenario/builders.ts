@@ -1,13 +1,16 @@
 /** Everything that a scenario file imports. */
 export {
   abandonedWork,
+  atomicity,
   attemptsPerCall,
+  conservation,
   gracefulStop,
   latency,
   metrics,
   rollback,
   ruleRejected,
   noDeadCalls,
+  nothingLeft,
   openBreaker,
   recovery,
   share,
@@ -15,9 +18,10 @@ export {
   successRate,
   delivery,
   taskFates,
+  tccFence,
   traces,
 } from "./builders/checks.ts";
-export { consumer, foreign, gateway, provider } from "./builders/fleet.ts";
+export { bank, consumer, foreign, gateway, provider } from "./builders/fleet.ts";
 export { constant, poisson } from "./builders/load.ts";
 export { scenario, type ScenarioInput } from "./builders/scenario.ts";
 export { at } from "./builders/timeline.ts";

@@ -19,7 +19,9 @@ import type {
   FleetSpec,
   ForeignSpec,
   GatewaySpec,
+  OrderSpec,
   ProviderSpec,
+  ReservingSpec,
   Scenario,
 } from "./schema.ts";
 
@@ -40,11 +42,14 @@ export function planNodes(
   const sessionTimeoutMs = sessionTimeout === undefined ? timing?.sessionTimeoutMs : durationUs(sessionTimeout) / 1000;
   const tickMs = tick === undefined ? timing?.tickMs : durationUs(tick) / 1000;
   const fleet = Object.entries(scenario.fleet).flatMap(([service, spec]) =>
-    nodesOf(service, spec, { sessionTimeoutMs, registry, load, recordsTasks: scenario.tasks === true }),
+    nodesOf(service, spec, {
+      ...{ sessionTimeoutMs, registry, load, recordsTasks: scenario.tasks === true, fleet: scenario.fleet },
+    }),
   );
   return [
     infrastructure("registry", defined({ tickMs, mergeMs: timing?.mergeMs })),
     ...(needsConfigCenter(scenario) ? [infrastructure("config-center", {})] : []),
+    ...(hasBank(scenario) ? [infrastructure("coordinator", asSettings(scenario.coordinator ?? {}))] : []),
     ...fleet,
   ];
 }
@@ -55,6 +60,9 @@ export function roleOf(spec: FleetSpec): "provider" | "consumer" {
     case "foreign":
       return spec.role;
     case "provider":
+    case "order":
+    case "account":
+    case "stock":
       return "provider";
     case "consumer":
     case "gateway":
@@ -62,12 +70,17 @@ export function roleOf(spec: FleetSpec): "provider" | "consumer" {
   }
 }
 
-/** The service that the nodes of a service call, if any. */
-export function calleeOf(spec: FleetSpec): string | undefined {
-  return spec.calls?.service;
+/** How the nodes of a service call others. */
+export function callSpecsOf(spec: FleetSpec): readonly CallsSpec[] {
+  // To reserve twice is two reservations.
+  if (spec.program === "order") return [spec.account, spec.stock].map((calls) => ({ ...calls, retries: 0 }));
+  return "calls" in spec && spec.calls !== undefined ? [spec.calls] : [];
 }
 
-function infrastructure(program: "registry" | "config-center", config: NodePlan["config"]): NodePlan {
+/** The services that the nodes of a service call. */
+export const calleesOf = (spec: FleetSpec): readonly string[] => callSpecsOf(spec).map(({ service }) => service);
+
+function infrastructure(program: "registry" | "config-center" | "coordinator", config: NodePlan["config"]): NodePlan {
   return { id: `${program}/0`, service: program, program, config, tag: undefined, weight: defaultWeight };
 }
 
@@ -95,36 +108,36 @@ function nodesOf(
     registry,
     load,
     recordsTasks,
+    fleet,
   }: {
     readonly sessionTimeoutMs: number | undefined;
     readonly registry: RegistryName;
     readonly load: LoadName;
     readonly recordsTasks: boolean;
+    readonly fleet: Scenario["fleet"];
   },
 ): readonly NodePlan[] {
+  const propagationMs = registry === "embedded" ? undefined : propagationMsOf(registry);
   switch (spec.program) {
     case "provider":
-      return providers(service, spec, { sessionTimeoutMs, registry, recordsTasks });
+      return providers(service, spec, { sessionTimeoutMs, propagationMs, recordsTasks });
     case "consumer":
     case "gateway":
       return consumers(service, spec, { sessionTimeoutMs, program: load === "k6" ? "gateway" : spec.program });
     case "foreign":
       return foreigners(service, spec);
+    case "order":
+      return orders(service, spec, { sessionTimeoutMs, propagationMs });
+    case "account":
+    case "stock":
+      return [reservingNode(service, spec, { sessionTimeoutMs, propagationMs, fleet })];
   }
 }
 
 function providers(
   service: string,
   spec: ProviderSpec,
-  {
-    sessionTimeoutMs,
-    registry,
-    recordsTasks,
-  }: {
-    readonly sessionTimeoutMs: number | undefined;
-    readonly registry: RegistryName;
-    readonly recordsTasks: boolean;
-  },
+  { sessionTimeoutMs, propagationMs, recordsTasks }: OfferTimes & { readonly recordsTasks: boolean },
 ): readonly NodePlan[] {
   const { instances, groups = [{ instances: instances ?? 1 }], ...common } = spec;
   const each = groups.flatMap(({ instances: count, ...own }) => Array.from({ length: count }, () => own));
@@ -151,7 +164,7 @@ function providers(
       return { id, service, program: "provider", config: {}, tag, weight, foreign: plan };
     }
     const { tag, weight = defaultWeight, serviceTime, errorRate, capacity, queueMax, calls } = { ...common, ...own };
-    const { admission, queue, warmup, protocol, pushback, servesAbandoned } = { ...common, ...own };
+    const { admission, queue, warmup, protocol, pushback, servesAbandoned, reportsLoad } = { ...common, ...own };
     const labels = { ...common.labels, ...own.labels };
     const config = defined({
       service,
@@ -167,11 +180,12 @@ function providers(
       queue: queue && asSettings(queue),
       pushbackMs: pushback === undefined ? undefined : pushback === "never" ? -1 : durationUs(pushback) / 1000,
       servesAbandoned,
+      reportsLoad,
       admission: admission && asSettings(admission),
       recordsTasks: recordsTasks ? true : undefined,
       calls: calls === undefined ? undefined : callSettings(calls),
       sessionTimeoutMs,
-      propagationMs: registry === "embedded" ? undefined : propagationMsOf(registry),
+      propagationMs,
     });
     return { id, service, program: "provider", config, tag, weight };
   });
@@ -227,6 +241,74 @@ function foreigners(service: string, spec: ForeignSpec): readonly NodePlan[] {
   }));
 }
 
+interface OfferTimes {
+  readonly sessionTimeoutMs: number | undefined;
+  readonly propagationMs: number | undefined;
+}
+
+function orders(service: string, spec: OrderSpec, times: OfferTimes): readonly NodePlan[] {
+  const { program, instances = 1, account, stock, mode, items, price, timeout, abortRate } = spec;
+  const config = defined({
+    service,
+    application: service,
+    mode,
+    account: callSettings(account),
+    stock: callSettings(stock),
+    timeoutMs: timeout === undefined ? undefined : durationUs(timeout) / 1000,
+    items,
+    price,
+    abortRate: abortRate === undefined ? undefined : fractionOf(abortRate),
+    ...times,
+  });
+  return Array.from({ length: instances }, (_, index) => ({
+    id: `${service}/${index}`,
+    service,
+    program,
+    config,
+    tag: undefined,
+    weight: defaultWeight,
+  }));
+}
+
+/** What concerns the whole bank is said once, of the order that it serves. */
+function reservingNode(
+  service: string,
+  { program, initial, serviceTime }: ReservingSpec,
+  { fleet, ...times }: OfferTimes & { readonly fleet: Scenario["fleet"] },
+): NodePlan {
+  const { mode, items } = orderOf(service, fleet);
+  const config = defined({
+    service,
+    application: service,
+    mode,
+    items,
+    initial,
+    serviceTime: serviceTime === undefined ? undefined : workDistribution(serviceTime),
+    ...times,
+  });
+  return { id: `${service}/0`, service, program, config, tag: undefined, weight: defaultWeight };
+}
+
+function orderOf(service: string, fleet: Scenario["fleet"]): OrderSpec {
+  const all = Object.values(fleet).filter(
+    (spec): spec is OrderSpec => spec.program === "order" && calleesOf(spec).includes(service),
+  );
+  if (all.length === 1) return all[0]!;
+  throw new ScenarioError(
+    `fleet.${service}: ${all.length === 0 ? "no order service reserves" : "two order services reserve"} there`,
+    {
+      code: "INVALID_SCENARIO",
+      hint: 'a bank has one order, one account and one stock: fleet: { buyer: consumer({ calls: "order" }), ...bank() }',
+    },
+  );
+}
+
+/** Whether it takes part in distributed transactions. */
+export const isOfBank = ({ program }: { readonly program: string }): boolean =>
+  program === "order" || program === "account" || program === "stock";
+
+const hasBank = ({ fleet }: Pick<Scenario, "fleet">): boolean => Object.values(fleet).some(isOfBank);
+
 function callSettings(calls: CallsSpec): Readonly<Record<string, unknown>> {
   const { methodTimeouts, ...rest } = calls;
   return defined({ ...asSettings(rest), methodTimeoutsMs: inMs(methodTimeouts) });
@@ -248,37 +330,54 @@ export function workDistribution(spec: Distribution): WorkDistribution {
 
 /** Whom the fleet calls, and how, must exist; and calls must come to an end. */
 function checkCalls({ fleet }: Scenario): void {
-  const providerNames = Object.keys(fleet).filter((name) => roleOf(fleet[name]!) === "provider");
+  const namesOf = (isMeant: (spec: FleetSpec) => boolean): readonly string[] =>
+    Object.keys(fleet).filter((name) => isMeant(fleet[name]!));
+  const workers = namesOf(
+    (spec) => roleOf(spec) === "provider" && spec.program !== "account" && spec.program !== "stock",
+  );
   for (const [name, spec] of Object.entries(fleet)) {
-    const calls: CallsSpec | undefined = spec.calls;
-    if (name === "registry" || name === "config-center") {
+    if (isInfrastructureName(name)) {
       throw new ScenarioError(`fleet.${name}: the infrastructure has this name`, { code: "INVALID_SCENARIO" });
     }
-    if (calls === undefined) continue;
-    known(`fleet.${name}.calls.service`, calls.service, providerNames, "provider of the fleet");
-    if (calls.balancer !== undefined)
-      known(`fleet.${name}.calls.balancer`, balancerNamed(calls.balancer), Object.keys(balancers), "balancer");
-    if (calls.cluster !== undefined)
-      known(`fleet.${name}.calls.cluster`, calls.cluster, Object.keys(clusters), "cluster strategy");
-    const contradiction = contradictionIn(clusterSettingsOf(callSettings(calls)));
-    if (contradiction !== undefined) {
-      const { message, hint } = contradiction;
-      throw new ScenarioError(`fleet.${name}.calls: ${message}`, { code: "INVALID_SCENARIO", hint });
+    if (spec.program === "order") {
+      for (const part of ["account", "stock"] as const) {
+        const names = namesOf(({ program }) => program === part);
+        known(`fleet.${name}.${part}.service`, spec[part].service, names, `${part} of the fleet`);
+        checkSettings(`fleet.${name}.${part}`, spec[part]);
+      }
+      continue;
     }
-    for (const code of calls.retryOn ?? []) known(`fleet.${name}.calls.retryOn`, code, rpcCodes, "status code");
+    for (const calls of callSpecsOf(spec)) {
+      known(`fleet.${name}.calls.service`, calls.service, workers, "provider of the fleet");
+      checkSettings(`fleet.${name}.calls`, calls);
+    }
   }
   for (const name of Object.keys(fleet)) checkChain(name, fleet);
 }
 
-function checkChain(from: string, fleet: Scenario["fleet"]): void {
-  const chain = [from];
-  for (let next = calleeOf(fleet[from]!); next !== undefined; next = calleeOf(fleet[next]!)) {
+const isInfrastructureName = (name: string): boolean =>
+  name === "registry" || name === "config-center" || name === "coordinator";
+
+function checkSettings(where: string, calls: CallsSpec): void {
+  const { balancer, cluster, retryOn = [] } = calls;
+  if (balancer !== undefined) known(`${where}.balancer`, balancerNamed(balancer), Object.keys(balancers), "balancer");
+  if (cluster !== undefined) known(`${where}.cluster`, cluster, Object.keys(clusters), "cluster strategy");
+  const contradiction = contradictionIn(clusterSettingsOf(callSettings(calls)));
+  if (contradiction !== undefined) {
+    const { message, hint } = contradiction;
+    throw new ScenarioError(`${where}: ${message}`, { code: "INVALID_SCENARIO", hint });
+  }
+  for (const code of retryOn) known(`${where}.retryOn`, code, rpcCodes, "status code");
+}
+
+function checkChain(from: string, fleet: Scenario["fleet"], chain: readonly string[] = [from]): void {
+  for (const next of calleesOf(fleet[chain.at(-1)!]!)) {
     if (chain.includes(next)) {
       throw new ScenarioError(`calls go round in circles: ${[...chain, next].join(" → ")}`, {
         code: "INVALID_SCENARIO",
       });
     }
-    chain.push(next);
+    checkChain(from, fleet, [...chain, next]);
   }
 }
 

@@ -1,3 +1,4 @@
+import type { BankMode } from "../../services/bank/mode.ts";
 import type { CheckSpec, FaultSpec, Scenario } from "./schema.ts";
 
 /** The worlds that a scenario can run in. */
@@ -5,6 +6,10 @@ export type WorldName = "sim" | "local" | "docker";
 
 /** What serves as registry and config centre: in `docker` the real one, in `sim` and `local` the embedded one in its manner. */
 export type RegistryName = "embedded" | "zookeeper" | "nacos" | "consul";
+
+/** Who coordinates global transactions: ours, or in `docker` a Seata server, with account and stock in PostgreSQL. */
+export const coordinatorNames = ["embedded", "seata"] as const;
+export type CoordinatorName = (typeof coordinatorNames)[number];
 
 /** Who makes the calls: the fleet's consumers, or k6 through gateways. */
 export type LoadName = "builtin" | "k6";
@@ -15,6 +20,8 @@ export interface Plan {
   readonly world: WorldName;
   readonly seed: number;
   readonly registry: RegistryName;
+  /** Absent: the fleet has no bank. */
+  readonly coordinator?: CoordinatorName | undefined;
   /** Default "builtin". */
   readonly load?: LoadName | undefined;
   /** Of the scenario's value, with every `--set` applied. */
@@ -34,6 +41,8 @@ export interface Plan {
   readonly durationUs: number;
   /** How long calls may go on after the last one was due. */
   readonly drainUs: number;
+  /** How long global transactions may take to come to their ends after that; absent: there are none. */
+  readonly settleUs?: number | undefined;
 }
 
 /** The programs of a fleet (services/programs.ts). */
@@ -41,7 +50,7 @@ export type ProgramName =
   "registry" | "config-center" | "coordinator" | "provider" | "consumer" | "gateway" | "order" | "account" | "stock";
 
 export interface NodePlan {
-  /** "orders/0", "registry/0", "config-center/0" */
+  /** "orders/0", "registry/0", "config-center/0", "coordinator/0" */
   readonly id: string;
   readonly service: string;
   readonly program: ProgramName;
@@ -111,6 +120,15 @@ export interface LinkPlan {
   readonly to: string;
 }
 
+/** The bank that a check is about: its services, and what a piece costs. */
+export interface BankPlan {
+  readonly order: string;
+  readonly account: string;
+  readonly stock: string;
+  readonly price: number;
+  readonly mode: BankMode;
+}
+
 export interface CheckPlan {
   readonly check: CheckSpec;
   /** "orders success rate ≥ 99%": unique within a scenario. */
@@ -124,6 +142,8 @@ export interface CheckPlan {
   readonly detects: string;
   /** `attempts-per-call`: how many attempts beyond the first the callers' settings allow. */
   readonly extraAttemptsMax?: number;
+  /** Checks of transactions. */
+  readonly bank?: BankPlan;
   /** `traces`: one that isn't traced is broken. */
   readonly isEveryCallTraced?: boolean;
 }

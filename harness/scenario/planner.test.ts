@@ -6,6 +6,7 @@ import { faults } from "../faults/table.ts";
 import type { Primitive } from "../worlds/world.ts";
 import {
   at,
+  bank,
   constant,
   consumer,
   gateway,
@@ -42,6 +43,95 @@ const plan = (more: Partial<ScenarioInput> = {}, options: Partial<PlanOptions> =
   planScenario(scenario({ ...base, ...more }), { world: "sim", seed: 1, ...options });
 
 const nodeOf = ({ nodes }: Plan, id: string) => nodes.find((node) => node.id === id)!;
+
+/** The shop beside a bank. */
+const withBank = (settings: Parameters<typeof bank>[0] = {}, more: Partial<ScenarioInput> = {}): Plan =>
+  plan({
+    fleet: { ...base.fleet, buyer: consumer({ instances: 1, calls: "order" }), ...bank(settings) },
+    load: [constant("200/s").on("storefront").for("8s"), constant("20/s").on("buyer").for("8s")],
+    ...more,
+  });
+
+describe("a bank", () => {
+  test("brings its coordinator, and what concerns all of it is said once", () => {
+    const settings = { mode: "tcc", items: 7, timeout: "2s", abortRate: "20%", reserve: { timeout: "300ms" } } as const;
+    const own = withBank({ ...settings, account: { initial: 5 } }, { coordinator: { retry: "200ms" } });
+    expect(own.nodes.slice(0, 2).map(({ id }) => id)).toEqual(["registry/0", "coordinator/0"]);
+    expect(nodeOf(own, "coordinator/0").config).toEqual({ retryMs: 200 });
+    expect(nodeOf(own, "order/0").config).toEqual({
+      ...{ service: "order", application: "order", mode: "tcc", items: 7, timeoutMs: 2000, abortRate: 0.2 },
+      account: { service: "account", timeoutMs: 300 },
+      stock: { service: "stock", timeoutMs: 300 },
+    });
+    expect(nodeOf(own, "account/0").config).toEqual({
+      ...{ service: "account", application: "account", mode: "tcc", items: 7, initial: 5 },
+    });
+    for (const { program, config } of own.nodes) {
+      const isInfrastructure = program === "registry" || program === "coordinator";
+      const known = ["order", "account", "stock"].includes(program) ? { coordinator: "a:1" } : {};
+      const whole = isInfrastructure ? config : { ...config, registry: "a:1", ...known };
+      expect(() => programs.get(program)!.parse(whole)).not.toThrow();
+    }
+  });
+
+  test("has time for what nobody ends but its timeout, and for a few tries", () => {
+    expect(plan().settleUs).toBeUndefined();
+    expect(plan().coordinator).toBeUndefined();
+    expect(withBank().settleUs).toBe(81_000_000);
+    expect(withBank({ timeout: "2s" }, { coordinator: { retry: "2s" } }).settleUs).toBe(28_000_000);
+  });
+
+  test("is coordinated by ours, or in docker by Seata", () => {
+    expect(withBank().coordinator).toBe("embedded");
+    const value = scenario({
+      ...base,
+      fleet: { buyer: consumer({ instances: 1, calls: "order" }), ...bank() },
+      load: constant("200/s").on("buyer").for("8s"),
+      expect: [successRate("order").atLeast("99%").detects("90%")],
+    });
+    const planIn = (world: "sim" | "local" | "docker") => planScenario(value, { world, seed: 1, coordinator: "seata" });
+    expect(planIn("docker").coordinator).toBe("seata");
+    for (const world of ["sim", "local"] as const) {
+      expect(() => planIn(world)).toThrow(`world ${world} can't do "--coordinator seata"`);
+    }
+  });
+
+  test("has links to its coordinator, and each of its services one to whom it calls", () => {
+    const links = (to: string) =>
+      withBank({}, { timeline: [at("1s").blackhole(to)] }).timeline.flatMap(({ what }) =>
+        what.kind === "fault" ? what.links.map(({ from }) => from) : [],
+      );
+    expect(links("coordinator")).toEqual(["order/0", "account/0", "stock/0"]);
+    expect(links("stock")).toEqual(["order/0"]);
+    expect(() => withBank({}, { timeline: [at("1s").blackhole({ from: "buyer", to: "coordinator" })] })).toThrow(
+      "buyer never calls coordinator",
+    );
+  });
+
+  test("is one order, one account and one stock, called as what they are", () => {
+    const { order, account, stock } = bank();
+    const buyer = consumer({ instances: 1, calls: "order" });
+    const fleetOf = (fleet: ScenarioInput["fleet"]) => () =>
+      plan({
+        fleet,
+        load: constant("200/s").on("buyer").for("8s"),
+        expect: [successRate("order").atLeast("99%").detects("90%")],
+      });
+    expect(fleetOf({ buyer, order, account })).toThrow('fleet.order.stock.service: "stock" is no stock of the fleet');
+    expect(fleetOf({ buyer, order: { ...order, stock: { service: "account" } }, account, stock })).toThrow(
+      'fleet.order.stock.service: "account" is no stock of the fleet',
+    );
+    expect(fleetOf({ buyer, order, other: order, account, stock })).toThrow(
+      "fleet.account: two order services reserve there",
+    );
+    expect(fleetOf({ buyer: consumer({ instances: 1, calls: "account" }), order, account, stock })).toThrow(
+      'fleet.buyer.calls.service: "account" is no provider of the fleet',
+    );
+    expect(fleetOf({ buyer, order, account, stock, coordinator: provider() })).toThrow(
+      "fleet.coordinator: the infrastructure has this name",
+    );
+  });
+});
 
 describe("nodes", () => {
   test("are the infrastructure, then the fleet as it is written", () => {

@@ -7,8 +7,19 @@ import { durationUs, formatDuration, fractionOf, ratePerSecond, windowUs } from 
 import { ScenarioError } from "./error.ts";
 import { hashOf } from "./hash.ts";
 import { checkForeign, registryOf } from "./foreign.ts";
-import { known, planNodes, roleOf } from "./nodes.ts";
-import type { CheckPlan, DrivePlan, LoadName, NodePlan, Plan, RegistryName, StepPlan, WorldName } from "./plan.ts";
+import { instancesOf } from "./instances.ts";
+import { isOfBank, known, planNodes, roleOf } from "./nodes.ts";
+import type {
+  CheckPlan,
+  CoordinatorName,
+  DrivePlan,
+  LoadName,
+  NodePlan,
+  Plan,
+  RegistryName,
+  StepPlan,
+  WorldName,
+} from "./plan.ts";
 import type { CheckSpec, LoadSpec, Scenario } from "./schema.ts";
 import { checkService, planTimeline } from "./timeline.ts";
 
@@ -20,6 +31,8 @@ export interface PlanOptions {
    * where programs that aren't ours must find it, else "embedded".
    */
   readonly registry?: RegistryName | undefined;
+  /** What coordinates the transactions of a bank. Default "embedded"; only `docker` has another. */
+  readonly coordinator?: CoordinatorName | undefined;
   /** What the world can do; a scenario that needs more is refused. Absent: everything. */
   readonly primitives?: ReadonlySet<Primitive> | undefined;
   /** Who makes the calls. Default "builtin". */
@@ -32,13 +45,22 @@ export interface PlanOptions {
  */
 export function planScenario(
   scenario: Scenario,
-  { world, seed, registry: asked, primitives, load = "builtin" }: PlanOptions,
+  { world, seed, registry: asked, coordinator = "embedded", primitives, load = "builtin" }: PlanOptions,
 ): Plan {
   if (load !== "builtin" && world === "sim") {
     throw new ScenarioError(`world sim can't do "--load ${load}": nobody outside of it can reach its nodes`, {
       code: "UNSUPPORTED",
       hint: "--world local",
     });
+  }
+  if (coordinator !== "embedded" && world !== "docker") {
+    throw new ScenarioError(
+      `world ${world} can't do "--coordinator ${coordinator}": it has no servers that aren't ours`,
+      {
+        code: "UNSUPPORTED",
+        hint: "--world docker",
+      },
+    );
   }
   const registry = registryOf(scenario, world, asked);
   const nodes = planNodes(scenario, { registry, load });
@@ -53,6 +75,7 @@ export function planScenario(
     world,
     seed,
     registry,
+    ...(nodes.some(isOfBank) && { coordinator, settleUs: settleUsOf(nodes) }),
     ...(load !== "builtin" && { load }),
     scenarioHash: hashOf(scenario),
     nodes,
@@ -71,6 +94,25 @@ export function planScenario(
 const defaultTimeoutMs = 1_000;
 /** What a busy machine may add to a deadline. */
 const drainMarginUs = 1_000_000;
+
+/** A transaction's own time where the scenario states none: Seata's. */
+const defaultTransactionMs = 60_000;
+/** Pauses between two looks of the coordinator: it finds that one timed out, asks those who were away, and asks again. */
+const settleLooks = 5;
+const defaultLookMs = 1_000;
+
+/** A participant that lost the coordinator without hearing of it notices that it is silent (`embedded.ts`; a Seata client does likewise). */
+const silenceMs = 15_000;
+
+/** Whose manager died is rolled back by its timeout; what then fails, or finds nobody, is tried again. */
+function settleUsOf(nodes: readonly NodePlan[]): number {
+  const timeouts = nodes.map(({ program, config }) =>
+    program === "order" ? ((config["timeoutMs"] as number | undefined) ?? defaultTransactionMs) : 0,
+  );
+  const { config = {} } = nodes.find(({ program }) => program === "coordinator") ?? {};
+  const lookMs = Math.max(defaultLookMs, (config["retryMs"] as number | undefined) ?? 0);
+  return (Math.max(...timeouts) + silenceMs + settleLooks * lookMs) * 1000 + drainMarginUs;
+}
 
 function longestCallUs(nodes: readonly NodePlan[]): number {
   const timeouts = nodes.map(({ config }) => {
@@ -94,7 +136,7 @@ function planLoad(
   for (const [index, load] of scenario.load.entries()) {
     known(`load.${index}.on`, load.on, consumers, "consumer of the fleet");
     const spec = scenario.fleet[load.on]!;
-    const count = spec.instances ?? 1;
+    const count = instancesOf(spec);
     const legs = legsOf(load);
     longestUs = Math.max(longestUs, lengthUs(legs));
     const dealt = load.arrivals === "constant" ? constantArrivals(legs, count) : undefined;

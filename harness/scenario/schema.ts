@@ -1,5 +1,6 @@
 import { z } from "zod";
 
+import { bankModes } from "../../services/bank/mode.ts";
 import { clientRetries } from "./retries.ts";
 import { clientProtection, serverProtection } from "./protection.ts";
 import { taskFates } from "./tasks.ts";
@@ -52,6 +53,15 @@ const calls = z.strictObject({
       loadFactor: z.number().min(1.01).max(100).optional(),
     })
     .optional(),
+  /** gRPC's weighted round-robin: when reports of load begin to count, how long they do, how often they are taken over. */
+  weightedRoundRobin: z
+    .strictObject({
+      blackout: duration.optional(),
+      weightExpiration: duration.optional(),
+      weightUpdate: duration.optional(),
+      errorUtilizationPenalty: z.number().min(0).optional(),
+    })
+    .optional(),
   /** How messages are written; in `sim` nothing is. Default: protobuf, and JSON where the protocol is JSON-RPC or HTTP. */
   codec: z.enum(["protobuf", "json"]).optional(),
   ...clientRetries,
@@ -78,6 +88,8 @@ const work = {
   pushback: z.union([duration, z.literal("never")]).optional(),
   /** Work goes on for callers that have given up: their calls keep their places and their workers. Default false. */
   servesAbandoned: z.boolean().optional(),
+  /** It says with every answer how busy it is (ORCA): what "weighted-round-robin" goes by. Default false. */
+  reportsLoad: z.boolean().optional(),
   weight: z.int().min(0).optional(),
   /** Time from its start until it has its whole weight, in whole milliseconds. Default: at once. */
   warmup: duration.optional(),
@@ -151,6 +163,40 @@ const foreign = z.strictObject({
     .strictObject({ service: name, timeout: duration.optional(), retries: z.int().min(0).max(100).optional() })
     .optional(),
 });
+
+/** How the bank's order calls those who reserve: once each, since to reserve twice is two reservations. */
+const reservingCalls = calls.omit({
+  ...{ retries: true, retryOn: true, retry: true, retryBudget: true, idempotent: true },
+  ...{ cluster: true, hedging: true, forking: true, broadcast: true, failback: true, zoneAware: true },
+});
+
+/** Each call is a global transaction: it takes one piece out of stock and its price from an account. */
+const order = z.strictObject({
+  program: z.literal("order"),
+  instances: z.int().min(1).optional(),
+  /** How account and stock take part in its transactions: the one place where a scenario says so. Default "tcc". */
+  mode: z.enum(bankModes).optional(),
+  account: reservingCalls,
+  stock: reservingCalls,
+  /** The coordinator rolls a transaction back after so long. Default 60 s, as Seata's. */
+  timeout: duration.optional(),
+  /** Accounts, and goods. Default 100. */
+  items: z.int().min(1).max(100_000).optional(),
+  /** What a piece costs. Default 10. */
+  price: z.int().min(1).max(1_000_000).optional(),
+  /** Share of the orders that are given up when everything is reserved. Default none. */
+  abortRate: fraction.optional(),
+});
+
+/** Sets aside what an order wants, on its own disk, or in a database where the coordinator is a real one: one instance. */
+const reserving = {
+  /** How much there is of each item at first. Default 1 000 000. */
+  initial: z.int().min(0).max(1_000_000_000_000).optional(),
+  /** Time between a branch's registration and its try; in AT, before its local transaction. Default none. */
+  serviceTime: distribution.optional(),
+};
+const account = z.strictObject({ program: z.literal("account"), ...reserving });
+const stock = z.strictObject({ program: z.literal("stock"), ...reserving });
 
 /** A consumer that also makes a call for each HTTP request, so that load can come from outside of the fleet. */
 const gateway = consumer.extend({ program: z.literal("gateway") });
@@ -339,6 +385,25 @@ const check = z.discriminatedUnion("check", [
     by: duration,
     detects: fraction,
   }),
+  /** The bank of this order service: no cut of the run shows money or goods that came from nowhere, or that are gone. */
+  z.strictObject({ check: z.literal("conservation"), service: name, detects: fraction }),
+  /** Each transaction of this order service is done whole or not at all, and its manager was told which. */
+  z.strictObject({
+    check: z.literal("atomicity"),
+    service: name,
+    detects: fraction,
+    /** The run has to have both, committed and rolled back ones; else there is nothing to judge. Default false. */
+    bothEnds: z.boolean().optional(),
+  }),
+  /** When all is quiet no transaction of this order service is open, and nothing is set aside, locked or to be undone. */
+  z.strictObject({ check: z.literal("nothing-left"), service: name, detects: fraction }),
+  /** Steps of TCC that come twice, too late or alone have no effect at this account or stock; the run shows such. */
+  z.strictObject({
+    check: z.literal("tcc-fence"),
+    service: name,
+    shows: z.enum(["empty-rollback", "suspension", "duplicate-confirm"]),
+    detects: fraction,
+  }),
   /** Every caller of the service refused a version of this rule document, and said at which line. */
   z.strictObject({ check: z.literal("rule-rejected"), service: name, key: z.string().min(1) }),
   /** Prometheus counted the service's calls as the history has them (worlds with a Prometheus only). */
@@ -367,7 +432,7 @@ export const scenarioSchema = z.strictObject({
   /** What a learner should see here, and why it happens. */
   explanation: bilingual,
   tags: z.array(z.string()).default([]),
-  fleet: z.record(name, z.discriminatedUnion("program", [provider, consumer, gateway, foreign])),
+  fleet: z.record(name, z.discriminatedUnion("program", [provider, consumer, gateway, foreign, order, account, stock])),
   /** Settings of the registry. */
   registry: z
     .strictObject({
@@ -377,6 +442,18 @@ export const scenarioSchema = z.strictObject({
       sessionTimeout: duration.optional(),
       /** Pause between two looks for silent instances. Default 500 ms. */
       tick: duration.optional(),
+    })
+    .optional(),
+  /** Settings of the embedded transaction coordinator, which is there where the fleet has a bank; a real one has its own. */
+  coordinator: z
+    .strictObject({
+      /** Pause between two looks at what has timed out or is to be tried again. Default 1 s. */
+      retry: duration.optional(),
+      /** Time since a transaction's begin after which a commit, or a rollback, isn't tried again. Default: it is for ever. */
+      maxCommitRetry: duration.optional(),
+      maxRollbackRetry: duration.optional(),
+      /** How long a branch has to be finished before its node is asked again. Default 15 s. */
+      branchTimeout: duration.optional(),
     })
     .optional(),
   /** Absent: calls aren't traced. */
@@ -405,8 +482,11 @@ export type ConsumerSpec = z.infer<typeof consumer>;
 export type GatewaySpec = z.infer<typeof gateway>;
 export type ForeignProgram = z.infer<typeof foreignShape>;
 export type ForeignSpec = z.infer<typeof foreign>;
+export type OrderSpec = z.infer<typeof order>;
+/** `account` or `stock`. */
+export type ReservingSpec = z.infer<typeof account> | z.infer<typeof stock>;
 /** An entry of a fleet. */
-export type FleetSpec = ProviderSpec | ConsumerSpec | GatewaySpec | ForeignSpec;
+export type FleetSpec = ProviderSpec | ConsumerSpec | GatewaySpec | ForeignSpec | OrderSpec | ReservingSpec;
 export type LoadSpec = z.infer<typeof load>;
 export type FaultSpec = z.infer<typeof fault>;
 export type ActionSpec = z.infer<typeof action>;

@@ -1,7 +1,7 @@
 import { didYouMean } from "../../services/nearest.ts";
 import { durationUs, formatDuration, fractionOf } from "./durations.ts";
 import { ScenarioError } from "./error.ts";
-import { calleeOf, known } from "./nodes.ts";
+import { calleesOf, isOfBank, known } from "./nodes.ts";
 import type { LinkPlan, NodePlan, StepPlan } from "./plan.ts";
 import type { ActionSpec, FaultSpec, Scenario, StepSpec } from "./schema.ts";
 
@@ -140,14 +140,15 @@ function cablesOf(ends: readonly string[], context: Context): readonly LinkPlan[
   );
 }
 
-/** Everybody of the fleet talks to the registry, every caller to the config centre, and services as the scenario says. */
+/** Everybody of the fleet talks to the registry, every caller to the config centre, the bank to the coordinator, and services as the scenario says. */
 function connects(from: string, to: string, { scenario }: Context): boolean {
   const caller = scenario.fleet[serviceOf(from)];
   if (caller === undefined) return false;
   const callee = serviceOf(to);
   if (callee === "registry") return true;
-  if (callee === "config-center") return caller.calls !== undefined;
-  return calleeOf(caller) === callee;
+  if (callee === "config-center") return calleesOf(caller).length > 0;
+  if (callee === "coordinator") return isOfBank(caller);
+  return calleesOf(caller).includes(callee);
 }
 
 const serviceOf = (node: string): string => node.slice(0, node.indexOf("/"));
@@ -209,6 +210,6 @@ function contradiction(step: string, { is, sinceUs, untilUs }: State): ScenarioE
 
 /** A check must be about a service of the fleet that somebody calls. */
 export function checkService(where: string, service: string, { fleet }: Scenario): void {
-  const called = [...new Set(Object.values(fleet).flatMap((spec) => calleeOf(spec) ?? []))];
+  const called = [...new Set(Object.values(fleet).flatMap(calleesOf))];
   known(where, service, called, "service that is called");
 }

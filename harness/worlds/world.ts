@@ -140,6 +140,11 @@ export interface FleetNode {
   }): Promise<void>;
   /** Tells it what is being done to the fleet, for the spans that are open; a dead node hears nothing. */
   annotate(note: Note): void;
+  /**
+   * Lets it report how these transactions stand and what it has left of any. Resolves when it did; at once for a dead or paused one, and
+   * after a while for one that doesn't answer.
+   */
+  audit(xids: readonly string[]): Promise<void>;
   /** Resolves when everything that the node has recorded so far was delivered; at once for a dead or paused one. */
   collect(): Promise<void>;
 }

@@ -12,7 +12,11 @@ export interface Picker {
  * Makes pickers. What a policy remembers between picks belongs to the balancer and is keyed by the endpoint's identity
  * (`Endpoint.key`), so that a new picker goes on where the one before it stopped.
  */
-export type Balancer = (endpoints: readonly Endpoint[]) => Picker;
+export interface Balancer {
+  (endpoints: readonly Endpoint[]): Picker;
+  /** Metadata of every attempt, which makes instances report what the policy goes by. Default none. */
+  readonly carries?: readonly (readonly [string, string])[];
+}
 
 /** Parameters of consistent hashing. */
 export interface HashSettings {
@@ -24,9 +28,23 @@ export interface HashSettings {
   readonly loadFactor?: number | undefined;
 }
 
+/** Parameters of gRPC's weighted round-robin. */
+export interface WeightedRoundRobinSettings {
+  /** How long an instance's first reports don't count, in milliseconds. Default 10,000. */
+  readonly blackoutMs?: number | undefined;
+  /** How long a report counts, in milliseconds. Default 180,000. */
+  readonly weightExpirationMs?: number | undefined;
+  /** How often weights are taken over from the reports, in milliseconds, at least 100. Default 1,000. */
+  readonly weightUpdateMs?: number | undefined;
+  /** How much of its utilisation a failed call is counted as beside. Default 1. */
+  readonly errorUtilizationPenalty?: number | undefined;
+}
+
 /** Parameters of balancers; each reads its own. */
 export interface BalancerSettings {
+  /** Parameters of consistent hashing. */
   readonly hash?: HashSettings | undefined;
+  readonly weightedRoundRobin?: WeightedRoundRobinSettings | undefined;
 }
 
 /** A policy in the table of balancers: one balancer for each service that a client calls. */

@@ -6,6 +6,7 @@ import { md5 } from "../md5.ts";
 import type { BalancerPolicy, HashSettings } from "./balancer.ts";
 import { eligible } from "./eligible.ts";
 import { HashRing } from "./hash-ring.ts";
+import { latestSplices } from "./splices.ts";
 
 /**
  * Consistent hashing as Dubbo does it (Karger 1997; Ketama's points): every endpoint has `nodes` (160) points on a ring of 2^32, four to
@@ -18,9 +19,11 @@ import { HashRing } from "./hash-ring.ts";
  */
 export const consistentHash: BalancerPolicy = ({ random }, settings) => {
   const { nodes, paths } = read(settings?.hash);
-  const ring = new HashRing(nodes);
+  const differences = latestSplices();
+  const ring = new HashRing(nodes, differences);
+  const among = eligible(differences);
   return (endpoints) => {
-    const pool = eligible(endpoints);
+    const pool = among(endpoints);
     return {
       pick(call) {
         if (pool.length < 2) return pool[0];
@@ -41,9 +44,11 @@ export const consistentHash: BalancerPolicy = ({ random }, settings) => {
  */
 export const consistentHashBounded: BalancerPolicy = ({ random }, settings) => {
   const { nodes, paths, loadFactor } = read(settings?.hash);
-  const ring = new HashRing(nodes);
+  const differences = latestSplices();
+  const ring = new HashRing(nodes, differences);
+  const among = eligible(differences);
   return (endpoints) => {
-    const pool = eligible(endpoints);
+    const pool = among(endpoints);
     return {
       pick(call) {
         if (pool.length < 2) return pool[0];

@@ -1,83 +1,103 @@
 import type { Endpoint } from "../discovery/endpoint.ts";
 import { md5 } from "../md5.ts";
 import { Membership, type Member } from "./membership.ts";
+import type { splices } from "./splices.ts";
 
-/** Points of instances that came since the ring was last sorted as a whole: beyond this share of it, it is again. */
-const freshShare = 1 / 64;
+/** How much of the largest array of points the smaller ones may be, and how much they may be in any case. */
+const shares = [Infinity, 1 / 64, 1 / 1024];
+const pointsMin = 1024;
 
 /**
  * Dubbo's ring: `nodes` points for each endpoint, four words of md5(address + i). The bulk of the points is one sorted array; those of
- * instances that came later are another, small one; those of instances that left stay, and are stepped over. Both are merged when that
- * pays, so a change costs the points of what changed and its share of a merge.
+ * instances that came later are in two more, each a fraction of the one before and merged into it when it is full; those of instances that
+ * left stay, and are stepped over until there are more of them than others. So a change costs the points of what changed and its
+ * share of the merges.
  */
 export class HashRing {
   readonly #nodes: number;
   readonly #membership: Membership<Owner>;
   /** By identity, also those that left as long as their points stand. */
   readonly #owners = new Map<string, Owner>();
-  #sorted: Points = { hashes: new Uint32Array(0), owners: [] };
-  #fresh: Points = { hashes: new Uint32Array(0), owners: [] };
+  /** A slot is somebody else's once no point is its owner's any more. */
+  readonly #bySlot: Owner[] = [];
+  readonly #free: number[] = [];
+  /** The largest first, the freshest last. */
+  readonly #runs: Points[] = shares.map(() => noPoints);
   #waiting: Owner[] = [];
   #absent = 0;
 
-  constructor(nodes: number) {
+  constructor(nodes: number, differences?: typeof splices) {
     this.#nodes = nodes;
-    this.#membership = new Membership<Owner>({
-      enter: (endpoint) => this.#enter(endpoint),
-      leave: (owner) => this.#leave(owner),
-    });
+    this.#membership = new Membership<Owner>(
+      { enter: (endpoint) => this.#enter(endpoint), leave: (owner) => this.#leave(owner) },
+      differences,
+    );
   }
 
   /** Calls in flight at those on the ring. */
   inFlight = 0;
 
   become(list: readonly Endpoint[]): void {
-    if (!this.#membership.become(list)) return;
-    const { members } = this.#membership;
+    if (this.#membership.become(list).length === 0) return;
     if (this.#waiting.length > 0) {
-      const points = pointsOf(this.#waiting, this.#nodes);
+      this.#merge(this.#runs.length - 1, pointsOf(this.#waiting, this.#nodes));
       this.#waiting = [];
-      this.#fresh = merged(this.#fresh, points, false);
     }
-    const isStale = this.#absent > 16 && this.#absent > members.length;
-    if (isStale || this.#fresh.hashes.length > Math.max(1024, this.#sorted.hashes.length * freshShare)) {
-      this.#sorted = merged(this.#sorted, this.#fresh, isStale);
-      this.#fresh = { hashes: new Uint32Array(0), owners: [] };
-      if (isStale) {
-        for (const [key, owner] of this.#owners) {
-          if (owner.isIn) continue;
-          owner.isForgotten = true;
-          this.#owners.delete(key);
-        }
-        this.#absent = 0;
-      }
+    const isStale = this.#absent > 16 && this.#absent > this.#membership.members.length;
+    for (let level = this.#runs.length - 1; level > 0; level--) {
+      const run = this.#runs[level]!;
+      const most = Math.max(pointsMin, this.#runs[0]!.hashes.length * shares[level]!);
+      if (!isStale && run.hashes.length <= most) break;
+      this.#runs[level] = noPoints;
+      this.#merge(level - 1, run);
     }
+    if (isStale) this.#forgetAbsent();
   }
 
   /** The owner of the first point at or behind `hash` which fits, going round once; undefined when none does. */
   first(hash: number, fits?: (endpoint: Endpoint) => boolean): Endpoint | undefined {
-    const { members } = this.#membership;
-    if (members.length === 0) return undefined;
-    const [a, b] = [this.#sorted, this.#fresh];
-    const [sizeA, sizeB] = [a.hashes.length, b.hashes.length];
-    let i = lowerBound(a.hashes, hash);
-    let j = lowerBound(b.hashes, hash);
-    // Beyond the end it goes on at the beginning, one turn later.
-    for (let steps = sizeA + sizeB; steps > 0; steps--) {
-      const atA = i < sizeA ? a.hashes[i]! : i - sizeA < sizeA ? a.hashes[i - sizeA]! + 0x100000000 : Infinity;
-      const atB = j < sizeB ? b.hashes[j]! : j - sizeB < sizeB ? b.hashes[j - sizeB]! + 0x100000000 : Infinity;
-      const owner = atA <= atB ? a.owners[i++ % sizeA]! : b.owners[j++ % sizeB]!;
+    if (this.#membership.members.length === 0) return undefined;
+    const places = this.#runs.map(({ hashes }) => lowerBound(hashes, hash));
+    const size = this.#runs.reduce((sum, { hashes }) => sum + hashes.length, 0);
+    for (let steps = size; steps > 0; steps--) {
+      let next = 0;
+      let nearest = Infinity;
+      for (let level = 0; level < places.length; level++) {
+        const at = pointAt(this.#runs[level]!.hashes, places[level]!);
+        if (at < nearest) [next, nearest] = [level, at];
+      }
+      const { slots } = this.#runs[next]!;
+      const owner = this.#bySlot[slots[places[next]!++ % slots.length]!]!;
       if (owner.isIn && (fits === undefined || fits(owner.endpoint))) return owner.endpoint;
     }
     return undefined;
+  }
+
+  #merge(level: number, points: Points): void {
+    this.#runs[level] = merged(this.#runs[level]!, points);
+  }
+
+  /** All points are in one array: those of owners that left go, and so do these. */
+  #forgetAbsent(): void {
+    const { hashes, slots } = this.#runs[0]!;
+    const isKept = (_: number, point: number): boolean => this.#bySlot[slots[point]!]!.isIn;
+    this.#runs[0] = { hashes: hashes.filter(isKept), slots: slots.filter(isKept) };
+    for (const [key, owner] of this.#owners) {
+      if (owner.isIn) continue;
+      owner.isForgotten = true;
+      this.#free.push(owner.slot);
+      this.#owners.delete(key);
+    }
+    this.#absent = 0;
   }
 
   #enter(endpoint: Endpoint): Owner {
     this.inFlight += endpoint.stats.inFlight;
     let owner = this.#owners.get(endpoint.key);
     if (owner === undefined) {
-      owner = { endpoint, isIn: true, isForgotten: false };
+      owner = { endpoint, slot: this.#free.pop() ?? this.#bySlot.length, isIn: true, isForgotten: false };
       this.#owners.set(endpoint.key, owner);
+      this.#bySlot[owner.slot] = owner;
       this.#waiting.push(owner);
       this.#listen(owner);
       return owner;
@@ -109,6 +129,7 @@ export class HashRing {
 
 interface Owner extends Member {
   endpoint: Endpoint;
+  readonly slot: number;
   isIn: boolean;
   isForgotten: boolean;
 }
@@ -116,7 +137,17 @@ interface Owner extends Member {
 /** Sorted by hash. */
 interface Points {
   readonly hashes: Uint32Array;
-  readonly owners: readonly Owner[];
+  /** Whose each is, by its owner's slot. */
+  readonly slots: Uint32Array;
+}
+
+const noPoints: Points = { hashes: new Uint32Array(0), slots: new Uint32Array(0) };
+
+/** The hash at a place; beyond the end it goes on at the beginning, one turn later, and ends after the second one. */
+function pointAt(hashes: Uint32Array, place: number): number {
+  const { length } = hashes;
+  if (place < length) return hashes[place]!;
+  return place - length < length ? hashes[place - length]! + 0x100000000 : Infinity;
 }
 
 function pointsOf(owners: readonly Owner[], nodes: number): Points {
@@ -130,8 +161,8 @@ function pointsOf(owners: readonly Owner[], nodes: number): Points {
   }
   const order = sorted(hashes);
   return {
-    hashes: Uint32Array.from(order, (point) => hashes[point]!),
-    owners: Array.from(order, (point) => owners[Math.floor(point / nodes)]!),
+    hashes: order.map((point) => hashes[point]!),
+    slots: order.map((point) => owners[Math.floor(point / nodes)]!.slot),
   };
 }
 
@@ -149,21 +180,41 @@ function sorted(values: Uint32Array): Uint32Array {
   return order;
 }
 
-function merged(a: Points, b: Points, forgetsAbsent: boolean): Points {
-  if (a.hashes.length === 0 && !forgetsAbsent) return b;
-  const size = a.hashes.length + b.hashes.length;
-  const hashes = new Uint32Array(size);
-  const owners: Owner[] = [];
-  let [i, j] = [0, 0];
-  while (i < a.hashes.length || j < b.hashes.length) {
-    const takesA = j >= b.hashes.length || (i < a.hashes.length && a.hashes[i]! <= b.hashes[j]!);
-    const [points, index] = takesA ? [a, i++] : [b, j++];
-    const owner = points.owners[index]!;
-    if (forgetsAbsent && !owner.isIn) continue;
-    hashes[owners.length] = points.hashes[index]!;
-    owners.push(owner);
+/** Both in one; of equal hashes those of `a` stand first. What lies between two points of the smaller one is copied as a block. */
+function merged(a: Points, b: Points): Points {
+  if (a.hashes.length === 0) return b;
+  const hashes = new Uint32Array(a.hashes.length + b.hashes.length);
+  const slots = new Uint32Array(hashes.length);
+  let from = 0;
+  for (let index = 0; index < b.hashes.length; index++) {
+    const hash = b.hashes[index]!;
+    const to = firstAbove(a.hashes, hash, from);
+    hashes.set(a.hashes.subarray(from, to), from + index);
+    slots.set(a.slots.subarray(from, to), from + index);
+    hashes[to + index] = hash;
+    slots[to + index] = b.slots[index]!;
+    from = to;
   }
-  return { hashes: hashes.subarray(0, owners.length), owners };
+  hashes.set(a.hashes.subarray(from), from + b.hashes.length);
+  slots.set(a.slots.subarray(from), from + b.hashes.length);
+  return { hashes, slots };
+}
+
+/** The first place from `from` on with a hash above this one: in steps that double, because it isn't far as a rule. */
+function firstAbove(hashes: Uint32Array, hash: number, from: number): number {
+  let step = 1;
+  let low = from;
+  while (low + step <= hashes.length && hashes[low + step - 1]! <= hash) {
+    low += step;
+    step *= 2;
+  }
+  let high = Math.min(hashes.length, low + step);
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (hashes[middle]! <= hash) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 function lowerBound(hashes: Uint32Array, hash: number): number {

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
-import { call, endpoint, isImplausible, pool } from "../fixtures.ts";
+import { call, endpoint, isImplausible, occupy, pool } from "../fixtures.ts";
 import type { Random } from "../ports/random.ts";
 import { createRandom } from "../random.ts";
 import { leastActive } from "./least-active.ts";
@@ -31,8 +31,8 @@ describe("least active", () => {
     for (let trial = 0; trial < 9000; trial++) {
       const picked = picker.pick(call())!;
       // The call is over before the next begins: nothing is ever in flight when it is picked.
-      picked.stats.inFlight++;
-      picked.stats.inFlight--;
+      occupy(picked, 1);
+      occupy(picked, 0);
       counts[endpoints.indexOf(picked)]!++;
     }
     for (const count of counts) expect(isImplausible(count, 9000, 1 / 3)).toBe(false);
@@ -68,9 +68,45 @@ describe("least active", () => {
   test("sees calls that begin and end after the picker was made", () => {
     const endpoints = pool(1, 1);
     const picker = leastActive({ random: createRandom(1) })(endpoints);
-    endpoints[0]!.stats.inFlight = 1;
+    occupy(endpoints[0]!, 1);
     expect(picker.pick(call())).toBe(endpoints[1]);
-    endpoints[1]!.stats.inFlight = 2;
+    occupy(endpoints[1]!, 2);
     expect(picker.pick(call())).toBe(endpoints[0]);
+  });
+
+  test("knows who has the fewest after any calls and any changes of the list, each tied one by its weight", () => {
+    const step = fc.record({
+      index: fc.nat(),
+      inFlight: fc.integer({ min: 0, max: 3 }),
+      leaves: fc.nat(),
+      draw: fc.nat(),
+    });
+    fc.assert(
+      fc.property(
+        fc.array(busy, { minLength: 1, maxLength: 10 }),
+        fc.array(step, { maxLength: 30 }),
+        (inits, steps) => {
+          const all = inits.map((init, index) => endpoint({ id: `orders/${index}`, ...init }));
+          let drawn = 0;
+          let bound = 0;
+          const random = { below: (limit: number) => drawn % (bound = limit) } as unknown as Random;
+          const balancer = leastActive({ random });
+          for (const { index, inFlight, leaves, draw } of steps) {
+            drawn = draw;
+            occupy(all[index % all.length]!, inFlight);
+            const list = all.filter((_, position) => ((leaves >> position) & 1) === 0);
+            const picked = balancer(list).pick(call());
+            const usable = list.filter(({ weight }) => weight > 0);
+            const fewest = usable.filter(
+              ({ stats }) => stats.inFlight === Math.min(...usable.map((one) => one.stats.inFlight)),
+            );
+            if (usable.length === 0) expect(picked).toBeUndefined();
+            else expect(fewest).toContain(picked);
+            // One alone is picked without a draw.
+            if (usable.length > 1) expect(bound).toBe(fewest.reduce((sum, { weight }) => sum + weight, 0));
+          }
+        },
+      ),
+    );
   });
 });

@@ -1,52 +1,59 @@
 import type { Endpoint } from "../discovery/endpoint.ts";
+import { splices, type Splice } from "./splices.ts";
 
 /** What a balancer keeps of an endpoint while it is listed. */
 export interface Member {
   readonly endpoint: Endpoint;
 }
 
-/** What happens to what a balancer keeps when the list changes. */
+/** What happens to what a balancer keeps when the list changes. Who moves within the list leaves and enters. */
 export interface MembershipChanges<M extends Member> {
   readonly enter: (endpoint: Endpoint) => M;
   readonly leave: (member: M) => void;
 }
 
+const nothing: readonly Splice[] = [];
+/** More than so many are not handed to a function as its arguments. */
+const argumentsMax = 1024;
+
 /**
  * The list that a balancer's memory stands for at the moment, changed into the next one step by step: of 100,000 instances of which one
  * changed, one leaves and enters. Pickers share it: each turns it into its own list before it picks, which costs nothing while they are
- * the same array. Comparing is O(n) over identities, changing is as much as differs.
+ * the same array. Comparing is O(n) over identities (see `splices`), changing is as much as differs.
  */
 export class Membership<M extends Member> {
   /** In the order of the list. */
   members: M[] = [];
   #list: readonly Endpoint[] = [];
   readonly #changes: MembershipChanges<M>;
+  readonly #differences: typeof splices;
 
-  constructor(changes: MembershipChanges<M>) {
+  /** `differences`: what compares lists, where others ask it the same. */
+  constructor(changes: MembershipChanges<M>, differences: typeof splices = splices) {
     this.#changes = changes;
+    this.#differences = differences;
   }
 
-  /** Makes `list` the current one. True when it wasn't. */
-  become(list: readonly Endpoint[]): boolean {
+  /** Makes `list` the current one. Answers what is different from before. */
+  become(list: readonly Endpoint[]): readonly Splice[] {
     const before = this.#list;
-    if (before === list) return false;
-    const { leave, enter } = this.#changes;
-    const old = this.members;
-    // Where nothing differs the members stay where they are.
-    let start = 0;
-    const shorter = Math.min(before.length, list.length);
-    while (start < shorter && before[start] === list[start]) start++;
-    let end = 0;
-    while (end < shorter - start && before[before.length - 1 - end] === list[list.length - 1 - end]) end++;
-    const between = old.slice(start, before.length - end);
-    const staying = new Map(between.map((member) => [member.endpoint, member]));
-    const wanted = list.slice(start, list.length - end);
-    const isWanted = new Set(wanted);
-    // All that leave do so before others enter: an identity may come back as another object, and finds what was kept of it.
-    for (const member of between) if (!isWanted.has(member.endpoint)) leave(member);
-    const now = wanted.map((endpoint) => staying.get(endpoint) ?? enter(endpoint));
-    this.members = [...old.slice(0, start), ...now, ...old.slice(before.length - end)];
+    if (before === list) return nothing;
+    const found = this.#differences(before, list);
     this.#list = list;
-    return true;
+    // All that leave do so before others enter: an identity may come back as another object, and finds what was kept of it.
+    let shift = 0;
+    for (const { at, removed, added } of found) {
+      for (let index = at - shift; index < at - shift + removed; index++) this.#changes.leave(this.members[index]!);
+      shift += added - removed;
+    }
+    for (const splice of found) this.#replace(splice, list);
+    return found;
+  }
+
+  #replace({ at, removed, added }: Splice, list: readonly Endpoint[]): void {
+    const entered: M[] = [];
+    for (let index = at; index < at + added; index++) entered.push(this.#changes.enter(list[index]!));
+    if (added <= argumentsMax) this.members.splice(at, removed, ...entered);
+    else this.members = [...this.members.slice(0, at), ...entered, ...this.members.slice(at + removed)];
   }
 }

@@ -14,8 +14,9 @@ export const powerOfTwoChoicesBy =
   (metric: LoadPolicy): BalancerPolicy =>
   ({ random }) => {
     const load = metric();
+    const among = eligible();
     return (endpoints) => {
-      const pool = eligible(endpoints);
+      const pool = among(endpoints);
       return {
         pick({ clock }) {
           if (pool.length < 2) return pool[0];

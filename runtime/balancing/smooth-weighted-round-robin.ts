@@ -2,6 +2,7 @@ import type { Endpoint } from "../discovery/endpoint.ts";
 import type { BalancerPolicy } from "./balancer.ts";
 import { eligible } from "./eligible.ts";
 import { Membership } from "./membership.ts";
+import { latestSplices, type Splice, type splices } from "./splices.ts";
 
 /**
  * Smooth weighted round-robin (nginx 1.3.1, https://github.com/nginx/nginx/commit/52327e0627f49dbda1e8db695e63a4b0af4448b1):
@@ -15,9 +16,11 @@ import { Membership } from "./membership.ts";
  * different weights.
  */
 export const smoothWeightedRoundRobin: BalancerPolicy = () => {
-  const wheel = new Wheel();
+  const differences = latestSplices();
+  const wheel = new Wheel(differences);
+  const among = eligible(differences);
   return (endpoints) => {
-    const pool = eligible(endpoints);
+    const pool = among(endpoints);
     return { pick: () => (pool.length < 2 ? pool[0] : wheel.pick(pool)) };
   };
 };
@@ -26,7 +29,7 @@ export const smoothWeightedRoundRobin: BalancerPolicy = () => {
 interface Turn {
   readonly endpoint: Endpoint;
   offset: number;
-  /** Its place in the list: of equal ones the first wins. */
+  /** Grows along the list: of equal ones the first wins. */
   order: number;
   /** Its place in its heap. */
   at: number;
@@ -36,12 +39,11 @@ interface Turn {
 const departedMin = 4096;
 /** Offsets grow with the picks; beyond this many they are counted anew, so that they stay exact. */
 const picksMax = 0x40000000;
+/** Two orders differ by so much of them at least. */
+const stepMin = 1 / 0x1000000000000;
 
 class Wheel {
-  readonly #membership = new Membership<Turn>({
-    enter: (endpoint) => this.#enter(endpoint),
-    leave: (turn) => this.#leave(turn),
-  });
+  readonly #membership: Membership<Turn>;
   readonly #heaps = new Map<number, Turn[]>();
   /** Credits by identity, in the order in which they left. */
   readonly #departed = new Map<string, number>();
@@ -49,8 +51,16 @@ class Wheel {
   #picks = 0;
   #total = 0;
 
+  constructor(differences: typeof splices) {
+    this.#membership = new Membership(
+      { enter: (endpoint) => this.#enter(endpoint), leave: (turn) => this.#leave(turn) },
+      differences,
+    );
+  }
+
   pick(pool: readonly Endpoint[]): Endpoint {
-    if (this.#membership.become(pool)) this.#arrange();
+    const changes = this.#membership.become(pool);
+    if (changes.length > 0) this.#arrange(changes);
     if (this.#picks >= picksMax) this.#countAnew();
     this.#picks++;
     let best: Turn | undefined;
@@ -73,13 +83,9 @@ class Wheel {
     const credit = this.#departed.get(endpoint.key) ?? 0;
     this.#departed.delete(endpoint.key);
     this.#total += endpoint.weight;
-    const turn = { endpoint, offset: credit - this.#picks * endpoint.weight, order: -1, at: -1 };
     // It joins its heap once its place in the list is known.
-    this.#entered.push(turn);
-    return turn;
+    return { endpoint, offset: credit - this.#picks * endpoint.weight, order: 0, at: -1 };
   }
-
-  #entered: Turn[] = [];
 
   #leave(turn: Turn): void {
     const { key, weight } = turn.endpoint;
@@ -97,37 +103,37 @@ class Wheel {
     sink(heap, last);
   }
 
-  #arrange(): void {
+  /** Gives those that entered their places: between their neighbours', whose own stay as they are. */
+  #arrange(changes: readonly Splice[]): void {
     const { members } = this.#membership;
-    let last = -1;
-    let isShuffled = false;
-    for (let index = 0; index < members.length; index++) {
-      const turn = members[index]!;
-      if (turn.order >= 0) {
-        isShuffled ||= turn.order < last;
-        last = turn.order;
+    for (const { at, added } of changes) {
+      const first = members[at - 1]?.order ?? (members[at + added]?.order ?? 0) - added - 1;
+      const last = members[at + added]?.order ?? first + added + 1;
+      const step = (last - first) / (added + 1);
+      // Between two neighbours there is no room for numbers any more: everybody gets a new one.
+      if (step <= stepMin * Math.max(Math.abs(first), Math.abs(last))) {
+        for (let index = 0; index < members.length; index++) members[index]!.order = index;
+      } else {
+        for (let index = 0; index < added; index++) members[at + index]!.order = first + (index + 1) * step;
       }
-      turn.order = index;
     }
-    // Who stood first may now stand behind: then every heap is made anew.
-    if (isShuffled) {
-      this.#heaps.clear();
-      this.#entered = [...members];
+    for (const { at, added } of changes) {
+      for (let index = at; index < at + added; index++) this.#join(members[index]!);
     }
-    for (const turn of this.#entered) {
-      const { weight } = turn.endpoint;
-      let heap = this.#heaps.get(weight);
-      if (heap === undefined) this.#heaps.set(weight, (heap = []));
-      turn.at = heap.push(turn) - 1;
-      rise(heap, turn);
-    }
-    this.#entered = [];
     // Four times the largest list: a subset's picker never makes the others forget where they stood.
     this.#departedMax = Math.max(this.#departedMax, 4 * members.length);
     for (const key of this.#departed.keys()) {
       if (this.#departed.size <= this.#departedMax) break;
       this.#departed.delete(key);
     }
+  }
+
+  #join(turn: Turn): void {
+    const { weight } = turn.endpoint;
+    let heap = this.#heaps.get(weight);
+    if (heap === undefined) this.#heaps.set(weight, (heap = []));
+    turn.at = heap.push(turn) - 1;
+    rise(heap, turn);
   }
 
   #countAnew(): void {

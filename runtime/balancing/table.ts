@@ -1,11 +1,13 @@
 import type { BalancerPolicy } from "./balancer.ts";
 import { consistentHash, consistentHashBounded } from "./consistent-hash.ts";
 import { leastActive } from "./least-active.ts";
+import { p2cAdaptive } from "./p2c-adaptive.ts";
 import { p2cPeakEwma, powerOfTwoChoices } from "./p2c.ts";
 import { uniformRandom } from "./uniform-random.ts";
 import { roundRobin } from "./round-robin.ts";
 import { smoothWeightedRoundRobin } from "./smooth-weighted-round-robin.ts";
 import { weightedRandom } from "./weighted-random.ts";
+import { weightedRoundRobin } from "./weighted-round-robin.ts";
 
 /** The built-in balancers by name. */
 export const balancers: Readonly<Record<string, BalancerPolicy>> = {
@@ -16,6 +18,8 @@ export const balancers: Readonly<Record<string, BalancerPolicy>> = {
   "least-active": leastActive,
   p2c: powerOfTwoChoices,
   "p2c-peak-ewma": p2cPeakEwma,
+  "p2c-adaptive": p2cAdaptive,
+  "weighted-round-robin": weightedRoundRobin,
   "consistent-hash": consistentHash,
   "consistent-hash-bounded": consistentHashBounded,
 };
@@ -27,6 +31,7 @@ export const dubboBalancers: Readonly<Record<string, string>> = {
   roundrobin: "smooth-weighted-round-robin",
   interleavedweightedroundrobin: "smooth-weighted-round-robin",
   leastactive: "least-active",
+  adaptive: "p2c-adaptive",
   consistenthash: "consistent-hash",
   consistenthashing: "consistent-hash",
 };

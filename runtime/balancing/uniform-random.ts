@@ -6,8 +6,9 @@ import { eligible } from "./eligible.ts";
  * nothing is picked. Dubbo's `random` goes by weight: that is "weighted-random" here. A pick is O(1).
  */
 export const uniformRandom: BalancerPolicy = ({ random }) => {
+  const among = eligible();
   return (endpoints) => {
-    const pool = eligible(endpoints);
+    const pool = among(endpoints);
     return { pick: () => (pool.length < 2 ? pool[0] : pool[random.below(pool.length)]) };
   };
 };

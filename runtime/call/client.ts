@@ -1,7 +1,7 @@
 import type { DescService } from "@bufbuild/protobuf";
 
 import { balancerNamed, balancers as builtInBalancers } from "../balancing/table.ts";
-import type { Balancer, BalancerPolicy, HashSettings, Picker } from "../balancing/balancer.ts";
+import type { Balancer, BalancerPolicy, BalancerSettings, Picker } from "../balancing/balancer.ts";
 import { warmedUp } from "../balancing/warm-up.ts";
 import type { Cluster, ClusterPolicy } from "../cluster/cluster.ts";
 import { clusterOf, contradictionIn, withOwnZone, withRetries, type ClusterSettings } from "../cluster/settings.ts";
@@ -90,7 +90,7 @@ export interface ClientOptions {
 }
 
 /** How a client calls one service. What its strategy reads stands in `ClusterSettings`. */
-export interface ServiceSettings extends ClusterSettings, ProtectionSettings {
+export interface ServiceSettings extends ClusterSettings, ProtectionSettings, BalancerSettings {
   /** Time for a logical call with all its attempts, in milliseconds. Default 1000 (Dubbo's). */
   readonly timeoutMs?: number | undefined;
   /** The same for single methods, by name ("Do") or path ("/flyball.worker.v1.Worker/Do"). Default: as all. */
@@ -108,8 +108,6 @@ export interface ServiceSettings extends ClusterSettings, ProtectionSettings {
   readonly retryBudget?: RetryBudgetSettings | undefined;
   /** An entry of the table of balancers, or Dubbo's name of one. Default "weighted-random". */
   readonly balancer?: string | undefined;
-  /** Parameters of consistent hashing. */
-  readonly hash?: HashSettings | undefined;
   readonly codecs?: CodecFamily | undefined;
   /** Every attempt is signed with them. Default: none is. */
   readonly credentials?: Credentials | undefined;
@@ -151,7 +149,7 @@ export function createClient(options: ClientOptions): Client {
   };
 }
 
-const unsigned: readonly (readonly [string, string])[] = [];
+const nothing: readonly (readonly [string, string])[] = [];
 
 /** What carries a stub's calls: a governed service, or one address. */
 export interface Channel {
@@ -431,12 +429,17 @@ class ServiceChannel implements Channel, CallChannel {
     return picker.pick(call);
   }
 
-  /** What an attempt carries to prove who makes it. */
   attachments(path: string): readonly (readonly [string, string])[] {
     const { credentials } = this.#settings;
-    if (credentials === undefined) return unsigned;
+    const { carries = nothing } = this.snapshot().balancer;
+    if (credentials === undefined) return carries;
     const { service, clock } = this;
-    return attachmentsOf({ path, service, timestampMs: clock.wallMs() }, credentials, this.#target.application);
+    const signature = attachmentsOf(
+      { path, service, timestampMs: clock.wallMs() },
+      credentials,
+      this.#target.application,
+    );
+    return [...carries, ...signature];
   }
 
   /** In the protocol that the instance speaks. */

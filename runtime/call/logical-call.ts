@@ -26,7 +26,7 @@ export interface CallChannel {
   pick(call: Call, tried: readonly Endpoint[], candidates?: readonly Endpoint[]): Endpoint | undefined;
   /** Why there is nobody to pick. */
   noInstance(call: Call): RpcError;
-  /** What an attempt carries to prove who makes it. */
+  /** What an attempt carries beside its call's metadata: what the balancer asks for, and what proves who makes it. */
   attachments(path: string): readonly (readonly [string, string])[];
   /** In the protocol that the instance speaks. */
   invoke(endpoint: Endpoint, rpc: Method<unknown, unknown>, call: Call, request: unknown): Promise<Response>;
@@ -184,7 +184,7 @@ class OneAttempt implements Cancellable {
 
   #answered(response: Response): void {
     if (response.kind === "unary") {
-      this.#settle();
+      this.#settle(undefined, response.trailers);
       this.#resolve({ kind: "response", response });
     } else {
       const messages = observedStream(response.messages, (error) => this.#settle(error));
@@ -201,7 +201,7 @@ class OneAttempt implements Cancellable {
     this.#resolve({ kind: "error", error, isOwnTimeout });
   }
 
-  #settle(error?: RpcError): void {
+  #settle(error?: RpcError, trailers = error?.trailers ?? noMetadata): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
     const endUs = this.#call.clock.nowUs();
@@ -211,7 +211,8 @@ class OneAttempt implements Cancellable {
     const { stats } = this.#endpoint;
     stats.inFlight--;
     for (const changed of stats.watchers) changed(-1);
-    const end = { code: this.#record.code, latencyUs: endUs - this.#record.beginUs, endUs };
+    const { code, beginUs } = this.#record;
+    const end = { code, method: this.#call.method, trailers, latencyUs: endUs - beginUs, endUs };
     for (const observe of stats.observers) observe(end);
     // Whom nobody waits for any more hasn't failed.
     if (error === undefined) stats.succeeded++;

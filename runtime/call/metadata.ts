@@ -12,6 +12,13 @@ export const previousAttemptsKey = "grpc-previous-rpc-attempts";
 /** In a failed call's trailers: milliseconds after which to try again; anything but a number ≥ 0 says not to (gRPC proposal A6). */
 export const pushbackKey = "grpc-retry-pushback-ms";
 
+/** A call that carries it with "1" asks the instance for how much it would still take (dubbo-go's adaptive service). */
+export const adaptiveEnabledKey = "adaptive-service.enabled";
+
+/** In the answer: how many more calls at a time the instance would take, and how many it has. */
+export const adaptiveRemainingKey = "adaptive-service.remaining";
+export const adaptiveInflightKey = "adaptive-service.inflight";
+
 /** Metadata from a plain object; keys become lower-case. */
 export function metadata(entries: Readonly<Record<string, string>>): Metadata {
   return new Map(Object.entries(entries).map(([key, value]) => [key.toLowerCase(), value]));

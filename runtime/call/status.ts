@@ -43,7 +43,7 @@ export interface RpcErrorOptions {
   readonly hint?: string | undefined;
   readonly cause?: unknown;
   /** The server's trailing metadata. */
-  readonly trailers?: Metadata;
+  readonly trailers?: Metadata | undefined;
   /** Default "application". */
   readonly reach?: Reach | undefined;
 }

@@ -1,4 +1,4 @@
-import { below } from "../balancing/weighted-random.ts";
+import { below } from "../balancing/weighted-draw.ts";
 import { RpcError } from "../call/status.ts";
 import type { Call } from "../call/call.ts";
 import type { Endpoint } from "../discovery/endpoint.ts";

@@ -99,6 +99,15 @@ describe("a foreign provider", () => {
     });
   });
 
+  test("that warms up keeps since when, whoever else doesn't say how long he takes", () => {
+    const metadataOf = (more: string) => {
+      const { parameters } = parseUrl(`${dubboGo}${more}`)!;
+      return providerOf("h:1", "orders", parameters)?.instance.metadata;
+    };
+    expect(metadataOf("&warmup=60000")).toMatchObject({ warmup: "60000", timestamp: "1795410749" });
+    expect(metadataOf("&warmup=")).not.toHaveProperty("timestamp");
+  });
+
   test("keeps the group and version by which it wants to be called as labels", () => {
     const { parameters } = parseUrl(`${dubboGo}&group=orders&version=1.0.0&category=providers`)!;
     expect(providerOf("h:1", "orders", parameters)?.instance.metadata).toEqual({

@@ -91,10 +91,12 @@ function ourLabels(parameters: Parameters): [string, string][] {
   return labels;
 }
 
+/** One that names its warm-up also says since when it has been there: see `warmedUp`. */
 function foreignLabels(parameters: Parameters): [string, string][] {
   const labels: [string, string][] = [];
   for (const [key, value] of parameters) {
-    const isLabel = !noise.has(key) && (!reserved.has(key) || isAddressing(key)) && !key.startsWith(ours);
+    const isKept = !reserved.has(key) || isAddressing(key) || (key === "timestamp" && parameters.get("warmup"));
+    const isLabel = !noise.has(key) && isKept && !key.startsWith(ours);
     const isSmall = key.length <= labelCharactersMax && value.length <= labelCharactersMax;
     if (isLabel && isSmall && key !== "" && value !== "" && labels.length < labelsMax) labels.push([key, value]);
   }

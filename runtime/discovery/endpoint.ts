@@ -18,6 +18,10 @@ export interface EndpointStats {
 /** How an attempt ended, as its caller saw it. */
 export interface AttemptEnd {
   readonly code: RpcCode;
+  /** The method's path. */
+  readonly method: string;
+  /** What the instance said beside its answer. */
+  readonly trailers: Metadata;
   readonly latencyUs: number;
   /** On the client's monotonic clock. */
   readonly endUs: number;

@@ -1,14 +1,16 @@
-import { Pool, type PoolClient } from "pg";
+import { Pool, types, type PoolClient } from "pg";
 
 import {
   DataSourceError,
   type DataSource,
   type LocalTransaction,
   type Row,
+  type ColumnType,
   type Table,
   type Value,
 } from "../ports/data-source.ts";
 import type { OpenDataSource } from "../ports/infrastructure.ts";
+import { keyOf } from "../transactions/values.ts";
 
 /** How long a connection may take, in milliseconds. */
 const connectWithinMs = 3_000;
@@ -17,13 +19,17 @@ const connectWithinMs = 3_000;
  * PostgreSQL: "postgres://user:password@127.0.0.1:5432/bank", read committed, through `pg`. What waits for a row waits as long as it
  * takes; PostgreSQL itself ends deadlocks.
  */
-export function postgresDataSource(dial: (address: string) => string = (address) => address): OpenDataSource {
+export function postgresDataSource(
+  dial: (address: string) => string = (address) => address,
+): (...connection: Parameters<OpenDataSource>) => Promise<SqlDataSource> {
   return async ({ url, client, tables }) => {
     const { host, port, user, password, database } = parse(url);
     const [dialled, dialledPort] = split(dial(`${host}:${port}`));
     const pool = new Pool({
       ...{ host: dialled, port: dialledPort, user, password, database, application_name: client },
       connectionTimeoutMillis: connectWithinMs,
+      // The text of a value is the same for everybody who reads it, and holds all of it.
+      options: "-c TimeZone=UTC -c DateStyle=ISO -c IntervalStyle=postgres -c extra_float_digits=3 -c bytea_output=hex",
       max: 10,
     });
     // A connection that breaks while nobody uses it is replaced by the next use.
@@ -39,7 +45,39 @@ export function postgresDataSource(dial: (address: string) => string = (address)
   };
 }
 
-class Postgres implements DataSource {
+/** A database that also takes SQL. */
+export type SqlDataSource = DataSource<SqlTransaction>;
+
+export interface SqlTransaction extends LocalTransaction {
+  /** One statement of SQL, its values as `$1`, `$2`, …; what comes back is text as PostgreSQL writes it (`decoded` reads it). */
+  sql(text: string, values?: readonly unknown[]): Promise<SqlRows>;
+}
+
+/** What a statement brought back: each row's columns in order. */
+export interface SqlRows {
+  readonly columns: readonly { readonly name: string; readonly type: number }[];
+  readonly rows: readonly (readonly (string | null)[])[];
+  /** How many rows it found or changed. */
+  readonly count: number;
+}
+
+/** The rows as `pg` gives them to applications: numbers, dates, buffers. */
+export function decoded({
+  columns,
+  rows,
+}: Pick<SqlRows, "columns" | "rows">): readonly Readonly<Record<string, unknown>>[] {
+  const parsers = columns.map(({ type }) => types.getTypeParser(type) as (text: string) => unknown);
+  return rows.map((row) =>
+    Object.fromEntries(
+      columns.map(({ name }, index) => {
+        const text = row[index];
+        return [name, text === null || text === undefined ? null : parsers[index]!(text)];
+      }),
+    ),
+  );
+}
+
+class Postgres implements SqlDataSource {
   readonly #pool: Pool;
   #isClosed = false;
 
@@ -47,7 +85,7 @@ class Postgres implements DataSource {
     this.#pool = pool;
   }
 
-  async transaction<T>(work: (local: LocalTransaction) => Promise<T>): Promise<T> {
+  async transaction<T>(work: (local: SqlTransaction) => Promise<T>): Promise<T> {
     if (this.#isClosed) throw new DataSourceError("the database is closed", { code: "CLOSED" });
     const client = await this.#pool.connect().catch((error: unknown) => {
       throw toDataSourceError(error);
@@ -56,7 +94,10 @@ class Postgres implements DataSource {
     try {
       await statement(client, "BEGIN");
       const result = await work(new Local(client));
-      await statement(client, "COMMIT");
+      // PostgreSQL answers the commit of what has failed by rolling it back.
+      const { command } = await statement(client, "COMMIT");
+      if (command === "ROLLBACK")
+        throw new DataSourceError("the transaction has failed, and was rolled back", { code: "FAILED" });
       return result;
     } catch (error) {
       // One that can't be rolled back isn't used again: the server rolls it back as it closes.
@@ -68,7 +109,9 @@ class Postgres implements DataSource {
   }
 
   async rows(table: Table): Promise<readonly Row[]> {
-    const found = await this.#pool.query(`SELECT ${columnsOf(table)} FROM ${quoted(table.name)}`).catch(rethrown);
+    const found = await this.#pool
+      .query({ text: `SELECT ${columnsOf(table)} FROM ${quotedTable(table)}`, types: asText })
+      .catch(rethrown);
     return found.rows.map((row) => rowOf(table, row as Raw));
   }
 
@@ -79,24 +122,32 @@ class Postgres implements DataSource {
   }
 }
 
-class Local implements LocalTransaction {
+class Local implements SqlTransaction {
   readonly #client: PoolClient;
+  #savepoints = 0;
 
   constructor(client: PoolClient) {
     this.#client = client;
   }
 
   async lock(table: Table, key: Row): Promise<Row | undefined> {
-    const { where, values } = keyOf(table, key);
-    const sql = `SELECT ${columnsOf(table)} FROM ${quoted(table.name)} WHERE ${where} FOR UPDATE`;
-    const found = await statement(this.#client, sql, values);
-    return found.rows.length === 0 ? undefined : rowOf(table, found.rows[0] as Raw);
+    return (await this.#select(table, keyOf(table, key), "FOR UPDATE"))[0];
+  }
+
+  lockEach(table: Table, part: Row): Promise<readonly Row[]> {
+    return this.#select(table, part, `ORDER BY ${table.key.map(quoted).join(", ")} FOR UPDATE`);
+  }
+
+  async read(table: Table, key: Row): Promise<Row | undefined> {
+    return (await this.#select(table, keyOf(table, key), ""))[0];
   }
 
   async insert(table: Table, row: Row): Promise<boolean> {
     const names = Object.keys(table.columns);
     const places = names.map((_, index) => `$${index + 1}`).join(", ");
-    const sql = `INSERT INTO ${quoted(table.name)} (${columnsOf(table)}) VALUES (${places}) ON CONFLICT DO NOTHING`;
+    // Also what the database would number by itself is put back as it was.
+    const into = `INSERT INTO ${quotedTable(table)} (${columnsOf(table)}) OVERRIDING SYSTEM VALUE`;
+    const sql = `${into} VALUES (${places}) ON CONFLICT DO NOTHING`;
     const { rowCount } = await statement(
       this.#client,
       sql,
@@ -106,23 +157,68 @@ class Local implements LocalTransaction {
   }
 
   async update(table: Table, row: Row): Promise<void> {
-    const { where, values } = keyOf(table, row);
-    const others = Object.keys(table.columns).filter((name) => !table.key.includes(name));
-    const changes = others.map((name, index) => `${quoted(name)} = $${values.length + index + 1}`).join(", ");
-    const sql = `UPDATE ${quoted(table.name)} SET ${changes} WHERE ${where}`;
+    const { where, values } = matching(keyOf(table, row));
+    const others = Object.keys(table.columns).filter((name) => name in row && !table.key.includes(name));
+    // Where nothing is to be set, the row stays what it is.
+    const changes = (others.length > 0 ? others : table.key).map((name, index) => {
+      return `${quoted(name)} = ${others.length > 0 ? `$${values.length + index + 1}` : quoted(name)}`;
+    });
+    const sql = `UPDATE ${quotedTable(table)} SET ${changes.join(", ")} WHERE ${where}`;
     const { rowCount } = await statement(this.#client, sql, [...values, ...others.map((name) => row[name] ?? null)]);
     if (rowCount !== 1) throw new DataSourceError(`${table.name} has no such row`, { code: "NO_ROW" });
   }
+
+  async remove(table: Table, key: Row): Promise<boolean> {
+    const { where, values } = matching(keyOf(table, key));
+    return (await statement(this.#client, `DELETE FROM ${quotedTable(table)} WHERE ${where}`, values)).rowCount === 1;
+  }
+
+  async removeEach(table: Table, keys: readonly Row[]): Promise<void> {
+    if (keys.length === 0) return;
+    const places = keys.map(
+      (_, row) => `(${table.key.map((_, column) => `$${row * table.key.length + column + 1}`).join(", ")})`,
+    );
+    const values = keys.flatMap((key) => Object.values(keyOf(table, key)));
+    const columns = table.key.map(quoted).join(", ");
+    const sql = `DELETE FROM ${quotedTable(table)} WHERE (${columns}) IN (${places.join(", ")})`;
+    await statement(this.#client, sql, values);
+  }
+
+  async savepoint<T>(work: () => Promise<T>): Promise<T> {
+    const name = `s${++this.#savepoints}`;
+    await statement(this.#client, `SAVEPOINT ${name}`);
+    try {
+      const result = await work();
+      await statement(this.#client, `RELEASE SAVEPOINT ${name}`);
+      return result;
+    } catch (error) {
+      await statement(this.#client, `ROLLBACK TO SAVEPOINT ${name}`);
+      await statement(this.#client, `RELEASE SAVEPOINT ${name}`);
+      throw error;
+    }
+  }
+
+  async sql(text: string, values: readonly unknown[] = []): Promise<SqlRows> {
+    const found = await this.#client
+      .query<(string | null)[]>({ text, values: [...values], types: asText, rowMode: "array" })
+      .catch(rethrown);
+    const columns = found.fields.map(({ name, dataTypeID }) => ({ name, type: dataTypeID }));
+    return { columns, rows: found.rows, count: found.rowCount ?? 0 };
+  }
+
+  async #select(table: Table, wanted: Row, how: string): Promise<readonly Row[]> {
+    const { where, values } = matching(wanted);
+    const sql = `SELECT ${columnsOf(table)} FROM ${quotedTable(table)} WHERE ${where} ${how}`;
+    return (await statement(this.#client, sql, values)).rows.map((row) => rowOf(table, row as Raw));
+  }
 }
 
-type Raw = Readonly<Record<string, unknown>>;
+type Raw = Readonly<Record<string, string | null>>;
 
 async function create(pool: Pool, table: Table): Promise<void> {
-  const columns = Object.entries(table.columns).map(([name, type]) => {
-    return `${quoted(name)} ${type === "integer" ? "BIGINT" : "TEXT"}`;
-  });
+  const columns = Object.entries(table.columns).map(([name, type]) => `${quoted(name)} ${sqlTypeOf(type)}`);
   const key = table.key.map(quoted).join(", ");
-  const sql = `CREATE TABLE IF NOT EXISTS ${quoted(table.name)} (${columns.join(", ")}, PRIMARY KEY (${key}))`;
+  const sql = `CREATE TABLE IF NOT EXISTS ${quotedTable(table)} (${columns.join(", ")}, PRIMARY KEY (${key}))`;
   // Two who make it at the same time meet in the catalogue, although they said "if not exists": the second look finds it.
   await pool.query(sql).catch((error: unknown) => {
     if (!["23505", "42P07"].includes(codeOf(error) ?? "")) throw error;
@@ -130,29 +226,46 @@ async function create(pool: Pool, table: Table): Promise<void> {
   });
 }
 
-async function statement(client: PoolClient, sql: string, values: readonly Value[] = []) {
-  return client.query(sql, [...values]).catch(rethrown);
+const sqlTypes = { text: "TEXT", integer: "BIGINT", bytes: "BYTEA" };
+const sqlTypeOf = (type: ColumnType): string => (typeof type === "string" ? sqlTypes[type] : type.sql);
+
+/** Values come as PostgreSQL's text: what they are is the table's word. */
+const asText = { getTypeParser: () => (text: string) => text };
+
+async function statement(client: PoolClient, text: string, values: readonly Value[] = []) {
+  return client.query({ text, values: values.map(toParameter), types: asText }).catch(rethrown);
 }
 
-function keyOf(table: Table, row: Row): { readonly where: string; readonly values: readonly Value[] } {
+const toParameter = (value: Value): string | number | Buffer | null =>
+  value instanceof Uint8Array ? Buffer.from(value.buffer, value.byteOffset, value.byteLength) : value;
+
+function matching(wanted: Row): { readonly where: string; readonly values: readonly Value[] } {
   return {
-    where: table.key.map((name, index) => `${quoted(name)} = $${index + 1}`).join(" AND "),
-    values: table.key.map((name) => row[name] ?? null),
+    where: Object.keys(wanted)
+      .map((name, index) => `${quoted(name)} = $${index + 1}`)
+      .join(" AND "),
+    values: Object.values(wanted),
   };
 }
 
 const columnsOf = (table: Table): string => Object.keys(table.columns).map(quoted).join(", ");
 
-const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
+const quotedTable = ({ name }: Table): string => name.split(".").map(quoted).join(".");
+
+export const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
 
 /** BIGINT comes as text: not every one fits a number, but those that we wrote do. */
-function rowOf(table: Table, raw: Raw): Row {
-  const entries = Object.entries(table.columns).map(([name, type]) => {
-    const value = raw[name];
-    if (value === null || value === undefined) return [name, null] as const;
-    return [name, type === "integer" ? Number(value) : (value as string)] as const;
-  });
+export function rowOf(table: Table, raw: Raw): Row {
+  const entries = Object.entries(table.columns).map(
+    ([name, type]) => [name, valueOf(type, raw[name] ?? null)] as const,
+  );
   return Object.fromEntries(entries);
+}
+
+function valueOf(type: ColumnType, text: string | null): Value {
+  if (text === null) return null;
+  if (type === "integer") return Number(text);
+  return type === "bytes" ? new Uint8Array(Buffer.from(text.slice(2), "hex")) : text;
 }
 
 function rethrown(error: unknown): never {

@@ -3,7 +3,14 @@ import { DataSourceError, type DataSource, type LocalTransaction, type Table } f
 /** A table that every database under test is opened with. */
 export const contractTable: Table = {
   name: "contract_rows",
-  columns: { tenant: "text", id: "integer", amount: "integer", note: "text" },
+  columns: {
+    tenant: "text",
+    id: "integer",
+    amount: "integer",
+    note: "text",
+    data: "bytes",
+    at: { sql: "TIMESTAMPTZ" },
+  },
   key: ["tenant", "id"],
 };
 
@@ -45,6 +52,173 @@ export const dataSourceContract: Readonly<Record<string, DataSourceFact>> = {
     );
     equal(JSON.stringify([found?.["amount"], found?.["note"]]), "[-9007199254740991,null]");
     equal(await dataSource.transaction((local) => local.lock(contractTable, { tenant, id: 8 })), undefined);
+  },
+
+  "an update sets what is given, and leaves the rest": async (dataSource, tenant) => {
+    await insert(dataSource, tenant, 1, 5, "kept");
+    await dataSource.transaction(async (local) => {
+      await local.update(contractTable, { tenant, id: 1, amount: 6 });
+      await local.update(contractTable, { tenant, id: 1 });
+    });
+    const found = await dataSource.transaction((local) => local.read(contractTable, { tenant, id: 1 }));
+    equal(JSON.stringify([found?.["amount"], found?.["note"]]), '[6,"kept"]');
+  },
+
+  "bytes and values of the database's own types come back as they went": async (dataSource, tenant) => {
+    const data = new Uint8Array([0, 255, 39, 92, 10]);
+    const at = "2026-11-28 14:00:00.000001+00";
+    await dataSource.transaction((local) => local.insert(contractTable, { ...row(tenant, 1, 1), data, at }));
+    const found = await dataSource.transaction((local) => local.read(contractTable, { tenant, id: 1 }));
+    equal(JSON.stringify([...(found?.["data"] as Uint8Array)]), "[0,255,39,92,10]");
+    equal(found?.["at"], at);
+  },
+
+  "a removed row is gone for who comes later, there again after a rollback, and may be added anew": async (
+    dataSource,
+    tenant,
+  ) => {
+    await insert(dataSource, tenant, 1, 1);
+    const failed = dataSource.transaction(async (local) => {
+      equal(await local.remove(contractTable, { tenant, id: 1 }), true);
+      equal(await local.lock(contractTable, { tenant, id: 1 }), undefined);
+      equal(await local.remove(contractTable, { tenant, id: 1 }), false);
+      throw new Error("no");
+    });
+    await failed.catch(() => undefined);
+    equal(JSON.stringify(await amounts(dataSource, tenant)), '{"1":1}');
+    await dataSource.transaction((local) => local.remove(contractTable, { tenant, id: 1 }));
+    equal(JSON.stringify(await amounts(dataSource, tenant)), "{}");
+    equal(await dataSource.transaction((local) => local.insert(contractTable, row(tenant, 1, 2))), true);
+  },
+
+  "of the rows that are to be removed together, those that are there go, and no others": async (dataSource, tenant) => {
+    for (const id of [1, 2, 3]) await insert(dataSource, tenant, id, id);
+    await insert(dataSource, `${tenant}-other`, 1, 1);
+    const keys = [1, 3, 9].map((id) => ({ tenant, id }));
+    await dataSource.transaction((local) => local.removeEach(contractTable, keys));
+    await dataSource.transaction((local) => local.removeEach(contractTable, []));
+    equal(JSON.stringify(await amounts(dataSource, tenant)), '{"2":2}');
+    equal(JSON.stringify(await amounts(dataSource, `${tenant}-other`)), '{"1":1}');
+  },
+
+  "who locks a row that is being removed finds none, and who adds it waits for the end": async (dataSource, tenant) => {
+    await insert(dataSource, tenant, 1, 1);
+    const gate = Promise.withResolvers<void>();
+    const removed = Promise.withResolvers<void>();
+    const removing = dataSource.transaction(async (local) => {
+      await local.remove(contractTable, { tenant, id: 1 });
+      removed.resolve();
+      await gate.promise;
+    });
+    await removed.promise;
+    const locking = dataSource.transaction((local) => local.lock(contractTable, { tenant, id: 1 }));
+    const adding = dataSource.transaction((local) => local.insert(contractTable, row(tenant, 1, 2)));
+    // Whoever doesn't lock waits for nobody.
+    const seen = await dataSource.transaction((local) => local.read(contractTable, { tenant, id: 1 }));
+    equal(seen?.["amount"], 1);
+    gate.resolve();
+    await removing;
+    equal(await locking, undefined);
+    equal(await adding, true);
+  },
+
+  "a row that is there is no reason to wait for who would add it, nor is one that isn't for who would lock it": async (
+    dataSource,
+    tenant,
+  ) => {
+    await insert(dataSource, tenant, 1, 1);
+    await dataSource.transaction(async (local) => {
+      await local.lock(contractTable, { tenant, id: 1 });
+      equal(await local.insert(contractTable, row(tenant, 2, 1)), true);
+      await dataSource.transaction(async (other) => {
+        equal(await other.insert(contractTable, row(tenant, 1, 9)), false);
+        equal(await other.lock(contractTable, { tenant, id: 2 }), undefined);
+        equal(await other.read(contractTable, { tenant, id: 2 }), undefined);
+      });
+    });
+  },
+
+  "a savepoint undoes what came after it, and lets go of the rows that it locked": async (dataSource, tenant) => {
+    await insert(dataSource, tenant, 1, 1);
+    await insert(dataSource, tenant, 2, 1);
+    await dataSource.transaction(async (local) => {
+      await add(local, tenant, 1, 1);
+      const undone = local.savepoint(async () => {
+        await add(local, tenant, 1, 5);
+        await add(local, tenant, 2, 5);
+        await local.remove(contractTable, { tenant, id: 1 });
+        await local.insert(contractTable, row(tenant, 3, 5));
+        throw new Error("back");
+      });
+      equal(await undone.catch((error: unknown) => (error as Error).message), "back");
+      await dataSource.transaction((other) => add(other, tenant, 2, 2));
+      const kept = await local.savepoint(async () => {
+        await add(local, tenant, 1, 3);
+        return "kept";
+      });
+      equal(kept, "kept");
+    });
+    equal(JSON.stringify(await amounts(dataSource, tenant)), '{"1":5,"2":3}');
+  },
+
+  "the rows of a part of the key come in its order, those that are this transaction's own too": async (
+    dataSource,
+    tenant,
+  ) => {
+    await insert(dataSource, tenant, 2, 2);
+    await insert(dataSource, tenant, 1, 1);
+    await insert(dataSource, `${tenant}-other`, 1, 9);
+    await dataSource.transaction(async (local) => {
+      await local.insert(contractTable, row(tenant, 3, 3));
+      await local.remove(contractTable, { tenant, id: 1 });
+      const found = await local.lockEach(contractTable, { tenant });
+      equal(JSON.stringify(found.map(({ id, amount }) => [id, amount])), "[[2,2],[3,3]]");
+    });
+    equal(
+      JSON.stringify(await dataSource.transaction((local) => local.lockEach(contractTable, { tenant: "nobody" }))),
+      "[]",
+    );
+  },
+
+  "a transaction that gave way can do no more, and isn't committed by who thinks nothing of it": async (
+    dataSource,
+    tenant,
+  ) => {
+    await insert(dataSource, tenant, 1, 0);
+    await insert(dataSource, tenant, 2, 0);
+    let arrived = 0;
+    const both = Promise.withResolvers<void>();
+    const inOrder = (first: number, second: number): Promise<string> =>
+      dataSource
+        .transaction(async (local) => {
+          await add(local, tenant, first, 1);
+          if (++arrived === 2) both.resolve();
+          await both.promise;
+          const failed = await add(local, tenant, second, 1).then(
+            () => undefined,
+            () => add(local, tenant, first, 1),
+          );
+          return failed;
+        })
+        .then(
+          () => "done",
+          (error: unknown) => (error instanceof DataSourceError ? error.code : String(error)),
+        );
+    const swallowing = async (first: number, second: number): Promise<string> => {
+      const ended = dataSource.transaction(async (local) => {
+        await add(local, tenant, first, 1);
+        if (++arrived === 2) both.resolve();
+        await both.promise;
+        await add(local, tenant, second, 1).catch(() => undefined);
+      });
+      return ended.then(
+        () => "done",
+        (error: unknown) => (error instanceof DataSourceError ? error.code : String(error)),
+      );
+    };
+    const ends = await Promise.all([inOrder(1, 2), swallowing(2, 1)]);
+    equal(ends.sort().join(), "FAILED,done");
+    equal(JSON.stringify(await amounts(dataSource, tenant)), '{"1":1,"2":1}');
   },
 
   "increments of one row at the same time are all there": async (dataSource, tenant) => {
@@ -102,7 +276,9 @@ export const dataSourceContract: Readonly<Record<string, DataSourceFact>> = {
   },
 };
 
-const row = (tenant: string, id: number, amount: number, note = "") => ({ tenant, id, amount, note });
+const row = (tenant: string, id: number, amount: number, note = "") => ({
+  ...{ tenant, id, amount, note, data: null, at: null },
+});
 
 async function insert(dataSource: DataSource, tenant: string, id: number, amount: number, note = ""): Promise<void> {
   await dataSource.transaction((local) => local.insert(contractTable, row(tenant, id, amount, note)));

@@ -1,13 +1,17 @@
-/** A value in a row: what every database stores alike. Integers are safe ones. */
-export type Value = string | number | null;
+/** A value in a row: what every database stores alike. Integers are safe ones; bytes are a blob. */
+export type Value = string | number | Uint8Array | null;
 
 export type Row = Readonly<Record<string, Value>>;
 
+/** `{ sql }` is a type of the database's own ("numeric(12,2)"): its values are that database's text for them, and nothing is lost on the way. */
+export type ColumnType = "text" | "integer" | "bytes" | { readonly sql: string };
+
 /** A table, made when it isn't there. */
 export interface Table {
+  /** In another schema than the usual one: "schema.table". */
   readonly name: string;
   /** Its columns; those of the key are never null. */
-  readonly columns: Readonly<Record<string, "text" | "integer">>;
+  readonly columns: Readonly<Record<string, ColumnType>>;
   /** The columns of its primary key. */
   readonly key: readonly string[];
 }
@@ -16,25 +20,35 @@ export interface Table {
  * One local database, as a resource manager uses it: transactions with row locks that are held to their end, reading what is committed.
  * Statements are values; what they do is the same in our row store and in PostgreSQL.
  */
-export interface DataSource {
+export interface DataSource<Local extends LocalTransaction = LocalTransaction> {
   /**
    * Runs `work` in one transaction and commits it; a rejection rolls it back and is passed on. Rejects with a `DataSourceError`:
-   * `DEADLOCK` is worth another try.
+   * `DEADLOCK` is worth another try. What failed can't be committed, also where `work` thinks nothing of it.
    */
-  transaction<T>(work: (local: LocalTransaction) => Promise<T>): Promise<T>;
+  transaction<T>(work: (local: Local) => Promise<T>): Promise<T>;
   /** Every row of a table, as it is committed; the order is the database's own. */
   rows(table: Table): Promise<readonly Row[]>;
   close(): Promise<void>;
 }
 
-/** A transaction that is under way. One statement at a time. */
+/** A transaction that is under way. One statement at a time. After a `DEADLOCK` all that it takes is to be rolled back. */
 export interface LocalTransaction {
   /** The row with this key, locked until the end; waits for whoever has it. Undefined when there is none. */
   lock(table: Table, key: Row): Promise<Row | undefined>;
-  /** Adds a row; false when its key is taken, after waiting for whoever is adding it. */
+  /** Every row whose key has these values in its columns, in the key's order, locked as by `lock`. */
+  lockEach(table: Table, part: Row): Promise<readonly Row[]>;
+  /** The row with this key as this transaction has left it, else as it is committed; waits for nobody. */
+  read(table: Table, key: Row): Promise<Row | undefined>;
+  /** Adds a row; false when its key is taken, after waiting for whoever is adding or removing it. */
   insert(table: Table, row: Row): Promise<boolean>;
-  /** Replaces a row that is there. */
+  /** Sets those columns that are given, of a row that is there. */
   update(table: Table, row: Row): Promise<void>;
+  /** Removes the row with this key; false when there is none. */
+  remove(table: Table, key: Row): Promise<boolean>;
+  /** Removes those of the rows with these keys that are there. */
+  removeEach(table: Table, keys: readonly Row[]): Promise<void>;
+  /** Runs `work`; a rejection undoes what it wrote, lets go of the rows that it locked, and is passed on. */
+  savepoint<T>(work: () => Promise<T>): Promise<T>;
 }
 
 /** A database that couldn't do it. */

@@ -86,7 +86,7 @@ export const registryContract: Readonly<Record<string, RegistryFact>> = {
     equal(JSON.stringify(before.at(-1)?.instances), JSON.stringify(after.at(-1)?.instances));
   },
 
-  "an instance comes back as it was: address, weight, labels with any characters": async (world) => {
+  "an instance comes back as it was: address, weight, protocol, labels with any characters": async (world) => {
     const { registry } = await world.open("orders/0");
     const labels = {
       "dubbo.tag": "gray",
@@ -102,6 +102,7 @@ export const registryContract: Readonly<Record<string, RegistryFact>> = {
       { ...instanceOf(world, 1), weight: 0 },
       { ...instanceOf(world, 2), weight: 1 },
       { ...instanceOf(world, 3), weight: 10_000 },
+      { ...instanceOf(world, 4), metadata: { protocol: "jsonrpc" } },
     ];
     for (const instance of sent) await registry.register(instance);
     const reader = await world.open("shop/0");

@@ -11,6 +11,7 @@ import { ManualClock } from "../testing/clock.ts";
 import { concurrencyFilter, ConcurrencyLimiter } from "./concurrency-limit.ts";
 import { Aimd } from "./limits/aimd.ts";
 import { Gradient2 } from "./limits/gradient2.ts";
+import { HillClimbing } from "./limits/hill-climbing.ts";
 import type { LimitAlgorithm, Sample } from "./limits/limit.ts";
 import { limitKinds, limitOf, type LimitSettings } from "./limits/table.ts";
 import { Vegas } from "./limits/vegas.ts";
@@ -50,6 +51,30 @@ describe("the algorithms, by their golden vectors", () => {
     const limit = new Vegas({}, createRandom(1));
     expect([12_000, 20_000, 10_200].map((rttUs) => limit.next(rttUs, 20, false, 10_000))).toEqual([20, 19, 26]);
     expect([limit.next(12_000, 9, false, 10_000), limit.next(12_000, 20, true, 10_000)]).toEqual([20, 19]);
+  });
+
+  test("hill climbing: rounds of a second; grows while capacity wants more, falls to the best round's limit and less, in longer rounds", () => {
+    let nowUs = 0;
+    const limit = new HillClimbing({}, () => nowUs);
+    /** So many calls of `rttMs` in the round that is under way; the one that ends it belongs to the next. */
+    const round = (calls: number, rttMs: number, seconds = 1): number => {
+      const beganUs = nowUs;
+      for (let index = 0; index < calls; index++) {
+        nowUs = beganUs + Math.floor((index * seconds * s) / calls) + 1;
+        limit.sample(sample({ rttUs: rttMs * 1000 }));
+      }
+      nowUs = beganUs + seconds * s + 2;
+      limit.sample(sample({ rttUs: rttMs * 1000 }));
+      return limit.limit;
+    };
+    const s = 1_000_000;
+    // The first call only begins. α = 1.5 · ln(limit), d = 1 while a round is a second: 50 + 5.87, 55 + 6.01.
+    expect([round(101, 10), round(100, 10)]).toEqual([55, 61]);
+    // Slower by half, and capacity down from 10,000 to 6,667: the best round's limit, 50, less 1.5 · ln 61 (log2 2 = 1).
+    expect(round(100, 15)).toBe(43);
+    // Rounds are two seconds long now: 0.8 · ln(43) = 3.0 at a time.
+    expect(round(200, 10, 2)).toBe(46);
+    expect(round(200, 30, 2)).toBe(49);
   });
 
   test("a window tells of its mean, once it is over and has ten calls", () => {
@@ -237,4 +262,30 @@ describe("the limiter", () => {
     streaming.cancel();
     await expect(refused()).rejects.toMatchObject({ code: "INTERNAL" });
   });
+
+  test("tells whoever asks, and nobody else, how much is left: with the answer and with the refusal", async () => {
+    const clock = new ManualClock();
+    const settings = { kind: "fixed", initial: 2 } as const;
+    const filter = concurrencyFilter(settings, { clock, random: createRandom(1), report: () => 0 });
+    const asking = () => call({ clock, metadata: { "adaptive-service.enabled": "1" } });
+    const reply: Response = { kind: "unary", message: {}, trailers: new Map([["own", "1"]]) };
+    const waiting: ((response: Response) => void)[] = [];
+    const later = () => new Promise<Response>((resolve) => waiting.push(resolve));
+    const [first, second] = [filter(asking(), {}, later), filter(call({ clock }), {}, later)];
+    const refused = { code: "RESOURCE_EXHAUSTED", trailers: room(0, 2) };
+    await expect(filter(asking(), {}, later)).rejects.toMatchObject(refused);
+    await expect(filter(call({ clock }), {}, later)).rejects.toMatchObject({ trailers: new Map() });
+    waiting[0]!(reply);
+    expect((await first) as Extract<Response, { kind: "unary" }>).toMatchObject({
+      trailers: new Map([["own", "1"], ...room(1, 1)]),
+    });
+    waiting[1]!(reply);
+    expect(await second).toBe(reply);
+  });
+
+  const room = (remaining: number, inFlight: number): ReadonlyMap<string, string> =>
+    new Map([
+      ["adaptive-service.remaining", String(remaining)],
+      ["adaptive-service.inflight", String(inFlight)],
+    ]);
 });

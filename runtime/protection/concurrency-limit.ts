@@ -1,5 +1,6 @@
 import type { Call } from "../call/call.ts";
 import type { Filter } from "../call/filter.ts";
+import { adaptiveEnabledKey, adaptiveInflightKey, adaptiveRemainingKey, type Metadata } from "../call/metadata.ts";
 import { toRpcError, type RpcError } from "../call/status.ts";
 import { observedStream } from "../call/stream.ts";
 import type { Clock } from "../ports/clock.ts";
@@ -48,12 +49,22 @@ export class ConcurrencyLimiter {
     return this.#inFlight;
   }
 
-  admit(): Permit | Rejection {
+  /** How much it would still take, as dubbo-go's adaptive service says it. */
+  get room(): Metadata {
+    return new Map([
+      [adaptiveRemainingKey, String(Math.max(0, this.limit - this.#inFlight))],
+      [adaptiveInflightKey, String(this.#inFlight)],
+    ]);
+  }
+
+  /** `tellsRoom`: a refusal says how much room there is. Default: it doesn't. */
+  admit(tellsRoom = false): Permit | Rejection {
     if (this.#inFlight >= this.limit) {
       return new Rejection(`${this.#inFlight} calls are in flight, and the limit is ${this.limit}`, {
         policy,
         code: "RESOURCE_EXHAUSTED",
         hint: "send less, add instances, or look whether the limit's bounds fit",
+        trailers: tellsRoom ? this.room : undefined,
       });
     }
     const inFlight = ++this.#inFlight;
@@ -79,14 +90,18 @@ export function concurrencyGuard(settings: LimitSettings, { clock, random, repor
   return { admit: () => limiter.admit(), close: () => undefined };
 }
 
-/** Limits the calls that are under way in a server: those that it works on and those that wait. */
+/**
+ * Limits the calls that are under way in a server: those that it works on and those that wait. Who asks for it (`adaptiveEnabledKey`) hears
+ * with the answer, or the refusal, how much of the limit is left.
+ */
 export function concurrencyFilter(
   settings: LimitSettings,
   ports: { readonly clock: Clock; readonly random: Random; readonly report: Report },
 ): Filter {
   const limiter = new ConcurrencyLimiter(settings, ports);
   return async (call, request, next) => {
-    const permit = limiter.admit();
+    const tellsRoom = call.metadata.get(adaptiveEnabledKey) === "1";
+    const permit = limiter.admit(tellsRoom);
     if (permit instanceof Rejection) throw permit;
     const beginUs = ports.clock.nowUs();
     const over = (error?: RpcError): void => {
@@ -96,9 +111,9 @@ export function concurrencyFilter(
     };
     try {
       const response = await next(call, request);
-      if (response.kind === "unary") over();
-      else return { kind: "stream", messages: streaming(call, response.messages, permit) };
-      return response;
+      if (response.kind === "stream") return { kind: "stream", messages: streaming(call, response.messages, permit) };
+      over();
+      return tellsRoom ? { ...response, trailers: new Map([...response.trailers, ...limiter.room]) } : response;
     } catch (thrown) {
       over(toRpcError(thrown));
       throw thrown;

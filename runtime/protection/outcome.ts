@@ -1,3 +1,4 @@
+import type { Metadata } from "../call/metadata.ts";
 import { RpcError, type RpcCode } from "../call/status.ts";
 
 /**
@@ -37,10 +38,16 @@ export class Rejection extends RpcError {
 
   constructor(
     message: string,
-    options: { readonly policy: string; readonly code: RejectionCode; readonly hint: string },
+    options: {
+      readonly policy: string;
+      readonly code: RejectionCode;
+      readonly hint: string;
+      readonly trailers?: Metadata | undefined;
+    },
   ) {
     // Nobody has heard of the call.
-    super(message, { code: options.code, hint: options.hint, reach: "nowhere" });
+    const { code, hint, trailers } = options;
+    super(message, { code, hint, trailers, reach: "nowhere" });
     this.policy = options.policy;
   }
 }

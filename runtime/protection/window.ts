@@ -1,4 +1,4 @@
-/** Counts of a few kinds over the last while: a ring of buckets, so that adding and asking cost the same however many came. */
+/** Counts (or sums of whole numbers) of a few kinds over the last while: a ring of buckets, so that adding and asking cost the same however many came. */
 export class SlidingWindow {
   readonly #bucketUs: number;
   readonly #buckets: number;
@@ -25,10 +25,10 @@ export class SlidingWindow {
     this.#sums = new Float64Array(kinds);
   }
 
-  add(kind: number, nowUs: number): void {
+  add(kind: number, nowUs: number, amount = 1): void {
     this.#moveTo(nowUs);
-    this.#counts[(this.#newest % this.#buckets) * this.#kinds + kind]! += 1;
-    this.#sums[kind]! += 1;
+    this.#counts[(this.#newest % this.#buckets) * this.#kinds + kind]! += amount;
+    this.#sums[kind]! += amount;
   }
 
   /** How many of this kind came within the window. */

@@ -201,8 +201,26 @@ export type TransactionChange = { readonly type: "transaction"; readonly atUs: n
       readonly lockKey: string;
     }
   | {
+      /** A branch of AT can't be undone (`DirtyWrite`, `DamagedUndoLog`): its rows stay locked until a person has put them right. */
+      readonly what: "repair";
+      readonly branchId: string;
+      readonly resource: string;
+      readonly code: string;
+      readonly message: string;
+    }
+  | {
+      /** A resource manager's fence was asked to do a step of a branch, and this came of it. */
+      readonly what: "step";
+      readonly branchId: string;
+      readonly resource: string;
+      readonly step: BranchStep;
+      readonly outcome: StepOutcome;
+    }
+  | {
       /** A local transaction of a branch has left this of something that is shared: an account, a good in stock. */
       readonly what: "holding";
+      /** Absent: nobody can tell whose it was. */
+      readonly branchId?: string;
       readonly resource: string;
       readonly item: string;
       /** Whoever wants it may have it; set aside for a transaction; used up by transactions that were committed. */
@@ -215,7 +233,43 @@ export type TransactionChange = { readonly type: "transaction"; readonly atUs: n
       readonly what: "status";
       readonly status: GlobalStatus;
     }
+  | {
+      /** The coordinator was asked at the end of a run how it stands; `Finished`: it knows no such transaction (any more). */
+      readonly what: "found";
+      readonly status: GlobalStatus;
+    }
+  | {
+      /** What a node has on its disk or in its database, when it begins and at the end of a run. Its `xid` is "". */
+      readonly what: "audit";
+      /** Nothing has happened yet in this life of the node. Absent: somebody asked, and work may be under way. */
+      readonly isFirst?: true;
+      readonly resource: string;
+      readonly holdings: readonly {
+        readonly item: string;
+        readonly free: number;
+        readonly frozen: number;
+        readonly used: number;
+      }[];
+      /** What transactions have left behind that nobody has cleared away yet. */
+      readonly left: readonly Leftover[];
+    }
 );
+
+/** `try`, `confirm` and `cancel` are TCC's. A new mode names its own here. */
+export type BranchStep = "try" | "confirm" | "cancel";
+
+/**
+ * `done`; `again`: it was done before, and nothing happened; `empty`: a cancel whose try has never been here; `refused`: a try whose cancel
+ * has been here; `early`: a confirm whose try isn't there yet; `impossible`: the other end was done.
+ */
+export type StepOutcome = "done" | "again" | "empty" | "refused" | "early" | "impossible";
+
+/** A transaction that isn't over, a row that is locked globally, a branch that waits for its second phase, a row of the undo log. */
+export interface Leftover {
+  readonly kind: "transaction" | "lock" | "branch" | "undo";
+  readonly xid: string;
+  readonly branchId?: string;
+}
 
 /** What became of the spans that this node sent to a trace store, so far. */
 export interface SpanExport {

@@ -35,7 +35,9 @@ export type TransactionException = (typeof transactionExceptions)[number];
  * What our side says beside them. `ConnectionLost`, `RequestTimeout`: whether the coordinator did it is unknown. `RegistrationRefused`:
  * it doesn't take this client. `ProtocolError`: what came can't be understood. `Closed`: the client was. `OutcomeUnknown`: a commit or
  * rollback whose end nobody can tell. `InvalidPropagation`: there is a transaction where there mustn't be one, or none where there must.
- * `Suspended`: a try that comes after its cancel. `InvalidArgument`: it makes no sense, or can't be sent.
+ * `Suspended`: a first phase that comes after its rollback. `InvalidArgument`: it makes no sense, or can't be sent. `LockWaitTimeout`: another
+ * transaction held a row for longer than this one wanted to wait. `UnsupportedStatement`: AT can't undo it, so it wasn't done.
+ * `DirtyWrite`: somebody has changed what is to be undone. `DamagedUndoLog`: what is to be undone can't be read.
  */
 const ownCodes = [
   "ConnectionLost",
@@ -47,6 +49,10 @@ const ownCodes = [
   "InvalidPropagation",
   "Suspended",
   "InvalidArgument",
+  "LockWaitTimeout",
+  "UnsupportedStatement",
+  "DirtyWrite",
+  "DamagedUndoLog",
 ] as const;
 
 export const transactionCodes = [...transactionExceptions, ...ownCodes] as const;

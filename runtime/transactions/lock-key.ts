@@ -1,6 +1,6 @@
 import { TransactionError } from "./error.ts";
 
-/** Rows of a table that a branch wants for itself, each named by the text of its primary key. */
+/** A row of a table that a branch wants for itself, named by the text of its primary key as it is in a lock key. */
 export interface RowLock {
   readonly table: string;
   readonly pk: string;
@@ -23,19 +23,34 @@ export function parseLockKey(lockKey: string): readonly RowLock[] {
   return [...rows.values()];
 }
 
-/** The lock key of rows. Separators within a key's own text would name other rows: they are escaped, `_` between columns is not. */
-export function formatLockKey(rows: readonly RowLock[]): string {
+/** The text of each column of a row's primary key, in the key's order. */
+export interface RowKey {
+  readonly table: string;
+  readonly pk: readonly string[];
+}
+
+/**
+ * The lock key of rows, each once. Separators within a column's text would name other rows: they are escaped, and where there are several
+ * columns, so is the `_` that goes between them.
+ */
+export function formatLockKey(rows: readonly RowKey[]): string {
   const byTable = new Map<string, Set<string>>();
   for (const { table, pk } of rows) {
     if (table === "" || /[:;,]/.test(table)) {
       throw new TransactionError(`"${table}" is no table's name for a lock`, { code: "InvalidArgument" });
     }
-    if (pk === "") throw new TransactionError(`a row of ${table} without a primary key`, { code: "InvalidArgument" });
+    if (pk.length === 0)
+      throw new TransactionError(`a row of ${table} without a primary key`, { code: "InvalidArgument" });
     const keys = byTable.get(table) ?? new Set();
-    byTable.set(table, keys.add(escaped(pk)));
+    byTable.set(table, keys.add(pk.map((text) => escaped(text, pk.length > 1)).join("_")));
   }
   return [...byTable].map(([table, keys]) => `${table}:${[...keys].join(",")}`).join(";");
 }
 
-const escaped = (pk: string): string =>
-  pk.replace(/[%:;,]/g, (found) => `%${found.charCodeAt(0).toString(16).toUpperCase()}`);
+/** No text at all would be no row: it is written as no character is. */
+function escaped(text: string, isOneOfSeveral: boolean): string {
+  if (text === "") return "%";
+  return text.replace(isOneOfSeveral ? /[%:;,_]/g : /[%:;,]/g, (found) => {
+    return `%${found.charCodeAt(0).toString(16).toUpperCase()}`;
+  });
+}

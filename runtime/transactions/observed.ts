@@ -5,7 +5,12 @@ import type { TransactionChange } from "../telemetry/events.ts";
 import { TransactionError } from "./error.ts";
 import { finishBranch, type Decision } from "./phase-two.ts";
 
-type Change = TransactionChange extends infer One ? (One extends unknown ? Omit<One, "type" | "atUs"> : never) : never;
+/** A change as it is told: who tells it adds the time. */
+export type Change = TransactionChange extends infer One
+  ? One extends unknown
+    ? Omit<One, "type" | "atUs">
+    : never
+  : never;
 
 /** The same coordinator, whose client reports what it began, registered, finished and was refused. */
 export function observedCoordinator(

@@ -3,6 +3,8 @@ import { expect, test } from "vitest";
 
 import { contractTable, dataSourceContract } from "../ports/data-source.contract.ts";
 import { DataSourceError } from "../ports/data-source.ts";
+import { told, whats } from "../ports/data-source.sequences.ts";
+import { settled } from "../testing/clock.ts";
 import { DiskError } from "../ports/disk.ts";
 import { openRowStore } from "./row-store.ts";
 import { MemoryDisk } from "./testing.ts";
@@ -11,7 +13,7 @@ for (const [fact, holds] of Object.entries(dataSourceContract)) {
   test(fact, async () => holds(await openRowStore(new MemoryDisk()), "tenant"));
 }
 
-const row = (id: number, amount: number) => ({ tenant: "t", id, amount, note: null });
+const row = (id: number, amount: number) => ({ tenant: "t", id, amount, note: null, data: null, at: null });
 
 test("a commit is there after a crash, whole; what wasn't committed isn't", async () => {
   const disk = new MemoryDisk();
@@ -90,5 +92,23 @@ test("transfers in any order keep the sum, never wait for ever, and end in one o
       });
     }),
     { numRuns: 60 },
+  );
+});
+
+test("whatever meets at a few rows comes to an end, the same again, and is there after a crash", async () => {
+  const step = fc.record({ of: fc.nat(2), what: fc.constantFrom(...whats), id: fc.nat(2), amount: fc.nat(99) });
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 20 }), async (steps) => {
+      const disk = new MemoryDisk();
+      const store = await openRowStore(disk);
+      const first = await told(store, { tenant: "t", steps, settled });
+      const again = await told(await openRowStore(new MemoryDisk()), { tenant: "t", steps, settled });
+      expect(again).toEqual(first);
+      const sorted = (rows: readonly object[]): readonly string[] => rows.map((one) => JSON.stringify(one)).sort();
+      const recovered = await (await openRowStore(disk)).rows(contractTable);
+      expect(sorted(recovered)).toEqual(sorted(await store.rows(contractTable)));
+      // Nobody left a lock behind.
+      await store.transaction((local) => local.lockEach(contractTable, { tenant: "t" }));
+    }),
   );
 });

@@ -1,26 +1,30 @@
 import { ChangeLog } from "../change-log.ts";
+import { fromBase64, toBase64 } from "../codec/base64.ts";
 import { DataSourceError, type DataSource, type LocalTransaction, type Row, type Table } from "../ports/data-source.ts";
 import { DiskError, type Disk } from "../ports/disk.ts";
+import { RowLocks, type LockOwner } from "./row-locks.ts";
+import { isSameValue, wholeRow } from "./values.ts";
 
 /**
- * The embedded database: rows in memory, every commit on the disk before it is told, strict two-phase row locks. A lock is of a key,
- * whether its row is there or not; who waits longest gets it first; who would close a circle of waiting gives way (`DEADLOCK`).
+ * The embedded database: rows in memory, every commit on the disk before it is told, strict two-phase row locks (`row-locks.ts`), reading
+ * what is committed. The same statements in the same order do what they do in PostgreSQL, waiting included: a row that isn't there can't
+ * be locked, and whoever adds or removes one is waited for by those who would add it.
  */
 export async function openRowStore(disk: Disk): Promise<DataSource> {
   const { log, entries } = await ChangeLog.open(disk, "rows");
-  return new RowStore(log, new Map(entries as ReadonlyMap<string, Row>));
+  return new RowStore(log, entries);
 }
 
 class RowStore implements DataSource {
   readonly #log: ChangeLog;
-  readonly #rows: Map<string, Row>;
+  readonly #rows = new Rows();
   readonly #locks = new RowLocks();
   #isClosed = false;
 
-  constructor(log: ChangeLog, rows: Map<string, Row>) {
+  constructor(log: ChangeLog, entries: ReadonlyMap<string, unknown>) {
     this.#log = log;
-    this.#rows = rows;
-    log.watch(() => this.#rows);
+    for (const [key, stored] of entries) this.#rows.set(key, fromStored(stored as StoredRow));
+    log.watch(() => this.#stored(this.#rows));
   }
 
   async transaction<T>(work: (local: LocalTransaction) => Promise<T>): Promise<T> {
@@ -28,6 +32,7 @@ class RowStore implements DataSource {
     const local = new Local(this.#rows, this.#locks);
     try {
       const result = await work(local);
+      local.check();
       await this.#commit(local.writes);
       return result;
     } finally {
@@ -36,8 +41,7 @@ class RowStore implements DataSource {
   }
 
   rows(table: Table): Promise<readonly Row[]> {
-    const prefix = `${table.name}\n`;
-    return Promise.resolve([...this.#rows].filter(([key]) => key.startsWith(prefix)).map(([, row]) => row));
+    return Promise.resolve([...this.#rows.of(table.name).values()]);
   }
 
   async close(): Promise<void> {
@@ -45,113 +49,202 @@ class RowStore implements DataSource {
     await this.#log.settled();
   }
 
-  async #commit(writes: ReadonlyMap<string, Row>): Promise<void> {
+  async #commit(writes: Writes): Promise<void> {
     if (writes.size === 0) return;
     const before = [...writes.keys()].map((key) => [key, this.#rows.get(key)] as const);
     for (const [key, row] of writes) this.#rows.set(key, row);
-    this.#log.note(...writes);
+    this.#log.note(...this.#stored(writes));
     try {
       await this.#log.durable();
     } catch (error) {
       // Its locks are held still: nobody has seen it.
-      for (const [key, row] of before) {
-        if (row === undefined) this.#rows.delete(key);
-        else this.#rows.set(key, row);
-      }
+      for (const [key, row] of before) this.#rows.set(key, row);
       const message = error instanceof DiskError ? error.message : String(error);
       throw new DataSourceError(`the database can't write: ${message}`, { code: "UNAVAILABLE", cause: error });
     }
   }
+
+  *#stored(rows: Iterable<readonly [string, Row | undefined]>): Iterable<[string, StoredRow | null]> {
+    for (const [key, row] of rows) yield [key, row === undefined ? null : toStored(row)];
+  }
 }
 
-class Local implements LocalTransaction {
-  readonly #rows: ReadonlyMap<string, Row>;
-  readonly #locks: RowLocks;
-  readonly writes = new Map<string, Row>();
-  /** Whom it waits for. */
-  waitsFor: Local | undefined;
+/** Every row of every table. A key is the table's name, a line break, and the key's values as JSON: a separator within one is no other key. */
+class Rows {
+  readonly #tables = new Map<string, Map<string, Row>>();
 
-  constructor(rows: ReadonlyMap<string, Row>, locks: RowLocks) {
+  of(table: string): ReadonlyMap<string, Row> {
+    return this.#tables.get(table) ?? new Map<string, Row>();
+  }
+
+  get(key: string): Row | undefined {
+    return this.#tables.get(tableOf(key))?.get(key);
+  }
+
+  /** Undefined: it is gone. */
+  set(key: string, row: Row | undefined): void {
+    const name = tableOf(key);
+    const table = this.#tables.get(name) ?? new Map<string, Row>();
+    this.#tables.set(name, table);
+    if (row === undefined) table.delete(key);
+    else table.set(key, row);
+  }
+
+  *[Symbol.iterator](): Iterator<[string, Row]> {
+    for (const table of this.#tables.values()) yield* table;
+  }
+}
+
+/** What a transaction has left of rows; undefined: it has removed it. */
+type Writes = ReadonlyMap<string, Row | undefined>;
+
+class Local implements LocalTransaction, LockOwner {
+  readonly #rows: Rows;
+  readonly #locks: RowLocks;
+  #writes = new Map<string, Row | undefined>();
+  #hasFailed = false;
+  waitsFor: LockOwner | undefined;
+
+  constructor(rows: Rows, locks: RowLocks) {
     this.#rows = rows;
     this.#locks = locks;
   }
 
-  async lock(table: Table, row: Row): Promise<Row | undefined> {
-    const key = keyOf(table, row);
-    await this.#locks.acquire(this, key);
-    return this.writes.get(key) ?? this.#rows.get(key);
+  get writes(): Writes {
+    return this.#writes;
+  }
+
+  /** A transaction that gave way can only be rolled back, as in PostgreSQL. */
+  check(): void {
+    if (!this.#hasFailed) return;
+    throw new DataSourceError("the transaction has failed, and is to be rolled back", { code: "FAILED" });
+  }
+
+  async lock(table: Table, key: Row): Promise<Row | undefined> {
+    this.check();
+    return this.#lock(nameOf(table, key));
+  }
+
+  async lockEach(table: Table, part: Row): Promise<readonly Row[]> {
+    this.check();
+    const rows = new Map(this.#rows.of(table.name));
+    for (const [key, row] of this.#writes) if (tableOf(key) === table.name && row !== undefined) rows.set(key, row);
+    const wanted = [...rows]
+      .filter(([, row]) => Object.entries(part).every(([column, value]) => isSameValue(row[column] ?? null, value)))
+      .sort(([, one], [, other]) => inKeyOrder(table, one, other));
+    const locked: Row[] = [];
+    for (const [key] of wanted) {
+      const row = await this.#lock(key);
+      if (row !== undefined) locked.push(row);
+    }
+    return locked;
+  }
+
+  async read(table: Table, key: Row): Promise<Row | undefined> {
+    this.check();
+    return this.#now(nameOf(table, key));
   }
 
   async insert(table: Table, row: Row): Promise<boolean> {
-    if ((await this.lock(table, row)) !== undefined) return false;
-    this.writes.set(keyOf(table, row), row);
+    this.check();
+    const key = nameOf(table, row);
+    if (this.#now(key) !== undefined && !this.#isLeaving(key)) return false;
+    await this.#acquire(key);
+    // Who was waited for may have added it, or kept it: then there is nothing to hold.
+    if (this.#now(key) !== undefined) {
+      this.#locks.releaseOne(this, key);
+      return false;
+    }
+    this.#writes.set(key, wholeRow(table, row));
     return true;
   }
 
   async update(table: Table, row: Row): Promise<void> {
-    if ((await this.lock(table, row)) === undefined) {
-      throw new DataSourceError(`${table.name} has no such row`, { code: "NO_ROW" });
-    }
-    this.writes.set(keyOf(table, row), row);
-  }
-}
-
-interface Waiting {
-  readonly local: Local;
-  readonly grant: () => void;
-}
-
-class RowLocks {
-  readonly #owners = new Map<string, { owner: Local; readonly waiting: Waiting[] }>();
-  readonly #held = new Map<Local, string[]>();
-
-  async acquire(local: Local, key: string): Promise<void> {
-    const lock = this.#owners.get(key);
-    if (lock === undefined) {
-      this.#owners.set(key, { owner: local, waiting: [] });
-      this.#hold(local, key);
-      return;
-    }
-    if (lock.owner === local) return;
-    // Who waits before it will have the row before it.
-    const ahead = lock.waiting.at(-1)?.local ?? lock.owner;
-    if (leadsTo(lock.owner, local) || leadsTo(ahead, local)) {
-      throw new DataSourceError("two transactions wait for each other", { code: "DEADLOCK" });
-    }
-    local.waitsFor = ahead;
-    await new Promise<void>((resolve) => lock.waiting.push({ local, grant: resolve }));
+    const current = await this.lock(table, row);
+    if (current === undefined) throw new DataSourceError(`${table.name} has no such row`, { code: "NO_ROW" });
+    this.#writes.set(nameOf(table, row), wholeRow(table, { ...current, ...row }));
   }
 
-  release(local: Local): void {
-    const held = this.#held.get(local) ?? [];
-    this.#held.delete(local);
-    for (const key of held) {
-      const lock = this.#owners.get(key)!;
-      const next = lock.waiting.shift();
-      if (next === undefined) {
-        this.#owners.delete(key);
-        continue;
-      }
-      lock.owner = next.local;
-      next.local.waitsFor = undefined;
-      this.#hold(next.local, key);
-      next.grant();
+  async remove(table: Table, key: Row): Promise<boolean> {
+    if ((await this.lock(table, key)) === undefined) return false;
+    this.#writes.set(nameOf(table, key), undefined);
+    return true;
+  }
+
+  async removeEach(table: Table, keys: readonly Row[]): Promise<void> {
+    for (const key of keys) await this.remove(table, key);
+  }
+
+  async savepoint<T>(work: () => Promise<T>): Promise<T> {
+    this.check();
+    const writes = new Map(this.#writes);
+    const locks = this.#locks.countOf(this);
+    try {
+      const result = await work();
+      this.check();
+      return result;
+    } catch (error) {
+      this.#writes = writes;
+      this.#hasFailed = false;
+      this.#locks.release(this, locks);
+      throw error;
     }
   }
 
-  #hold(local: Local, key: string): void {
-    const held = this.#held.get(local);
-    if (held === undefined) this.#held.set(local, [key]);
-    else held.push(key);
+  async #lock(key: string): Promise<Row | undefined> {
+    // What isn't committed isn't seen, whoever is adding it.
+    if (this.#now(key) === undefined) return undefined;
+    await this.#acquire(key);
+    const row = this.#now(key);
+    if (row === undefined) this.#locks.releaseOne(this, key);
+    return row;
+  }
+
+  async #acquire(key: string): Promise<void> {
+    try {
+      await this.#locks.acquire(this, key);
+    } catch (error) {
+      this.#hasFailed = true;
+      throw error;
+    }
+  }
+
+  #now(key: string): Row | undefined {
+    return this.#writes.has(key) ? this.#writes.get(key) : this.#rows.get(key);
+  }
+
+  /** Whether somebody else is removing it at this moment. */
+  #isLeaving(key: string): boolean {
+    const owner = this.#locks.ownerOf(key);
+    return owner instanceof Local && owner !== this && owner.#writes.has(key) && owner.#writes.get(key) === undefined;
   }
 }
 
-/** Each waits for one other at most, so there is one way to go. */
-function leadsTo(from: Local, to: Local): boolean {
-  for (let local: Local | undefined = from; local !== undefined; local = local.waitsFor) if (local === to) return true;
-  return false;
+const nameOf = (table: Table, row: Row): string =>
+  `${table.name}\n${JSON.stringify(table.key.map((column) => toStoredValue(row[column] ?? null)))}`;
+
+function inKeyOrder(table: Table, one: Row, other: Row): number {
+  const column = table.key.find((name) => one[name] !== other[name]);
+  if (column === undefined) return 0;
+  return one[column]! < other[column]! ? -1 : 1;
 }
 
-/** A key's values as JSON: a separator within one is no other key. */
-const keyOf = (table: Table, row: Row): string =>
-  `${table.name}\n${JSON.stringify(table.key.map((column) => row[column] ?? null))}`;
+const tableOf = (key: string): string => key.slice(0, key.indexOf("\n"));
+
+/** On the disk bytes are `{"base64": …}`. */
+type StoredValue = string | number | null | { readonly base64: string };
+type StoredRow = Readonly<Record<string, StoredValue>>;
+
+const toStoredValue = (value: Row[string]): StoredValue =>
+  value instanceof Uint8Array ? { base64: toBase64(value) } : value;
+
+function toStored(row: Row): StoredRow {
+  return Object.fromEntries(Object.entries(row).map(([column, value]) => [column, toStoredValue(value)]));
+}
+
+function fromStored(stored: StoredRow): Row {
+  const entries = Object.entries(stored).map(([column, value]) => {
+    return [column, typeof value === "object" && value !== null ? fromBase64(value.base64) : value] as const;
+  });
+  return Object.fromEntries(entries);
+}

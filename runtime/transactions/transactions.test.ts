@@ -7,7 +7,12 @@ import { formatXid, parseXid, withoutXid, withXid, xidOf } from "./xid.ts";
 
 test("rows come back from their lock key, each once, whatever is in a table's keys", () => {
   const table = fc.stringMatching(/^[a-z_]{1,8}$/);
-  const rows = fc.array(fc.record({ table, pk: fc.string({ minLength: 1, maxLength: 8 }) }), { maxLength: 8 });
+  const column = fc.string({ unit: fc.constantFrom("a", "_", ",", ";", ":", "%", "2", "C", "é"), maxLength: 4 });
+  const rows = fc.integer({ min: 1, max: 3 }).chain((columns) =>
+    fc.array(fc.record({ table, pk: fc.array(column, { minLength: columns, maxLength: columns }) }), {
+      maxLength: 8,
+    }),
+  );
   fc.assert(
     fc.property(rows, (given) => {
       const found = parseLockKey(formatLockKey(given));
@@ -18,10 +23,13 @@ test("rows come back from their lock key, each once, whatever is in a table's ke
 });
 
 test("separators in a key's text name no other row", () => {
-  expect(formatLockKey([{ table: "t", pk: "1,2" }])).toBe("t:1%2C2");
-  expect(formatLockKey([{ table: "t", pk: "a;u:1" }])).toBe("t:a%3Bu%3A1");
-  expect(() => formatLockKey([{ table: "a:b", pk: "1" }])).toThrow("no table's name");
-  expect(() => formatLockKey([{ table: "t", pk: "" }])).toThrow("without a primary key");
+  expect(formatLockKey([{ table: "t", pk: ["1,2"] }])).toBe("t:1%2C2");
+  expect(formatLockKey([{ table: "t", pk: ["a;u:1"] }])).toBe("t:a%3Bu%3A1");
+  expect(formatLockKey([{ table: "t", pk: ["a_b"] }])).toBe("t:a_b");
+  expect(formatLockKey([{ table: "t", pk: ["a_b", "c"] }])).toBe("t:a%5Fb_c");
+  expect(formatLockKey([{ table: "t", pk: [""] }])).toBe("t:%");
+  expect(() => formatLockKey([{ table: "a:b", pk: ["1"] }])).toThrow("no table's name");
+  expect(() => formatLockKey([{ table: "t", pk: [] }])).toThrow("without a primary key");
 });
 
 test("lock keys are read as Seata's server reads them", () => {

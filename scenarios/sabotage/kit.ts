@@ -6,15 +6,20 @@ import type { Filter } from "../../runtime/call/filter.ts";
 import { RpcError } from "../../runtime/call/status.ts";
 import { Rejection } from "../../runtime/protection/outcome.ts";
 import { requestTag } from "../../runtime/call/travelling.ts";
-import { mix } from "../../runtime/numbers.ts";
+import { mix, murmur3 } from "../../runtime/numbers.ts";
 import type { Balancer } from "../../runtime/balancing/balancer.ts";
 import type { Endpoint } from "../../runtime/discovery/endpoint.ts";
 import type { Cluster } from "../../runtime/cluster/cluster.ts";
 import type { Random } from "../../runtime/ports/random.ts";
 import type { Clock } from "../../runtime/ports/clock.ts";
 import { RemovalSchema, type ServiceSnapshot as WireSnapshot } from "../../runtime/discovery/proto/registry_pb.ts";
+import { DataSourceError, type LocalTransaction, type Row, type Table } from "../../runtime/ports/data-source.ts";
 import type { ServedMethod, Transport } from "../../runtime/ports/transport.ts";
 import { createRandom } from "../../runtime/random.ts";
+import { alteredLocal } from "../../runtime/transactions/altered-local.ts";
+import { undoTable } from "../../runtime/transactions/at/undo-log.ts";
+import { openRowStore } from "../../runtime/transactions/row-store.ts";
+import { fenceStatus, fenceTable } from "../../runtime/transactions/tcc/fence.ts";
 import type { Sabotage } from "../../harness/worlds/world.ts";
 
 /**
@@ -571,3 +576,122 @@ export function strayStrategies(
     },
   };
 }
+
+/** The database of a service's nodes, on their own disk, does something else than it is told. */
+const altering = (
+  service: string,
+  alter: (local: LocalTransaction, node: string) => Partial<LocalTransaction>,
+): Sabotage => ({
+  ports: (node, context) => {
+    if (!node.startsWith(`${service}/`)) return context;
+    const { openRows = openRowStore } = context;
+    return {
+      ...context,
+      openRows: async (disk) => {
+        const healthy = await openRows(disk);
+        return {
+          transaction: (work) => healthy.transaction((local) => work(alteredLocal(local, alter(local, node)))),
+          rows: (table) => healthy.rows(table),
+          close: () => healthy.close(),
+        };
+      },
+    };
+  },
+});
+
+/** This share of the reservations of a bank's account or stock loses one more than it sets aside. */
+export const leakyReservations = (seed: number, service: string, probability: number): Sabotage => {
+  const random = seeded(seed, service);
+  return altering(service, (local) => ({
+    update: async (table, row) => {
+      const before = isHolding(table) ? await local.lock(table, row) : undefined;
+      const leaks = before !== undefined && takenIn(row) > takenIn(before) && random.float() < probability;
+      await local.update(table, leaks ? { ...row, free: Number(row["free"]) - 1 } : row);
+    },
+  }));
+};
+
+/** This share of what a bank's account or stock should use up it gives back. */
+export const givenBackConfirms = (seed: number, service: string, probability: number): Sabotage => {
+  const random = seeded(seed, service);
+  return altering(service, (local) => ({
+    update: async (table, row) => {
+      const before = isHolding(table) ? await local.lock(table, row) : undefined;
+      const amount = before === undefined ? 0 : Number(row["used"]) - Number(before["used"]);
+      if (amount <= 0 || random.float() >= probability) return local.update(table, row);
+      await local.update(table, { ...row, free: Number(row["free"]) + amount, used: Number(row["used"]) - amount });
+    },
+  }));
+};
+
+/** This share of the branches of a bank's account or stock can't be finished, whatever is tried. */
+export const stuckBranches = (seed: number, service: string, probability: number): Sabotage =>
+  altering(service, (local) => ({
+    update: async (table, row) => {
+      if (table === fenceTable && isChosen(seed, row, probability)) {
+        throw new DataSourceError("sabotage", { code: "UNAVAILABLE" });
+      }
+      await local.update(table, row);
+    },
+  }));
+
+/** This share of the undo logs of a bank's account or stock stays, though the branch is committed. */
+export const keptUndoLogs = (seed: number, service: string, probability: number): Sabotage =>
+  altering(service, (local) => ({
+    removeEach: (table, keys) =>
+      local.removeEach(table, table === undoTable ? keys.filter((key) => !isChosen(seed, key, probability)) : keys),
+  }));
+
+/** The fence of a bank's account or stock knows nothing of this share of the branches: whatever comes looks as if all went well before. */
+export const forgetfulFence = (seed: number, service: string, probability: number): Sabotage =>
+  altering(service, (local) => {
+    const isForgotten = (table: Table, row: Row): boolean => table === fenceTable && isChosen(seed, row, probability);
+    return {
+      lock: async (table, key) => {
+        const row = await local.lock(table, key);
+        return isForgotten(table, key) ? { ...key, ...row, status: fenceStatus.tried } : row;
+      },
+      insert: async (table, row) => (await local.insert(table, row)) || isForgotten(table, row),
+      update: async (table, row) => {
+        if (isForgotten(table, row) && (await local.insert(table, row))) return;
+        await local.update(table, row);
+      },
+    };
+  });
+
+/** What nodes of a service write is on their disk a second after they say so. */
+export const amnesicDisk = (service: string): Sabotage => ({
+  ports: (node, context) => {
+    if (!node.startsWith(`${service}/`)) return context;
+    const { disk, clock } = context;
+    return {
+      ...context,
+      disk: {
+        read: (name) => disk.read(name),
+        append: (name, bytes) => disk.append(name, bytes),
+        rename: (from, to) => disk.rename(from, to),
+        remove: (name) => disk.remove(name),
+        sync: (name) => {
+          clock.after(second, () => void disk.sync(name).catch(() => undefined));
+          return Promise.resolve();
+        },
+      },
+    };
+  },
+});
+
+/** This share of what a bank's account or stock is asked to set aside is set aside twice. */
+export const doubledReservations = (seed: number, service: string, probability: number): Sabotage =>
+  serving(seed, service, {}, (random) => async (call, request, next) => {
+    const response = await next(call, request);
+    return random.float() < probability ? next(call, request) : response;
+  });
+
+/** The same branches whenever they come. */
+const isChosen = (seed: number, row: Row, probability: number): boolean =>
+  murmur3(`${seed} ${String(row["branch_id"])}`, 0) / 0x1_0000_0000 < probability;
+
+/** Set aside or used up: what a reservation takes, whatever the mode. */
+const takenIn = (row: Row): number => Number(row["frozen"]) + Number(row["used"]);
+
+const isHolding = ({ name }: Table): boolean => name.endsWith("_holdings");

@@ -11,9 +11,12 @@ import { Reservations } from "../proto/bank_pb.ts";
 import { Worker } from "../proto/worker_pb.ts";
 import { ConfigError, type NodeContext, type RunningService, type ServiceProgram } from "../service.ts";
 import { openCoordinator } from "../transactions.ts";
+import { bankModes, type BankMode } from "./mode.ts";
 import { withStatus } from "./reservations.ts";
 
 export interface OrderConfig extends OfferConfig {
+  /** How account and stock take part in its transactions. Default "tcc". */
+  readonly mode: BankMode;
   /** The coordinator: "host:port", or "seata://127.0.0.1:8091". */
   readonly coordinator: string;
   /** How it calls the services whose parts of an order are tried one after the other. Reserving twice is two reservations: `retries` is 0. */
@@ -38,6 +41,7 @@ export const order: ServiceProgram<OrderConfig> = {
     const count = { min: 1, isInteger: true };
     const config: OrderConfig = {
       ...parseOffer(reader, reader.text("service", "order")),
+      mode: reader.choice("mode", bankModes) ?? "tcc",
       coordinator: reader.requiredInfrastructure("coordinator"),
       account: callsOf(reader, "account"),
       stock: callsOf(reader, "stock"),
@@ -56,6 +60,9 @@ export const order: ServiceProgram<OrderConfig> = {
     return running;
   },
 };
+
+/** A coordinator has others to answer, too. */
+const auditedAtOnce = 32;
 
 function callsOf(reader: ConfigReader, key: string): CallsConfig {
   const calls = reader.object(key);
@@ -93,6 +100,20 @@ class RunningOrder implements RunningService {
     this.#stock = client.service(stock.service, Reservations, stock);
     await this.#offer.awaitCallees(account.service, stock.service);
     await this.#offer.register(Worker.typeName);
+  }
+
+  /** Asks the coordinator how these transactions stand. */
+  async audit(xids: readonly string[]): Promise<void> {
+    const { clock, telemetry } = this.#context;
+    const coordinator = this.#coordinator;
+    if (coordinator === undefined) return;
+    for (let index = 0; index < xids.length; index += auditedAtOnce) {
+      const asked = xids.slice(index, index + auditedAtOnce).map(async (xid) => {
+        const status = await coordinator.status(xid);
+        telemetry.emit({ type: "transaction", atUs: clock.nowUs(), what: "found", xid, status });
+      });
+      await Promise.all(asked);
+    }
   }
 
   async drain(): Promise<void> {

@@ -1,10 +1,13 @@
 import type { Handlers } from "../../runtime/call/service.ts";
 import { RpcError } from "../../runtime/call/status.ts";
 import type { Coordinator } from "../../runtime/ports/coordinator.ts";
-import type { DataSource } from "../../runtime/ports/data-source.ts";
+import type { DataSource, Table } from "../../runtime/ports/data-source.ts";
+import type { Leftover } from "../../runtime/telemetry/events.ts";
+import type { Change } from "../../runtime/transactions/observed.ts";
 import { TransactionError } from "../../runtime/transactions/error.ts";
-import { fenceTable } from "../../runtime/transactions/tcc/fence.ts";
-import { TccResource } from "../../runtime/transactions/tcc/tcc.ts";
+import { fenceStatus, fenceTable } from "../../runtime/transactions/tcc/fence.ts";
+import { undoTable } from "../../runtime/transactions/at/undo-log.ts";
+import { TccResource, type TccStep } from "../../runtime/transactions/tcc/tcc.ts";
 import { xidOf } from "../../runtime/transactions/xid.ts";
 import { ConfigReader } from "../config.ts";
 import { sample, type Distribution } from "../distribution.ts";
@@ -12,9 +15,13 @@ import { Offer, parseOffer, type OfferConfig } from "../offer.ts";
 import { Reservations } from "../proto/bank_pb.ts";
 import type { NodeContext, RunningService, ServiceProgram } from "../service.ts";
 import { openCoordinator, openDataSource } from "../transactions.ts";
+import { AtReservations, resourceOf, undoLeft } from "./at.ts";
+import { bankModes, type BankMode } from "./mode.ts";
 import { holdingsOf, reserving, seedHoldings, tellingOf, type Holding, type Reservation } from "./holdings.ts";
 
 export interface ReservationsConfig extends OfferConfig {
+  /** How it takes part in transactions. Default "tcc". */
+  readonly mode: BankMode;
   /** The coordinator: "host:port", or "seata://127.0.0.1:8091". */
   readonly coordinator: string;
   /** "postgres://…". Default: rows on the node's own disk, so that a service has one instance. */
@@ -23,7 +30,7 @@ export interface ReservationsConfig extends OfferConfig {
   readonly items: number;
   /** How much there is of each at first. Default 1 000 000. */
   readonly initial: number;
-  /** Time between a branch's registration and its try. Default: none. */
+  /** Time between a branch's registration and its try; in AT, before its local transaction. Default: none. */
   readonly serviceTime: Distribution;
 }
 
@@ -37,6 +44,7 @@ export function reservations(name: "account" | "stock"): ServiceProgram<Reservat
       const count = { min: 1, isInteger: true };
       const config: ReservationsConfig = {
         ...parseOffer(reader, reader.text("service", name)),
+        mode: reader.choice("mode", bankModes) ?? "tcc",
         coordinator: reader.requiredInfrastructure("coordinator"),
         database: reader.infrastructure("database"),
         items: reader.number("items", { ...count, max: 100_000 }, 100),
@@ -61,7 +69,7 @@ class RunningReservations implements RunningService {
   readonly #offer: Offer;
   #coordinator: Coordinator | undefined;
   #dataSource: DataSource | undefined;
-  #resource: TccResource<Reservation> | undefined;
+  #participant: Participant | undefined;
 
   constructor(context: NodeContext, config: ReservationsConfig) {
     this.#context = context;
@@ -78,25 +86,34 @@ class RunningReservations implements RunningService {
   }
 
   async go(): Promise<void> {
-    const { clock, telemetry } = this.#context;
-    const { service, coordinator, database, application } = this.#config;
-    const table = holdingsOf(service);
-    const name = `${service}.reserve`;
-    const opened = await openDataSource(this.#context, database, [table, fenceTable]);
-    const dataSource = tellingOf(opened, table, (row) => {
+    const { mode, coordinator, database, application } = this.#config;
+    const [table, resource] = [this.#table, this.#resourceId];
+    const opened = await openDataSource(this.#context, database, [table, mode === "at" ? undoTable : fenceTable]);
+    this.#dataSource = opened;
+    await seedHoldings(opened, table, this.#config);
+    await this.audit();
+    const dataSource = tellingOf(opened, table, (row, branch) => {
       const { item, free, frozen, used } = row as Holding;
-      const holding = { what: "holding", xid: "", resource: name, item, free, frozen, used } as const;
-      telemetry.emit({ type: "transaction", atUs: clock.nowUs(), ...holding });
+      this.#tell({ what: "holding", ...branch, resource, item, free, frozen, used });
     });
-    this.#dataSource = dataSource;
-    await seedHoldings(dataSource, table, this.#config);
     await this.#offer.connect();
     this.#coordinator = await openCoordinator(this.#context, coordinator, application);
-    const action = reserving(name, table);
-    this.#resource = new TccResource({ clock, coordinator: this.#coordinator, dataSource, action });
+    this.#participant = mode === "at" ? this.#byAt(dataSource) : this.#byTcc(dataSource);
     // A coordinator that is away is tried on; nobody can use this service until it is there.
-    await this.#resource.register().catch(() => undefined);
+    await this.#participant.register().catch(() => undefined);
     await this.#offer.register(Reservations.typeName);
+  }
+
+  /** What is there, and which branches still wait for their second phase. Without `xids` nobody asked: it begins its life. */
+  async audit(xids?: readonly string[]): Promise<void> {
+    const [table, resource] = [this.#table, this.#resourceId];
+    const dataSource = this.#dataSource;
+    if (dataSource === undefined) return;
+    const rows = (await dataSource.rows(table)) as readonly Holding[];
+    const holdings = rows.map(({ item, free, frozen, used }) => ({ item, free, frozen, used }));
+    const left = await this.#left(dataSource);
+    const life = xids === undefined ? { isFirst: true as const } : {};
+    this.#tell({ what: "audit", xid: "", ...life, resource, holdings, left });
   }
 
   async drain(): Promise<void> {
@@ -109,7 +126,64 @@ class RunningReservations implements RunningService {
     await this.#close();
   }
 
+  #byTcc(dataSource: DataSource): Participant {
+    const { clock } = this.#context;
+    const action = reserving(this.#resourceId, this.#table);
+    const onStep = (step: TccStep): void => this.#tell({ what: "step", resource: this.#resourceId, ...step });
+    const resource = new TccResource({ clock, coordinator: this.#coordinator!, dataSource, action, onStep });
+    return {
+      register: () => resource.register(),
+      reserve: async (xid, reservation, work) => {
+        const branchId = await resource.begin(xid, reservation);
+        await work();
+        await resource.try({ xid, branchId }, reservation);
+        return branchId;
+      },
+      close: () => Promise.resolve(),
+    };
+  }
+
+  #byAt(dataSource: DataSource): Participant {
+    const { clock, telemetry, node } = this.#context;
+    const { database } = this.#config;
+    const resource = new AtReservations({
+      ...{ clock, telemetry, coordinator: this.#coordinator!, dataSource, resourceId: resourceOf(node, database) },
+      table: this.#table,
+    });
+    return {
+      register: () => resource.register(),
+      reserve: async (xid, reservation, work) => {
+        await work();
+        return resource.reserve(xid, reservation);
+      },
+      close: () => resource.close(),
+    };
+  }
+
+  /** Branches that wait for their second phase, and undo logs that are still there. */
+  async #left(dataSource: DataSource): Promise<readonly Leftover[]> {
+    if (this.#config.mode === "at") return undoLeft(dataSource);
+    return (await dataSource.rows(fenceTable))
+      .filter(({ status, action_name }) => status === fenceStatus.tried && action_name === this.#resourceId)
+      .map(({ xid, branch_id }) => ({ kind: "branch", xid: String(xid), branchId: String(branch_id) }));
+  }
+
+  get #table(): Table {
+    return holdingsOf(this.#config.service);
+  }
+
+  /** The resource's id. */
+  get #resourceId(): string {
+    return `${this.#config.service}.reserve`;
+  }
+
+  #tell(change: Change): void {
+    const { clock, telemetry } = this.#context;
+    telemetry.emit({ type: "transaction", atUs: clock.nowUs(), ...change });
+  }
+
   async #close(): Promise<void> {
+    await this.#participant?.close();
     await this.#coordinator?.close();
     await this.#dataSource?.close();
   }
@@ -120,8 +194,8 @@ class RunningReservations implements RunningService {
     return {
       reserve: async ({ item, amount }, call) => {
         const us = sample(this.#config.serviceTime, times);
-        const resource = this.#resource;
-        if (resource === undefined) throw new RpcError(`${context.node} isn't ready`, { code: "UNAVAILABLE" });
+        const participant = this.#participant;
+        if (participant === undefined) throw new RpcError(`${context.node} isn't ready`, { code: "UNAVAILABLE" });
         const xid = xidOf(call.metadata);
         if (xid === undefined) {
           throw new RpcError("nothing is reserved outside of a transaction", {
@@ -131,14 +205,21 @@ class RunningReservations implements RunningService {
         }
         if (amount === 0) throw new RpcError("an amount of 0", { code: "INVALID_ARGUMENT" });
         return withStatus(async () => {
-          const branchId = await resource.begin(xid, { item, amount });
-          if (us > 0) await context.work(us);
-          await resource.try({ xid, branchId }, { item, amount });
+          const work = (): Promise<void> => (us > 0 ? context.work(us) : Promise.resolve());
+          const branchId = await participant.reserve(xid, { item, amount }, work);
           return { instance: context.node, branchId };
         });
       },
     };
   }
+}
+
+/** How it takes part in transactions: what a mode does of a reservation. */
+interface Participant {
+  register(): Promise<void>;
+  /** Answers the branch's id; `work` is what it does meanwhile. */
+  reserve(xid: string, reservation: Reservation, work: () => Promise<void>): Promise<string>;
+  close(): Promise<void>;
 }
 
 /** What a transaction refuses, as a call's status: ABORTED when it is over, UNAVAILABLE when its coordinator can't be asked. */

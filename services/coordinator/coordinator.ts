@@ -55,7 +55,13 @@ export const coordinator: ServiceProgram<CoordinatorConfig> = {
       await stop();
       await listener.close();
     };
-    return { address: listener.address, go: () => Promise.resolve(), drain: close, stop: close };
+    const audit = (): Promise<void> => {
+      const left = transactions.left();
+      const found = { what: "audit", xid: "", resource: "coordinator", holdings: [], left } as const;
+      telemetry.emit({ type: "transaction", atUs: clock.nowUs(), ...found });
+      return Promise.resolve();
+    };
+    return { address: listener.address, go: () => Promise.resolve(), audit, drain: close, stop: close };
   },
 };
 

@@ -49,6 +49,11 @@ export class GlobalLocks {
     if (held.size === 0) this.#held.delete(xid);
   }
 
+  /** Each row that is held, and whose it is. */
+  holders(): Iterable<LockHolder> {
+    return this.#rows.values();
+  }
+
   /** Rows that are held. */
   get size(): number {
     return this.#rows.size;

@@ -4,6 +4,7 @@ import { TransactionError } from "../../runtime/transactions/error.ts";
 import { parseLockKey } from "../../runtime/transactions/lock-key.ts";
 import { finished, unretryable, type Decision } from "../../runtime/transactions/phase-two.ts";
 import { familyOf, isAllowed, isEnded, type GlobalStatus } from "../../runtime/transactions/status.ts";
+import type { Leftover } from "../../runtime/telemetry/events.ts";
 import { formatXid } from "../../runtime/transactions/xid.ts";
 import { GlobalLocks } from "./locks.ts";
 import type { Recovered, SessionLog } from "./log.ts";
@@ -194,6 +195,13 @@ export class Transactions {
   /** For looks from outside: transactions that are open, and rows that are locked. */
   get counts(): { readonly sessions: number; readonly locks: number } {
     return { sessions: this.#sessions.size, locks: this.#locks.size };
+  }
+
+  /** What isn't over: transactions, and rows that are locked. Those that need a person are over for the coordinator, and are here too. */
+  left(): readonly Leftover[] {
+    const sessions = [...this.#sessions.keys()].map((xid) => ({ kind: "transaction" as const, xid }));
+    const locks = [...this.#locks.holders()].map(({ xid, branchId }) => ({ kind: "lock" as const, xid, branchId }));
+    return [...sessions, ...locks];
   }
 
   #recover(session: GlobalSession): void {

@@ -1,3 +1,4 @@
+import { reportsLoad } from "../../runtime/balancing/reports/reporter.ts";
 import { Call, whileWaiting } from "../../runtime/call/call.ts";
 import type { Filter } from "../../runtime/call/filter.ts";
 import type { Server } from "../../runtime/call/server.ts";
@@ -34,6 +35,8 @@ export interface ProviderConfig extends OfferConfig {
   readonly queue: Pick<WorkQueueOptions, "order" | "codel">;
   /** What is let in at all. Default: everything. */
   readonly admission: AdmissionSettings;
+  /** Says with every answer how busy it is (ORCA). Default false. */
+  readonly reportsLoad: boolean;
   /** Reports what it does with each call. Default false. */
   readonly recordsTasks: boolean;
   /** A service that each call calls before it is answered. Default none. */
@@ -57,6 +60,7 @@ export const provider: ServiceProgram<ProviderConfig> = {
       servesAbandoned: reader.boolean("servesAbandoned") ?? false,
       queue: parseQueue(reader.object("queue")),
       admission: parseAdmission(reader),
+      reportsLoad: reader.boolean("reportsLoad") ?? false,
       recordsTasks: reader.raw("recordsTasks") === true,
       calls: calls === undefined ? undefined : parseCalls(calls),
     };
@@ -127,10 +131,11 @@ class RunningProvider implements RunningService {
 
   #admission(): readonly Filter[] {
     const { clock, random, telemetry, policies } = this.#context;
-    const { service, admission } = this.#config;
+    const { service, admission, capacity } = this.#config;
     const { rateLimit, concurrencyLimit } = admission;
     const ports = { clock, random: random.fork("admission"), report: reporter({ clock, telemetry, service }) };
     return [
+      ...(this.#config.reportsLoad ? [reportsLoad({ clock, capacity })] : []),
       ...(rateLimit === undefined ? [] : [policies.admissions.rateLimit(rateLimit, ports)]),
       ...(concurrencyLimit === undefined ? [] : [policies.admissions.concurrencyLimit(concurrencyLimit, ports)]),
     ];

@@ -54,6 +54,18 @@ export const traces = (service: string) => new Traces({ check: "traces", service
 /** A bad version is taken back: `rollback("orders", "v2").by("4s").detects("5%")`. */
 export const rollback = (service: string, tag: string) => new Rollback({ check: "rollback", service, tag });
 
+/** Nothing of what the bank has appears or disappears: `conservation("order").detects("5%")`. */
+export const conservation = (order: string) => new OfTransactions({ check: "conservation", service: order });
+
+/** A transaction is done whole or not at all: `atomicity("order").detects("5%")`, `.ofBothEnds()`. */
+export const atomicity = (order: string) => new Atomicity({ check: "atomicity", service: order });
+
+/** No transaction is open in the end, and nothing is set aside, locked or to be undone: `nothingLeft("order").detects("5%")`. */
+export const nothingLeft = (order: string) => new OfTransactions({ check: "nothing-left", service: order });
+
+/** Steps that come twice, too late or alone have no effect: `tccFence("account").shows("suspension").detects("25%")`. */
+export const tccFence = (service: string) => new TccFence({ check: "tcc-fence", service });
+
 /** Every caller refused a malformed version of a document, and said why: `ruleRejected("orders", "orders.condition-router")`. */
 export const ruleRejected = (service: string, key: string): Spec<"rule-rejected"> => ({
   check: "rule-rejected",
@@ -268,6 +280,32 @@ class GracefulStop extends CheckBuilder<"graceful-stop"> {
 
 class OpenBreaker extends CheckBuilder<"open-breaker"> {
   /** This fraction of calls let through, of those that come while it is open, is certainly found. */
+  detects(detects: Share): this {
+    return this.with({ detects });
+  }
+}
+
+class OfTransactions<K extends "conservation" | "atomicity" | "nothing-left"> extends CheckBuilder<K> {
+  /** This fraction of transactions that break it is certainly found. */
+  detects(detects: Share): this {
+    return this.with({ detects } as Partial<Unfinished<K>>);
+  }
+}
+
+class Atomicity extends OfTransactions<"atomicity"> {
+  /** The run has to have both, committed and rolled back transactions. */
+  ofBothEnds(): this {
+    return this.with({ bothEnds: true });
+  }
+}
+
+class TccFence extends CheckBuilder<"tcc-fence"> {
+  /** What the run has to show: else there is nothing to judge. */
+  shows(shows: "empty-rollback" | "suspension" | "duplicate-confirm"): this {
+    return this.with({ shows });
+  }
+
+  /** This fraction of them that has an effect is certainly found. */
   detects(detects: Share): this {
     return this.with({ detects });
   }

@@ -1,5 +1,13 @@
 import { callKeys } from "../schema.ts";
-import type { CallsSpec, ConsumerSpec, ForeignSpec, GatewaySpec, ProviderSpec } from "../schema.ts";
+import type {
+  CallsSpec,
+  ConsumerSpec,
+  ForeignSpec,
+  GatewaySpec,
+  OrderSpec,
+  ProviderSpec,
+  ReservingSpec,
+} from "../schema.ts";
 
 /** A callee by name, its settings beside it; or both in one object. */
 type CallsInput = Omit<CallsSpec, "service"> & { readonly calls: string | CallsSpec };
@@ -29,6 +37,38 @@ export function foreign({ calls, ...rest }: ForeignInput): ForeignSpec {
     program: "foreign",
     ...rest,
     ...(calls !== undefined && { calls: typeof calls === "string" ? { service: calls } : calls }),
+  };
+}
+
+type Reserving = Omit<ReservingSpec, "program">;
+type ReservingCalls = Omit<OrderSpec["account"], "service">;
+
+/** A bank, as it is called for by those who spread it into a fleet. */
+interface BankInput extends Omit<OrderSpec, "program" | "account" | "stock"> {
+  /** How order calls account and stock. */
+  readonly reserve?: ReservingCalls;
+  readonly account?: Reserving;
+  readonly stock?: Reserving;
+}
+
+/**
+ * The bank, to be spread into a fleet: `fleet: { buyer: consumer({ calls: "order" }), ...bank({ mode: "tcc" }) }`. Each call of `order` is a
+ * global transaction over `account` and `stock`; the transaction coordinator comes with it.
+ */
+export function bank({ reserve = {}, account = {}, stock = {}, ...rest }: BankInput = {}): {
+  readonly order: OrderSpec;
+  readonly account: ReservingSpec;
+  readonly stock: ReservingSpec;
+} {
+  return {
+    order: {
+      program: "order",
+      ...rest,
+      account: { service: "account", ...reserve },
+      stock: { service: "stock", ...reserve },
+    },
+    account: { program: "account", ...account },
+    stock: { program: "stock", ...stock },
   };
 }
 

@@ -15,6 +15,8 @@ export interface ScenarioInput {
   readonly tags?: readonly string[];
   readonly fleet: Readonly<Record<string, FleetSpec>>;
   readonly registry?: NonNullable<Scenario["registry"]>;
+  /** Settings of the embedded transaction coordinator. */
+  readonly coordinator?: NonNullable<Scenario["coordinator"]>;
   /** Which share of the calls is traced: `{ sample: 1 }` is all. Default: none. */
   readonly tracing?: NonNullable<Scenario["tracing"]>;
   /** Whether the history has what servers do with the calls that they get. Default false. */

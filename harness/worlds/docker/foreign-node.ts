@@ -138,6 +138,9 @@ export class ForeignNode implements OwnedNode {
   /** It has no ear for it. */
   annotate(): void {}
 
+  /** It takes part in no transaction. */
+  async audit(): Promise<void> {}
+
   async collect(): Promise<void> {
     const life = this.#life;
     // Who has never been driven has nothing to tell, and may not know the word.

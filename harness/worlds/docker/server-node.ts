@@ -93,6 +93,8 @@ export class ServerNode implements OwnedNode {
 
   annotate(): void {}
 
+  async audit(): Promise<void> {}
+
   async collect(): Promise<void> {}
 
   async close(): Promise<void> {

@@ -1,4 +1,4 @@
-import { chmod, mkdtemp, rm } from "node:fs/promises";
+import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -72,6 +72,24 @@ describeReal("servers", () => {
       delete process.env["FLYBALL_IMAGE_CONSUL"];
     }
   }, 60_000);
+
+  test("a directory with a colon and a space in its name can be mounted", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "my:own project-"));
+    await writeFile(join(directory, "word"), "here");
+    const guest = await Container.create(docker, {
+      name: `flyball-${invocation}-colon`,
+      role: "guest",
+      invocation,
+      image: imageOf("node"),
+      entrypoint: ["cat", "/project/word"],
+      mounts: [{ from: directory, to: "/project" }],
+    });
+    await guest.start();
+    await guest.ended();
+    expect(await guest.lastWords()).toBe("here");
+    await guest.remove();
+    await rm(directory, { recursive: true });
+  }, 30_000);
 
   test("what several remove at once is gone, and each is content", async () => {
     const shared = `${invocation}-shared`;

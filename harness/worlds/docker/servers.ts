@@ -70,13 +70,27 @@ export const prometheus: ServerKind = {
   isReady: async (addressOf) => (await get(addressOf(9090), "/-/ready")).ok,
 };
 
+export const seataPort = 8091;
+
 /** Seata's coordinator with its file store; the second port is its console's. */
 export const seata: ServerKind = {
   image: "seata-server",
-  env: { SEATA_PORT: "8091", JVM_XMS: "128m", JVM_XMX: "384m" },
-  ports: [8091, 7091],
+  env: { SEATA_PORT: String(seataPort), JVM_XMS: "128m", JVM_XMX: "384m" },
+  ports: [seataPort, 7091],
   // The status is 200 from the start; the body says when it takes transactions.
   isReady: async (addressOf) => (await (await get(addressOf(7091), "/health")).text()).includes("ok"),
+};
+
+/**
+ * The same, which answers when what it answers is on its disk: by default its file store may forget the last moments before a crash. And
+ * what was being decided then is taken up again after 3 s, and not after 130 s as by default.
+ */
+export const durableSeata: ServerKind = {
+  ...seata,
+  env: {
+    ...seata.env,
+    JAVA_OPT: "-Dseata.store.file.flush-disk-mode=sync -Dseata.server.retry-dead-threshold=3000",
+  },
 };
 
 /** PostgreSQL, with nothing in it. */

@@ -1,4 +1,8 @@
 import { spawn, type ChildProcess } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer, request as httpRequest } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { afterAll, describe, expect, test } from "vitest";
@@ -7,6 +11,8 @@ import type { StepPlan } from "../../scenario/plan.ts";
 import { prometheusAt } from "../../telemetry/prometheus.ts";
 import { smallPlan } from "../live/fixture.ts";
 import { liveFacts, observed } from "../live/testing.ts";
+import { engineHost, openEngine } from "./engine.ts";
+import { Invocation } from "./invocation.ts";
 import { label } from "./labels.ts";
 import { describeReal, docker } from "./testing.ts";
 import { dockerWorld } from "./world.ts";
@@ -80,6 +86,64 @@ describeReal("a world of containers", () => {
     });
     expect(await mine("registry/0")).toEqual([]);
   }, 120_000);
+
+  test("a fleet that can't be laid leaves no container, names what is missing, and the next one is", async () => {
+    const image = process.env["FLYBALL_IMAGE_JAEGER"];
+    process.env["FLYBALL_IMAGE_JAEGER"] = "127.0.0.1:1/flyball/none:1";
+    const run = observed();
+    try {
+      const plan = { ...smallPlan(), tracing: { sample: 1 } };
+      await expect(world.run(plan, run.options, () => Promise.reject(new Error("it began")))).rejects.toThrow(
+        "the image 127.0.0.1:1/flyball/none:1 can't be had",
+      );
+    } finally {
+      if (image === undefined) delete process.env["FLYBALL_IMAGE_JAEGER"];
+      else process.env["FLYBALL_IMAGE_JAEGER"] = image;
+    }
+    expect(await mine("orders/0")).toEqual([]);
+    expect(await mine("jaeger")).toEqual([]);
+    await world.run(smallPlan(), run.options, async (fleet) => {
+      expect(await run.drive(fleet, 10)).toEqual({ OK: 10 });
+    });
+  }, 90_000);
+
+  test("what an engine won't remove is named", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "engine-"));
+    const socket = join(directory, "docker.sock");
+    const real = engineHost().replace(/^unix:\/\//, "");
+    /** The real engine, but for removals. */
+    const stubborn = createServer((request, response) => {
+      if (request.method === "DELETE") {
+        response.writeHead(500).end('{"message":"not today"}');
+        return;
+      }
+      const { method, url: path, headers } = request;
+      const onward = httpRequest({ socketPath: real, method, path, headers }, (answer) => {
+        response.writeHead(answer.statusCode ?? 500, answer.headers);
+        answer.pipe(response);
+      });
+      request.pipe(onward);
+    });
+    await new Promise<void>((resolve) => stubborn.listen(socket, resolve));
+    const host = process.env["DOCKER_HOST"];
+    process.env["DOCKER_HOST"] = `unix://${socket}`;
+    let network = "";
+    try {
+      const invocation = await Invocation.open(openEngine(), () => undefined);
+      network = invocation.network.name;
+      await expect(invocation.close()).rejects.toMatchObject({
+        name: "WorldError",
+        message: expect.stringContaining(`${network} couldn't be removed`) as string,
+        hint: expect.stringContaining("doctor --clean") as string,
+      });
+    } finally {
+      if (host === undefined) delete process.env["DOCKER_HOST"];
+      else process.env["DOCKER_HOST"] = host;
+      stubborn.close();
+      await rm(directory, { recursive: true, force: true });
+      if (network !== "") await docker.getNetwork(network).remove();
+    }
+  }, 90_000);
 
   test("a run whose containers somebody removes fails, and the next one has others", async () => {
     const run = observed();

@@ -13,6 +13,12 @@ import { settled, untilAborted } from "../../parallel.ts";
 import { filledIn, type Placeholder } from "../../scenario/foreign.ts";
 import type { ForeignPlan, LinkPlan, NodePlan, Plan } from "../../scenario/plan.ts";
 import { WorldError } from "../error.ts";
+import {
+  embeddedInfrastructure,
+  isInfrastructure,
+  withInfrastructure,
+  type Infrastructure,
+} from "../infrastructure.ts";
 import { runLive, type Ground, type LaidFleet, type OwnedLink, type OwnedNode } from "../live/fleet.ts";
 import { LiveNode } from "../live/node.ts";
 import { createPublisher } from "../publisher.ts";
@@ -26,7 +32,15 @@ import { NodeContainer } from "./node-container.ts";
 import { createRealPublisher, registries, type RegistryKind } from "./registries.ts";
 import { metricsPort, Scraping } from "./scraping.ts";
 import { ServerNode } from "./server-node.ts";
-import { jaeger, jaegerPorts, type RunningServer } from "./servers.ts";
+import {
+  durableSeata,
+  jaeger,
+  jaegerPorts,
+  postgres,
+  seataPort,
+  type RunningServer,
+  type ServerKind,
+} from "./servers.ts";
 
 /**
  * Containers on a network of their own, one a node, around real servers. What is started first serves every run of the
@@ -109,14 +123,17 @@ class DockerGround implements Ground {
   async lay(links: readonly LinkPlan[]): Promise<LaidFleet> {
     const { nodes } = this.#plan;
     const real = this.#plan.registry === "embedded" ? undefined : registries[this.#plan.registry];
+    const isReal = ({ id }: NodePlan): boolean =>
+      id === coordinatorId ? this.#hasSeata : real !== undefined && isInfrastructure({ id });
     const coming = Promise.all([
-      this.#places(real === undefined ? nodes : nodes.filter((node) => !isInfrastructure(node))),
-      real === undefined ? undefined : this.#server(real),
+      this.#places(nodes.filter((node) => !isReal(node))),
+      real === undefined ? undefined : this.#registryServer(real),
+      this.#hasSeata ? this.#bankServers() : undefined,
       this.#plan.isScraped ? this.#scrape() : undefined,
       this.#plan.tracing && this.#invocation.sharedServer(jaeger, this.#world.onProgress),
     ]);
     // A server takes its time to get ready: who interrupts a run doesn't wait for it.
-    const [sandboxes, server, scraping, traceStore] = await untilAborted(coming, this.#world.signal);
+    const [sandboxes, server, bank, scraping, traceStore] = await untilAborted(coming, this.#world.signal);
     this.#configCenter = sandboxes.get("config-center/0");
     for (const [id, { ip }] of sandboxes) this.#names.set(`${ip}:${nodePort}`, id);
     const tracing = traceStore && tracingTo(traceStore, this.#plan, this.#run);
@@ -124,15 +141,17 @@ class DockerGround implements Ground {
     const addressesOf = (id: string): readonly string[] => {
       const sandbox = sandboxes.get(id);
       if (sandbox !== undefined) return [`${sandbox.ip}:${nodePort}`];
-      return real === undefined || server === undefined
-        ? []
-        : real.ports.map((port) => `${server.container.spec.ip}:${port}`);
+      const { laid, ports } =
+        id === coordinatorId ? { laid: bank?.seata, ports: [seataPort] } : { laid: server, ports: real?.ports ?? [] };
+      return laid === undefined ? [] : ports.map((port) => `${laid.container.spec.ip}:${port}`);
     };
     const proxies = await this.#openLinks(links, addressesOf);
-    const infrastructure: Infrastructure =
-      real === undefined
-        ? { registry: addressesOf("registry/0")[0], configCenter: addressesOf("config-center/0")[0] }
-        : urlsOf(real, addressesOf("registry/0")[0]!, this.#part(real));
+    const ours = embeddedInfrastructure((id) => addressesOf(id)[0]);
+    const infrastructure: Infrastructure = {
+      ...ours,
+      ...(real !== undefined && urlsOf(real, ours.registry!, this.#part(real))),
+      ...(bank !== undefined && { coordinator: `seata://${ours.coordinator!}`, databaseOf: bank.databaseOf }),
+    };
     const all = await Promise.all(
       nodes.map(async (plan): Promise<OwnedNode> => {
         const incoming = links.filter(({ to }) => to === plan.id).map(({ from, to }) => proxies.get(`${from} ${to}`)!);
@@ -140,11 +159,12 @@ class DockerGround implements Ground {
           await Promise.all(incoming.map((link) => link.setDestinationAlive(isAlive)));
         };
         const sandbox = sandboxes.get(plan.id);
+        const laid = plan.id === coordinatorId ? bank?.seata : server;
         if (sandbox === undefined)
           return new ServerNode(plan.id, {
             address: addressesOf(plan.id)[0]!,
-            server: server!.running,
-            isOwn: server!.isOwn,
+            server: laid!.running,
+            isOwn: laid!.isOwn,
             network: this.#invocation.network,
             onAlive,
           });
@@ -162,8 +182,7 @@ class DockerGround implements Ground {
           };
           return this.#begin(this.#foreignNodeOf(plan, plan.foreign, place));
         }
-        const isOurs = plan.program === "registry" || plan.program === "config-center";
-        const config = isOurs ? plan.config : { ...plan.config, ...infrastructure };
+        const config = withInfrastructure(plan, infrastructure);
         return this.#begin(this.#nodeOf(plan, { sandbox, dial, config, tracing, onAlive }));
       }),
     );
@@ -214,13 +233,43 @@ class DockerGround implements Ground {
     return this.#scraping;
   }
 
-  /** The real registry: the one that all runs share, or one for this run alone when its faults touch it. */
-  async #server(kind: RegistryKind): Promise<LaidServer> {
-    const isTouched = this.#plan.timeline.some(
-      ({ what }) => what.kind !== "publish" && what.nodes.some((id) => isInfrastructure({ id })),
-    );
-    const isOwn = isTouched || this.#part(kind) === undefined;
-    const { server } = kind;
+  get #hasSeata(): boolean {
+    return this.#plan.coordinator === "seata";
+  }
+
+  #registryServer(kind: RegistryKind): Promise<LaidServer> {
+    return this.#server(kind.server, {
+      isOwn: this.#isTouched("registry/0", "config-center/0") || this.#part(kind) === undefined,
+    });
+  }
+
+  /** A Seata, and a PostgreSQL in which account and stock have databases of their own. */
+  async #bankServers(): Promise<LaidBank> {
+    const [seata, { container }] = await Promise.all([
+      this.#server(durableSeata, { isOwn: this.#isTouched(coordinatorId) }),
+      this.#invocation.sharedServer(postgres, this.#world.onProgress),
+    ]);
+    const databaseOf = (id: string): string =>
+      `postgres://flyball:flyball@${container.spec.ip}:5432/${this.#databaseName(id)}`;
+    for (const { id, program } of this.#plan.nodes) {
+      if (program !== "account" && program !== "stock") continue;
+      const { code, output } = await container.run("createdb", "-U", "flyball", this.#databaseName(id));
+      if (code === 0) continue;
+      throw new WorldError(`no database can be made for ${id}: ${output.trim()}`, { code: "UNAVAILABLE" });
+    }
+    return { seata, databaseOf };
+  }
+
+  #databaseName(id: string): string {
+    return `${this.#run}-${id}`.replaceAll(/[^a-z0-9]/g, "_");
+  }
+
+  #isTouched(...ids: readonly string[]): boolean {
+    return this.#plan.timeline.some(({ what }) => what.kind !== "publish" && what.nodes.some((id) => ids.includes(id)));
+  }
+
+  /** The server that all runs share, or one for this run alone. */
+  async #server(server: ServerKind, { isOwn }: { readonly isOwn: boolean }): Promise<LaidServer> {
     const { onProgress } = this.#world;
     onProgress(`starting ${server.image}`);
     const signal = AbortSignal.any([this.#world.signal, this.#closing.signal]);
@@ -313,7 +362,7 @@ class DockerGround implements Ground {
     foreign: ForeignPlan,
     place: {
       readonly sandbox: Sandbox;
-      readonly infrastructure: Infrastructure;
+      readonly infrastructure: Pick<Infrastructure, "registry" | "configCenter">;
       readonly tracing: Tracing | undefined;
       readonly onAlive: (isAlive: boolean) => Promise<void>;
     },
@@ -409,18 +458,23 @@ function joined(parts: readonly { readonly address: string; readonly link: Owned
   };
 }
 
-const isInfrastructure = ({ id }: { readonly id: string }): boolean => id === "registry/0" || id === "config-center/0";
-
-interface Infrastructure {
-  readonly registry: string | undefined;
-  readonly configCenter: string | undefined;
+/** What serves the bank of a run whose coordinator isn't ours. */
+interface LaidBank {
+  readonly seata: LaidServer;
+  readonly databaseOf: (id: string) => string;
 }
+
+const coordinatorId = "coordinator/0";
 
 /** Spans go to the store over the run's own network, under the run's own name: others may share it. */
 function tracingTo(traceStore: RunningServer, { tracing }: Plan, run: string): Tracing | undefined {
   return tracing && { ...tracing, otlp: `http://${traceStore.container.spec.ip}:${jaegerPorts.otlp}`, run };
 }
 
-function urlsOf({ url }: RegistryKind, address: string, run: string | undefined): Infrastructure {
+function urlsOf(
+  { url }: RegistryKind,
+  address: string,
+  run: string | undefined,
+): Pick<Infrastructure, "registry" | "configCenter"> {
   return { registry: url(address, run), configCenter: url(address, run) };
 }

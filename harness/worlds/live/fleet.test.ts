@@ -23,6 +23,7 @@ function stubbornGround(): { readonly ground: Ground; readonly closed: string[] 
     drive: nothing,
     annotate: () => undefined,
     collect: nothing,
+    audit: nothing,
     start: nothing,
     go: nothing,
     abandon: () => undefined,

@@ -4,6 +4,7 @@ import type { Clock } from "../../../runtime/ports/clock.ts";
 import { inParallel, settled } from "../../parallel.ts";
 import type { LinkPlan, Plan } from "../../scenario/plan.ts";
 import { WorldError } from "../error.ts";
+import { isInfrastructure } from "../infrastructure.ts";
 import type { FleetLink, FleetNode, RunningFleet, WorldOptions } from "../world.ts";
 
 /** A node of a live fleet, with the part of its life that only its world sees. */
@@ -190,8 +191,6 @@ class LiveFleet implements RunningFleet {
     await Promise.all(all.filter((node) => !isInfrastructure(node)).map(go));
   }
 }
-
-const isInfrastructure = ({ id }: { readonly id: string }): boolean => id === "registry/0" || id === "config-center/0";
 
 /** Each pair that some fault of the plan names, once, in the plan's order; both its nodes are in the fleet. */
 function touchedLinks({ timeline, nodes }: Plan, { hasCables }: Ground): readonly LinkPlan[] {

@@ -63,6 +63,8 @@ const readyWithinUs = 15_000_000;
 const drainWithinUs = 10_000_000;
 /** The same for a process that has nothing left to do. */
 const stopWithinUs = 1_000_000;
+/** How long a live node may take to find out how transactions stand. */
+const auditWithinUs = 10_000_000;
 /** How long a live node may take to hand over its records. */
 const collectWithinUs = 5_000_000;
 
@@ -205,6 +207,13 @@ export class LiveNode implements FleetNode {
     if (life === undefined || this.#state !== "running") return;
     const collected = life.ask({ type: "collect" }, "collected").catch(() => undefined);
     await this.#within(collectWithinUs, collected);
+  }
+
+  async audit(xids: readonly string[]): Promise<void> {
+    const life = this.#life;
+    if (life === undefined || this.#state !== "running") return;
+    const audited = life.ask({ type: "audit", xids }, "audited").catch(() => undefined);
+    await this.#within(auditWithinUs, audited);
   }
 
   /** Ends the process without ceremony, whatever its state: the run is over. */

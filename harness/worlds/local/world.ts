@@ -10,6 +10,7 @@ import { createRandom } from "../../../runtime/random.ts";
 import type { DialMap } from "../../../services/control.ts";
 import type { LinkPlan, NodePlan, Plan } from "../../scenario/plan.ts";
 import { WorldError } from "../error.ts";
+import { embeddedInfrastructure, withInfrastructure } from "../infrastructure.ts";
 import { runLive, type Ground, type LaidFleet } from "../live/fleet.ts";
 import { Guardian } from "../live/guardian.ts";
 import { LiveNode, type LiveNodeOptions } from "../live/node.ts";
@@ -80,7 +81,7 @@ class LocalGround implements Ground {
       const port = portOf.get(id);
       return port === undefined ? undefined : `${loopback}:${port}`;
     };
-    const infrastructure = { registry: addressOf("registry/0"), configCenter: addressOf("config-center/0") };
+    const infrastructure = embeddedInfrastructure(addressOf);
     const dialOf = ({ id }: NodePlan): DialMap => {
       const own = links.filter(({ from }) => from === id);
       return Object.fromEntries(own.map(({ from, to }) => [addressOf(to)!, proxies.get(`${from} ${to}`)!.address]));
@@ -96,7 +97,7 @@ class LocalGround implements Ground {
           const place = {
             listen: addressOf(node.id)!,
             dial: dialOf(node),
-            config: configOf(node, infrastructure),
+            config: withInfrastructure(node, infrastructure),
             network: {
               disconnect: () => each(cables, (cable) => cable.setConnected(false)),
               reconnect: () => each(cables, (cable) => cable.setConnected(true)),
@@ -157,14 +158,4 @@ class LocalGround implements Ground {
 
 async function each(proxies: readonly PairProxy[], act: (proxy: PairProxy) => Promise<void>): Promise<void> {
   await Promise.all(proxies.map(act));
-}
-
-interface Infrastructure {
-  readonly registry: string | undefined;
-  readonly configCenter: string | undefined;
-}
-
-function configOf({ program, config }: NodePlan, { registry, configCenter }: Infrastructure): unknown {
-  if (program === "registry" || program === "config-center") return config;
-  return { ...config, registry, configCenter };
 }

@@ -48,6 +48,7 @@ const batchMax = 512;
 /** The bounds of a live node, in virtual time. */
 const readyWithinUs = 15_000_000;
 const drainWithinUs = 10_000_000;
+const auditWithinUs = 10_000_000;
 
 /** One node of the simulated fleet: a machine with a disk, and the process that runs on it. */
 export class SimNode implements FleetNode {
@@ -188,6 +189,15 @@ export class SimNode implements FleetNode {
   annotate(note: Note): void {
     const node = this.#node;
     if (node !== undefined) this.#process.after(0, () => node.handle({ type: "annotate", note }));
+  }
+
+  async audit(xids: readonly string[]): Promise<void> {
+    if (this.#state !== "running") return;
+    const audited = this.#ask({ type: "audit", xids }, "audited").catch(() => undefined);
+    let cancel = (): void => undefined;
+    const late = new Promise<void>((resolve) => (cancel = this.#options.clock.after(auditWithinUs, resolve)));
+    await Promise.race([audited, late]);
+    cancel();
   }
 
   async collect(): Promise<void> {

@@ -1,5 +1,6 @@
-import type { NodePlan, Plan } from "../../scenario/plan.ts";
+import type { Plan } from "../../scenario/plan.ts";
 import { WorldError } from "../error.ts";
+import { embeddedInfrastructure, isInfrastructure, withInfrastructure } from "../infrastructure.ts";
 import { createPublisher } from "../publisher.ts";
 import { allPrimitives, type RunningFleet, type World, type WorldOptions } from "../world.ts";
 import { Engine, outside } from "./engine.ts";
@@ -66,16 +67,13 @@ class SimFleet implements RunningFleet {
     this.#harness = new SimProcess(engine, outside);
     this.clock = new SimClock(this.#harness);
     const addresses = new Map(plan.nodes.map(({ id }, number) => [id, `${hostName(number)}:${port}`]));
-    const infrastructure = {
-      registry: addresses.get("registry/0"),
-      configCenter: addresses.get("config-center/0"),
-    };
+    const infrastructure = embeddedInfrastructure((id) => addresses.get(id));
     this.nodes = new Map(
       plan.nodes.map((node, number) => [
         node.id,
         new SimNode({
           plan: node,
-          config: configOf(node, infrastructure),
+          config: withInfrastructure(node, infrastructure),
           tracing: plan.tracing,
           number,
           clock: this.clock,
@@ -128,7 +126,6 @@ class SimFleet implements RunningFleet {
   }
 
   async #startAll(all: readonly SimNode[]): Promise<void> {
-    const isInfrastructure = ({ id }: SimNode): boolean => id === "registry/0" || id === "config-center/0";
     let ready = 0;
     const go = async (node: SimNode): Promise<void> => {
       await node.go();
@@ -160,13 +157,4 @@ class SimFleet implements RunningFleet {
 function hostName(number: number): string {
   const address = number + 1;
   return `10.${(address >>> 16) & 0xff}.${(address >>> 8) & 0xff}.${address & 0xff}`;
-}
-
-function configOf(
-  { program, config }: NodePlan,
-  infrastructure: { readonly registry: string | undefined; readonly configCenter: string | undefined },
-): Readonly<Record<string, unknown>> {
-  if (program === "registry" || program === "config-center") return config;
-  const { registry, configCenter } = infrastructure;
-  return { ...config, registry, ...(configCenter !== undefined && { configCenter }) };
 }

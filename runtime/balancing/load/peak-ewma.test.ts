@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 
-import { endpoint } from "../../fixtures.ts";
+import { endpoint, tell } from "../../fixtures.ts";
 import { Cost, peakEwma } from "./peak-ewma.ts";
 
 const s = 1_000_000;
@@ -21,10 +21,8 @@ describe("peak EWMA", () => {
     const load = peakEwma();
     const one = endpoint({ inFlight: 3 });
     load.of(one, 0);
-    for (const observe of one.stats.observers) {
-      observe({ code: "OK", latencyUs: 100 * ms, endUs: 0 });
-      observe({ code: "OK", latencyUs: 20 * ms, endUs: 1 * s });
-    }
+    tell(one, { latencyUs: 100 * ms, endUs: 0 });
+    tell(one, { latencyUs: 20 * ms, endUs: 1 * s });
     expect(load.of(one, 1 * s) / ms).toBeCloseTo(369.548, 2);
   });
 
@@ -38,8 +36,8 @@ describe("peak EWMA", () => {
     const load = peakEwma();
     const [failing, slow] = [endpoint(), endpoint()];
     for (const one of [failing, slow]) load.of(one, 0);
-    for (const observe of failing.stats.observers) observe({ code: "UNAVAILABLE", latencyUs: 10, endUs: 0 });
-    for (const observe of slow.stats.observers) observe({ code: "OK", latencyUs: 100 * ms, endUs: 0 });
+    tell(failing, { code: "UNAVAILABLE", latencyUs: 10, endUs: 0 });
+    tell(slow, { code: "OK", latencyUs: 100 * ms, endUs: 0 });
     expect(load.of(failing, 0)).toBeGreaterThan(load.of(slow, 0));
   });
 });

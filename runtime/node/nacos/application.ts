@@ -16,14 +16,14 @@ const mappingGroup = "mapping";
  */
 export async function announce(
   config: NacosConfigCenter,
-  { service }: Instance,
+  instance: Instance,
   { clock, random, interfaceName }: { readonly clock: Clock; readonly random: Random; readonly interfaceName: string },
 ): Promise<void> {
-  const backoff = createBackoff(random.fork(`announce ${service}`), 200_000, 10_000_000);
+  const backoff = createBackoff(random.fork(`announce ${instance.service}`), 200_000, 10_000_000);
   for (;;) {
     try {
-      await publishMetadata(config, service, interfaceName);
-      if (await isListed(config, service, interfaceName)) return;
+      await publishMetadata(config, instance, interfaceName);
+      if (await isListed(config, instance.service, interfaceName)) return;
     } catch (error) {
       const { code } = toRpcError(error);
       if (code === "CANCELLED" || code === "INVALID_ARGUMENT" || code === "PERMISSION_DENIED") return;
@@ -32,9 +32,9 @@ export async function announce(
   }
 }
 
-async function publishMetadata(config: NacosConfigCenter, service: string, interfaceName: string): Promise<void> {
-  const key = { key: service, group: revisionOf(service, interfaceName) };
-  const content = applicationMetadata(service, interfaceName);
+async function publishMetadata(config: NacosConfigCenter, instance: Instance, interfaceName: string): Promise<void> {
+  const key = { key: instance.service, group: revisionOf(instance, interfaceName) };
+  const content = applicationMetadata(instance, interfaceName);
   if ((await config.get(key)).content !== content) await config.publish(key, content);
 }
 

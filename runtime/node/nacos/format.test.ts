@@ -130,12 +130,18 @@ test("a provider as dubbo-go 3.3.2 writes it is read: weight 0 is its way to say
 });
 
 test("another offer is another revision, and the metadata carry it", () => {
-  const revision = revisionOf("orders", interfaceName);
-  expect(revision).not.toBe(revisionOf("orders", "another.Interface"));
-  expect(revision).not.toBe(revisionOf("payments", interfaceName));
-  expect(JSON.parse(applicationMetadata("orders", interfaceName))).toMatchObject({
+  const orders = { service: "orders", metadata: {} };
+  const spoken = { ...orders, metadata: { protocol: "jsonrpc" } };
+  const revision = revisionOf(orders, interfaceName);
+  expect(revision).not.toBe(revisionOf(orders, "another.Interface"));
+  expect(revision).not.toBe(revisionOf({ ...orders, service: "payments" }, interfaceName));
+  expect(revision).not.toBe(revisionOf(spoken, interfaceName));
+  expect(JSON.parse(applicationMetadata(orders, interfaceName))).toMatchObject({
     revision,
     services: { [`orders/${interfaceName}:tri`]: { name: interfaceName, group: "orders", protocol: "tri" } },
+  });
+  expect(JSON.parse(applicationMetadata(spoken, interfaceName))).toMatchObject({
+    services: { [`orders/${interfaceName}:jsonrpc`]: { protocol: "jsonrpc" } },
   });
 });
 

@@ -67,7 +67,7 @@ export function registrationsOf(
   if (level !== "interface") {
     const metadata = {
       "dubbo.endpoints": JSON.stringify([{ port, protocol: protocolOf(instance) }]),
-      "dubbo.metadata.revision": revisionOf(service, interfaceName),
+      "dubbo.metadata.revision": revisionOf(instance, interfaceName),
       "dubbo.metadata.storage-type": "remote",
       "meta-v": "1.0.0",
       "registry.id": "nacos",
@@ -80,14 +80,16 @@ export function registrationsOf(
   return registrations;
 }
 
-/** What an application of ours offers, for consumers that look it up by revision: the same for all its instances. */
-export function applicationMetadata(service: string, interfaceName: string): string {
+/** What an application of ours offers, for consumers that look it up by revision: the same for all its instances that speak alike. */
+export function applicationMetadata(instance: Offering, interfaceName: string): string {
+  const { service } = instance;
+  const protocol = protocolOf(instance);
   return JSON.stringify({
     app: service,
-    revision: revisionOf(service, interfaceName),
+    revision: revisionOf(instance, interfaceName),
     services: {
-      [`${service}/${interfaceName}:tri`]: {
-        ...{ name: interfaceName, group: service, protocol: "tri", path: interfaceName },
+      [`${service}/${interfaceName}:${protocol}`]: {
+        ...{ name: interfaceName, group: service, protocol, path: interfaceName },
         params: { group: service, side: "provider" },
       },
     },
@@ -95,9 +97,13 @@ export function applicationMetadata(service: string, interfaceName: string): str
 }
 
 /** Consumers keep what they read of a revision for ever: another offer is another revision. */
-export function revisionOf(service: string, interfaceName: string): string {
-  return createHash("sha256").update(`1\n${service}\n${interfaceName}`).digest("hex");
+export function revisionOf(instance: Offering, interfaceName: string): string {
+  const offer = `2\n${instance.service}\n${interfaceName}\n${protocolOf(instance)}`;
+  return createHash("sha256").update(offer).digest("hex");
 }
+
+/** What of an instance decides what it offers: its service, and what it speaks. */
+type Offering = Pick<Instance, "service" | "metadata">;
 
 /**
  * The instances among a service's hosts: those that are healthy, enabled, and speak Triple, of an application that offers what is

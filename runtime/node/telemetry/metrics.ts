@@ -488,7 +488,11 @@ class Transactions {
         return this.#conflicts.inc({ resource: this.#resource.of(event.resource) });
       case "status":
         return this.#states.inc({ state: event.status });
+      case "step":
+      case "repair":
       case "holding":
+      case "found":
+      case "audit":
       // For the judge: how much there is of what isn't a rate.
     }
   }

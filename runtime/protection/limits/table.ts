@@ -3,11 +3,12 @@ import type { Random } from "../../ports/random.ts";
 import { Aimd, type AimdSettings } from "./aimd.ts";
 import { fixed } from "./fixed.ts";
 import { Gradient2, type Gradient2Settings } from "./gradient2.ts";
+import { HillClimbing } from "./hill-climbing.ts";
 import type { LimitAlgorithm } from "./limit.ts";
 import { Vegas } from "./vegas.ts";
 import { Windowed } from "./windowed.ts";
 
-export const limitKinds = ["fixed", "aimd", "gradient2", "vegas"] as const;
+export const limitKinds = ["fixed", "aimd", "gradient2", "vegas", "hill-climbing"] as const;
 
 export interface LimitSettings extends AimdSettings, Gradient2Settings {
   /** How the limit is found. Default "gradient2". */
@@ -22,11 +23,14 @@ export function limitOf(
   ports: { readonly clock: Clock; readonly random: Random },
 ): LimitAlgorithm {
   const { windowMs = 0 } = settings;
-  const algorithm = algorithmOf(settings, ports.random);
+  const algorithm = algorithmOf(settings, ports);
   return windowMs > 0 ? new Windowed(algorithm, windowMs * 1000, () => ports.clock.nowUs()) : algorithm;
 }
 
-function algorithmOf(settings: LimitSettings, random: Random): LimitAlgorithm {
+function algorithmOf(
+  settings: LimitSettings,
+  { clock, random }: { readonly clock: Clock; readonly random: Random },
+): LimitAlgorithm {
   switch (settings.kind ?? "gradient2") {
     case "fixed":
       return fixed(settings);
@@ -36,5 +40,7 @@ function algorithmOf(settings: LimitSettings, random: Random): LimitAlgorithm {
       return new Gradient2(settings);
     case "vegas":
       return new Vegas(settings, random);
+    case "hill-climbing":
+      return new HillClimbing(settings, () => clock.nowUs());
   }
 }

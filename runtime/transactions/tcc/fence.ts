@@ -1,5 +1,6 @@
 import type { LocalTransaction, Row, Table } from "../../ports/data-source.ts";
 import { finished, retryable, unretryable, type Decision } from "../phase-two.ts";
+import type { StepOutcome } from "../../telemetry/events.ts";
 import type { BranchStatus } from "../status.ts";
 
 /** Seata's `tcc_fence_log`: what became of each branch, in the same local transaction as what the business changed. */
@@ -11,6 +12,12 @@ export const fenceTable: Table = {
   },
   key: ["xid", "branch_id"],
 };
+
+/** A confirm or cancel: what the coordinator is told, and what came of it here. */
+export interface FencedEnd {
+  readonly status: BranchStatus;
+  readonly outcome: Exclude<StepOutcome, "refused">;
+}
 
 /** Seata's numbers. */
 export const fenceStatus = { tried: 1, committed: 2, rollbacked: 3, suspended: 4 } as const;
@@ -24,18 +31,15 @@ export interface FencedBranch {
 }
 
 /**
- * Whether a try may do its work: `first` it may; `again` it was done before; `suspended`: its cancel has been here already, and what it
+ * Whether a try may do its work: `done` once it has; `again`: it was done before; `refused`: its cancel has been here already, and what it
  * did would stay for ever (anti-suspension). A row stays whatever comes, so a second late try is refused like the first
  * (seata's own fence deletes it: governance R9).
  */
-export async function fenceTry(
-  local: LocalTransaction,
-  branch: FencedBranch,
-): Promise<"first" | "again" | "suspended"> {
+export async function fenceTry(local: LocalTransaction, branch: FencedBranch): Promise<"done" | "again" | "refused"> {
   const row = rowOf(branch, fenceStatus.tried);
-  if (await local.insert(fenceTable, row)) return "first";
+  if (await local.insert(fenceTable, row)) return "done";
   const status = (await local.lock(fenceTable, row))?.["status"];
-  return status === fenceStatus.tried || status === fenceStatus.committed ? "again" : "suspended";
+  return status === fenceStatus.tried || status === fenceStatus.committed ? "again" : "refused";
 }
 
 /**
@@ -48,23 +52,23 @@ export async function fenceFinish(
   branch: FencedBranch,
   decision: Decision,
   work: () => Promise<void>,
-): Promise<BranchStatus> {
+): Promise<FencedEnd> {
   const row = await local.lock(fenceTable, rowOf(branch, fenceStatus.tried));
   if (row === undefined) {
-    if (decision === "commit") return retryable.commit;
-    // Whoever is adding the row at this moment was first: what is to be done depends on what it is.
+    if (decision === "commit") return { status: retryable.commit, outcome: "early" };
     const isEmpty = await local.insert(fenceTable, rowOf(branch, fenceStatus.suspended));
-    return isEmpty ? finished.rollback : retryable.rollback;
+    // Whoever was adding the row at this moment was first: what is to be done depends on what it is.
+    return isEmpty ? { status: finished.rollback, outcome: "empty" } : fenceFinish(local, branch, decision, work);
   }
   const { committed, rollbacked, suspended, tried } = fenceStatus;
   const status = row["status"];
   const isDone = decision === "commit" ? status === committed : status === rollbacked || status === suspended;
-  if (isDone) return finished[decision];
-  if (status !== tried) return unretryable[decision];
+  if (isDone) return { status: finished[decision], outcome: "again" };
+  if (status !== tried) return { status: unretryable[decision], outcome: "impossible" };
   const next = decision === "commit" ? committed : rollbacked;
   await local.update(fenceTable, { ...row, status: next, gmt_modified: branch.nowMs });
   await work();
-  return finished[decision];
+  return { status: finished[decision], outcome: "done" };
 }
 
 function rowOf({ xid, branchId, action, nowMs }: FencedBranch, status: number): Row {

@@ -1,6 +1,7 @@
 import type { Clock } from "../../ports/clock.ts";
 import type { Branch, Coordinator } from "../../ports/coordinator.ts";
 import type { DataSource, LocalTransaction } from "../../ports/data-source.ts";
+import type { BranchStep, StepOutcome } from "../../telemetry/events.ts";
 import { isRecord } from "../../whole-file.ts";
 import { TransactionError } from "../error.ts";
 import { unretryable, type Decision } from "../phase-two.ts";
@@ -27,6 +28,16 @@ export interface TccOptions<Context> {
   readonly coordinator: Coordinator;
   readonly dataSource: DataSource;
   readonly action: TccAction<Context>;
+  /** Hears of every step that the fence was asked for, once its local transaction is over. Default: nobody does. */
+  readonly onStep?: ((step: TccStep) => void) | undefined;
+}
+
+/** A step of a branch, and what came of it. */
+export interface TccStep {
+  readonly xid: string;
+  readonly branchId: string;
+  readonly step: BranchStep;
+  readonly outcome: StepOutcome;
 }
 
 /** A TCC action as a branch of global transactions. */
@@ -61,26 +72,30 @@ export class TccResource<Context> {
 
   /** Does the try of a registered branch. Rejects `Suspended` when its cancel has been here already, and as the action does. */
   async try({ xid, branchId }: { readonly xid: string; readonly branchId: string }, context: Context): Promise<void> {
-    const { dataSource, action } = this.#options;
-    await dataSource.transaction(async (local) => {
+    const { dataSource, action, onStep } = this.#options;
+    const outcome = await dataSource.transaction(async (local) => {
       const fence = await fenceTry(local, this.#fenced(xid, branchId));
-      if (fence === "first") return action.try(local, context);
-      if (fence === "again") return;
-      throw new TransactionError(`${action.name}: the transaction ${xid} is over, and this try comes too late`, {
-        code: "Suspended",
-      });
+      if (fence === "done") await action.try(local, context);
+      return fence;
+    });
+    onStep?.({ xid, branchId, step: "try", outcome });
+    if (outcome !== "refused") return;
+    throw new TransactionError(`${action.name}: the transaction ${xid} is over, and this try comes too late`, {
+      code: "Suspended",
     });
   }
 
   async #finish({ xid, branchId, applicationData }: Branch, decision: Decision): Promise<BranchStatus> {
-    const { dataSource, action } = this.#options;
+    const { dataSource, action, onStep } = this.#options;
     const context = contextOf(applicationData);
     // It never gets better by itself, and guessing what was reserved would be worse.
     if (context === undefined) return unretryable[decision];
     const step = decision === "commit" ? "confirm" : "cancel";
-    return dataSource.transaction((local) =>
+    const { status, outcome } = await dataSource.transaction((local) =>
       fenceFinish(local, this.#fenced(xid, branchId), decision, () => action[step](local, context as Context)),
     );
+    onStep?.({ xid, branchId, step, outcome });
+    return status;
   }
 
   #fenced(xid: string, branchId: string): FencedBranch {

@@ -1,0 +1,119 @@
+import { describe, expect, test } from "vitest";
+
+import { atomicity } from "../scenario/builders.ts";
+import { bankPlan, Books } from "./bank-fixtures.ts";
+import { judgeCheck } from "./fixtures.ts";
+
+const plan = bankPlan([atomicity("order").detects("20%"), atomicity("order").ofBothEnds().detects("20%")]);
+const books = (): Books => new Books(plan);
+
+test("orders that are done whole or not at all pass", () => {
+  const history = books().orders(30).orders(20, "rollback").history();
+  for (const index of [0, 1]) {
+    expect(judgeCheck(plan, history, index)).toMatchObject({
+      verdict: "pass",
+      observed: "0 of 50",
+      message: "50 transactions, 30 done and 20 not",
+    });
+  }
+});
+
+test("where both ends were to be seen, one alone tells nothing", () => {
+  const history = books().orders(50).history();
+  expect(judgeCheck(plan, history, 0).verdict).toBe("pass");
+  expect(judgeCheck(plan, history, 1)).toMatchObject({
+    verdict: "inconclusive",
+    message: "50 transactions, 50 done and 0 not: both ends were to be seen",
+  });
+});
+
+describe("it finds an order", () => {
+  const broken = (act: (own: Books, xid: string, atUs: number) => void) => {
+    const own = books().orders(40);
+    const xid = "tc:1:broken";
+    own.reserve(xid, "account/0", 4_000_000);
+    own.reserve(xid, "stock/0", 4_000_000);
+    act(own, xid, 4_100_000);
+    return judgeCheck(plan, own.history());
+  };
+
+  test("that is confirmed at one and cancelled at the other", () => {
+    const result = broken((own, xid, atUs) => {
+      own.finish(xid, "account/0", "commit", atUs);
+      own.finish(xid, "stock/0", "rollback", atUs);
+    });
+    expect(result).toMatchObject({
+      verdict: "fail",
+      observed: "1 of 41",
+      message: "tc:1:broken paid 10 and took 0",
+      brokenAtMs: 4_100,
+    });
+  });
+
+  test("that is confirmed twice", () => {
+    const result = broken((own, xid, atUs) => {
+      for (const node of ["account/0", "stock/0"]) own.finish(xid, node, "commit", atUs);
+      for (const node of ["account/0", "stock/0"]) own.reserve(xid, node, atUs);
+      for (const node of ["account/0", "stock/0"]) own.finish(xid, node, "commit", atUs);
+    });
+    expect(result).toMatchObject({ verdict: "fail", message: "tc:1:broken paid 20 and took 2" });
+  });
+
+  test("whose manager was told of its end before it was so, or of another one", () => {
+    const early = broken((own, xid, atUs) => {
+      own.tell(xid, "commit", atUs - 1);
+      for (const node of ["account/0", "stock/0"]) own.finish(xid, node, "commit", atUs);
+    });
+    expect(early).toMatchObject({
+      verdict: "fail",
+      message: "tc:1:broken had paid 0 and taken 0 when Committed was told",
+      brokenAtMs: 4_100,
+    });
+    const wrong = broken((own, xid, atUs) => {
+      for (const node of ["account/0", "stock/0"]) own.finish(xid, node, "commit", atUs);
+      own.tell(xid, "rollback", atUs);
+    });
+    expect(wrong.message).toBe("tc:1:broken had paid 10 and taken 1 when Rollbacked was told");
+  });
+});
+
+test("an order that is still under way is no half", () => {
+  const own = books().orders(40);
+  own.reserve("tc:1:open", "account/0", 4_000_000);
+  own.finish("tc:1:open", "account/0", "commit", 4_100_000);
+  own.reserve("tc:1:open", "stock/0", 4_000_000);
+  expect(judgeCheck(plan, own.history())).toMatchObject({ verdict: "pass", trials: 40 });
+});
+
+test("what a killed node kept to itself isn't held against an order, but the sums are", () => {
+  const half = (isMended: boolean) => {
+    const own = books().orders(40);
+    own.reserve("tc:1:gap", "account/0", 4_000_000);
+    own.finish("tc:1:gap", "account/0", "commit", 4_100_000);
+    // It was taken: the node was killed before it could say so.
+    if (isMended) own.tamper("stock/0", { free: -1, frozen: 0, used: 1 });
+    const gaps = [{ type: "gap" as const, node: "stock/0", fromUs: 4_050_000, toUs: 4_150_000 }];
+    return judgeCheck(plan, own.history({ gaps }));
+  };
+  expect(half(true)).toMatchObject({ verdict: "pass", trials: 40 });
+  expect(half(false)).toMatchObject({ verdict: "fail", observed: "410 was paid for 40 pieces at 10" });
+});
+
+test("few transactions, or none, tell nothing", () => {
+  expect(judgeCheck(plan, books().orders(5).history()).verdict).toBe("inconclusive");
+  expect(judgeCheck(plan, books().history())).toMatchObject({ verdict: "inconclusive", trials: 0 });
+});
+
+test("what is read while a confirm is being written down isn't counted twice, nor in its place", () => {
+  const own = books().orders(40);
+  own.reserve("tc:1:late", "account/0", 4_000_000);
+  own.reserve("tc:1:late", "stock/0", 4_000_000);
+  for (const node of ["account/0", "stock/0"]) {
+    own.finish("tc:1:late", node, "commit", 5_200_000);
+    // Read before it was told of.
+    const told = own.changes.splice(-2);
+    own.audit(5_100_000, [node]);
+    own.changes.push(...told);
+  }
+  expect(judgeCheck(plan, own.history())).toMatchObject({ verdict: "pass", trials: 41 });
+});

@@ -1,0 +1,88 @@
+import type { History } from "../history/history.ts";
+import type { BankPlan } from "../scenario/plan.ts";
+import type { CheckSpec } from "../scenario/schema.ts";
+import { lastWords, movesOf, neededFor, planOfBank } from "./bank.ts";
+import { endOf, netOf, transactionsOf, type Transaction } from "./branches.ts";
+import type { CheckKind } from "./check.ts";
+import { nothingToJudge, resultOf } from "./outcome.ts";
+
+/** Where both ends have to be seen, the least share of each. */
+const seenMin = 0.05;
+
+/**
+ * All of a transaction's branches or none: a piece is taken out of stock exactly where its price is paid, once; a manager that was told of an
+ * end was told what is so at that moment; and when all is quiet, everything that was paid is the price of everything that was taken.
+ */
+export const atomicity: CheckKind<Extract<CheckSpec, { check: "atomicity" }>> = {
+  plan: (spec, context) =>
+    planOfBank(spec, context, { name: `${spec.service} is done whole or not at all`, detects: "are done by halves" }),
+  judge: (plan, history) => {
+    const bank = plan.bank!;
+    const bound = "0 by halves";
+    const all = transactionsOf(history, bank).filter(isJudged);
+    if (all.length === 0) return resultOf(plan, nothingToJudge(bound, "transaction"));
+    const broken = all.flatMap((transaction) => breachIn(transaction, bank) ?? []);
+    const sum = broken.length === 0 ? sumBreach(history, bank) : undefined;
+    const committed = all.filter(({ paid }) => netOf(paid).used !== 0).length;
+    const shares = [committed, all.length - committed].map((count) => count / all.length);
+    const isOneSided = plan.check.bothEnds === true && Math.min(...shares) < seenMin;
+    const isEnough = all.length >= neededFor(plan.check) && !isOneSided;
+    const first = broken.toSorted((a, b) => a.atUs - b.atUs)[0];
+    const ends = `${committed} done and ${all.length - committed} not`;
+    return resultOf(plan, {
+      verdict: first !== undefined || sum !== undefined ? "fail" : isEnough ? "pass" : "inconclusive",
+      observed: first === undefined && sum !== undefined ? sum : `${broken.length} of ${all.length}`,
+      bound,
+      trials: all.length,
+      message:
+        first !== undefined
+          ? `${first.why}${broken.length > 1 ? ` (and ${broken.length - 1} more)` : ""}`
+          : (sum ??
+            `${all.length} transactions, ${ends}${isEnough ? "" : isOneSided ? ": both ends were to be seen" : ": too few to tell"}`),
+      brokenAtUs: first?.atUs,
+    });
+  },
+};
+
+/** One that is under way is no half: what is left of it is another check's. */
+function isJudged({ isDoubtful, paid, taken }: Transaction): boolean {
+  return !isDoubtful && netOf(paid).frozen === 0 && netOf(taken).frozen === 0;
+}
+
+function breachIn(
+  { xid, paid, taken, told, toUs }: Transaction,
+  { price }: BankPlan,
+): { readonly why: string; readonly atUs: number } | undefined {
+  const [money, goods] = [netOf(paid).used, netOf(taken).used];
+  const isWhole = (goods === 0 || goods === 1) && money === goods * price;
+  if (!isWhole) return { why: `${xid} paid ${money} and took ${goods}`, atUs: toUs };
+  for (const { status, atUs } of told) {
+    const end = endOf(status);
+    if (end === undefined) continue;
+    const wanted = end === "committed" ? 1 : 0;
+    const [then, thenTaken] = [netOf(paid, atUs), netOf(taken, atUs)];
+    if (thenTaken.used === wanted && then.used === wanted * price) continue;
+    return { why: `${xid} had paid ${then.used} and taken ${thenTaken.used} when ${status} was told`, atUs };
+  }
+  return undefined;
+}
+
+/** The same of everything together, as it was read from the disks; undefined where it is right, or where something is still set aside. */
+function sumBreach(history: History, { account, stock, price }: BankPlan): string | undefined {
+  const [paid, taken] = [account, stock].map((service) => usedAtRest(history, service));
+  if (paid === undefined || taken === undefined || paid === taken * price) return undefined;
+  return `${paid} was paid for ${taken} pieces at ${price}`;
+}
+
+function usedAtRest(history: History, service: string): number | undefined {
+  const last = lastWords(history, service);
+  if (last === undefined) return undefined;
+  const holdings = last.flatMap((audit) => audit.holdings);
+  if (holdings.some(({ frozen }) => frozen !== 0)) return undefined;
+  const first = new Map<string, number>();
+  for (const { node, item, after } of movesOf(history, service)) {
+    if (!first.has(`${node} ${item}`)) first.set(`${node} ${item}`, after.used);
+  }
+  const atFirst = [...first.values()].reduce((sum, used) => sum + used, 0);
+  return holdings.reduce((sum, { used }) => sum + used, -atFirst);
+}

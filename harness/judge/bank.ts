@@ -1,0 +1,103 @@
+import type { TransactionChange } from "../../runtime/telemetry/events.ts";
+import type { History } from "../history/history.ts";
+import { formatShare, fractionOf } from "../scenario/durations.ts";
+import { ScenarioError } from "../scenario/error.ts";
+import type { BankPlan, CheckPlan } from "../scenario/plan.ts";
+import { missMax, type CheckContext } from "./check.ts";
+import { requireTrials } from "./outcome.ts";
+import { plannedCalls } from "./planned.ts";
+import { trialsToSee } from "./statistics.ts";
+
+/** What checks of a bank are planned alike by: a transaction is a trial, and one that breaks what must hold is a defect by definition. */
+export function planOfBank<Spec extends CheckPlan["check"] & { readonly detects: string | number }>(
+  spec: Spec,
+  context: CheckContext,
+  { name, detects }: { readonly name: string; readonly detects: string },
+): CheckPlan & { readonly check: Spec } {
+  const bank = bankOf(spec.service, context);
+  const { expected, atLeast: trials } = plannedCalls(context, spec.service);
+  requireTrials({ name, context, trials }, neededFor(spec));
+  return {
+    check: spec,
+    name,
+    phase: "safety",
+    expectedTrials: expected,
+    falseAlarm: 0,
+    detects: `${formatShare(fractionOf(spec.detects))} of them ${detects}`,
+    bank,
+  };
+}
+
+export const neededFor = ({ detects }: { readonly detects: string | number }): number =>
+  trialsToSee(fractionOf(detects), missMax);
+
+function bankOf(service: string, { scenario }: CheckContext): BankPlan {
+  const spec = scenario.fleet[service];
+  if (spec?.program === "order") {
+    const { account, stock, price = defaultPrice, mode = "tcc" } = spec;
+    return { order: service, account: account.service, stock: stock.service, price, mode };
+  }
+  throw new ScenarioError(`${service} is no order service of a bank, and runs no transactions`, {
+    code: "INVALID_SCENARIO",
+    hint: 'fleet: { buyer: consumer({ calls: "order" }), ...bank() }',
+  });
+}
+
+/** What a piece costs where the scenario doesn't say (services/bank/order.ts). */
+const defaultPrice = 10;
+
+export type Change = TransactionChange & { readonly node: string };
+export type ChangeOf<What extends Change["what"]> = Extract<Change, { readonly what: What }>;
+
+/** Whether a node is one of a service's. */
+export const isOf = (service: string, { node }: { readonly node: string }): boolean => node.startsWith(`${service}/`);
+
+/** What is in an account, or of a good, and whose change left it so. */
+export interface Holding {
+  readonly free: number;
+  readonly frozen: number;
+  readonly used: number;
+}
+
+/** What `item` of a node was before and after; without `before` it is the first that was heard of it. */
+export interface Move {
+  readonly node: string;
+  readonly item: string;
+  readonly atUs: number;
+  readonly xid: string;
+  readonly branchId: string | undefined;
+  readonly before: Holding | undefined;
+  readonly after: Holding;
+}
+
+/**
+ * Every change of what the service has, in order, and what it read on its disk when it began and at the end. What is read while a
+ * transaction is being written down may be ahead of what that one reports: it is compared, and nothing else is counted from there.
+ */
+export function movesOf(history: History, service: string): readonly Move[] {
+  const last = new Map<string, Holding>();
+  const moves: Move[] = [];
+  for (const change of history.transactions) {
+    if (!isOf(service, change) || (change.what !== "holding" && change.what !== "audit")) continue;
+    const { node, atUs, xid } = change;
+    const branchId = change.what === "holding" ? change.branchId : undefined;
+    for (const { item, free, frozen, used } of change.what === "holding" ? [change] : change.holdings) {
+      const key = `${node} ${item}`;
+      const after = { free, frozen, used };
+      moves.push({ node, item, atUs, xid, branchId, before: last.get(key), after });
+      if (change.what === "holding" || change.isFirst === true) last.set(key, after);
+    }
+  }
+  return moves;
+}
+
+/** What a service's nodes reported once the load was over and the transactions with it; undefined where one didn't. */
+export function lastWords(history: History, service: string): readonly ChangeOf<"audit">[] | undefined {
+  const last = new Map<string, ChangeOf<"audit">>();
+  for (const change of history.transactions) {
+    if (change.what === "audit" && isOf(service, change) && change.atUs >= history.run.durationUs)
+      last.set(change.node, change);
+  }
+  const nodes = history.run.nodes.filter((node) => node.service === service);
+  return nodes.every(({ id }) => last.has(id)) ? [...last.values()] : undefined;
+}

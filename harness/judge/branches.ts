@@ -1,0 +1,85 @@
+import { isEnded, needsRepair } from "../../runtime/transactions/status.ts";
+import type { GlobalStatus } from "../../runtime/transactions/status.ts";
+import type { History } from "../history/history.ts";
+import type { BankPlan } from "../scenario/plan.ts";
+import { movesOf, type Move } from "./bank.ts";
+
+/** A global transaction, from what everybody reported of it. */
+export interface Transaction {
+  readonly xid: string;
+  readonly fromUs: number;
+  readonly toUs: number;
+  /** What was done to accounts and to goods for it, in order, whatever the mode. */
+  readonly paid: readonly Move[];
+  readonly taken: readonly Move[];
+  /** Ends that its manager was told of. */
+  readonly told: readonly { readonly status: GlobalStatus; readonly atUs: number }[];
+  /** What the coordinator said of it when all was quiet; undefined: nobody could ask. */
+  readonly found: GlobalStatus | undefined;
+  /** A node that took part was killed meanwhile, before it could send its last records: what was done for it is partly unknown. */
+  readonly isDoubtful: boolean;
+}
+
+/** Every transaction that began, or did something, since the load did. */
+export function transactionsOf(history: History, bank: BankPlan): readonly Transaction[] {
+  const paid = byXid(movesOf(history, bank.account));
+  const taken = byXid(movesOf(history, bank.stock));
+  const gaps = history.gaps.filter(({ node }) =>
+    [bank.account, bank.stock].some((name) => node.startsWith(`${name}/`)),
+  );
+  const all = new Map<
+    string,
+    { fromUs: number; toUs: number; told: Transaction["told"][number][]; found?: GlobalStatus }
+  >();
+  for (const change of history.transactions) {
+    const { xid, atUs } = change;
+    if (xid === "") continue;
+    const known = all.get(xid) ?? { fromUs: atUs, toUs: atUs, told: [] };
+    all.set(xid, known);
+    if (change.what === "found") {
+      known.found = change.status;
+      continue;
+    }
+    known.fromUs = Math.min(known.fromUs, atUs);
+    known.toUs = Math.max(known.toUs, atUs);
+    if (change.what === "end") known.told.push({ status: change.status, atUs });
+  }
+  return [...all].flatMap(([xid, { fromUs, toUs, told, found }]): Transaction[] => {
+    if (toUs < 0) return [];
+    const isDoubtful = gaps.some((gap) => gap.fromUs <= toUs && gap.toUs >= fromUs);
+    return [{ xid, fromUs, toUs, told, found, isDoubtful, paid: paid.get(xid) ?? [], taken: taken.get(xid) ?? [] }];
+  });
+}
+
+function byXid(moves: readonly Move[]): ReadonlyMap<string, readonly Move[]> {
+  const found = new Map<string, Move[]>();
+  for (const move of moves) {
+    if (move.xid === "") continue;
+    const own = found.get(move.xid);
+    if (own === undefined) found.set(move.xid, [move]);
+    else own.push(move);
+  }
+  return found;
+}
+
+/** What these changes come to, all together: used up for good, and still set aside. */
+export function netOf(moves: readonly Move[], untilUs = Infinity): { readonly used: number; readonly frozen: number } {
+  let used = 0;
+  let frozen = 0;
+  for (const { before, after, atUs } of moves) {
+    if (before === undefined || atUs > untilUs) continue;
+    used += after.used - before.used;
+    frozen += after.frozen - before.frozen;
+  }
+  return { used, frozen };
+}
+
+/** Whether an end is one: all was done, or nothing. */
+export function endOf(status: GlobalStatus): "committed" | "rolled back" | undefined {
+  if (status === "Committed") return "committed";
+  return status === "Rollbacked" || status === "TimeoutRollbacked" ? "rolled back" : undefined;
+}
+
+/** Not over yet, or over only by a person's hand. */
+export const isOpen = ({ found }: Transaction): boolean =>
+  found !== undefined && (!isEnded(found) || needsRepair(found));

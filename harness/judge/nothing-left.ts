@@ -1,0 +1,71 @@
+import type { History } from "../history/history.ts";
+import type { BankPlan } from "../scenario/plan.ts";
+import type { CheckSpec } from "../scenario/schema.ts";
+import { lastWords, neededFor, planOfBank } from "./bank.ts";
+import { isOpen, transactionsOf } from "./branches.ts";
+import type { CheckKind } from "./check.ts";
+import { nothingToJudge, resultOf } from "./outcome.ts";
+
+/**
+ * When the load and the faults are over and the coordinator had time to finish: no transaction is open or needs a person, nothing is set
+ * aside, no branch waits for its second phase, no row is locked globally, and no undo log has rows.
+ */
+export const nothingLeft: CheckKind<Extract<CheckSpec, { check: "nothing-left" }>> = {
+  plan: (spec, context) => ({
+    ...planOfBank(spec, context, { name: `nothing is left of ${spec.service}`, detects: "leave something" }),
+    phase: "recovery",
+    // A machine that is slow enough is not done in time.
+    falseAlarm: context.world === "sim" ? 0 : null,
+  }),
+  judge: (plan, history) => {
+    const bank = plan.bank!;
+    const bound = "0 left";
+    const all = transactionsOf(history, bank);
+    if (all.length === 0) return resultOf(plan, nothingToJudge(bound, "transaction"));
+    const unread =
+      unreadIn(history, bank) ?? (all.some(({ found }) => found === undefined) ? "the coordinator" : undefined);
+    const left = leftIn(history, bank);
+    for (const transaction of all) {
+      if (isOpen(transaction)) left.set(transaction.xid, `${transaction.xid} is ${transaction.found}`);
+    }
+    const isEnough = all.length >= neededFor(plan.check);
+    const [first] = left.values();
+    return resultOf(plan, {
+      verdict: first !== undefined ? "fail" : unread === undefined && isEnough ? "pass" : "inconclusive",
+      observed: `${left.size} of ${all.length}`,
+      bound,
+      trials: all.length,
+      message:
+        first !== undefined
+          ? `${first}${left.size > 1 ? ` (and ${left.size - 1} more)` : ""}`
+          : unread !== undefined
+            ? `nobody could ask ${unread} at the end what is left`
+            : `nothing is left of ${all.length} transactions${isEnough ? "" : ": too few to tell"}`,
+    });
+  },
+};
+
+/** Who couldn't tell. A coordinator that isn't ours tells of its transactions only when it is asked for each. */
+function unreadIn(history: History, { account, stock }: BankPlan): string | undefined {
+  const isOurs = history.transactions.some(({ node }) => node === "coordinator/0");
+  const parts = [account, stock, ...(isOurs ? ["coordinator"] : [])];
+  return parts.find((part) => lastWords(history, part) === undefined);
+}
+
+/** By transaction, or by item where nobody knows whose it is. */
+function leftIn(history: History, { account, stock }: BankPlan): Map<string, string> {
+  const found = new Map<string, string>();
+  const audits = [account, stock, "coordinator"].flatMap((part) => lastWords(history, part) ?? []);
+  for (const { node, left } of audits) {
+    for (const { kind, xid } of left) found.set(xid, `${node} has ${articles[kind]} of ${xid}`);
+  }
+  if (found.size > 0) return found;
+  for (const { node, holdings } of audits) {
+    for (const { item, frozen } of holdings) {
+      if (frozen !== 0) found.set(`${node} ${item}`, `${item} of ${node} has ${frozen} set aside`);
+    }
+  }
+  return found;
+}
+
+const articles = { transaction: "a transaction", lock: "a lock", branch: "an unfinished branch", undo: "an undo log" };

@@ -1,0 +1,194 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+
+import { systemClock } from "../../../runtime/node/clock.ts";
+import { postgresDataSource, type SqlDataSource } from "../../../runtime/node/postgres.ts";
+import { AtSql, type SqlStatements } from "../../../runtime/node/sql/at-sql.ts";
+import { silent } from "../../../runtime/ports/telemetry.ts";
+import type { Coordinator } from "../../../runtime/ports/coordinator.ts";
+import { AtResource } from "../../../runtime/transactions/at/at.ts";
+import { undoTable } from "../../../runtime/transactions/at/undo-log.ts";
+import { MemoryDisk } from "../../../runtime/transactions/testing.ts";
+import { coordinatorInProcess } from "../../../services/coordinator/testing.ts";
+import { postgres, type RunningServer } from "./servers.ts";
+import { describeReal, startTestServer } from "./testing.ts";
+
+describeReal("AT by SQL on PostgreSQL", () => {
+  const clock = systemClock();
+  let server: RunningServer;
+  let dataSource: SqlDataSource;
+  let coordinator: Coordinator;
+  let stop: () => Promise<void>;
+  let resource: AtResource<Parameters<Parameters<SqlDataSource["transaction"]>[0]>[0]>;
+  let at: AtSql;
+  beforeAll(async () => {
+    server = await startTestServer(postgres);
+    const url = "postgres://flyball:flyball@postgres/flyball";
+    dataSource = await postgresDataSource(() => server.addressOf(5432))({ url, client: "test", tables: [undoTable] });
+    const opened = await coordinatorInProcess({ clock, disk: new MemoryDisk(), retryMs: 100 });
+    stop = opened.stop;
+    coordinator = opened.open();
+    resource = new AtResource({ clock, telemetry: silent, coordinator, dataSource, resourceId: "postgres://bank" });
+    await resource.register();
+    at = new AtSql(resource, { clock });
+  }, 90_000);
+  afterAll(async () => {
+    await resource.close();
+    await stop();
+    await dataSource.close();
+  });
+
+  const begin = (): Promise<string> => coordinator.begin({ name: "buy", timeoutMs: 60_000 });
+  const branch = <T>(xid: string, work: (local: SqlStatements) => Promise<T>): Promise<T> =>
+    at.transaction({ xid }, work);
+  const sql = async (...texts: readonly string[]): Promise<readonly (readonly (string | null)[])[]> =>
+    dataSource.transaction(async (local) => {
+      let last: readonly (readonly (string | null)[])[] = [];
+      for (const text of texts) last = (await local.sql(text)).rows;
+      return last;
+    });
+  const text = async (table: string): Promise<readonly unknown[]> =>
+    (await sql(`SELECT t::text FROM ${table} t ORDER BY 1`)).flat();
+
+  test("values of every type are as they were after a rollback, to the last digit", async () => {
+    await sql(
+      `CREATE TABLE every (b INT, a TEXT, big BIGINT, amount NUMERIC(30,10), c CHAR(5), blob BYTEA, j JSON, jb JSONB,
+        tz TIMESTAMPTZ, ts TIMESTAMP, d DATE, i INTERVAL, f FLOAT8, u UUID, list INT[], flag BOOLEAN,
+        twice INT GENERATED ALWAYS AS (b * 2) STORED, number INT GENERATED ALWAYS AS IDENTITY, PRIMARY KEY (a, b))`,
+      `INSERT INTO every VALUES (1, 'x,y;z:_%', 9223372036854775807, 1.5000000001, 'ab', '\\x00ff', '{"b": 1,  "a": 2}',
+        '{"b": 1, "a": 2}', '2026-11-28 14:00:00.000001+02', '2026-02-28 23:59:59.999999', '0044-03-15 BC',
+        '1 mon 2 days 03:04:05.678', 'NaN', 'f81d4fae-7dec-11d0-a765-00a0c91e6bf6', '{1,NULL,3}', true),
+        (2, '', NULL, NULL, NULL, NULL, NULL, NULL, 'infinity', NULL, NULL, NULL, 0.1, NULL, NULL, NULL),
+        (3, 'kept', 0, 1.0, 'cd', '', NULL, NULL, NULL, NULL, NULL, NULL, '-0', NULL, '{}', false)`,
+    );
+    const before = await text("every");
+    const xid = await begin();
+    await branch(xid, async (local) => {
+      const updated = await local.query(
+        "UPDATE every AS e SET amount = amount-$2, c = 'zz', f = 2, j = NULL, list = '{9}' WHERE e.b < $1 RETURNING e.b, amount, twice",
+        [3, 0.5],
+      );
+      expect([...updated.rows].sort((one, other) => Number(one["b"]) - Number(other["b"]))).toEqual([
+        { b: 1, amount: "1.0000000001", twice: 2 },
+        { b: 2, amount: null, twice: 4 },
+      ]);
+      expect((await local.query("DELETE FROM every WHERE b <> 2")).count).toBe(2);
+      const added = await local.query(
+        "INSERT INTO every (a, b) VALUES ('new', 4), ('', 2) ON CONFLICT DO NOTHING RETURNING *",
+      );
+      expect(added.rows).toMatchObject([{ a: "new", b: 4, big: null }]);
+      expect((await local.query("UPDATE every SET f = 3 WHERE b = 99 RETURNING f")).rows).toEqual([]);
+    });
+    expect(await text("every")).not.toEqual(before);
+    expect(await coordinator.rollback(xid)).toBe("Rollbacked");
+    expect(await text("every")).toEqual(before);
+    expect(await sql("SELECT count(*) FROM undo_log")).toEqual([["0"]]);
+  });
+
+  test("what is locked by SQL and by values is the same row; a locking read waits and reads anew (seata#1196)", async () => {
+    await sql("CREATE TABLE stock (id TEXT PRIMARY KEY, amount BIGINT)", "INSERT INTO stock VALUES ('a_b', 10)");
+    const table = { name: "stock", columns: { id: "text", amount: "integer" }, key: ["id"] } as const;
+    const [writer, reader] = [await begin(), await begin()];
+    await branch(writer, (local) => local.query("UPDATE stock SET amount=amount-$1 WHERE id = $2", [3, "a_b"]));
+    const blind = resource.transaction({ xid: reader }, (local) => local.update(table, { id: "a_b", amount: 0 }));
+    await expect(blind).rejects.toMatchObject({ code: "LockWaitTimeout" });
+    void clock.sleep(50_000).then(() => coordinator.rollback(writer));
+    const plain = await branch(reader, (local) => local.query("SELECT amount FROM stock"));
+    expect(plain.rows).toEqual([{ amount: "7" }]);
+    const locked = await branch(reader, (local) =>
+      local.query("SELECT amount AS left_over FROM stock s WHERE s.id = $1 FOR UPDATE OF s", ["a_b"]),
+    );
+    expect(locked.rows).toEqual([{ left_over: "10" }]);
+    await coordinator.rollback(reader);
+  });
+
+  test("only the rows that were seen are changed, though others have come to meet the condition", async () => {
+    await sql("CREATE TABLE jobs (id INT PRIMARY KEY, state TEXT)", "INSERT INTO jobs VALUES (1, 'new'), (2, 'held')");
+    const held = Promise.withResolvers<void>();
+    const released = Promise.withResolvers<void>();
+    const holding = dataSource.transaction(async (local) => {
+      await local.sql("UPDATE jobs SET state = 'new' WHERE id = 1");
+      held.resolve();
+      await released.promise;
+      await local.sql("INSERT INTO jobs VALUES (3, 'new')");
+    });
+    await held.promise;
+    const xid = await begin();
+    const changing = branch(xid, (local) => local.query("UPDATE jobs SET state = 'done' WHERE state = 'new'"));
+    await clock.sleep(100_000);
+    released.resolve();
+    await holding;
+    expect((await changing).count).toBe(1);
+    await coordinator.rollback(xid);
+    expect(await text("jobs")).toEqual(["(1,new)", "(2,held)", "(3,new)"]);
+  });
+
+  test("tables of other schemas, and keys of several columns in an order of their own, are undone there", async () => {
+    await sql(
+      "CREATE SCHEMA shop",
+      "CREATE TABLE shop.items (a INT, b TEXT, n INT, PRIMARY KEY (b, a))",
+      "INSERT INTO shop.items VALUES (1, 'x', 1), (2, 'x', 2)",
+    );
+    const [one, two] = [await begin(), await begin()];
+    await branch(one, (local) => local.query(`UPDATE shop.items SET n = 9 WHERE (b, a) = ('x', 1)`));
+    await branch(two, (local) => local.query(`DELETE FROM ONLY shop."items" i WHERE i.a = 2`));
+    for (const xid of [one, two]) expect(await coordinator.rollback(xid)).toBe("Rollbacked");
+    expect(await text("shop.items")).toEqual(["(1,x,1)", "(2,x,2)"]);
+  });
+
+  test("a savepoint takes back what AT would undo, too", async () => {
+    await sql("CREATE TABLE saved (id INT PRIMARY KEY, n INT)", "INSERT INTO saved VALUES (1, 1)");
+    const xid = await begin();
+    await branch(xid, async (local) => {
+      await local
+        .savepoint(async () => {
+          await local.query("UPDATE saved SET n = 2");
+          await local.query("INSERT INTO saved VALUES (1, 2)");
+        })
+        .catch(() => undefined);
+    });
+    expect(await sql(`SELECT * FROM undo_log WHERE xid = '${xid}'`)).toEqual([]);
+    await coordinator.rollback(xid);
+  });
+
+  test("what a table or a function makes impossible to undo is refused, and nothing is done", async () => {
+    await sql(
+      "CREATE TABLE plain (id INT PRIMARY KEY, n INT UNIQUE)",
+      "INSERT INTO plain VALUES (1, 1)",
+      "CREATE TABLE keyless (n INT)",
+      "CREATE TABLE parent (id INT PRIMARY KEY)",
+      "CREATE TABLE child () INHERITS (parent)",
+      "CREATE VIEW view AS SELECT * FROM plain",
+      "CREATE TABLE triggered (id INT PRIMARY KEY)",
+      "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
+      "CREATE TRIGGER t BEFORE INSERT ON triggered FOR EACH ROW EXECUTE FUNCTION f()",
+      "CREATE TABLE ruled (id INT PRIMARY KEY)",
+      "CREATE RULE r AS ON DELETE TO ruled DO INSTEAD NOTHING",
+      "CREATE TABLE referrer (id INT PRIMARY KEY, n INT REFERENCES plain (n) ON DELETE CASCADE ON UPDATE SET NULL)",
+      "CREATE FUNCTION writes() RETURNS INT LANGUAGE sql AS 'UPDATE plain SET n = 5 RETURNING n'",
+    );
+    const xid = await begin();
+    for (const [statement, reason] of [
+      ["UPDATE nowhere SET n = 1", "there is no table"],
+      ["INSERT INTO keyless VALUES (1)", "no primary key"],
+      ["DELETE FROM parent", "inherit"],
+      ["UPDATE view SET n = 1", "no ordinary table"],
+      ["INSERT INTO triggered VALUES (1)", "triggers (t)"],
+      ["DELETE FROM ruled", "rules (r)"],
+      ["DELETE FROM plain", "foreign key"],
+      ["UPDATE plain SET n = 2", "foreign key"],
+      ["UPDATE plain SET id = 2", "changes id, of the primary key"],
+      ["DELETE FROM referrer WHERE n > random()", "random() in its condition"],
+      ["SELECT writes()", "writes() may change rows"],
+      ["INSERT INTO referrer VALUES (writes())", "writes() may change rows"],
+    ] as const) {
+      const refused = branch(xid, (local) => local.query(statement));
+      await expect(refused, statement).rejects.toMatchObject({ code: "UnsupportedStatement" });
+      await expect(refused, statement).rejects.toThrow(reason);
+    }
+    expect(await text("plain")).toEqual(["(1,1)"]);
+    expect(await coordinator.rollback(xid)).toBe("Rollbacked");
+    // Outside of a global transaction it is SQL like any other.
+    await at.transaction({}, (local) => local.query("SELECT writes()"));
+    expect(await text("plain")).toEqual(["(1,5)"]);
+  });
+});

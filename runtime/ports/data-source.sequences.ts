@@ -1,0 +1,181 @@
+import { contractTable } from "./data-source.contract.ts";
+import { DataSourceError, type DataSource, type LocalTransaction, type Row } from "./data-source.ts";
+
+/** One statement, or the end, of one of several transactions that are under way at the same time. */
+export interface Step {
+  readonly of: number;
+  readonly what: "lock" | "read" | "insert" | "update" | "remove" | "savepoint" | "back" | "commit" | "rollback";
+  readonly id: number;
+  readonly amount: number;
+}
+
+/** What a step may be, those more often that make transactions meet. */
+export const whats: readonly Step["what"][] = [
+  ...(["lock", "read", "insert", "update", "remove", "lock", "update"] as const),
+  ...(["savepoint", "back", "commit", "rollback"] as const),
+];
+
+/**
+ * Does the steps in their order and tells what each of them answered at once, when those answered that had to wait, and what was there in the
+ * end. `settled` resolves when everything that can go on by itself has done so: so many transactions, as `busy` tells, may wait for others.
+ */
+export async function told(
+  dataSource: DataSource,
+  {
+    tenant,
+    steps,
+    settled,
+  }: {
+    readonly tenant: string;
+    readonly steps: readonly Step[];
+    readonly settled: (busy: () => number) => Promise<void>;
+  },
+): Promise<readonly string[]> {
+  for (const id of [0, 1]) {
+    const row = { tenant, id, amount: id, note: null, data: null, at: null };
+    await dataSource.transaction((local) => local.insert(contractTable, row));
+  }
+  const lines: string[] = [];
+  // Those that one step lets go on are told together: who of them hears first is chance.
+  const heard: string[] = [];
+  const note = (): void => void lines.push(...heard.splice(0).sort());
+  const players = [0, 1, 2].map(
+    (index) => new Player(dataSource, { tenant, tell: (line) => heard.push(`${index}: ${line}`) }),
+  );
+  const busy = (): number => players.filter(({ isBusy }) => isBusy).length;
+  for (const step of steps) {
+    const player = players[step.of]!;
+    if (player.isBusy) continue;
+    lines.push(`${step.of}? ${step.what} ${step.id}`);
+    player.take(step);
+    await settled(busy);
+    note();
+  }
+  // Whoever waits, waits for one who doesn't.
+  for (let round = 0; round < players.length; round++) {
+    for (const player of players) if (!player.isBusy) player.take({ of: 0, what: "commit", id: 0, amount: 0 });
+    await settled(busy);
+    note();
+  }
+  await Promise.all(players.map((player) => player.over()));
+  note();
+  const rows = (await dataSource.rows(contractTable)).filter((row) => row["tenant"] === tenant);
+  return [...lines, ...rows.map(({ id, amount }) => `${String(id)}=${String(amount)}`).sort()];
+}
+
+/** How a transaction, or what came after a savepoint, is to end. */
+type End = "commit" | "rollback" | "back";
+
+/** A transaction that does what it is told, one step after the other, and begins again when it has ended. */
+class Player {
+  readonly #dataSource: DataSource;
+  readonly #tenant: string;
+  readonly #tell: (line: string) => void;
+  /** Whom the next step goes to; undefined: no transaction is under way. */
+  #next: ((step: Step) => void) | undefined;
+  #transaction: Promise<void> | undefined;
+  isBusy = false;
+
+  constructor(
+    dataSource: DataSource,
+    { tenant, tell }: { readonly tenant: string; readonly tell: (line: string) => void },
+  ) {
+    this.#dataSource = dataSource;
+    this.#tenant = tenant;
+    this.#tell = tell;
+  }
+
+  take(step: Step): void {
+    if (this.#next === undefined) {
+      if (ends.has(step.what)) return;
+      const first = this.#step();
+      this.#transaction = this.#run(first);
+    }
+    this.isBusy = true;
+    this.#next!(step);
+  }
+
+  async over(): Promise<void> {
+    await this.#transaction;
+  }
+
+  async #run(first: Promise<Step>): Promise<void> {
+    try {
+      await this.#dataSource.transaction(async (local) => {
+        let end = await this.#play(local, first);
+        // There is no savepoint to go back to.
+        while (end === "back") end = await this.#play(local, this.#answered("stays"));
+        if (end === "rollback") throw new Stop(end);
+      });
+      this.#tell("committed");
+    } catch (error) {
+      this.#tell(error instanceof Stop ? "rolled back" : nameOf(error));
+    }
+    this.#next = undefined;
+    this.isBusy = false;
+  }
+
+  async #play(local: LocalTransaction, first: Promise<Step>): Promise<End> {
+    for (let next = first; ;) {
+      const step = await next;
+      if (ends.has(step.what)) return step.what as End;
+      if (step.what === "savepoint") {
+        const end = await this.#save(local);
+        if (end === "commit" || end === "rollback") return end;
+        next = this.#answered(end);
+      } else {
+        next = this.#answered(await this.#do(local, step).catch(nameOf));
+      }
+    }
+  }
+
+  /** A savepoint, and what comes after it: how all is to end, or else what became of the savepoint. */
+  async #save(local: LocalTransaction): Promise<string> {
+    try {
+      return await local.savepoint(async () => {
+        const end = await this.#play(local, this.#answered("saved"));
+        if (end !== "commit") throw new Stop(end);
+        return end;
+      });
+    } catch (error) {
+      return error instanceof Stop ? error.end : nameOf(error);
+    }
+  }
+
+  async #do(local: LocalTransaction, { what, id, amount }: Step): Promise<string> {
+    const key = { tenant: this.#tenant, id };
+    const rowOf = (row: Row | undefined): string => `${what} ${row === undefined ? "none" : String(row["amount"])}`;
+    if (what === "lock") return rowOf(await local.lock(contractTable, key));
+    if (what === "read") return rowOf(await local.read(contractTable, key));
+    if (what === "remove") return `removed ${await local.remove(contractTable, key)}`;
+    if (what === "insert") {
+      return `inserted ${await local.insert(contractTable, { ...key, amount, note: null, data: null, at: null })}`;
+    }
+    await local.update(contractTable, { ...key, amount });
+    return "updated";
+  }
+
+  /** Tells what came of a step, and waits for the next. */
+  #answered(line: string): Promise<Step> {
+    this.#tell(line);
+    this.isBusy = false;
+    return this.#step();
+  }
+
+  #step(): Promise<Step> {
+    return new Promise((resolve) => (this.#next = resolve));
+  }
+}
+
+const ends: ReadonlySet<string> = new Set<End>(["commit", "rollback", "back"]);
+
+class Stop extends Error {
+  readonly end: End;
+
+  constructor(end: End) {
+    super(end);
+    this.end = end;
+  }
+}
+
+const nameOf = (error: unknown): string => (error instanceof DataSourceError ? error.code : String(error));

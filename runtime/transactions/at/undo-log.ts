@@ -1,0 +1,211 @@
+import { fromBase64, toBase64 } from "../../codec/base64.ts";
+import { murmur3 } from "../../numbers.ts";
+import type { ColumnType, Row, Table, Value } from "../../ports/data-source.ts";
+import { isRecord } from "../../whole-file.ts";
+import { TransactionError } from "../error.ts";
+
+/** Seata's `undo_log`: a row for each branch whose first phase was committed, in the same local transaction as what it changed. */
+export const undoTable: Table = {
+  name: "undo_log",
+  columns: {
+    ...{ branch_id: { sql: "BIGINT" }, xid: { sql: "VARCHAR(128)" }, context: { sql: "VARCHAR(128)" } },
+    ...{ rollback_info: "bytes", log_status: { sql: "INTEGER" } },
+    ...{ log_created: { sql: "TIMESTAMP(0)" }, log_modified: { sql: "TIMESTAMP(0)" } },
+  },
+  key: ["xid", "branch_id"],
+};
+
+/**
+ * `normal`: to be undone, or to be removed after a commit. `fence`: its rollback was here before its first phase, which can't be committed
+ * any more. `undone`, our own: it was undone together with an earlier branch of its transaction, and waits to be asked for.
+ */
+export const undoStatus = { normal: "0", fence: "1", undone: "2" } as const;
+
+/** What a statement did to rows of one table. */
+export interface UndoItem {
+  readonly sqlType: "INSERT" | "UPDATE" | "DELETE";
+  readonly table: Table;
+  readonly rows: readonly ChangedRow[];
+}
+
+/** A row as it was and as it is; undefined: it wasn't there, or isn't. */
+export type ChangedRow =
+  | { readonly before: Row; readonly after: Row }
+  | { readonly before: Row; readonly after: undefined }
+  | { readonly before: undefined; readonly after: Row };
+
+export interface UndoBranch {
+  readonly xid: string;
+  readonly branchId: string;
+}
+
+/** The row that undoes a branch, in Seata's JSON. Its checksum is ours: what was cut off or tampered with isn't undone. */
+export function undoRow({ xid, branchId }: UndoBranch, items: readonly UndoItem[], nowMs: number): Row {
+  const sqlUndoLogs = items.map(({ sqlType, table, rows }) => ({
+    ...{ sqlType, tableName: table.name },
+    beforeImage: imageOf(table, images(rows, "before")),
+    afterImage: imageOf(table, images(rows, "after")),
+  }));
+  const body = JSON.stringify({ xid, branchId, sqlUndoLogs });
+  const context = `serializer=jackson&compressorType=NONE&checksum=${checksumOf(body)}`;
+  return rowOf({ xid, branchId }, { context, body, status: undoStatus.normal, nowMs });
+}
+
+/** The row that keeps a first phase from being committed after its rollback. */
+export function fenceRow(branch: UndoBranch, nowMs: number): Row {
+  return rowOf(branch, {
+    context: "serializer=jackson&compressorType=NONE",
+    body: "{}",
+    status: undoStatus.fence,
+    nowMs,
+  });
+}
+
+/** What a branch did, in its order. Throws a `TransactionError`: `DamagedUndoLog`. */
+export function itemsIn(row: Row): readonly UndoItem[] {
+  const [xid, branchId] = [String(row["xid"]), String(row["branch_id"])];
+  const damaged = (how: string): TransactionError =>
+    new TransactionError(`the undo log of branch ${branchId} of ${xid} ${how}`, {
+      code: "DamagedUndoLog",
+      hint: "its rows stay locked until a person has put them right",
+    });
+  const context = new Map(
+    String(row["context"])
+      .split("&")
+      .map((part) => part.split("=", 2) as [string, string]),
+  );
+  if (context.get("serializer") !== "jackson" || context.get("compressorType") !== "NONE") {
+    throw damaged(`is written as "${String(row["context"])}", which can't be read here`);
+  }
+  const bytes = row["rollback_info"];
+  const body = bytes instanceof Uint8Array ? new TextDecoder().decode(bytes) : "";
+  if (checksumOf(body) !== context.get("checksum")) throw damaged("isn't what was written");
+  const log = logIn(body);
+  if (log === undefined) throw damaged("says nothing that could be undone");
+  if (log.xid !== xid || log.branchId !== branchId) throw damaged("is another branch's");
+  return log.items;
+}
+
+function logIn(body: string): (UndoBranch & { readonly items: readonly UndoItem[] }) | undefined {
+  try {
+    const { xid, branchId, sqlUndoLogs } = JSON.parse(body) as Readonly<Record<string, unknown>>;
+    const items = Array.isArray(sqlUndoLogs) ? sqlUndoLogs.map(itemOf) : [undefined];
+    if (typeof xid !== "string" || typeof branchId !== "string" || items.includes(undefined)) return undefined;
+    return { xid, branchId, items: items as readonly UndoItem[] };
+  } catch {
+    return undefined;
+  }
+}
+
+function rowOf(
+  { xid, branchId }: UndoBranch,
+  written: { readonly context: string; readonly body: string; readonly status: string; readonly nowMs: number },
+): Row {
+  const { context, body, status, nowMs } = written;
+  const now = timestampOf(nowMs);
+  return {
+    ...{ branch_id: branchId, xid, context, rollback_info: new TextEncoder().encode(body), log_status: status },
+    ...{ log_created: now, log_modified: now },
+  };
+}
+
+interface Field {
+  readonly name: string;
+  readonly keyType: "PRIMARY_KEY" | "NULL";
+  /** `java.sql.Types`. */
+  readonly type: number;
+  readonly value: string | number | null;
+}
+
+interface Image {
+  readonly tableName: string;
+  readonly rows: readonly { readonly fields: readonly Field[] }[];
+}
+
+const images = (rows: readonly ChangedRow[], which: "before" | "after"): readonly Row[] =>
+  rows.map((row) => row[which]).filter((image) => image !== undefined);
+
+/** The columns of the key come first, in its order: so it can be told from the image alone. */
+function imageOf(table: Table, rows: readonly Row[]): Image {
+  const columns = [...table.key, ...Object.keys(table.columns).filter((name) => !table.key.includes(name))];
+  const fieldOf = (row: Row, name: string): Field => {
+    const value = row[name] ?? null;
+    const keyType = table.key.includes(name) ? "PRIMARY_KEY" : "NULL";
+    const written = value instanceof Uint8Array ? toBase64(value) : value;
+    return { name, keyType, type: jdbcTypeOf(table.columns[name]!), value: written };
+  };
+  return { tableName: table.name, rows: rows.map((row) => ({ fields: columns.map((name) => fieldOf(row, name)) })) };
+}
+
+function itemOf(log: unknown): UndoItem | undefined {
+  if (!isRecord(log) || !isImage(log["beforeImage"]) || !isImage(log["afterImage"])) return undefined;
+  const { sqlType, tableName } = log;
+  if (sqlType !== "INSERT" && sqlType !== "UPDATE" && sqlType !== "DELETE") return undefined;
+  const images = { before: log["beforeImage"].rows, after: log["afterImage"].rows };
+  const fields = (images.before[0] ?? images.after[0])?.fields;
+  if (fields === undefined || typeof tableName !== "string") return undefined;
+  const table: Table = {
+    name: tableName,
+    columns: Object.fromEntries(fields.map(({ name, type }) => [name, columnTypeOf(type)])),
+    key: fields.filter(({ keyType }) => keyType === "PRIMARY_KEY").map(({ name }) => name),
+  };
+  const [before, after] = [images.before, images.after].map((rows) => rows.map((row) => valuesIn(row.fields)));
+  const rows = Array.from({ length: Math.max(before!.length, after!.length) }, (_, index) => {
+    return { before: before![index], after: after![index] } as ChangedRow;
+  });
+  return { sqlType, table, rows };
+}
+
+function valuesIn(fields: readonly Field[]): Row {
+  return Object.fromEntries(
+    fields.map(({ name, type, value }): [string, Value] => {
+      return [name, columnTypeOf(type) === "bytes" && typeof value === "string" ? fromBase64(value) : value];
+    }),
+  );
+}
+
+function isImage(image: unknown): image is Image {
+  return (
+    isRecord(image) &&
+    Array.isArray(image["rows"]) &&
+    image["rows"].every((row) => isRecord(row) && Array.isArray(row["fields"]) && row["fields"].every(isField))
+  );
+}
+
+function isField(field: unknown): field is Field {
+  if (!isRecord(field)) return false;
+  const { name, type, value } = field;
+  const isValue = value === null || typeof value === "string" || typeof value === "number";
+  return typeof name === "string" && typeof type === "number" && isValue;
+}
+
+/** VARCHAR, BIGINT and BINARY; what else there is comes as the database's text (OTHER). */
+const jdbcTypes = { text: 12, integer: -5, bytes: -2 };
+const other = 1111;
+
+const jdbcTypeOf = (type: ColumnType): number => (typeof type === "string" ? jdbcTypes[type] : other);
+
+function columnTypeOf(type: number): ColumnType {
+  const known = (["text", "integer", "bytes"] as const).find((name) => jdbcTypes[name] === type);
+  return known ?? { sql: "unknown" };
+}
+
+const checksumOf = (body: string): string => murmur3(body, 0).toString(16).padStart(8, "0");
+
+/** "2026-11-28 14:45:00", in UTC: days since 1970 as a date (Howard Hinnant, "chrono-compatible low-level date algorithms"). */
+function timestampOf(ms: number): string {
+  const seconds = Math.floor(ms / 1000);
+  const days = Math.floor(seconds / 86_400) + 719_468;
+  const era = Math.floor(days / 146_097);
+  const ofEra = days - era * 146_097;
+  const year = Math.floor(
+    (ofEra - Math.floor(ofEra / 1460) + Math.floor(ofEra / 36_524) - Math.floor(ofEra / 146_096)) / 365,
+  );
+  const ofYear = ofEra - (365 * year + Math.floor(year / 4) - Math.floor(year / 100));
+  const shifted = Math.floor((5 * ofYear + 2) / 153);
+  const day = ofYear - Math.floor((153 * shifted + 2) / 5) + 1;
+  const month = shifted < 10 ? shifted + 3 : shifted - 9;
+  const two = (number: number): string => String(number).padStart(2, "0");
+  const time = [Math.floor(seconds / 3600) % 24, Math.floor(seconds / 60) % 60, seconds % 60].map(two).join(":");
+  return `${year + era * 400 + (month <= 2 ? 1 : 0)}-${two(month)}-${two(day)} ${time}`;
+}

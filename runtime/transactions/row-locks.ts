@@ -1,0 +1,92 @@
+import { DataSourceError } from "../ports/data-source.ts";
+
+/** Who locks rows: a transaction. */
+export interface LockOwner {
+  /** Whom it waits for; kept by `RowLocks`. */
+  waitsFor: LockOwner | undefined;
+}
+
+interface Lock {
+  owner: LockOwner;
+  readonly waiting: { readonly owner: LockOwner; readonly grant: () => void }[];
+}
+
+/**
+ * Strict two-phase row locks: a row belongs to one transaction until that ends; who waits longest gets it first; who would close a circle
+ * of waiting gives way (`DEADLOCK`).
+ */
+export class RowLocks {
+  readonly #locks = new Map<string, Lock>();
+  /** In the order in which they were taken. */
+  readonly #held = new Map<LockOwner, string[]>();
+
+  ownerOf(key: string): LockOwner | undefined {
+    return this.#locks.get(key)?.owner;
+  }
+
+  /** How many locks it holds. */
+  countOf(owner: LockOwner): number {
+    return this.#held.get(owner)?.length ?? 0;
+  }
+
+  /** Resolves when the row is this owner's, at once when it is already; rejects with a `DataSourceError`: `DEADLOCK`. */
+  async acquire(owner: LockOwner, key: string): Promise<void> {
+    const lock = this.#locks.get(key);
+    if (lock === undefined) {
+      this.#locks.set(key, { owner, waiting: [] });
+      this.#hold(owner, key);
+      return;
+    }
+    if (lock.owner === owner) return;
+    // Who waits before it will have the row before it.
+    const ahead = lock.waiting.at(-1)?.owner ?? lock.owner;
+    if (leadsTo(lock.owner, owner) || leadsTo(ahead, owner)) {
+      throw new DataSourceError("two transactions wait for each other", { code: "DEADLOCK" });
+    }
+    owner.waitsFor = ahead;
+    await new Promise<void>((resolve) => lock.waiting.push({ owner, grant: resolve }));
+  }
+
+  /** Lets go of what it has taken, but for the first so many. */
+  release(owner: LockOwner, butFirst = 0): void {
+    const held = this.#held.get(owner) ?? [];
+    const released = held.splice(butFirst);
+    if (held.length === 0) this.#held.delete(owner);
+    for (const key of released) this.#passOn(key);
+  }
+
+  releaseOne(owner: LockOwner, key: string): void {
+    const held = this.#held.get(owner) ?? [];
+    const index = held.lastIndexOf(key);
+    if (index < 0) return;
+    held.splice(index, 1);
+    if (held.length === 0) this.#held.delete(owner);
+    this.#passOn(key);
+  }
+
+  #passOn(key: string): void {
+    const lock = this.#locks.get(key)!;
+    const next = lock.waiting.shift();
+    if (next === undefined) {
+      this.#locks.delete(key);
+      return;
+    }
+    lock.owner = next.owner;
+    next.owner.waitsFor = undefined;
+    this.#hold(next.owner, key);
+    next.grant();
+  }
+
+  #hold(owner: LockOwner, key: string): void {
+    const held = this.#held.get(owner);
+    if (held === undefined) this.#held.set(owner, [key]);
+    else held.push(key);
+  }
+}
+
+/** Each waits for one other at most, so there is one way to go. */
+function leadsTo(from: LockOwner, to: LockOwner): boolean {
+  for (let owner: LockOwner | undefined = from; owner !== undefined; owner = owner.waitsFor)
+    if (owner === to) return true;
+  return false;
+}

@@ -1,0 +1,30 @@
+import { toBase64 } from "../codec/base64.ts";
+import type { Row, Table, Value } from "../ports/data-source.ts";
+
+/** Whether two values are the same, bytes by what is in them. */
+export function isSameValue(one: Value, other: Value): boolean {
+  if (!(one instanceof Uint8Array && other instanceof Uint8Array)) return one === other;
+  return one.length === other.length && one.every((byte, index) => byte === other[index]);
+}
+
+/** Whether two rows have the same values; undefined is no row. */
+export function isSameRow(one: Row | undefined, other: Row | undefined): boolean {
+  if (one === undefined || other === undefined) return one === other;
+  const columns = new Set([...Object.keys(one), ...Object.keys(other)]);
+  return [...columns].every((column) => isSameValue(one[column] ?? null, other[column] ?? null));
+}
+
+/** Each of the table's columns, and no other. */
+export function wholeRow(table: Table, row: Row): Row {
+  return Object.fromEntries(Object.keys(table.columns).map((column) => [column, row[column] ?? null]));
+}
+
+/** The columns of the table's key. */
+export function keyOf(table: Table, row: Row): Row {
+  return Object.fromEntries(table.key.map((column) => [column, row[column] ?? null]));
+}
+
+/** A value's text, by what is in it: a blob is never the name of an object. */
+export function textOf(value: Value): string {
+  return value instanceof Uint8Array ? toBase64(value) : String(value);
+}

@@ -1,0 +1,55 @@
+import { describe, expect, test } from "vitest";
+
+import { openWorld } from "../../harness/cli/worlds.ts";
+import { runScenario } from "../../harness/run.ts";
+import type { CheckResult } from "../../harness/report/verdict.ts";
+import type { Sabotage } from "../../harness/worlds/world.ts";
+import {
+  amnesicDisk,
+  doubledReservations,
+  forgetfulFence,
+  givenBackConfirms,
+  leakyReservations,
+  stuckBranches,
+} from "./kit.ts";
+import { randomTransfers } from "./random-transfers.ts";
+
+/**
+ * Random transfers under random faults end with the money conserved, every transaction whole and nothing left, whatever the seed; and
+ * whatever is broken on purpose is found by one of the first seeds.
+ */
+const seeds = Number(process.env["FLYBALL_SEEDS"] ?? 5);
+const findWithin = 200;
+
+async function failures(seed: number, sabotage?: Sabotage): Promise<readonly string[]> {
+  const world = await openWorld("sim");
+  const { result } = await runScenario(randomTransfers(seed), { world, seed, sabotage });
+  expect({ seed, verdict: result.verdict, reason: result.reason }).not.toMatchObject({ verdict: "error" });
+  return result.checks.filter(({ verdict }) => verdict === "fail").map(told);
+}
+
+const told = ({ name, message }: CheckResult): string => `${name}: ${message}`;
+
+test(`${seeds} seeds end well`, { timeout: 600_000 }, async () => {
+  for (let seed = 1; seed <= seeds; seed++) {
+    expect({ seed, failures: await failures(seed) }).toEqual({ seed, failures: [] });
+  }
+});
+
+describe(`one of ${findWithin} seeds finds`, () => {
+  const defects: Readonly<Record<string, (seed: number) => Sabotage>> = {
+    "an account that loses one of fifty reservations": (seed) => leakyReservations(seed, "account", 0.02),
+    "a stock that gives back one of fifty things that were bought": (seed) => givenBackConfirms(seed, "stock", 0.02),
+    "one of fifty branches that is never finished": (seed) => stuckBranches(seed, "account", 0.02),
+    "a stock without a fence": (seed) => forgetfulFence(seed, "stock", 1),
+    "an order that reserves one of fifty twice": (seed) => doubledReservations(seed, "account", 0.02),
+    "a coordinator that decides before it is on its disk": () => amnesicDisk("coordinator"),
+    "an account that confirms before it is on its disk": () => amnesicDisk("account"),
+  };
+  test.each(Object.entries(defects))("%s", { timeout: 600_000 }, async (_, sabotage) => {
+    for (let seed = 1; seed <= findWithin; seed++) {
+      if ((await failures(seed, sabotage(seed))).length > 0) return;
+    }
+    expect.unreachable(`${findWithin} seeds found nothing`);
+  });
+});
