@@ -9,6 +9,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import { startTimeOf } from "../live/process-table.ts";
 import { findingsOf, leftoversFinding, type Machine } from "./doctor.ts";
 import { findLeftovers, removeLeftovers } from "./leftovers.ts";
+import { whatIsTooMany } from "./world.ts";
 
 const temporary = mkdtempSync(join(tmpdir(), "flyball-test-"));
 afterAll(() => rmSync(temporary, { recursive: true, force: true }));
@@ -40,6 +41,14 @@ describe("a machine", () => {
     expect(more).toEqual([]);
     expect(found!.state).toBe(state);
     expect(found!.hint).toContain(hint);
+  });
+});
+
+test("a fleet that the memory can't hold is refused with what would fit, before anything starts", () => {
+  expect(whatIsTooMany(12, 2 ** 30)).toBeUndefined();
+  expect(whatIsTooMany(10_002, 20 * 2 ** 30)).toEqual({
+    message: "its 10002 processes need at least 390.7 GiB of memory, and 20.0 GiB are available",
+    hint: "have at most 512 nodes, or use --world sim, which runs thousands",
   });
 });
 
