@@ -1,6 +1,6 @@
 import { paintFor, table, type Paint } from "../report/text.ts";
 import type { WorldName } from "../scenario/plan.ts";
-import type { Finding } from "../worlds/docker/doctor.ts";
+import type { Finding } from "../worlds/finding.ts";
 import { exitCodes, type ExitCode } from "./errors.ts";
 import { openWorld, parseWorlds, worldNames } from "./worlds.ts";
 
@@ -38,7 +38,10 @@ async function examine(name: WorldName, isCleaning: boolean): Promise<readonly F
   }
   const missing = await (await openWorld(name)).missing();
   if (missing !== undefined) return [{ name: "system", state: "missing", ...missing }];
-  return [{ name: "Node.js", state: "ok", message: process.version }];
+  const node: Finding = { name: "Node.js", state: "ok", message: process.version };
+  if (name === "sim") return [node];
+  const { examineLocal } = await import("../worlds/local/doctor.ts");
+  return [node, ...(await examineLocal({ isCleaning }))];
 }
 
 function text(all: readonly WorldFindings[], paint: Paint): string {

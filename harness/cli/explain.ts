@@ -7,9 +7,7 @@ import { columnsFor, paintFor, table, wrap } from "../report/text.ts";
 import type { Scenario } from "../scenario/schema.ts";
 import { listScenarios } from "./catalog.ts";
 import { exitCodes, usageError, type ExitCode } from "./errors.ts";
-
-export const languages = ["en", "zh"] as const;
-export type Language = (typeof languages)[number];
+import { languages, systemLanguage, type Language } from "./language.ts";
 
 /** The options of `explain`, as the parser gives them. */
 export interface ExplainOptions {
@@ -175,9 +173,3 @@ function languageOf(text: string): Language {
 }
 
 /** POSIX: LC_ALL goes before LC_MESSAGES, and that before LANG. */
-function systemLanguage(): Language {
-  const { LC_ALL, LC_MESSAGES, LANG } = process.env;
-  return [LC_ALL, LC_MESSAGES, LANG].find((value) => value !== undefined && value !== "")?.startsWith("zh") === true
-    ? "zh"
-    : "en";
-}

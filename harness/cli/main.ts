@@ -2,6 +2,7 @@ import { Command, CommanderError, InvalidArgumentError } from "commander";
 
 import { flyballVersion } from "../version.ts";
 import { exitCodes, explain, type ExitCode } from "./errors.ts";
+import type { CompareOptions } from "./compare.ts";
 import type { DoctorOptions } from "./doctor.ts";
 import type { PreflightOptions } from "./preflight.ts";
 import type { ExplainOptions } from "./explain.ts";
@@ -32,7 +33,7 @@ program
   .option("--set <path=value>", "change a value of the scenario, e.g. fleet.orders.retries=0; again for more", collect)
   .option("--out <dir>", "where reports and histories are written (default: .flyball/<time>-<id>)", directory)
   .option("--json", "print one JSON document to stdout, and people's text to stderr")
-  .option("--reporter <names>", "terminal, json, junit, markdown, github (default: terminal)", list)
+  .option("--reporter <names>", "terminal, json, junit, markdown, html, github (default: terminal)", list)
   .option("--all", "run every scenario that there is")
   .option("--tag <name>", "run the scenarios with this tag")
   .option("--grep <regexp>", "run the scenarios whose name or title it finds")
@@ -83,10 +84,25 @@ program
   });
 
 program
+  .command("compare")
+  .description("hold two runs side by side, and say which differences are more than chance")
+  .argument("<a>", "a run's directory")
+  .argument("<b>", "another one's")
+  .option("--json", "print one JSON document")
+  .addHelpText(
+    "after",
+    "\nExit codes: 0 nothing differs by more than chance · 1 something does · 2 no such runs · 5 one of them says too little",
+  )
+  .action(async (a: string, b: string, options: CompareOptions) => {
+    const { compareCommand } = await import("./compare.ts");
+    await end(await compareCommand(a, b, options));
+  });
+
+program
   .command("doctor")
   .description("say what this machine has for each world, and how to get what it lacks")
   .option("--world <names>", "look at these worlds only: sim, local, docker", list)
-  .option("--clean", "remove containers and networks that runs left behind which are dead")
+  .option("--clean", "remove what dead runs left behind: processes, directories, containers, networks")
   .option("--json", "print one JSON document")
   .addHelpText("after", "\nExit codes: 0 every world is ready · 3 something is missing")
   .action(async (options: DoctorOptions) => {

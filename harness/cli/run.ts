@@ -7,6 +7,7 @@ import { makeDirectory } from "../history/directory.ts";
 import { agree } from "../judge/agreement.ts";
 import { agreementMarkdown } from "../report/agreement.ts";
 import { githubAnnotations } from "../report/github.ts";
+import { htmlReporter } from "../report/html.ts";
 import { jsonReporter } from "../report/json.ts";
 import { junitXml } from "../report/junit.ts";
 import { markdownReport } from "../report/markdown.ts";
@@ -24,6 +25,7 @@ import type { World } from "../worlds/world.ts";
 import type { Listed } from "./catalog.ts";
 import { runTwice } from "./determinism.ts";
 import { CliError, exitCodeOf, exitCodes, explain, type ExitCode } from "./errors.ts";
+import { systemLanguage } from "./language.ts";
 import { lastRunFile, rememberFailed } from "./last-run.ts";
 import { listJson, listText } from "./list.ts";
 import { chosen, isUnchosen, reportersOf, select, worldsOf } from "./selection.ts";
@@ -98,6 +100,7 @@ class Run {
   readonly #out: string;
   readonly #reporters: readonly Reporter[];
   readonly #files: ReadonlySet<ReporterName>;
+  readonly #html: ReturnType<typeof htmlReporter> | undefined;
   readonly #terminal: (Reporter & { close(): void }) | undefined;
   readonly #interruption;
   /** The exit code of the first thing that went wrong beside the verdicts. */
@@ -115,8 +118,10 @@ class Run {
     const names = reportersOf(options);
     const stream = names.has("json") ? process.stderr : process.stdout;
     this.#terminal = names.has("terminal") ? terminalReporter({ stream }) : undefined;
+    this.#html = names.has("html") ? htmlReporter() : undefined;
     this.#reporters = [
       ...(this.#terminal === undefined ? [] : [this.#terminal]),
+      ...(this.#html === undefined ? [] : [this.#html]),
       ...(names.has("json") ? [jsonReporter({ write: (text) => process.stdout.write(text) })] : []),
     ];
     this.#files = names;
@@ -160,8 +165,14 @@ class Run {
     if (result.agreements.length > 0) await this.#writeFile("agreement.md", agreementMarkdown(result.agreements));
     if (this.#files.has("junit")) await this.#writeFile("junit.xml", junitXml(result));
     if (this.#files.has("markdown")) await this.#writeFile("report.md", markdownReport(result));
+    if (this.#html !== undefined) await this.#writeHtml(this.#html, result);
     if (this.#files.has("github")) await this.#tellGitHub(result);
     await this.#guarded(lastRunFile, () => rememberFailed(result, this.#selection.scenarios));
+  }
+
+  async #writeHtml(html: ReturnType<typeof htmlReporter>, result: InvocationResult): Promise<void> {
+    await this.#writeFile("report.html", html.page(result, systemLanguage()));
+    this.#notice(`the report is ${join(this.#out, "report.html")}`);
   }
 
   async #tellGitHub(result: InvocationResult): Promise<void> {

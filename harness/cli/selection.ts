@@ -206,7 +206,7 @@ function coordinatorOf({ coordinator }: RunCommandOptions): CoordinatorName | un
   );
 }
 
-const reporterNames = ["terminal", "json", "junit", "markdown", "github"] as const;
+const reporterNames = ["terminal", "json", "junit", "markdown", "html", "github"] as const;
 export type ReporterName = (typeof reporterNames)[number];
 
 export function reportersOf({ reporter, json }: RunCommandOptions): ReadonlySet<ReporterName> {

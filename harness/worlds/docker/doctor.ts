@@ -1,17 +1,8 @@
 import type Docker from "dockerode";
 
+import type { Finding } from "../finding.ts";
 import { findOrphans, removeOrphans } from "./clean.ts";
 import { defaultImages, hasImage, imageOf, obstacleTo, openEngine, overrideOf, type ImageName } from "./engine.ts";
-
-/** One thing that was looked at. */
-export interface Finding {
-  readonly name: string;
-  /** `missing`: the world can't run; `advice`: it can, and something is worth knowing. */
-  readonly state: "ok" | "advice" | "missing";
-  readonly message: string;
-  /** What to do next. */
-  readonly hint?: string;
-}
 
 /** Fleets of containers and a Java server need about this much. */
 const memoryBytesMin = 3 * 2 ** 30;

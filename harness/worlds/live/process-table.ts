@@ -16,10 +16,35 @@ export function isStopped(pid: number): boolean {
 
 /** The live children of a process, in the order of their ids. */
 export function childrenOf(parent: number): readonly number[] {
-  const pids = readdirSync("/proc").flatMap((name) => (/^\d+$/.test(name) ? [Number(name)] : []));
-  return pids
-    .filter((pid) => startTimeOf(pid) !== undefined && statOf(pid)?.[1] === String(parent))
-    .sort((a, b) => a - b);
+  return allProcesses().filter((pid) => parentOf(pid) === parent);
+}
+
+/** Every live process, in the order of their ids; none where the system has no /proc. */
+export function allProcesses(): readonly number[] {
+  let names: readonly string[];
+  try {
+    names = readdirSync("/proc");
+  } catch {
+    return [];
+  }
+  const pids = names.flatMap((name) => (/^\d+$/.test(name) ? [Number(name)] : []));
+  return pids.filter((pid) => startTimeOf(pid) !== undefined).sort((a, b) => a - b);
+}
+
+/** The process that a process ends with or outlives. */
+export function parentOf(pid: number): number | undefined {
+  const parent = statOf(pid)?.[1];
+  return parent === undefined ? undefined : Number(parent);
+}
+
+/** A variable of the environment that a process was started with; undefined also where it may not be read. */
+export function environmentOf(pid: number, name: string): string | undefined {
+  try {
+    const variables = readFileSync(`/proc/${pid}/environ`, "utf8").split("\0");
+    return variables.find((each) => each.startsWith(`${name}=`))?.slice(name.length + 1);
+  } catch {
+    return undefined;
+  }
 }
 
 /** The command line of a process, its arguments separated by spaces. */

@@ -33,6 +33,7 @@ export function localWorld(): World {
     name: "local",
     primitives: allPrimitives,
     missing: async () => whatIsMissing(),
+    refuses: ({ nodes }) => whatIsTooMany(nodes.length, process.availableMemory()),
     run: (plan, options, main) => runLive(plan, options, new LocalGround(plan, options), main),
   };
 }
@@ -42,6 +43,20 @@ function whatIsMissing(): Awaited<ReturnType<World["missing"]>> {
   return {
     message: "the world local needs a system with Unix signals: Windows can't pause a process",
     hint: "run it in WSL, or use --world sim",
+  };
+}
+
+/** What a process of its own costs at the least, beside the pages that all of them share. */
+const nodeBytesMin = 40 * 2 ** 20;
+
+/** A fleet that the machine has no memory for would take everything else down with it: it isn't even begun. */
+export function whatIsTooMany(nodes: number, memoryBytes: number): ReturnType<NonNullable<World["refuses"]>> {
+  if (nodes * nodeBytesMin <= memoryBytes) return undefined;
+  const gibibytes = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+  const most = Math.floor(memoryBytes / nodeBytesMin);
+  return {
+    message: `its ${nodes} processes need at least ${gibibytes(nodes * nodeBytesMin)} of memory, and ${gibibytes(memoryBytes)} are available`,
+    hint: `have at most ${most} nodes, or use --world sim, which runs thousands`,
   };
 }
 
