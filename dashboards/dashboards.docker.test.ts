@@ -12,7 +12,7 @@ import { isScrapedSince, prometheusAt, readMetrics, type Prometheus } from "../h
 import { targetsFile } from "../harness/telemetry/targets.ts";
 import { prometheus as prometheusServer, seata, type ServerKind } from "../harness/worlds/docker/servers.ts";
 import { describeReal, startTestServer } from "../harness/worlds/docker/testing.ts";
-import { freePorts } from "../harness/worlds/local/ports.ts";
+import { freePorts } from "../runtime/node/free-ports.ts";
 import { createPublisher } from "../harness/worlds/publisher.ts";
 import { createMetrics } from "../runtime/node/telemetry/metrics.ts";
 import { serveMetrics, type Exposition } from "../runtime/node/telemetry/exposition.ts";

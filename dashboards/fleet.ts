@@ -6,7 +6,7 @@ import { HistoryCollector } from "../harness/history/collector.ts";
 import type { History } from "../harness/history/history.ts";
 import { historyVersion } from "../harness/history/record.ts";
 import { Guardian } from "../harness/worlds/live/guardian.ts";
-import { freePorts } from "../harness/worlds/local/ports.ts";
+import { freePorts } from "../runtime/node/free-ports.ts";
 import { NodeProcess } from "../harness/worlds/local/process.ts";
 import type { NodePlan } from "../harness/scenario/plan.ts";
 import { systemClock } from "../runtime/node/clock.ts";

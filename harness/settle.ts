@@ -5,8 +5,8 @@ import { untilAborted } from "./parallel.ts";
 import type { Plan } from "./scenario/plan.ts";
 import type { FleetNode, RunningFleet } from "./worlds/world.ts";
 
-/** Between two looks whether every transaction is over. */
-const lookAgainUs = 100_000;
+/** Between the first two looks whether every transaction is over, and between any two: what isn't over soon takes long. */
+const pauseUs = { first: 100_000, longest: 2_000_000 };
 
 /**
  * Waits until every global transaction of the run has come to its end, as far as the plan allows, and lets everybody who takes part report
@@ -24,7 +24,7 @@ export async function settle(
       .flatMap(({ id, program }) => (programs.includes(program) ? [fleet.get(id)!] : []))
       .filter(({ state }) => state === "running");
   const collect = (): Promise<unknown> => Promise.all([...fleet.values()].map((node) => node.collect()));
-  for (;;) {
+  for (let nextUs = pauseUs.first; ; nextUs = Math.min(1.5 * nextUs, pauseUs.longest)) {
     await collect();
     const open = openXids(history().transactions);
     const asked = running("order").slice(0, 1);
@@ -33,7 +33,7 @@ export async function settle(
     await untilAborted(Promise.all(participants.map((node) => node.audit([]))), signal);
     await collect();
     if (isQuiet(history().transactions) || clock.nowUs() >= untilUs) return;
-    await untilAborted(clock.sleep(lookAgainUs), signal);
+    await untilAborted(clock.sleep(Math.min(nextUs, untilUs - clock.nowUs())), signal);
   }
 }
 

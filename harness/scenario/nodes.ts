@@ -12,7 +12,7 @@ import { planForeign } from "./foreign.ts";
 import type { LoadName, NodePlan, RegistryName } from "./plan.ts";
 import { asSettings, inMs } from "./protection.ts";
 import { registryTimings } from "./registry.ts";
-import { checkSecurity, credentialSettings, guardSettings } from "./security.ts";
+import { checkSecurity, credentialSettings, guardSettings } from "./guards.ts";
 import { clusterSettingsOf } from "./retries.ts";
 import type {
   CallsSpec,

@@ -17,7 +17,7 @@ import { RemovalSchema, type ServiceSnapshot as WireSnapshot } from "../../runti
 import { DataSourceError, type LocalTransaction, type Row, type Table } from "../../runtime/ports/data-source.ts";
 import { noMetadata } from "../../runtime/call/metadata.ts";
 import type { Response, ServedMethod, Transport } from "../../runtime/ports/transport.ts";
-import { TakeReplySchema } from "../../services/proto/bank_pb.ts";
+import { TakeReplySchema, type ReserveRequest } from "../../services/proto/bank_pb.ts";
 import { createRandom } from "../../runtime/random.ts";
 import { alteredLocal } from "../../runtime/transactions/altered-local.ts";
 import { undoTable } from "../../runtime/transactions/at/undo-log.ts";
@@ -762,11 +762,11 @@ export const amnesicDisk = (service: string): Sabotage => ({
   },
 });
 
-/** This share of what a bank's account or stock is asked to set aside is set aside twice. */
+/** This share of what a bank's account or stock is asked to set aside is set aside twice, as if two had asked for it. */
 export const doubledReservations = (seed: number, service: string, probability: number): Sabotage =>
   serving(seed, service, {}, (random) => async (call, request, next) => {
     const response = await next(call, request);
-    return random.float() < probability ? next(call, request) : response;
+    return random.float() < probability ? next(call, { ...(request as ReserveRequest), key: "" }) : response;
   });
 
 /** The same branches whenever they come. */

@@ -3,7 +3,7 @@ import { availableParallelism, tmpdir } from "node:os";
 
 import type { Finding } from "../finding.ts";
 import { findLeftovers, removeLeftovers, type Leftovers } from "./leftovers.ts";
-import { freePorts } from "./ports.ts";
+import { freePorts } from "../../../runtime/node/free-ports.ts";
 
 /** What world `local` lives on. */
 export interface Machine {

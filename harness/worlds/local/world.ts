@@ -21,7 +21,7 @@ import { PairProxy } from "../live/proxy.ts";
 import { freshSecrets } from "../live/secrets.ts";
 import { createPublisher } from "../publisher.ts";
 import { allPrimitives, type World, type WorldOptions } from "../world.ts";
-import { freePorts, loopback } from "./ports.ts";
+import { freePorts, loopback, NoPortError } from "../../../runtime/node/free-ports.ts";
 import { NodeProcess } from "./process.ts";
 
 /**
@@ -82,7 +82,7 @@ class LocalGround implements Ground {
 
   async lay(links: readonly LinkPlan[]): Promise<LaidFleet> {
     const { nodes, seed } = this.#plan;
-    const [ports] = await Promise.all([freePorts(nodes.length + links.length), this.#makeDirectory()]);
+    const [ports] = await Promise.all([portsFor(nodes.length + links.length), this.#makeDirectory()]);
     const portOf = new Map(nodes.map(({ id }, index) => [id, ports[index]!]));
     const random = createRandom(seed);
 
@@ -182,4 +182,13 @@ class LocalGround implements Ground {
 
 async function each(proxies: readonly PairProxy[], act: (proxy: PairProxy) => Promise<void>): Promise<void> {
   await Promise.all(proxies.map(act));
+}
+
+async function portsFor(count: number): Promise<readonly number[]> {
+  try {
+    return await freePorts(count);
+  } catch (cause) {
+    if (!(cause instanceof NoPortError)) throw cause;
+    throw new WorldError(cause.message, { code: "UNAVAILABLE", hint: "end what holds them: ss -tlnp says who", cause });
+  }
 }

@@ -3,7 +3,9 @@ import type { Random } from "../../../runtime/ports/random.ts";
 import type { SimProcess } from "./process.ts";
 
 interface File {
-  bytes: Uint8Array;
+  /** Its content, and room to grow: adding to it again and again costs what is added. */
+  room: Uint8Array;
+  length: number;
   /** How much of it survives a crash for certain. */
   synced: number;
 }
@@ -25,12 +27,12 @@ export class SimDisk {
   /** Loses what wasn't synced, or a part of it. */
   crash(): void {
     for (const [name, file] of this.#files) {
-      const unsynced = file.bytes.length - file.synced;
+      const unsynced = file.length - file.synced;
       if (unsynced === 0) continue;
       const kept = file.synced + this.#random.below(unsynced + 1);
       // A file that was never synced may not even have its name.
       if (kept === 0) this.#files.delete(name);
-      else this.#files.set(name, { bytes: file.bytes.slice(0, kept), synced: kept });
+      else this.#files.set(name, { room: file.room, length: kept, synced: kept });
     }
   }
 
@@ -46,12 +48,16 @@ export class SimDisk {
         }
       });
     return {
-      read: (name) => guarded(() => this.#files.get(name)?.bytes.slice()),
+      read: (name) =>
+        guarded(() => {
+          const file = this.#files.get(name);
+          return file?.room.slice(0, file.length);
+        }),
       append: (name, bytes) => guarded(() => this.#append(name, bytes)),
       sync: (name) =>
         guarded(() => {
           const file = this.#files.get(name);
-          if (file !== undefined) file.synced = file.bytes.length;
+          if (file !== undefined) file.synced = file.length;
         }),
       rename: (from, to) =>
         guarded(() => {
@@ -66,14 +72,15 @@ export class SimDisk {
 
   #append(name: string, bytes: Uint8Array): void {
     let used = bytes.length;
-    for (const file of this.#files.values()) used += file.bytes.length;
+    for (const { length } of this.#files.values()) used += length;
     if (used > this.capacityBytes) {
       throw new DiskError(`no space is left for ${bytes.length} bytes of ${name}`, { code: "FULL" });
     }
-    const before = this.#files.get(name);
-    const joined = new Uint8Array((before?.bytes.length ?? 0) + bytes.length);
-    if (before !== undefined) joined.set(before.bytes);
-    joined.set(bytes, before?.bytes.length ?? 0);
-    this.#files.set(name, { bytes: joined, synced: before?.synced ?? 0 });
+    const { room, length, synced } = this.#files.get(name) ?? { room: new Uint8Array(0), length: 0, synced: 0 };
+    const longer = length + bytes.length;
+    const grown = longer <= room.length ? room : new Uint8Array(Math.max(longer, 2 * room.length));
+    if (grown !== room) grown.set(room.subarray(0, length));
+    grown.set(bytes, length);
+    this.#files.set(name, { room: grown, length: longer, synced });
   }
 }

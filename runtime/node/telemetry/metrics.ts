@@ -148,6 +148,8 @@ class Metrics implements NodeMetrics {
       case "span":
       case "span.export":
       // Traces have a way of their own.
+      case "push":
+      // Lists are counted as they are believed: `membership`.
     }
   }
 

@@ -4,12 +4,14 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
+import { freePorts, loopback } from "../free-ports.ts";
+
 /** For tests: a program of the fleet as a process of its own, which can be paused, killed and started again where it was. */
 export class TestProgram {
   readonly #args: readonly string[];
   readonly #disk = mkdtempSync(join(tmpdir(), "flyball-test-"));
   #process: ChildProcess | undefined;
-  address = "127.0.0.1:0";
+  address = "";
 
   private constructor(args: readonly string[]) {
     this.#args = args;
@@ -18,6 +20,9 @@ export class TestProgram {
   /** `main` is the program's file; it is told `args`, where to listen and where its disk is. Resolves when it listens. */
   static async start(main: string, ...args: readonly string[]): Promise<TestProgram> {
     const program = new TestProgram([main, ...args]);
+    // One that nobody else gets while it is away.
+    const [port] = await freePorts(1);
+    program.address = `${loopback}:${port}`;
     await program.#start();
     return program;
   }

@@ -2,9 +2,7 @@ import { randomInt } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { createServer, type AddressInfo } from "node:net";
 
-import { WorldError } from "../error.ts";
-
-/** Everything that a local fleet listens at is here: nobody from outside reaches it. */
+/** Nobody from outside reaches what listens here. */
 export const loopback = "127.0.0.1";
 
 /** Where the kernel's own choices begin when it doesn't say (IANA: 49152; Linux by default: 32768). */
@@ -14,7 +12,7 @@ const candidates = 12_000;
 /**
  * Free ports on loopback, outside of the range from which the kernel takes those of outgoing connections. Inside it, a dead
  * node's port could become somebody's outgoing one, so that the node can't come back; and who connects to it again and again
- * would one day be connected to himself (RFC 9293 3.5, simultaneous open).
+ * would one day be connected to himself (RFC 9293 3.5, simultaneous open). Rejects with a `NoPortError` where there are none.
  */
 export async function freePorts(count: number): Promise<readonly number[]> {
   const first = await firstEphemeralPort();
@@ -25,7 +23,7 @@ export async function freePorts(count: number): Promise<readonly number[]> {
     const isCrowded = first - lowest < 2_000 || tries > 20 * (count + 10);
     const port = await tryPort(isCrowded ? 0 : randomInt(lowest, first));
     if (port !== undefined) free.add(port);
-    else if (isCrowded) throw new WorldError(`no port is free on ${loopback}`, { code: "UNAVAILABLE" });
+    else if (isCrowded) throw new NoPortError(`no port is free on ${loopback}`);
   }
   return [...free];
 }
@@ -49,4 +47,9 @@ function tryPort(port: number): Promise<number | undefined> {
       server.close(() => resolve(taken));
     });
   });
+}
+
+/** Every port is somebody's. */
+export class NoPortError extends Error {
+  override readonly name = "NoPortError";
 }
