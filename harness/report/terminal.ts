@@ -22,6 +22,7 @@ class LineReporter implements Reporter {
   protected readonly stream: NodeJS.WriteStream;
   protected readonly paint: Paint;
   #isBrief = false;
+  #nameWidth = 0;
   #startedMs = 0;
 
   constructor(stream: NodeJS.WriteStream) {
@@ -33,6 +34,7 @@ class LineReporter implements Reporter {
     this.#startedMs = performance.now();
     // Many seeds of one scenario are a list, not a report each: only what didn't pass is told in full.
     this.#isBrief = new Set(invocation.runs.map(({ seed }) => seed)).size > 1;
+    this.#nameWidth = Math.max(20, ...invocation.runs.map(({ scenario }) => scenario.name.length));
     this.print([...greeting(invocation, this.paint), ""]);
   }
 
@@ -45,7 +47,7 @@ class LineReporter implements Reporter {
   }
 
   onRun({ result }: FinishedRun): void {
-    this.print([runLine(result, this.paint)]);
+    this.print([runLine(result, this.#nameWidth, this.paint)]);
   }
 
   onScenario(runs: readonly FinishedRun[], agreement: AgreementResult | undefined): void {
@@ -180,13 +182,13 @@ function greeting({ runs, out }: Invocation, paint: Paint): readonly string[] {
   ];
 }
 
-function runLine(result: RunResult, paint: Paint): string {
+function runLine(result: RunResult, nameWidth: number, paint: Paint): string {
   const { calls, latencyMs } = result;
   const numbers =
     calls.total === 0
       ? ""
       : `${calls.total} calls, ${calls.failed} failed, p99 ${latencyMs.p99.toFixed(latencyMs.p99 < 10 ? 1 : 0)} ms`;
-  return `${mark(result.verdict, paint)} ${pad(result.scenario, 20)} ${pad(result.world, 6)} ${paint("dim", `seed ${pad(String(result.seed), 4)}`)} ${pad(result.verdict, 12)} ${paint("dim", numbers)}`.trimEnd();
+  return `${mark(result.verdict, paint)} ${pad(result.scenario, nameWidth)} ${pad(result.world, 6)} ${paint("dim", `seed ${pad(String(result.seed), 4)}`)} ${pad(result.verdict, 12)} ${paint("dim", numbers)}`.trimEnd();
 }
 
 /** How the whole invocation ended. */
