@@ -5,7 +5,7 @@ import { faults } from "../faults/table.ts";
 import { checks } from "../judge/table.ts";
 import { parsePage, pageText, type Block } from "../report/page.ts";
 import { plain, widthOf } from "../report/text.ts";
-import { normal, placesOf, readPages } from "./explain.ts";
+import { normal, placeOf, placesOf, readPages } from "./explain.ts";
 
 const pages = await readPages();
 const places = placesOf(pages);
@@ -33,6 +33,20 @@ describe("the pages", () => {
     const names = [balancers, clusters, routers, guards, admissions, retryBudgets].flatMap(Object.keys);
     expect(names.length).toBeGreaterThan(25);
     expect(names.filter((name) => !places.has(normal(name)))).toEqual([]);
+  });
+
+  test("are found by the words that a learner has, however they are spelled", () => {
+    const names = [
+      "rpc",
+      "client-side discovery",
+      "zookeeper",
+      "Nacos",
+      "serialisation",
+      "deadline",
+      "ringHash",
+      "saga",
+    ];
+    expect(names.filter((name) => placeOf(name, places) === undefined)).toEqual(["ringHash"]);
   });
 
   test("a row is explained in both languages by its English name", () => {

@@ -93,6 +93,13 @@ export const normal = (text: string): string =>
     .replaceAll(/[^\p{L}\p{N}]+/gu, "-")
     .replaceAll(/^-|-$/g, "");
 
+/** Where it is explained; "ZooKeeper" and "zookeeper" are the same, too. */
+export function placeOf(name: string, places: ReadonlyMap<string, Place>): Place | undefined {
+  const joined = (text: string): string => text.replaceAll("-", "");
+  const wanted = joined(normal(name));
+  return places.get(normal(name)) ?? [...places].find(([known]) => joined(known) === wanted)?.[1];
+}
+
 interface Library {
   readonly scenarios: readonly Scenario[];
   readonly pages: readonly Page[];
@@ -104,7 +111,7 @@ function explanation(name: string, { scenarios, pages, language, layout }: Libra
   const scenario = scenarios.find((each) => each.name === name);
   if (scenario !== undefined) return scenarioText(scenario, pages, language, layout);
   const places = placesOf(pages);
-  const place = places.get(normal(name));
+  const place = placeOf(name, places);
   if (place === undefined) {
     const known = [...scenarios.map((each) => each.name), ...places.keys()];
     throw usageError(
