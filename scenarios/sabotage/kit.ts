@@ -172,8 +172,10 @@ export function ghostAttempts(cluster: string, id: string, when: When): Sabotage
 }
 
 /** The balancer gives one instance this share of the calls, whatever its weight. */
-export function unfairBalancer(seed: number, balancer: string, id: string, share: number): Sabotage {
+export function unfairBalancer(seed: number, balancer: string, id: string, share: number, when: When = {}): Sabotage {
+  const time = new LoadTime(when);
   return {
+    onLoad: time.onLoad,
     policies: (node, policies) => {
       const random = seeded(seed, node);
       const healthy = policies.balancers[balancer]!;
@@ -187,7 +189,13 @@ export function unfairBalancer(seed: number, balancer: string, id: string, share
               const favourite = endpoints.find((endpoint) => endpoint.id === id);
               if (favourite === undefined) return make(endpoints);
               const others = make(endpoints.filter((endpoint) => endpoint !== favourite));
-              return { pick: (call) => (random.float() < share ? favourite : others.pick(call)) };
+              const fair = make(endpoints);
+              return {
+                pick: (call) => {
+                  if (!time.isNow(call.clock.nowUs())) return fair.pick(call);
+                  return random.float() < share ? favourite : others.pick(call);
+                },
+              };
             };
           },
         },
