@@ -169,6 +169,7 @@ describeReal("ZooKeeper, whatever happens to it", () => {
     await until(() => later.membership().at(-1)?.instances.length === 3, recoverWithinMs);
   }, 90_000);
 
+  // Subscribing anew must not wipe the list: https://github.com/apache/dubbo/issues/7125.
   test("5: when the registry lost everything consumers keep whom they can call, and all are registered again", async () => {
     await startNode("provider", "orders/0", providerConfig);
     const shop = await startNode("consumer", "shop/0", consumerConfig());
