@@ -15,7 +15,7 @@ export interface Wall {
   readonly why: string;
 }
 
-const tests = "\\.test\\.ts$";
+const tests = "\\.(test|fixture)\\.ts$";
 
 /** Rooms that run in the simulator and in a browser as well: runtime, handlers, sim. */
 export const portable = {

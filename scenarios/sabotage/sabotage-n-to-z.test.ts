@@ -1,0 +1,3 @@
+import { sabotageScenarios } from "./suite.fixture.ts";
+
+sabotageScenarios((name) => name >= "n");
