@@ -38,5 +38,5 @@ export default scenario({
     latency("orders").from("mobile").percentile(90, "150ms").detects("32%"),
     latency("orders").from("kiosk").percentile(90, "150ms").detects("32%"),
   ],
-  agreement: { share: 0.03, success: 0.03 },
+  // No agreement: how many calls meet the slow instance before it is found out depends on how long the warm-up took, and they are the p99.
 });

@@ -13,7 +13,7 @@ export default scenario({
   tags: [],
   tracing: { sample: 1 },
   fleet: {
-    storefront: consumer({ instances: 1, calls: "orders", timeout: "1s" }),
+    storefront: consumer({ instances: 1, calls: "orders", timeout: "1s", balancer: "smooth-weighted-round-robin" }),
     orders: provider({
       instances: 2,
       serviceTime: "2ms",
