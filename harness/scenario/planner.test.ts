@@ -94,6 +94,10 @@ describe("a bank", () => {
     for (const world of ["sim", "local"] as const) {
       expect(() => planIn(world)).toThrow(`world ${world} can't do "--coordinator seata"`);
     }
+    const saga = { ...value, fleet: { ...value.fleet, ...bank({ mode: "saga" }) } };
+    expect(() => planScenario(saga, { world: "docker", seed: 1, coordinator: "seata" })).toThrow(
+      expect.objectContaining({ code: "UNSUPPORTED" }),
+    );
   });
 
   test("has links to its coordinator, and each of its services one to whom it calls", () => {

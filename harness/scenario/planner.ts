@@ -62,6 +62,14 @@ export function planScenario(
       },
     );
   }
+  const isSaga = Object.values(scenario.fleet).some((spec) => spec.program === "order" && spec.mode === "saga");
+  if (coordinator === "seata" && isSaga) {
+    // Seata's server leaves sagas to an engine of its own in their callers, and drives no step of one.
+    throw new ScenarioError('a saga can\'t have "--coordinator seata": our sagas are decided by our coordinator', {
+      code: "UNSUPPORTED",
+      hint: "leave the option out, or choose mode tcc or at",
+    });
+  }
   const registry = registryOf(scenario, world, asked);
   const nodes = planNodes(scenario, { registry, load });
   const { drives, durationUs: loadUs } = planLoad(scenario, seed);
