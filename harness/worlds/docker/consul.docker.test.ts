@@ -54,8 +54,8 @@ describeReal("Consul", () => {
                 failWithinMs: 5_000,
                 blipMs: 400,
                 expiryMinMs: ttlMs * 0.6,
-                // An agent whose news its servers didn't take (on a busy machine they may be without a leader for a moment) tries again
-                // after 15 to 30 s: agent/ae/ae.go of Consul, retryFailInterval.
+                // An agent that found no leader when it first told its servers everything, as on a busy machine, tells them nothing for
+                // 15 to 30 s: retryFullSync in agent/ae/ae.go of Consul.
                 expiryMaxMs: ttlMs + 33_000,
                 settleMs: 2 * (ttlMs + 3_000),
                 recoverWithinMs: 45_000,
