@@ -69,9 +69,11 @@ export async function told(
 function isRace(players: readonly Player[], { what, id }: Step): boolean {
   const waiting = players.map((player) => player.waitsTo(id)).filter((one) => one !== undefined);
   if (waiting.length === 0 || !locks.has(what)) return false;
-  const isAdded =
-    (what === "insert" && waiting.some((one) => one !== "lock")) || (what !== "lock" && waiting.includes("insert"));
-  return isAdded || players.some((player) => player.hasChanged(id));
+  if (what === "insert") return waiting.some((one) => one !== "lock");
+  if (what !== "lock" && waiting.includes("insert")) return true;
+  const inTurn = waiting.filter((one) => one !== "insert").length;
+  if (what !== "lock" && inTurn > 1) return true;
+  return inTurn > 0 && players.some((player) => player.hasChanged(id));
 }
 
 /** How a transaction, or what came after a savepoint, is to end. */
