@@ -27,6 +27,7 @@ export interface RunCommandOptions {
   readonly seeds?: number;
   readonly registry?: string;
   readonly coordinator?: string;
+  readonly pack?: number;
   readonly set?: readonly string[];
   readonly out?: string;
   readonly json?: boolean;
@@ -80,7 +81,10 @@ export async function select(asked: readonly string[], options: RunCommandOption
   const plans = new Map(
     scenarios.map((one) => [
       one,
-      plansOf(one, { worlds, seed: seeds[0]!, load: load?.name, registry, coordinator, isAsked }),
+      plansOf(one, {
+        ...{ worlds, seed: seeds[0]!, load: load?.name, registry, coordinator },
+        ...{ pack: options.pack, isAsked },
+      }),
     ]),
   );
   return { scenarios, worlds, load, seeds, registry, coordinator, plans };
@@ -120,6 +124,7 @@ function plansOf(
     load,
     registry,
     coordinator,
+    pack,
     isAsked,
   }: {
     readonly worlds: ReadonlyMap<WorldName, World>;
@@ -127,6 +132,7 @@ function plansOf(
     readonly load: LoadName | undefined;
     readonly registry: RegistryName | undefined;
     readonly coordinator: CoordinatorName | undefined;
+    readonly pack: number | undefined;
     readonly isAsked: boolean;
   },
 ): ReadonlyMap<WorldName, Plan | ScenarioError> {
@@ -134,7 +140,7 @@ function plansOf(
   for (const [world, opened] of worlds) {
     const { primitives } = opened;
     try {
-      const plan = planScenario(scenario, { world, seed, registry, coordinator, primitives, load });
+      const plan = planScenario(scenario, { world, seed, registry, coordinator, primitives, load, pack });
       const refusal = opened.refuses?.(plan);
       if (refusal !== undefined) throw new ScenarioError(refusal.message, { code: "UNSUPPORTED", hint: refusal.hint });
       plans.set(world, plan);

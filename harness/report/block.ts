@@ -385,9 +385,25 @@ function sharesIn({ instances }: RunResult): ReadonlyMap<string, number> {
 function worldsOf(runs: readonly FinishedRun[], { paint, width }: BlockOptions): readonly string[] {
   const seen = runs.filter(({ result }) => result.calls.total > 0);
   if (seen.length === 0) return [];
-  const titles = ["", "calls", "ok", "failed", "attempts", "offered", "p50", "p90", "p99", "max", "digest"];
+  // Where nothing was real, all of the time was the harness's.
+  const isMeasured = seen.some(({ result }) => result.harnessCpu !== undefined);
+  const ofHarness = isMeasured ? ["harness"] : [];
+  const titles = [
+    "",
+    "calls",
+    "ok",
+    "failed",
+    "attempts",
+    "offered",
+    "p50",
+    "p90",
+    "p99",
+    "max",
+    ...ofHarness,
+    "digest",
+  ];
   const rows = seen.map(({ result }) => {
-    const { calls, latencyMs, offeredPerSecond, digest } = result;
+    const { calls, latencyMs, offeredPerSecond, harnessCpu, digest } = result;
     return [
       paint("bold", result.world),
       String(calls.total),
@@ -396,10 +412,11 @@ function worldsOf(runs: readonly FinishedRun[], { paint, width }: BlockOptions):
       String(calls.attempts),
       `${offeredPerSecond.toFixed(0)}/s`,
       ...[latencyMs.p50, latencyMs.p90, latencyMs.p99, latencyMs.max].map((ms) => formatDuration(ms * 1000)),
+      ...(isMeasured ? [harnessCpu === undefined ? "" : `${(harnessCpu * 100).toFixed(0)}% CPU`] : []),
       paint("dim", digest ?? ""),
     ];
   });
-  const spares: Readonly<Record<string, number>> = { digest: 4, p90: 3, offered: 2, ok: 1 };
+  const spares: Readonly<Record<string, number>> = { digest: 5, p90: 4, harness: 3, offered: 2, ok: 1 };
   const columns = titles.map((title): Column => {
     const align = title === "" || title === "digest" ? "left" : "right";
     return title in spares ? { align, spare: spares[title]! } : { align };

@@ -9,6 +9,7 @@ import { hashOf } from "./hash.ts";
 import { checkForeign, registryOf } from "./foreign.ts";
 import { instancesOf } from "./instances.ts";
 import { isOfBank, known, planNodes, roleOf } from "./nodes.ts";
+import { planProcesses } from "./processes.ts";
 import type {
   CheckPlan,
   CoordinatorName,
@@ -37,6 +38,8 @@ export interface PlanOptions {
   readonly primitives?: ReadonlySet<Primitive> | undefined;
   /** Who makes the calls. Default "builtin". */
   readonly load?: LoadName | undefined;
+  /** World `local`: nodes that share a process, at most. `sim` has one process for all anyway. Default: each has its own. */
+  readonly pack?: number | undefined;
 }
 
 /**
@@ -45,7 +48,7 @@ export interface PlanOptions {
  */
 export function planScenario(
   scenario: Scenario,
-  { world, seed, registry: asked, coordinator = "embedded", primitives, load = "builtin" }: PlanOptions,
+  { world, seed, registry: asked, coordinator = "embedded", primitives, load = "builtin", pack }: PlanOptions,
 ): Plan {
   if (load !== "builtin" && world === "sim") {
     throw new ScenarioError(`world sim can't do "--load ${load}": nobody outside of it can reach its nodes`, {
@@ -61,6 +64,12 @@ export function planScenario(
         hint: "--world docker",
       },
     );
+  }
+  if (pack !== undefined && world === "docker") {
+    throw new ScenarioError(`world docker can't do "--pack ${pack}": a container holds one node`, {
+      code: "UNSUPPORTED",
+      hint: "--world local",
+    });
   }
   const isSaga = Object.values(scenario.fleet).some((spec) => spec.program === "order" && spec.mode === "saga");
   if (coordinator === "seata" && isSaga) {
@@ -88,6 +97,7 @@ export function planScenario(
     ...(load !== "builtin" && { load }),
     scenarioHash: hashOf(scenario),
     nodes,
+    ...(pack !== undefined && world === "local" && { processes: planProcesses(nodes, timeline, pack) }),
     tracing: scenario.tracing && { sample: fractionOf(scenario.tracing.sample) },
     hasMutualTls: scenario.security?.mtls === true,
     isScraped: scenario.expect.some(({ check }) => check === "metrics"),
