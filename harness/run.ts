@@ -56,6 +56,8 @@ export interface RunOptions {
   readonly reference?: string | undefined;
   /** World `local`: nodes that share a process, at most. Default: each has its own. */
   readonly pack?: number | undefined;
+  /** Where the scenario's file is; see `PlanOptions`. */
+  readonly directory?: string | undefined;
   /** Makes the calls from outside of the fleet. Default: the fleet's own consumers make them. */
   readonly load?: LoadDriver | undefined;
   /** A planted defect (`sim`): tests show with it that a check can fail. */
@@ -87,6 +89,7 @@ export async function runScenario(
     primitives: options.world.primitives,
     load: options.load?.name,
     pack: options.pack,
+    directory: options.directory,
   });
   const recorded = await record(plan, options);
   const { history, brokenBy } = recorded;

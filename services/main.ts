@@ -9,6 +9,7 @@ import { systemClock } from "../runtime/node/clock.ts";
 import { directoryDisk } from "../runtime/node/disk.ts";
 import { readIdentity } from "../runtime/node/identity-files.ts";
 import { nodeHttp } from "../runtime/node/http.ts";
+import { importModule } from "../runtime/node/modules.ts";
 import { realInfrastructure } from "../runtime/node/infrastructure.ts";
 import type { NodeMetrics } from "../runtime/node/telemetry/metrics.ts";
 import { otlpExporter } from "../runtime/node/telemetry/otlp.ts";
@@ -169,6 +170,7 @@ function contextMaker(dial: DialTable, diskPath: string | undefined, onMetrics?:
           run: tracing.run,
         }),
       }),
+      load: (file) => importModule(file),
       work: (us) => (us <= 0 ? Promise.resolve() : clock.sleep(us)),
       // The thread stands still, and the machine's processors stay free for the others.
       block: (us) => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, us / 1000),

@@ -349,6 +349,33 @@ describe("what can't work is refused with a way out", () => {
       { fleet: { ...base.fleet, payments: provider({ instances: 3, groups: [{ instances: 1 }] }) } },
       "3 instances, but its groups have 1",
     ],
+    [
+      "a billion nodes",
+      { fleet: { ...base.fleet, orders: provider({ instances: 1e9, calls: "payments" }) } },
+      "nodes, and a fleet has at most 100000",
+      "fewer instances of orders",
+    ],
+    [
+      "a billion calls",
+      { load: constant("125000000/s").on("storefront").for("8s") },
+      "the load makes 1000000000 calls",
+    ],
+    ["a load for years", { load: constant("1/m").on("storefront").for("9999999m") }, "a load for 9999999m"],
+    [
+      "work that takes two times at once",
+      { fleet: { ...base.fleet, payments: provider({ serviceTime: "1ms", own: { file: "./mine.ts" } }) } },
+      "as long as ./mine.ts takes",
+    ],
+    [
+      "a program that is two",
+      {
+        fleet: {
+          ...base.fleet,
+          payments: provider({ own: { file: "./mine.ts" }, groups: [{ instances: 1, foreign: { image: "mine" } }] }),
+        },
+      },
+      "a foreign program and a module of your own at once",
+    ],
     ["a load on a provider", { load: constant("1/s").on("orders").for("1s") }, "is no consumer of the fleet"],
     [
       "a consumer without a load",
@@ -400,6 +427,16 @@ test("steps that follow each other on one node are no contradiction", () => {
     at("7s").restart("orders/1"),
   ];
   expect(plan({ timeline }).timeline).toHaveLength(7);
+});
+
+test("a module of the user's own is named from where the scenario's file is", () => {
+  const fileOf = (file: string): unknown => {
+    const fleet = { ...base.fleet, payments: provider({ own: { file } }) };
+    const { nodes } = plan({ fleet }, { directory: "/home/me" });
+    return nodes.find(({ id }) => id === "payments/0")!.config["own"];
+  };
+  expect(fileOf("./mine.ts")).toEqual({ file: "/home/me/mine.ts" });
+  expect(fileOf("/srv/mine.ts")).toEqual({ file: "/srv/mine.ts" });
 });
 
 test("a world that offers a fault's primitives can do it, whatever the fault", () => {

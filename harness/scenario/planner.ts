@@ -22,6 +22,7 @@ import type {
   WorldName,
 } from "./plan.ts";
 import type { CheckSpec, LoadSpec, Scenario } from "./schema.ts";
+import { checkSize } from "./size.ts";
 import { checkService, planTimeline } from "./timeline.ts";
 
 export interface PlanOptions {
@@ -40,6 +41,8 @@ export interface PlanOptions {
   readonly load?: LoadName | undefined;
   /** World `local`: nodes that share a process, at most. `sim` has one process for all anyway. Default: each has its own. */
   readonly pack?: number | undefined;
+  /** Where the scenario's file is: the modules of its own services are named from there. Default: from where the program runs. */
+  readonly directory?: string | undefined;
 }
 
 /**
@@ -48,7 +51,16 @@ export interface PlanOptions {
  */
 export function planScenario(
   scenario: Scenario,
-  { world, seed, registry: asked, coordinator = "embedded", primitives, load = "builtin", pack }: PlanOptions,
+  {
+    world,
+    seed,
+    registry: asked,
+    coordinator = "embedded",
+    primitives,
+    load = "builtin",
+    pack,
+    directory,
+  }: PlanOptions,
 ): Plan {
   if (load !== "builtin" && world === "sim") {
     throw new ScenarioError(`world sim can't do "--load ${load}": nobody outside of it can reach its nodes`, {
@@ -79,8 +91,9 @@ export function planScenario(
       hint: "leave the option out, or choose mode tcc or at",
     });
   }
+  checkSize(scenario);
   const registry = registryOf(scenario, world, asked);
-  const nodes = planNodes(scenario, { registry, load });
+  const nodes = planNodes(scenario, { registry, load, directory });
   const { drives, durationUs: loadUs } = planLoad(scenario, seed);
   const timeline = planTimeline(scenario, { nodes, durationUs: loadUs });
   if (primitives !== undefined) checkPrimitives(timeline, { world, primitives });

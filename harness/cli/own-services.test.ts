@@ -1,0 +1,114 @@
+import { execFile } from "node:child_process";
+import { cp, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+import type { InvocationResult } from "../report/verdict.ts";
+
+const main = join(import.meta.dirname, "main.ts");
+const example = join(import.meta.dirname, "../../docs/own-services");
+/** Outside of the repository, and nothing is installed there. */
+let directory: string;
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), "flyball-own-"));
+  await cp(example, directory, { recursive: true });
+});
+afterAll(() => rm(directory, { recursive: true, force: true }));
+
+interface Ended {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+const run = (...args: readonly string[]): Promise<Ended> =>
+  new Promise((resolve) => {
+    const env = { ...process.env, NO_COLOR: "1", FORCE_COLOR: undefined };
+    execFile(process.execPath, [main, "run", ...args], { cwd: directory, env }, (error, stdout, stderr) => {
+      resolve({ code: typeof error?.code === "number" ? error.code : 0, stdout, stderr });
+    });
+  });
+
+test("the example runs from a TypeScript file, on real processes as in sim, packed and not", async () => {
+  const args = ["./shop.ts", "--json", "--set", "load.0.legs.0.rate=60/s"] as const;
+  const runs = await Promise.all([
+    run(...args, "--world", "sim", "--out", "sim"),
+    run(...args, "--world", "local", "--pack", "2", "--out", "local"),
+  ]);
+  for (const { stdout } of runs) {
+    const [result] = (JSON.parse(stdout) as InvocationResult).runs;
+    // How fast a busy machine is isn't the question here.
+    expect(result).toMatchObject({
+      calls: { total: 300 },
+      checks: [{ name: "orders success ≥ 99%", verdict: "pass" }, {}, {}],
+    });
+    expect(Object.keys(result!.instances)).toContain("prices/1");
+  }
+}, 60_000);
+
+test("and from a YAML file, the same in every repetition", async () => {
+  const { code, stdout } = await run("./shop.yaml", "--world", "sim", "--check-determinism", "--out", "yaml");
+  expect(stdout).toContain("two runs are the same");
+  expect(code).toBe(0);
+});
+
+const own = (start: string): string =>
+  `import { service } from "flyball/service";\nexport default service({ start: ${start} });`;
+
+describe("what is wrong with a service is told with its file", () => {
+  test.concurrent.each([
+    ["throws", `const x: number = 1;\nthrow new TypeError("boom");`, "it throws TypeError: boom (at 2:7)"],
+    ["no-service", `export const other = 1;`, "exports no service: other"],
+    ["never-listens", own("() => new Promise(() => undefined)"), "never listens: its start() hasn't ended after 6 s"],
+    ["unstarted", own(`() => { throw new Error("no luck"); }`), "can't start: no luck"],
+    ["answers-nothing", own("() => ({})"), "start() answers an object without do(), and nothing that could be called"],
+    ["build", `enum A { B }\nexport default A;`, "TypeScript enum is not supported"],
+  ])(
+    "%s",
+    async (name, text, message) => {
+      await writeFile(join(directory, `${name}.ts`), text);
+      const args = ["./shop.yaml", "--set", `fleet.orders.own.file=./${name}.ts`, "--json", "--out", name];
+      const ended = await Promise.all([run(...args, "--world", "sim"), run(...args, "--world", "local")]);
+      for (const { code, stdout } of ended) {
+        const [{ verdict, reason }] = (JSON.parse(stdout) as InvocationResult).runs as [
+          InvocationResult["runs"][number],
+        ];
+        expect(verdict).toBe("error");
+        expect(reason).toContain(message);
+        expect(reason).toContain(`${directory}/${name}.ts`);
+        expect(code).toBe(3);
+      }
+    },
+    60_000,
+  );
+
+  test.concurrent.each([
+    ["a module of Node.js", `import "node:fs";`, "node:fs, which "],
+    ["one that it imports in turn", `import "./deep.ts";`, "os, which "],
+    [
+      "what of ours needs a host",
+      `import "${join(import.meta.dirname, "../../runtime/node/disk.ts")}";`,
+      "runtime/node/disk.ts, which ",
+    ],
+  ])("%s is not there in sim", async (name, text, message) => {
+    const file = `${name.replaceAll(/\W/g, "-")}.ts`;
+    await writeFile(join(directory, "deep.ts"), `import "os";`);
+    await writeFile(join(directory, file), `${text}\n${own("() => ({ do: () => ({}) })")}`);
+    const args = ["--world", "sim", "--set", `fleet.orders.own.file=./${file}`, "--out", file];
+    const { code, stdout } = await run("./shop.yaml", ...args);
+    expect(stdout.replaceAll(/\s+/g, " ")).toContain(message);
+    expect(stdout).toContain("--world local");
+    expect(code).toBe(3);
+  });
+
+  test.concurrent.each([
+    ["./none.ts", "there is no file"],
+    ["./shop.yaml", "shop.yaml is no module"],
+  ])("a path that leads to none (%s) ends with 2, before anything starts", async (file, message) => {
+    const { code, stderr } = await run("./shop.yaml", "--set", `fleet.orders.own.file=${file}`);
+    expect(stderr).toContain(message);
+    expect(code).toBe(2);
+  });
+});
