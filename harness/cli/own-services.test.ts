@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { cp, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -31,6 +31,9 @@ const run = (...args: readonly string[]): Promise<Ended> =>
     });
   });
 
+const own = (start: string): string =>
+  `import { service } from "flyball/service";\nexport default service({ start: ${start} });`;
+
 test("the example runs from a TypeScript file, on real processes as in sim, packed and not", async () => {
   const args = ["./shop.ts", "--json", "--set", "load.0.legs.0.rate=60/s"] as const;
   const runs = await Promise.all([
@@ -48,14 +51,29 @@ test("the example runs from a TypeScript file, on real processes as in sim, pack
   }
 }, 60_000);
 
+test("it may call several services, and is told when it calls one that the scenario doesn't name", async () => {
+  const start = `({ callee }) => ({ do: ({ key }, call) => callee(key === "" ? "stock" : key).do({ key }, { parent: call }) })`;
+  await writeFile(join(directory, "several.ts"), own(start));
+  const one = (await readFile(join(directory, "shop.yaml"), "utf8")).replace("./orders.ts", "./several.ts");
+  const two = one.replace(
+    /^ {4}calls: .*$/m,
+    "$&\n    alsoCalls: [{ service: stock }]\n  stock: { program: provider }",
+  );
+  await writeFile(join(directory, "one.yaml"), one);
+  await writeFile(join(directory, "two.yaml"), two);
+  const [told, silent] = await Promise.all([
+    run("./two.yaml", "--world", "sim", "--json", "--out", "two"),
+    run("./one.yaml", "--world", "sim", "--json", "--out", "one"),
+  ]);
+  expect((JSON.parse(told.stdout) as InvocationResult).runs[0]!.instances).toMatchObject({ "stock/0": { failed: 0 } });
+  expect(silent.stdout).toContain("doesn't call stock: it calls prices");
+});
+
 test("and from a YAML file, the same in every repetition", async () => {
   const { code, stdout } = await run("./shop.yaml", "--world", "sim", "--check-determinism", "--out", "yaml");
   expect(stdout).toContain("two runs are the same");
   expect(code).toBe(0);
 });
-
-const own = (start: string): string =>
-  `import { service } from "flyball/service";\nexport default service({ start: ${start} });`;
 
 describe("what is wrong with a service is told with its file", () => {
   test.concurrent.each([

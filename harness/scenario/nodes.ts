@@ -191,6 +191,12 @@ function providers(
     const { tag, weight = defaultWeight, serviceTime, errorRate, capacity, queueMax, calls } = { ...common, ...own };
     const { admission, queue, warmup, protocol, pushback, servesAbandoned, reportsLoad, guard } = { ...common, ...own };
     const labels = { ...common.labels, ...own.labels };
+    if (module === undefined && common.alsoCalls !== undefined) {
+      throw new ScenarioError(`fleet.${service}: ${id} has no module of your own that could call several services`, {
+        code: "INVALID_SCENARIO",
+        hint: "name the one that it calls in `calls`",
+      });
+    }
     if (module !== undefined && serviceTime !== undefined) {
       throw new ScenarioError(`fleet.${service}: the work of ${id} takes as long as ${module.file} takes`, {
         code: "INVALID_SCENARIO",
@@ -217,6 +223,7 @@ function providers(
       own: module && defined({ ...module, file: pathOf(module.file, directory) }),
       recordsTasks: recordsTasks ? true : undefined,
       calls: calls === undefined ? undefined : callSettings(service, calls),
+      alsoCalls: common.alsoCalls?.map((each) => callSettings(service, each)),
       sessionTimeoutMs,
       propagationMs,
     });

@@ -367,6 +367,16 @@ describe("what can't work is refused with a way out", () => {
       "as long as ./mine.ts takes",
     ],
     [
+      "a second callee of what calls only one",
+      { fleet: { ...base.fleet, payments: provider({ alsoCalls: [{ service: "orders" }] }) } },
+      "has no module of your own that could call several services",
+    ],
+    [
+      "a second callee that isn't there",
+      { fleet: { ...base.fleet, payments: provider({ own: { file: "./m.ts" }, alsoCalls: [{ service: "ordrs" }] }) } },
+      '"ordrs" is no provider',
+    ],
+    [
       "a program that is two",
       {
         fleet: {
@@ -427,6 +437,29 @@ test("steps that follow each other on one node are no contradiction", () => {
     at("7s").restart("orders/1"),
   ];
   expect(plan({ timeline }).timeline).toHaveLength(7);
+});
+
+test("a module of the user's own may call several services, and each link to them can be broken", () => {
+  const fleet = {
+    storefront: consumer({ instances: 1, calls: "orders" }),
+    orders: provider({
+      own: { file: "./mine.ts" },
+      calls: "payments",
+      timeout: "1s",
+      alsoCalls: [{ service: "stock", timeout: "3s" }],
+    }),
+    payments: provider(),
+    stock: provider(),
+  };
+  const { timeline, drainUs, nodes } = plan({ fleet, timeline: [at("1s").blackhole("stock", { for: "1s" })] });
+  expect(timeline[0]!.what).toMatchObject({ links: [{ from: "orders/0", to: "stock/0" }] });
+  expect(drainUs).toBeGreaterThan(3_000_000);
+  const { config } = nodes.find(({ id }) => id === "orders/0")!;
+  expect(programs.get("provider")!.parse({ ...config, registry: "127.0.0.1:1" })).toMatchObject({
+    calls: { service: "payments", timeoutMs: 1000 },
+    alsoCalls: [{ service: "stock", timeoutMs: 3000 }],
+    own: { file: "./mine.ts" },
+  });
 });
 
 test("a module of the user's own is named from where the scenario's file is", () => {

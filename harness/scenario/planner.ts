@@ -147,12 +147,16 @@ function settleUsOf(nodes: readonly NodePlan[]): number {
   return (Math.max(...timeouts) + silenceMs + settleLooks * lookMs) * 1000 + drainMarginUs;
 }
 
+interface Timed {
+  readonly timeoutMs?: number;
+}
+
 function longestCallUs(nodes: readonly NodePlan[]): number {
-  const timeouts = nodes.map(({ config }) => {
-    const calls = config["calls"] as { readonly timeoutMs?: number } | undefined;
-    return calls === undefined ? 0 : (calls.timeoutMs ?? defaultTimeoutMs);
+  const timeouts = nodes.flatMap(({ config }) => {
+    const { calls, alsoCalls = [] } = config as { readonly calls?: Timed; readonly alsoCalls?: readonly Timed[] };
+    return [...(calls === undefined ? [] : [calls]), ...alsoCalls].map(({ timeoutMs = defaultTimeoutMs }) => timeoutMs);
   });
-  return Math.max(...timeouts) * 1000;
+  return Math.max(0, ...timeouts) * 1000;
 }
 
 /** Every consumer's calls. Each instance and each load draws from a stream of its own. */

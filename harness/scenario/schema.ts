@@ -144,6 +144,8 @@ const provider = z.strictObject({
   ...work,
   /** A service that each call calls in turn before it is answered. */
   calls: calls.optional(),
+  /** Further ones that a module of the user's own (`own`) may call. */
+  alsoCalls: z.array(calls).min(1).optional(),
 });
 
 const consumer = z.strictObject({

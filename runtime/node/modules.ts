@@ -2,8 +2,8 @@ import { isBuiltin, registerHooks } from "node:module";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
 const root = new URL("../../", import.meta.url).href;
-/** What needs a host, of ours: whoever runs in the simulator can't have it. */
-const hostRooms = [new URL("runtime/node/", root).href, new URL("services/main.ts", root).href];
+/** What of ours needs a host: whoever runs in the simulator can't have it. */
+const hostRoom = new URL("./", import.meta.url).href;
 const packageName = "flyball";
 
 /** A module that takes longer to be read waits for something that never comes. */
@@ -37,7 +37,7 @@ export async function importModule(file: string, { isPortable = false } = {}): P
     resolve: (specifier, context, next) => {
       const resolved = next(specifier, context);
       if (context.parentURL === undefined || !own.has(context.parentURL)) return resolved;
-      if (isBuiltin(resolved.url) || hostRooms.some((room) => resolved.url.startsWith(room))) {
+      if (isBuiltin(resolved.url) || resolved.url.startsWith(hostRoom)) {
         if (isPortable) throw notPortable(specifier, context.parentURL);
       } else if (!resolved.url.startsWith(root) || url.startsWith(root)) {
         own.add(resolved.url);

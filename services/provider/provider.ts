@@ -44,6 +44,8 @@ export interface ProviderConfig extends OfferConfig {
   readonly recordsTasks: boolean;
   /** A service that each call calls before it is answered. Default none. */
   readonly calls: CallsConfig | undefined;
+  /** Further ones, which `own` may call. Default none. */
+  readonly alsoCalls: readonly CallsConfig[];
   /** Does the work, in place of the program itself. Default: none. */
   readonly own: OwnConfig | undefined;
 }
@@ -68,6 +70,7 @@ export const provider: ServiceProgram<ProviderConfig> = {
       reportsLoad: reader.boolean("reportsLoad") ?? false,
       recordsTasks: reader.raw("recordsTasks") === true,
       calls: calls === undefined ? undefined : parseCalls(calls),
+      alsoCalls: reader.objects("alsoCalls").map(parseCalls),
       own: nested(reader, "own", (own) => ({
         file: own.requiredText("file"),
         config: (own.raw("config") ?? {}) as OwnConfig["config"],
@@ -102,6 +105,8 @@ class RunningProvider implements RunningService {
   readonly #config: ProviderConfig;
   readonly #offer: Offer;
   #downstream: Stub<typeof Worker> | undefined;
+  /** By name, everybody whom it calls. */
+  readonly #callees = new Map<string, Stub<typeof Worker>>();
   #own: StartedService | undefined;
 
   constructor(context: NodeContext, config: ProviderConfig) {
@@ -123,12 +128,10 @@ class RunningProvider implements RunningService {
   }
 
   async go(): Promise<void> {
-    const { calls } = this.#config;
     const { client } = await this.#offer.connect();
-    if (calls !== undefined) {
-      this.#downstream = client.service(calls.service, Worker, calls);
-      await this.#offer.awaitCallees(calls.service);
-    }
+    for (const calls of this.#calls) this.#callees.set(calls.service, client.service(calls.service, Worker, calls));
+    this.#downstream = this.#callees.get(this.#config.calls?.service ?? "");
+    if (this.#calls.length > 0) await this.#offer.awaitCallees(...this.#calls.map(({ service }) => service));
     await this.#offer.register(Worker.typeName);
   }
 
@@ -145,16 +148,22 @@ class RunningProvider implements RunningService {
     await this.#own?.stop?.();
   }
 
+  get #calls(): readonly CallsConfig[] {
+    const { calls, alsoCalls } = this.#config;
+    return calls === undefined ? alsoCalls : [calls, ...alsoCalls];
+  }
+
   #startOwn(own: OwnConfig): Promise<StartedService> {
     const { node, clock, random, disk, work } = this.#context;
     const callee = (service: string): Stub<typeof Worker> => {
-      const { calls } = this.#config;
-      if (calls?.service !== service) {
-        const hint = calls === undefined ? "say in the fleet whom it `calls`" : `it calls ${calls.service}`;
-        throw new RpcError(`${node} doesn't call ${service}`, { code: "FAILED_PRECONDITION", hint });
+      const names = this.#calls.map((each) => each.service);
+      if (!names.includes(service)) {
+        const hint = names.length === 0 ? "say in the fleet whom it `calls`" : `it calls ${names.join(", ")}`;
+        throw new RpcError(`${node} doesn't call ${service}: ${hint}`, { code: "FAILED_PRECONDITION", hint });
       }
       const stub = (): Stub<typeof Worker> => {
-        if (this.#downstream !== undefined) return this.#downstream;
+        const found = this.#callees.get(service);
+        if (found !== undefined) return found;
         throw new RpcError(`${node} isn't connected yet`, { code: "UNAVAILABLE", hint: "call it when you are called" });
       };
       return { do: (...call) => stub().do(...call), stream: (...call) => stub().stream(...call) };
