@@ -9,12 +9,14 @@ export { RpcError, type RpcCode } from "../runtime/call/status.ts";
 export type { Call };
 
 /** What a service of one's own may touch. In `sim` that is all there is: no module of Node.js, no clock and no chance beside these. */
-export interface OwnContext extends Pick<NodeContext, "node" | "clock" | "random" | "disk" | "work"> {
+export interface OwnContext extends Pick<NodeContext, "node" | "clock" | "random" | "disk"> {
+  /** Resolves after as much time as `us` of work takes on this node: longer while the fault `slow` lasts. */
+  readonly work: (us: number) => Promise<void>;
   /**
    * The stub of a service that the scenario says this one `calls`, governed as it says there. Usable once calls come in; until then, and
    * for a service that isn't called, it throws an `RpcError`.
    */
-  callee(service: string): Stub<typeof WorkerSchema>;
+  readonly callee: (service: string) => Stub<typeof WorkerSchema>;
 }
 
 /** What is told of one call. */

@@ -385,25 +385,9 @@ function sharesIn({ instances }: RunResult): ReadonlyMap<string, number> {
 function worldsOf(runs: readonly FinishedRun[], { paint, width }: BlockOptions): readonly string[] {
   const seen = runs.filter(({ result }) => result.calls.total > 0);
   if (seen.length === 0) return [];
-  // Where nothing was real, all of the time was the harness's.
-  const isMeasured = seen.some(({ result }) => result.harnessCpu !== undefined);
-  const ofHarness = isMeasured ? ["harness"] : [];
-  const titles = [
-    "",
-    "calls",
-    "ok",
-    "failed",
-    "attempts",
-    "offered",
-    "p50",
-    "p90",
-    "p99",
-    "max",
-    ...ofHarness,
-    "digest",
-  ];
+  const titles = ["", "calls", "ok", "failed", "attempts", "offered", "p50", "p90", "p99", "max", "digest"];
   const rows = seen.map(({ result }) => {
-    const { calls, latencyMs, offeredPerSecond, harnessCpu, digest } = result;
+    const { calls, latencyMs, offeredPerSecond, digest } = result;
     return [
       paint("bold", result.world),
       String(calls.total),
@@ -412,16 +396,26 @@ function worldsOf(runs: readonly FinishedRun[], { paint, width }: BlockOptions):
       String(calls.attempts),
       `${offeredPerSecond.toFixed(0)}/s`,
       ...[latencyMs.p50, latencyMs.p90, latencyMs.p99, latencyMs.max].map((ms) => formatDuration(ms * 1000)),
-      ...(isMeasured ? [harnessCpu === undefined ? "" : `${(harnessCpu * 100).toFixed(0)}% CPU`] : []),
       paint("dim", digest ?? ""),
     ];
   });
-  const spares: Readonly<Record<string, number>> = { digest: 5, p90: 4, harness: 3, offered: 2, ok: 1 };
+  const spares: Readonly<Record<string, number>> = { digest: 4, p90: 3, offered: 2, ok: 1 };
   const columns = titles.map((title): Column => {
     const align = title === "" || title === "digest" ? "left" : "right";
     return title in spares ? { align, spare: spares[title]! } : { align };
   });
-  return table(columns, [titles.map((title) => paint("dim", title)), ...rows], width - 2).map((line) => indent + line);
+  return [
+    ...table(columns, [titles.map((title) => paint("dim", title)), ...rows], width - 2),
+    ...harnessOf(seen, paint),
+  ].map((line) => indent + line);
+}
+
+/** What the harness itself took of the machine, where that isn't all there is. */
+function harnessOf(runs: readonly FinishedRun[], paint: Paint): readonly string[] {
+  const shares = runs.flatMap(({ result: { world, harnessCpu } }) =>
+    harnessCpu === undefined ? [] : [`${Math.round(harnessCpu * 100)}% of the processors in ${world}`],
+  );
+  return shares.length === 0 ? [] : [paint("dim", `the harness itself took ${shares.join(", ")}`)];
 }
 
 /** Prediction beside measurement. */

@@ -45,9 +45,10 @@ describe("a scenario's report", () => {
         orders/1  █████████▉          21.6%  220  60 failed  █████████▉          21.6%  220  60 failed
         orders/2  ██████████████████  39.2%  400             ██████████████████  39.2%  400
 
-               calls   ok  failed  attempts  offered     p50     p90      p99      max  harness  digest
-        sim      960  960       0      1020    120/s  5.4 ms  7.1 ms  13.2 ms  14.9 ms           9f86d081884c7d65
-        local    960  960       0      1020    120/s  5.4 ms  7.1 ms  13.2 ms  14.9 ms   3% CPU
+               calls   ok  failed  attempts  offered     p50     p90      p99      max  digest
+        sim      960  960       0      1020    120/s  5.4 ms  7.1 ms  13.2 ms  14.9 ms  9f86d081884c7d65
+        local    960  960       0      1020    120/s  5.4 ms  7.1 ms  13.2 ms  14.9 ms
+        the harness itself took 3% of the processors in local
 
            does sim predict local?      sim    local  tolerance
         ✓  orders success              100%     100%  ± 3%

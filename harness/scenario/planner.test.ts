@@ -368,7 +368,7 @@ describe("what can't work is refused with a way out", () => {
     ],
     [
       "a second callee of what calls only one",
-      { fleet: { ...base.fleet, payments: provider({ alsoCalls: [{ service: "orders" }] }) } },
+      { fleet: { ...base.fleet, payments: provider({ alsoCalls: [{ service: "stock" }] }), stock: provider() } },
       "has no module of your own that could call several services",
     ],
     [

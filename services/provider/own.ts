@@ -19,7 +19,7 @@ export async function startOwn(
   { load, clock }: Pick<NodeContext, "load" | "clock">,
 ): Promise<StartedService> {
   if (load === undefined) throw new ConfigError(`${file} can't be loaded: this node runs no services of one's own`);
-  const { start } = serviceIn(await loaded(load, file), file);
+  const service = serviceIn(await loaded(load, file), file);
   const late = new ConfigError(
     `${file} never listens: its start() hasn't ended after ${startsWithinUs / 1e6} s`,
     "let start() return what answers calls; what takes its time goes on beside it",
@@ -27,7 +27,7 @@ export async function startOwn(
   const started: unknown = await new Promise((resolve, reject) => {
     const disarm = clock.after(startsWithinUs, () => reject(late));
     Promise.resolve()
-      .then(() => start(own, config))
+      .then(() => service.start(own, config))
       .then(resolve, (error: unknown) => reject(new ConfigError(`${file} can't start: ${reasonOf(error)}`)))
       .finally(disarm);
   });

@@ -2,7 +2,7 @@ import { reportsLoad } from "../../runtime/balancing/reports/reporter.ts";
 import { Call, whileWaiting } from "../../runtime/call/call.ts";
 import type { Filter } from "../../runtime/call/filter.ts";
 import type { Server } from "../../runtime/call/server.ts";
-import type { Handlers, Stub } from "../../runtime/call/service.ts";
+import type { Handlers, Stub, StubOptions } from "../../runtime/call/service.ts";
 import { pushbackKey } from "../../runtime/call/metadata.ts";
 import { RpcError, toRpcError } from "../../runtime/call/status.ts";
 import { reporter } from "../../runtime/protection/guard.ts";
@@ -154,7 +154,8 @@ class RunningProvider implements RunningService {
   }
 
   #startOwn(own: OwnConfig): Promise<StartedService> {
-    const { node, clock, random, disk, work } = this.#context;
+    const { node, clock, random, disk } = this.#context;
+    const work = (us: number): Promise<void> => this.#context.work(us);
     const callee = (service: string): Stub<typeof Worker> => {
       const names = this.#calls.map((each) => each.service);
       if (!names.includes(service)) {
@@ -166,7 +167,15 @@ class RunningProvider implements RunningService {
         if (found !== undefined) return found;
         throw new RpcError(`${node} isn't connected yet`, { code: "UNAVAILABLE", hint: "call it when you are called" });
       };
-      return { do: (...call) => stub().do(...call), stream: (...call) => stub().stream(...call) };
+      // What came with a call goes on with those that are made for it, as in a service that isn't one's own.
+      const passedOn = (options: StubOptions = {}): StubOptions => ({
+        ...(options.parent !== undefined && { metadata: withoutCredentials(options.parent.metadata) }),
+        ...options,
+      });
+      return {
+        do: (request, options) => stub().do(request, passedOn(options)),
+        stream: (request, options) => stub().stream(request, passedOn(options)),
+      };
     };
     return startOwn(own, { node, clock, random: random.fork("own"), disk, work, callee }, this.#context);
   }
