@@ -51,7 +51,7 @@ function whatIsMissing(): Awaited<ReturnType<World["missing"]>> {
 
 /** What a process costs at the least, beside the pages that all of them share; and a node in a process that it shares. */
 const processBytesMin = 40 * 2 ** 20;
-const nodeBytesMin = 2 ** 20;
+const nodeBytesMin = 2 ** 19;
 
 /** A fleet that the machine has no memory for would take everything else down with it: it isn't even begun. */
 export function whatIsTooMany(
