@@ -35,19 +35,19 @@ const own = (start: string): string =>
   `import { service } from "flyball/service";\nexport default service({ start: ${start} });`;
 
 test("the example runs from a TypeScript file, on real processes as in sim, packed and not", async () => {
-  const args = ["./shop.ts", "--json"] as const;
-  const runs = await Promise.all([
-    run(...args, "--world", "sim", "--out", "sim"),
-    run(...args, "--world", "local", "--pack", "2", "--out", "local"),
-  ]);
-  for (const { stdout } of runs) {
-    const [result] = (JSON.parse(stdout) as InvocationResult).runs;
-    // How fast a busy machine is isn't the question here.
-    expect(result).toMatchObject({
-      calls: { total: 500 },
-      checks: [{ name: "orders success ≥ 99%", verdict: "pass" }, {}, {}],
-    });
-    expect(Object.keys(result!.instances)).toContain("prices/1");
+  const inSim = await run("./shop.ts", "--json", "--world", "sim", "--out", "sim");
+  expect(inSim.code).toBe(0);
+  // How fast a busy machine is isn't the question here.
+  const patient = ["--set", "fleet.shop.calls.timeout=20s", "--set", "fleet.orders.calls.timeout=10s"];
+  const { stdout } = await run("./shop.ts", "--json", "--world", "local", "--pack", "2", ...patient, "--out", "local");
+  for (const text of [inSim.stdout, stdout]) {
+    const [{ calls, instances, checks }] = (JSON.parse(text) as InvocationResult).runs as [
+      InvocationResult["runs"][number],
+    ];
+    expect(calls.total).toBe(500);
+    expect(checks[0]).toMatchObject({ name: "orders success ≥ 99%" });
+    expect(checks[0]!.verdict).not.toBe("fail");
+    for (const id of ["orders/0", "orders/2", "prices/0", "prices/1"]) expect(instances[id]!.ok).toBeGreaterThan(50);
   }
 }, 60_000);
 
@@ -67,13 +67,13 @@ test("it may call several services, and is told when it calls one that the scena
   ]);
   expect((JSON.parse(told.stdout) as InvocationResult).runs[0]!.instances).toMatchObject({ "stock/0": { failed: 0 } });
   expect(silent.stdout).toContain("doesn't call stock: it calls prices");
-});
+}, 60_000);
 
 test("and from a YAML file, the same in every repetition", async () => {
   const { code, stdout } = await run("./shop.yaml", "--world", "sim", "--check-determinism", "--out", "yaml");
   expect(stdout).toContain("two runs are the same");
   expect(code).toBe(0);
-});
+}, 60_000);
 
 describe("what is wrong with a service is told with its file", () => {
   const both = ["sim", "local"] as const;
