@@ -1,6 +1,5 @@
-import { fork, type ChildProcess } from "node:child_process";
+import { spawn, type ChildProcess } from "node:child_process";
 import { availableParallelism } from "node:os";
-import { fileURLToPath } from "node:url";
 
 import { inParallel } from "../harness/parallel.ts";
 import { constant, consumer, provider, scenario, successRate } from "../harness/scenario/builders.ts";
@@ -8,7 +7,8 @@ import { planScenario } from "../harness/scenario/planner.ts";
 import { localWorld } from "../harness/worlds/local/world.ts";
 import { ratios, type Bench } from "./bench.ts";
 
-const bareFile = fileURLToPath(new URL("start-bare.ts", import.meta.url));
+/** A process that does nothing: it says that it is there, and waits for its end. */
+const bare = `process.send("here"); process.on("disconnect", () => process.exit())`;
 
 const singles = 50;
 const packed = { nodes: 200, pack: 20 };
@@ -66,7 +66,7 @@ async function forksMs(count: number): Promise<number> {
   const children: ChildProcess[] = [];
   try {
     await inParallel(Array.from({ length: count }), 2 * availableParallelism(), async () => {
-      const child = fork(bareFile, { stdio: "ignore" });
+      const child = spawn(process.execPath, ["-e", bare], { stdio: ["ignore", "ignore", "ignore", "ipc"] });
       children.push(child);
       await new Promise((resolve, reject) => child.once("message", resolve).once("error", reject));
     });
