@@ -407,12 +407,12 @@ const check = z.discriminatedUnion("check", [
     ...when,
     ...whose,
   }),
-  /** Attempts per logical call. */
+  /** Attempts per logical call; a bound below 1 is about calls that their caller keeps back. */
   z.strictObject({
     check: z.literal("attempts-per-call"),
     service: name,
-    atMost: z.number().min(1),
-    detects: z.number().gt(1),
+    atMost: z.number().gt(0),
+    detects: z.number().gt(0),
     ...when,
     ...whose,
   }),
