@@ -81,6 +81,8 @@ const work = {
   /** What it speaks; in `sim` the simulated transport carries all. Default Triple. */
   protocol: z.enum(["triple", "framed", "jsonrpc", "http"]).optional(),
   serviceTime: distribution.optional(),
+  /** How much longer work takes for each other call that is worked on: "1%" of its own time. Default 0. */
+  contention: fraction.optional(),
   errorRate: fraction.optional(),
   /** Calls worked on at a time; the others wait. Default: no limit. */
   capacity: z.int().min(1).optional(),
