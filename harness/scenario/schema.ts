@@ -101,6 +101,9 @@ const work = {
   warmup: duration.optional(),
 };
 
+/** What can be said of how a provider works. */
+export const workKeys = Object.keys(work);
+
 /**
  * A program that Flyball didn't write, in a container (world `docker`): of an image of its own, or a file of this project in the
  * plain Node.js image. In `command` and `environment`, `${name}` stands for what only the world knows: see `foreign.ts`.
