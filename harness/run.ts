@@ -24,6 +24,7 @@ import type { Scenario } from "./scenario/schema.ts";
 import { settle } from "./settle.ts";
 import { playTimeline } from "./timeline.ts";
 import type { FleetNode, RunningFleet, Sabotage, World } from "./worlds/world.ts";
+import type { Turn } from "./turn.ts";
 import { flyballVersion } from "./version.ts";
 
 /** How far a run has come, for people who watch. */
@@ -60,6 +61,8 @@ export interface RunOptions {
   readonly directory?: string | undefined;
   /** Makes the calls from outside of the fleet. Default: the fleet's own consumers make them. */
   readonly load?: LoadDriver | undefined;
+  /** Its part in a round of runs side by side. Default: it is alone. */
+  readonly turn?: Turn | undefined;
   /** A planted defect (`sim`): tests show with it that a check can fail. */
   readonly sabotage?: Sabotage | undefined;
 }
@@ -230,14 +233,15 @@ async function record(plan: Plan, options: RunOptions): Promise<Recorded> {
       },
       async (fleet) => {
         try {
-          const { load, sabotage } = options;
-          await drive(plan, fleet, { log, collector, progress, signal: abort.signal, load, out, sabotage });
+          const { load, sabotage, turn } = options;
+          await drive(plan, fleet, { log, collector, progress, signal: abort.signal, load, out, sabotage, turn });
         } finally {
           digest = fleet.digest?.();
           endUs = log.relative(fleet.clock.nowUs());
         }
         await readSpansBack(plan, fleet, { log, collector, progress });
         await readMetricsBack(fleet, { log, progress });
+        if (options.turn !== undefined) await untilAborted(options.turn.end(), abort.signal);
       },
     );
   } catch (error) {
@@ -286,6 +290,7 @@ async function drive(
     readonly load: LoadDriver | undefined;
     readonly out: string | undefined;
     readonly sabotage: Sabotage | undefined;
+    readonly turn: Turn | undefined;
   },
 ): Promise<void> {
   const { log, progress, signal } = run;
@@ -298,6 +303,7 @@ async function drive(
   try {
     await warmUp(plan, fleet, run);
     outside = await prepareLoad(plan, fleet, run);
+    if (run.turn !== undefined) await untilAborted(run.turn.begin(), signal);
   } catch (error) {
     lag?.();
     throw error;

@@ -28,6 +28,7 @@ export default scenario({
   },
   load: poisson("90/s").for("2s").then("300/s").for("3s").then("90/s").for("3s").on("storefront"),
   timeline: [],
+  // What https://github.com/apache/dubbo-go/issues/3336 asks to be shown: the provider is protected, and comes back.
   expect: [
     // Half are refused at least, and a refused call counts as slow.
     latency("orders").percentile(40, "350ms").detects("85%").during("2s..5s"),

@@ -24,6 +24,7 @@ export default scenario({
   load: poisson("130/s").on("storefront").for("8s"),
   timeline: [at("3s").stop("orders/2")],
   expect: [
+    // Who refuses before the news has spread fails calls: https://github.com/apache/dubbo-go/pull/1254
     gracefulStop("orders", "orders/2").detects("5%"),
     successRate("orders").atLeast("99%").detects("93%"),
     attemptsPerCall("orders").atMost(1.05).detects(1.5),

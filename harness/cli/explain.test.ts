@@ -1,12 +1,19 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+
 import { describe, expect, test } from "vitest";
+import { z } from "zod";
 
 import { builtInPolicies } from "../../runtime/call/client.ts";
 import { faults } from "../faults/table.ts";
 import { checks } from "../judge/table.ts";
 import { parsePage, pageText, type Block } from "../report/page.ts";
 import { plain, widthOf } from "../report/text.ts";
+import { clientProtection, serverProtection } from "../scenario/protection.ts";
+import { callKeys, workKeys } from "../scenario/schema.ts";
 import { normal, placeOf, placesOf, readPages } from "./explain.ts";
 
+const docs = join(import.meta.dirname, "../../docs");
 const pages = await readPages();
 const places = placesOf(pages);
 
@@ -17,6 +24,22 @@ const shapeOf = (blocks: readonly Block[]): readonly string[] =>
     if (block.kind === "table") return [`${block.titles.length} × ${block.rows.length}`];
     return [block.kind];
   });
+
+/** The pages of concepts as they are written: the one that is generated of the scenarios explains no concept. */
+const textIn = (isMeant: (file: string) => boolean): string =>
+  readdirSync(docs)
+    .filter((file) => isMeant(file) && !file.startsWith("scenarios."))
+    .map((file) => readFileSync(join(docs, file), "utf8"))
+    .join("\n");
+const texts = { en: textIn((file) => /^[^.]+\.md$/.test(file)), zh: textIn((file) => file.endsWith(".zh-CN.md")) };
+
+/** The keys of a schema's shape, and those within them. */
+function keysIn(shape: Readonly<Record<string, z.ZodType>>): readonly string[] {
+  return Object.entries(shape).flatMap(([key, type]) => {
+    const inner = type instanceof z.ZodOptional ? type.unwrap() : type;
+    return inner instanceof z.ZodObject ? [key, ...keysIn(inner.shape)] : [key];
+  });
+}
 
 describe("the pages", () => {
   test.each(pages)("$name says the same in both languages, block by block", ({ blocks }) => {
@@ -33,6 +56,24 @@ describe("the pages", () => {
     const names = [balancers, clusters, routers, guards, admissions, retryBudgets].flatMap(Object.keys);
     expect(names.length).toBeGreaterThan(25);
     expect(names.filter((name) => !places.has(normal(name)))).toEqual([]);
+  });
+
+  test.each(Object.entries(texts))(
+    "name every parameter of a call, of protection and of a provider's work: %s",
+    (_, text) => {
+      const names = [...callKeys, ...keysIn(clientProtection), ...keysIn(serverProtection), ...workKeys];
+      expect(names.length).toBeGreaterThan(60);
+      expect(names.filter((name) => !new RegExp(`\`[^\`\n]*\\b${name}\\b`).test(text))).toEqual([]);
+    },
+  );
+
+  test.each(Object.entries(texts))("name every scenario where its concept is explained: %s", (_, text) => {
+    const names = ["scenarios", "scenarios/foreign"]
+      .flatMap((folder) => readdirSync(join(docs, "..", folder)))
+      .filter((file) => file.endsWith(".ts"))
+      .map((file) => file.slice(0, -".ts".length));
+    expect(names.length).toBeGreaterThan(50);
+    expect(names.filter((name) => !text.includes(`\`${name}\``))).toEqual([]);
   });
 
   test("are found by the words that a learner has, however they are spelled", () => {

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -271,6 +271,21 @@ test("--list shows every scenario in both languages, with its worlds", async () 
     title: { en: expect.any(String) as string, zh: expect.any(String) as string },
     worlds: ["sim", "local"],
   });
+});
+
+test("runs in real processes go side by side, where that doesn't disturb them", { timeout: 60_000 }, async () => {
+  await writeFile(
+    join(directory, "quiet.ts"),
+    scenarioText.replace("mine", "quiet").replace("2s", "1s").replace("80%", "50%"),
+  );
+  const args = ["run", "./quiet.ts", "--world", "local", "--seeds", "2", "--set", "fleet.orders.errorRate=0"];
+  await flyball(...args, "--out", "quiet");
+  // A run's history is written from its first record on until its last.
+  const [one, other] = await Promise.all(
+    [1, 2].map((seed) => stat(join(directory, `quiet/quiet-local-${seed}/history.ndjson`))),
+  );
+  expect(one!.birthtimeMs).toBeLessThan(other!.mtimeMs);
+  expect(other!.birthtimeMs).toBeLessThan(one!.mtimeMs);
 });
 
 test("--dry-run prints the plan and leaves nothing behind", async () => {

@@ -45,6 +45,7 @@ program
   .option("--shard <i/n>", "of the scenarios, run every n-th one, beginning with the i-th", shard)
   .option("--last-failed", "run what didn't pass in the last run here")
   .option("--bail", "stop after the first scenario that fails")
+  .option("--no-overlap", "one run after the other, also where two wouldn't disturb each other")
   .option("--list", "show the scenarios and run nothing")
   .option("--dry-run", "show the plan and run nothing")
   .option("--check-determinism", "run each seed twice in sim and name the first event that differs")

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { faults } from "../faults/table.ts";
 import { makeDirectory } from "../history/directory.ts";
 import { agree } from "../judge/agreement.ts";
+import { settled } from "../parallel.ts";
 import { agreementMarkdown } from "../report/agreement.ts";
 import { githubAnnotations } from "../report/github.ts";
 import { htmlReporter } from "../report/html.ts";
@@ -21,6 +22,7 @@ import { ScenarioError } from "../scenario/error.ts";
 import type { Plan, WorldName } from "../scenario/plan.ts";
 import { planScenario } from "../scenario/planner.ts";
 import type { FaultSpec, Scenario } from "../scenario/schema.ts";
+import { turnsOf, type Turn } from "../turn.ts";
 import type { World } from "../worlds/world.ts";
 import type { Listed } from "./catalog.ts";
 import { runTwice } from "./determinism.ts";
@@ -28,6 +30,7 @@ import { CliError, exitCodeOf, exitCodes, explain, type ExitCode } from "./error
 import { systemLanguage } from "./language.ts";
 import { lastRunFile, rememberFailed } from "./last-run.ts";
 import { listJson, listText } from "./list.ts";
+import { roundsOf } from "./rounds.ts";
 import { chosen, isUnchosen, reportersOf, select, worldsOf } from "./selection.ts";
 import type { ReporterName, RunCommandOptions, Selection } from "./selection.ts";
 import { interruptible } from "./signals.ts";
@@ -91,6 +94,12 @@ function dryRun({ plans, worlds }: Selection, options: RunCommandOptions): ExitC
 function limitsOf({ primitives }: World): readonly string[] {
   const kinds = Object.keys(faults) as FaultSpec["kind"][];
   return kinds.filter((kind) => !faults[kind].primitives.every((primitive) => primitives.has(primitive)));
+}
+
+/** A scenario with a seed, in every world. */
+interface Job {
+  readonly listed: Listed;
+  readonly seed: number;
 }
 
 /** One invocation: every scenario with every seed in every world. */
@@ -225,16 +234,18 @@ class Run {
     const results: RunResult[] = [];
     const agreements: AgreementResult[] = [];
     let isOver = false;
-    for (const seed of seeds) {
-      for (const listed of scenarios) {
-        if (isOver || this.#interruption.signal.aborted) continue;
-        const { runs, agreement } = await this.#compared(listed, seed);
+    const jobs = seeds.flatMap((seed) => scenarios.map((listed): Job => ({ listed, seed })));
+    for (const round of this.#rounds(jobs)) {
+      if (isOver || this.#interruption.signal.aborted) break;
+      const ran = await this.#runInWorlds(round);
+      for (const [index, job] of round.entries()) {
+        const { runs, agreement } = await this.#compared(job, ran[index]!);
         results.push(...runs.map(({ result }) => result));
         if (agreement !== undefined) agreements.push(agreement);
         this.#tell((reporter) => reporter.onScenario?.(runs, agreement));
         isOver = this.#options.bail === true && isBroken([...runs.map(({ result }) => result), agreement]);
-        if (isOver) this.#notice("--bail: what would come after this isn't run");
       }
+      if (isOver) this.#notice("--bail: what would come after this isn't run");
     }
     const verdicts = [...results, ...agreements].map(({ verdict }) => verdict);
     // What was not run can't have passed.
@@ -248,12 +259,22 @@ class Run {
     };
   }
 
-  /** A scenario in its worlds, and what they say of each other; a measurement that the machine spoiled is repeated once. */
+  /** What runs side by side. To stop at the first failure is to know which is the first. */
+  #rounds(jobs: readonly Job[]): readonly (readonly Job[])[] {
+    const { overlap = true, bail = false } = this.#options;
+    if (!overlap || bail) return jobs.map((job) => [job]);
+    return roundsOf(jobs, ({ listed }) => {
+      const plan = this.#selection.plans.get(listed)!.get("local");
+      return plan instanceof ScenarioError ? undefined : plan;
+    });
+  }
+
+  /** What a scenario's worlds say of each other; a measurement that the machine spoiled is repeated once. */
   async #compared(
-    listed: Listed,
-    seed: number,
+    { listed, seed }: Job,
+    ran: readonly FinishedRun[],
   ): Promise<{ readonly runs: readonly FinishedRun[]; readonly agreement: AgreementResult | undefined }> {
-    let runs = await this.#runInWorlds(listed, seed);
+    let runs = ran;
     const first = this.#agreement(listed, runs);
     if (first?.verdict !== "inconclusive") return { runs, agreement: first };
     for (const [index, { result }] of runs.entries()) {
@@ -271,38 +292,56 @@ class Run {
     return { runs, agreement: this.#agreement(listed, runs) };
   }
 
-  async #runInWorlds(listed: Listed, seed: number): Promise<readonly FinishedRun[]> {
-    const runs: FinishedRun[] = [];
+  /** A round in its worlds, one world after the other: the runs of each of its jobs. */
+  async #runInWorlds(round: readonly Job[]): Promise<readonly (readonly FinishedRun[])[]> {
+    const runs: FinishedRun[][] = round.map(() => []);
     for (const world of this.#selection.worlds.values()) {
       if (this.#interruption.signal.aborted) break;
-      const run = await this.#runOnce(listed, { world, seed });
-      runs.push(run);
-      this.#tell((reporter) => reporter.onRun?.(run));
+      const isTogether = world.name === "local" && round.length > 1;
+      const turns = isTogether ? turnsOf(round.length) : [];
+      const running = turns.map((turn, index) =>
+        this.#runFirst(round[index]!, world, turn).finally(() => turn.leave()),
+      );
+      // None goes on behind the back of another's failure.
+      await settled(running);
+      const beside = await Promise.all(running);
+      for (const [index, job] of round.entries()) {
+        const first = beside[index] ?? (await this.#runFirst(job, world));
+        const run = await this.#settled(job, world, first);
+        runs[index]!.push(run);
+        this.#tell((reporter) => reporter.onRun?.(run));
+      }
     }
     return runs;
   }
 
-  /** One run; an inconclusive one in real time is repeated once, for its machine may have been busy. */
-  async #runOnce(listed: Listed, where: { readonly world: World; readonly seed: number }): Promise<FinishedRun> {
-    const { scenario } = listed;
-    const { world, seed } = where;
+  async #runFirst({ listed, seed }: Job, world: World, turn?: Turn): Promise<FinishedRun> {
     const planned = this.#selection.plans.get(listed)!.get(world.name)!;
-    if (planned instanceof ScenarioError) return this.#unsupported(listed, where, planned);
-    const directory = join(this.#out, `${scenario.name}-${world.name}-${seed}`);
-    const first = await this.#run(listed, where, directory);
+    if (planned instanceof ScenarioError) return this.#unsupported(listed, { world, seed }, planned);
+    return this.#run(listed, { world, seed, turn }, this.#directoryOf({ listed, seed }, world));
+  }
+
+  /** An inconclusive run in real time is repeated once, by itself, for its machine may have been busy. */
+  async #settled(job: Job, world: World, first: FinishedRun): Promise<FinishedRun> {
+    const { listed, seed } = job;
     if (first.result.verdict !== "inconclusive" || world.name === "sim" || this.#interruption.signal.aborted)
       return first;
-    this.#notice(`${scenario.name} in ${world.name}, seed ${seed}, is inconclusive${because(first.result)}: once more`);
-    return this.#run(listed, where, `${directory}-again`);
+    const { name } = listed.scenario;
+    this.#notice(`${name} in ${world.name}, seed ${seed}, is inconclusive${because(first.result)}: once more`);
+    return this.#run(listed, { world, seed }, `${this.#directoryOf(job, world)}-again`);
+  }
+
+  #directoryOf({ listed, seed }: Job, { name }: World): string {
+    return join(this.#out, `${listed.scenario.name}-${name}-${seed}`);
   }
 
   async #run(
     listed: Listed,
-    where: { readonly world: World; readonly seed: number },
+    where: { readonly world: World; readonly seed: number; readonly turn?: Turn | undefined },
     out: string,
   ): Promise<FinishedRun> {
     const { scenario, reference, directory } = listed;
-    const { seed } = where;
+    const { seed, turn } = where;
     const id: RunId = { scenario, world: where.world.name, seed };
     const runIn = async (world: World, into: string | undefined): Promise<FinishedRun> => {
       const { brokenBy, unwritten, ...run } = await runScenario(scenario, {
@@ -318,6 +357,7 @@ class Run {
         onProgress: (progress) => this.#tell((reporter) => reporter.onProgress?.(id, progress)),
         sets: this.#options.set,
         reference,
+        turn,
       });
       for (const error of [brokenBy, unwritten]) {
         if (error !== undefined) this.#trouble ??= explain(error).exitCode;

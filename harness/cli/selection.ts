@@ -40,6 +40,7 @@ export interface RunCommandOptions {
   readonly shard?: Shard;
   readonly lastFailed?: boolean;
   readonly bail?: boolean;
+  readonly overlap?: boolean;
   readonly list?: boolean;
   readonly dryRun?: boolean;
   readonly checkDeterminism?: boolean;

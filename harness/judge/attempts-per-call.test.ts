@@ -46,6 +46,41 @@ describe("what it counts", () => {
   });
 });
 
+describe("a bound below 1, on calls that their caller keeps back", () => {
+  const kept = planOf([attemptsPerCall("orders").atMost(0.6).detects(0.9)], { cluster: "failfast" });
+  const sent = (share: number) =>
+    calls(960).map((call, index) => (index % 100 < share * 100 ? call : { ...call, attempts: [] }));
+
+  test("counts first attempts too", () => {
+    expect(judgeCheck(kept, historyOf(kept, sent(0.5)))).toMatchObject({
+      verdict: "pass",
+      observed: "0.521",
+      bound: "≤ 0.6",
+      message: "960 calls of orders took 500 attempts",
+    });
+  });
+
+  test("fails where as many are sent as it detects", () => {
+    expect(judgeCheck(kept, historyOf(kept, sent(0.9)))).toMatchObject({ verdict: "fail", observed: "0.907" });
+  });
+
+  test("a retry is still a defect where none is allowed", () => {
+    const made = sent(0.5).map((call, index) =>
+      index === 3 ? { ...call, attempts: [...call.attempts, ...call.attempts] } : call,
+    );
+    expect(judgeCheck(kept, historyOf(kept, made))).toMatchObject({
+      verdict: "fail",
+      message: expect.stringContaining("1 took more than the 1 that") as unknown,
+    });
+  });
+
+  test("nothing can exceed a bound of as many as there are", () => {
+    expect(() => planOf([attemptsPerCall("orders").atMost(0.9).detects(0.8)])).toThrow(
+      /allows what it says it detects/,
+    );
+  });
+});
+
 describe("the plan", () => {
   test.each([
     ["retries 0", { retries: 0 }],

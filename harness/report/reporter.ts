@@ -11,7 +11,7 @@ export interface RunId {
   readonly seed: number;
 }
 
-/** Everything that is going to run, in this order: a scenario's worlds come one after the other. */
+/** Everything that is going to run. A scenario's worlds come one after the other; another one may run beside it. */
 export interface Invocation {
   readonly runs: readonly RunId[];
   readonly out: string;

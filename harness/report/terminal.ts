@@ -83,7 +83,8 @@ const frameMs = 100;
 /** On a terminal: the same lines, and below them what is going on now. */
 class LiveReporter extends LineReporter {
   readonly #region: LiveRegion;
-  #current: { readonly run: RunId; progress: Progress } | undefined;
+  /** By scenario and seed: a round's runs go side by side. */
+  readonly #current = new Map<string, { readonly run: RunId; readonly progress: Progress }>();
   #done = 0;
   #troubled = 0;
   #total = 0;
@@ -106,12 +107,12 @@ class LiveReporter extends LineReporter {
   }
 
   override onProgress(run: RunId, progress: Progress): void {
-    this.#current = { run, progress };
+    this.#current.set(keyOf(run.scenario.name, run.seed), { run, progress });
     this.#draw();
   }
 
   override onRun(run: FinishedRun): void {
-    this.#current = undefined;
+    this.#current.delete(keyOf(run.result.scenario, run.result.seed));
     this.#done++;
     if (run.result.verdict !== "pass") this.#troubled++;
     super.onRun(run);
@@ -124,7 +125,7 @@ class LiveReporter extends LineReporter {
 
   override close(): void {
     clearInterval(this.#timer);
-    this.#current = undefined;
+    this.#current.clear();
     this.#region.clear();
   }
 
@@ -133,18 +134,18 @@ class LiveReporter extends LineReporter {
   }
 
   #draw(): void {
-    if (this.#current === undefined) return;
-    const { run, progress } = this.#current;
-    this.#region.show(
-      liveLines(run, progress, {
-        paint: this.paint,
-        width: Math.min(this.width, this.stream.columns) - 1,
-        spinner: spinner[this.#frame % spinner.length]!,
-        counter: `${this.#done} of ${this.#total} runs done${this.#troubled > 0 ? `, ${this.#troubled} not passed` : ""}`,
-      }),
-    );
+    if (this.#current.size === 0) return;
+    const options = {
+      paint: this.paint,
+      width: Math.min(this.width, this.stream.columns) - 1,
+      spinner: spinner[this.#frame % spinner.length]!,
+      counter: `${this.#done} of ${this.#total} runs done${this.#troubled > 0 ? `, ${this.#troubled} not passed` : ""}`,
+    };
+    this.#region.show([...this.#current.values()].flatMap(({ run, progress }) => liveLines(run, progress, options)));
   }
 }
+
+const keyOf = (scenario: string, seed: number): string => `${scenario} ${seed}`;
 
 /** The live region of one moment. */
 export function liveLines(

@@ -188,7 +188,16 @@ function providers(
       const plan = planForeign(`fleet.${service}.groups: the foreign program of ${id}`, foreign, "provider");
       return { id, service, program: "provider", config: {}, tag, weight, foreign: plan };
     }
-    const { tag, weight = defaultWeight, serviceTime, errorRate, capacity, queueMax, calls } = { ...common, ...own };
+    const {
+      tag,
+      weight = defaultWeight,
+      serviceTime,
+      contention,
+      errorRate,
+      capacity,
+      queueMax,
+      calls,
+    } = { ...common, ...own };
     const { admission, queue, warmup, protocol, pushback, servesAbandoned, reportsLoad, guard } = { ...common, ...own };
     const labels = { ...common.labels, ...own.labels };
     if (module === undefined && common.alsoCalls !== undefined) {
@@ -211,6 +220,7 @@ function providers(
       warmUpMs: warmup === undefined ? undefined : durationUs(warmup) / 1000,
       metadata: tag === undefined ? labels : { ...labels, "dubbo.tag": tag },
       serviceTime: serviceTime === undefined ? undefined : workDistribution(serviceTime),
+      contention: contention === undefined ? undefined : fractionOf(contention),
       errorRate: errorRate === undefined ? undefined : fractionOf(errorRate),
       capacity,
       queueMax,

@@ -153,7 +153,7 @@ export interface CheckPlan {
   readonly falseAlarm: number | null;
   /** "95%": for people. */
   readonly detects: string;
-  /** `attempts-per-call`: how many attempts beyond the first the callers' settings allow. */
+  /** `attempts-per-call`: how many attempts beyond the first (under a bound below 1: in all) the callers' settings allow. */
   readonly extraAttemptsMax?: number;
   /** Checks of transactions. */
   readonly bank?: BankPlan;

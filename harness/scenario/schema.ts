@@ -90,6 +90,8 @@ const work = {
   /** What it speaks; in `sim` the simulated transport carries all. Default Triple. */
   protocol: z.enum(["triple", "framed", "jsonrpc", "http"]).optional(),
   serviceTime: distribution.optional(),
+  /** How much longer work takes for each other call that is worked on: "1%" of its own time. Default 0. */
+  contention: fraction.optional(),
   errorRate: fraction.optional(),
   /** Calls worked on at a time; the others wait. Default: no limit. */
   capacity: z.int().min(1).optional(),
@@ -107,6 +109,9 @@ const work = {
   /** Time from its start until it has its whole weight, in whole milliseconds. Default: at once. */
   warmup: duration.optional(),
 };
+
+/** What can be said of how a provider works. */
+export const workKeys = Object.keys(work);
 
 /**
  * A program that Flyball didn't write, in a container (world `docker`): of an image of its own, or a file of this project in the
@@ -418,12 +423,12 @@ const check = z.discriminatedUnion("check", [
     ...when,
     ...whose,
   }),
-  /** Attempts per logical call. */
+  /** Attempts per logical call; a bound below 1 is about calls that their caller keeps back. */
   z.strictObject({
     check: z.literal("attempts-per-call"),
     service: name,
-    atMost: z.number().min(1),
-    detects: z.number().gt(1),
+    atMost: z.number().gt(0),
+    detects: z.number().gt(0),
     ...when,
     ...whose,
   }),

@@ -1,10 +1,9 @@
-import { argumentOf } from "../call/argument.ts";
-import type { Call } from "../call/call.ts";
 import { RpcError } from "../call/status.ts";
 import type { Endpoint } from "../discovery/endpoint.ts";
 import { md5 } from "../md5.ts";
 import type { BalancerPolicy, HashSettings } from "./balancer.ts";
 import { eligible } from "./eligible.ts";
+import { keyOf, keyPaths } from "./hash-key.ts";
 import { HashRing } from "./hash-ring.ts";
 import { latestSplices } from "./splices.ts";
 
@@ -67,24 +66,14 @@ function read(settings: HashSettings = {}): {
   readonly paths: readonly string[];
   readonly loadFactor: number;
 } {
-  const { nodes = 160, arguments: paths = "0", loadFactor = 1.25 } = settings;
+  const { nodes = 160, loadFactor = 1.25 } = settings;
   if (!(Number.isInteger(nodes) && nodes >= 4 && nodes % 4 === 0))
     throw wrong(`hash.nodes ${nodes}`, "a multiple of 4");
   if (!(loadFactor > 1)) throw wrong(`hash.loadFactor ${loadFactor}`, "a number above 1");
-  return { nodes, paths: paths.split(",").map((path) => path.trim()), loadFactor };
+  return { nodes, paths: keyPaths(settings), loadFactor };
 }
 
 const wrong = (what: string, hint: string): RpcError =>
   new RpcError(`${what} makes no ring`, { code: "INVALID_ARGUMENT", hint });
-
-/** The texts one behind the other, as Dubbo has it. */
-function keyOf(call: Call, paths: readonly string[]): string | undefined {
-  let key: string | undefined;
-  for (const path of paths) {
-    const text = argumentOf(call, path);
-    if (text !== undefined) key = (key ?? "") + text;
-  }
-  return key;
-}
 
 const hashOf = (key: string): number => md5(key)[0];

@@ -43,6 +43,7 @@ describe("adaptive P2C", () => {
     expect(picker.pick(call({ method: "/a/C" }))).toBe(one);
   });
 
+  // https://github.com/apache/dubbo-go/issues/3336: the well instances get the load.
   test("doesn't go on sending to an instance that hangs, whatever it said last", () => {
     const endpoints = pool(1, 1);
     const picker = p2cAdaptive({ random: createRandom(1) })(endpoints);

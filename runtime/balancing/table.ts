@@ -1,5 +1,6 @@
 import type { BalancerPolicy } from "./balancer.ts";
 import { consistentHash, consistentHashBounded } from "./consistent-hash.ts";
+import { jumpHash } from "./jump-hash.ts";
 import { leastActive } from "./least-active.ts";
 import { p2cAdaptive } from "./p2c-adaptive.ts";
 import { p2cPeakEwma, powerOfTwoChoices } from "./p2c.ts";
@@ -22,6 +23,7 @@ export const balancers: Readonly<Record<string, BalancerPolicy>> = {
   "weighted-round-robin": weightedRoundRobin,
   "consistent-hash": consistentHash,
   "consistent-hash-bounded": consistentHashBounded,
+  "jump-hash": jumpHash,
 };
 
 /** Dubbo's names of balancers that have another name here. */

@@ -77,6 +77,7 @@ describe("failback", () => {
     expect(world.redeliveries).toEqual([]);
   });
 
+  // https://github.com/apache/dubbo-go/issues/3179: a fixed interval brings all of them back at once.
   test("spreads redeliveries by the jitter, never later than the interval", async () => {
     const world = new ClusterWorld({ size: 9, behave: () => down });
     const cluster = world.cluster(failback, { retries: 1, failback: { jitter: 0.5, intervalMs: 1000 } });

@@ -131,6 +131,7 @@ configs:
     );
   });
 
+  // https://github.com/apache/dubbo-admin/issues/1091: dubbo-go knows addresses with a port only; here a host is enough.
   test.each([
     "side: consumer, addresses: ['10.0.0.1:20880']",
     "side: consumer, providerAddresses: ['10.0.0.1:20880', '10.9.9.9:1']",

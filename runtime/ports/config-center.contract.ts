@@ -151,6 +151,21 @@ export const configCenterContract: Readonly<Record<string, ConfigCenterFact>> = 
     isGrowing(seen);
   },
 
+  // https://github.com/apache/dubbo-go/issues/1322: what changed between the first look and the watch was lost there.
+  "a change that comes while a watch is being set up is told": async (world) => {
+    const writer = (await world.open("writer/0")).configCenter;
+    const reader = (await world.open("shop/0")).configCenter;
+    const suffixes = [".configurators", "::.configurators", ".tag-router", ".condition-router"];
+    for (const [index, suffix] of suffixes.entries()) {
+      const key = keyOf(world, suffix);
+      if (index % 2 === 0) await writer.publish(key, "before");
+      const seen = watching(reader, key);
+      await writer.publish(key, "meanwhile");
+      await soon(world, () => told(seen.at(-1)) === "meanwhile");
+      isGrowing(seen);
+    }
+  },
+
   "a watch that is closed hears nothing more": async (world) => {
     const { configCenter } = await world.open("shop/0");
     const closed: ConfigDocument[] = [];

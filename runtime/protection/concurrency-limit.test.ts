@@ -53,6 +53,7 @@ describe("the algorithms, by their golden vectors", () => {
     expect([limit.next(12_000, 9, false, 10_000), limit.next(12_000, 20, true, 10_000)]).toEqual([20, 19]);
   });
 
+  // https://github.com/apache/dubbo-go/issues/3336: shrinks as responses slow down, and grows again when they are quick.
   test("hill climbing: rounds of a second; grows while capacity wants more, falls to the best round's limit and less, in longer rounds", () => {
     let nowUs = 0;
     const limit = new HillClimbing({}, () => nowUs);

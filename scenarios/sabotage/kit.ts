@@ -3,7 +3,7 @@ import { create } from "@bufbuild/protobuf";
 import type { PolicyTables } from "../../runtime/call/client.ts";
 import { Call } from "../../runtime/call/call.ts";
 import type { Filter } from "../../runtime/call/filter.ts";
-import { RpcError } from "../../runtime/call/status.ts";
+import { RpcError, type RpcErrorOptions } from "../../runtime/call/status.ts";
 import { Rejection } from "../../runtime/protection/outcome.ts";
 import { requestTag } from "../../runtime/call/travelling.ts";
 import { mix, murmur3 } from "../../runtime/numbers.ts";
@@ -94,10 +94,16 @@ function filtering(
 }
 
 /** This share of the calls fails at once. */
-export const failingCalls = (seed: number, service: string, probability: number, when: When = {}): Sabotage =>
+export const failingCalls = (
+  seed: number,
+  service: string,
+  probability: number,
+  when: When = {},
+  code: RpcErrorOptions["code"] = "UNAVAILABLE",
+): Sabotage =>
   filtering(seed, service, when, (random, isNow) => (call, request, next) => {
     if (isNow(call.clock.nowUs()) && random.float() < probability) {
-      return Promise.reject(new RpcError("sabotage", { code: "UNAVAILABLE" }));
+      return Promise.reject(new RpcError("sabotage", { code }));
     }
     return next(call, request);
   });
@@ -256,6 +262,35 @@ export const withoutAdmission = (name: keyof PolicyTables["admissions"]): Sabota
     ...policies,
     admissions: { ...policies.admissions, [name]: (): Filter => (call, request, next) => next(call, request) },
   }),
+});
+
+/** Servers let in this share of the calls without asking their limit. */
+export const leakyAdmission = (
+  seed: number,
+  name: keyof PolicyTables["admissions"],
+  probability: number,
+): Sabotage => ({
+  policies: (node, policies) => {
+    const random = seeded(seed, node);
+    const healthy = policies.admissions[name] as (...made: readonly unknown[]) => Filter;
+    const leaky = (...made: readonly unknown[]): Filter => {
+      const filter = healthy(...made);
+      return (call, request, next) =>
+        random.float() < probability ? next(call, request) : filter(call, request, next);
+    };
+    return { ...policies, admissions: { ...policies.admissions, [name]: leaky } };
+  },
+});
+
+/** Throttles send so many attempts for each that is accepted, whatever they are told. */
+export const looseThrottles = (k: number): Sabotage => ({
+  policies: (_node, policies) => {
+    const healthy = policies.guards.throttle;
+    return {
+      ...policies,
+      guards: { ...policies.guards, throttle: (settings, ports) => healthy({ ...settings, k }, ports) },
+    };
+  },
 });
 
 /** The guard of a service's nodes waves this share of some calls through. `caller`: whom their attachments name; `principal`: their certificate. */

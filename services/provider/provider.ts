@@ -24,6 +24,8 @@ import { queueOrders, WorkQueue, type WorkQueueOptions } from "./queue.ts";
 export interface ProviderConfig extends OfferConfig {
   /** How long one call's work takes. Default: no time. */
   readonly serviceTime: Distribution;
+  /** How much longer a call's work takes, as a part of its own time, for each other that is worked on when it begins. Default 0. */
+  readonly contention: number;
   /** Share of the calls that fail UNAVAILABLE once their work is done. Default 0. */
   readonly errorRate: number;
   /** Calls worked on at a time. Default: no limit. */
@@ -60,6 +62,7 @@ export const provider: ServiceProgram<ProviderConfig> = {
     const config: ProviderConfig = {
       ...parseOffer(reader),
       serviceTime: reader.distribution("serviceTime", { kind: "constant", us: 0 }),
+      contention: reader.number("contention", { min: 0, max: 1 }, 0),
       errorRate: reader.number("errorRate", { min: 0, max: 1 }, 0),
       capacity: reader.number("capacity", { min: 1, isInteger: true }),
       queueMax: reader.number("queueMax", { min: 0, isInteger: true }),
@@ -195,37 +198,41 @@ class RunningProvider implements RunningService {
   #handlers(): Handlers<typeof Worker> {
     const context = this.#context;
     const { node, random, clock } = context;
-    const { serviceTime, errorRate, capacity, queueMax, queue: how, servesAbandoned, pushbackMs } = this.#config;
-    const queue = new WorkQueue({ capacity, queueMax, ...how });
+    const { serviceTime, contention, errorRate, capacity, queueMax, servesAbandoned, pushbackMs } = this.#config;
+    const queue = new WorkQueue({ capacity, queueMax, ...this.#config.queue });
     const inQueue = servesAbandoned ? abandonedToo(queue) : queue.run.bind(queue);
     const times = random.fork("service time");
     const errors = random.fork("errors");
     const own = this.#own;
     const isInstant = serviceTime.kind === "constant" && serviceTime.us === 0;
 
+    const work = (us: number): Promise<void> => context.work(Math.round(us * (1 + contention * (queue.running - 1))));
+
     /** Everything that chance decides about a call is drawn when it arrives: the order of draws is that of arrivals. */
     const serve = (request: Pick<DoRequest, "key" | "payload">, call: Call): Promise<unknown> => {
       const us = isInstant ? 0 : sample(serviceTime, times);
       const fails = errorRate > 0 && errors.float() < errorRate;
       const downstream = this.#downstream;
-      let work: Promise<unknown> = done;
+      let served: Promise<unknown> = done;
       if (own !== undefined) {
-        work = inQueue(call, async () => own.do(request, call));
+        served = inQueue(call, async () => own.do(request, call));
       } else if (downstream !== undefined) {
-        work = inQueue(call, async () => {
-          await context.work(us);
+        served = inQueue(call, async () => {
+          await work(us);
           if (call.isCancelled) return;
           await downstream.do({ key: request.key }, { parent: call, metadata: withoutCredentials(call.metadata) });
         });
       } else if (capacity !== undefined || us > 0) {
-        work = inQueue(call, () => context.work(us));
+        served = inQueue(call, () => work(us));
       }
       if (fails) {
-        work = work.then(() => {
+        served = served.then(() => {
           throw new RpcError(`${node} fails by its error rate`, { code: "UNAVAILABLE" });
         });
       }
-      return pushbackMs === undefined ? work : work.catch((error: unknown) => pushBack(toRpcError(error), pushbackMs));
+      return pushbackMs === undefined
+        ? served
+        : served.catch((error: unknown) => pushBack(toRpcError(error), pushbackMs));
     };
     return {
       do: (request, call) =>

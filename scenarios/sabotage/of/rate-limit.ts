@@ -1,0 +1,23 @@
+import { failingCalls, leakyAdmission, type SabotagedCheck, second, withoutAdmission } from "../kit.ts";
+
+const crowd = { fromUs: 1.5 * second, toUs: 3.5 * second };
+
+export default [
+  {
+    check: "calls-end",
+    gross: () => withoutAdmission("rateLimit"),
+    // Of nearly two thirds that should be refused, one third is.
+    mild: (seed) => leakyAdmission(seed, "rateLimit", 0.48),
+  },
+  {
+    check: "success-rate",
+    // Refused as if the limit had done it: the other check sees nothing wrong.
+    gross: (seed) => failingCalls(seed, "orders", 1, crowd, "RESOURCE_EXHAUSTED"),
+    mild: (seed) => failingCalls(seed, "orders", 0.92, crowd, "RESOURCE_EXHAUSTED"),
+  },
+  {
+    check: "recovery",
+    gross: (seed) => failingCalls(seed, "orders", 0.4, { fromUs: 4 * second }),
+    mild: (seed) => failingCalls(seed, "orders", 0.5, { fromUs: 4 * second, toUs: 5 * second }),
+  },
+] satisfies readonly SabotagedCheck[];
