@@ -22,10 +22,13 @@ export default property({
       zh: "提供者自己保管元数据，并以 Triple 提供；消费者向它要一个不存在的 revision。",
     },
     fleet: {
-      storefront: dubboGoConsumer({ calls: "orders", retries: 0 }, { ASK: "metadata", REVISION: "nobody-has-it" }),
+      storefront: dubboGoConsumer(
+        { calls: "orders", retries: 0 },
+        { ASK: "metadata", METADATA_PORT: "20881", REVISION: "nobody-has-it" },
+      ),
       orders: dubboGoProvider(
         { instances: 1 },
-        { METADATA: "local", METADATA_PROTOCOL: "tri", METADATA_PORT: "${port}" },
+        { METADATA: "local", METADATA_PROTOCOL: "tri", METADATA_PORT: "20881" },
       ),
     },
     load: constant("30/s").on("storefront").for("3s"),

@@ -129,8 +129,10 @@ func (c *consumer) untilReady(within time.Duration) string {
 	for until := time.Now().Add(within); time.Now().Before(until); time.Sleep(50 * time.Millisecond) {
 		tries := &tries{}
 		if _, err := c.ask(context.WithValue(c.context(), triesKey{}, tries)); err == nil {
-			all := tries.all()
-			return all[len(all)-1].Instance
+			if all := tries.all(); len(all) > 0 {
+				return all[len(all)-1].Instance
+			}
+			return ""
 		}
 	}
 	if within > 0 {
