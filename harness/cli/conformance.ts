@@ -118,7 +118,7 @@ async function measure(properties: readonly Property[], options: ConformanceComm
       () => broken.abort(),
     );
   } finally {
-    await Promise.all(worlds.map((world) => world.close?.()));
+    await Promise.all(worlds.map(async (world) => world.close?.()));
     interruption.stop();
   }
   const scores = properties.flatMap((property) => found.get(property) ?? []);

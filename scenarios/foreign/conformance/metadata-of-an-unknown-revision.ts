@@ -14,6 +14,7 @@ export default property({
     en: "MetadataServiceV2 takes the answer for an unknown revision, nil without an error, and reads its fields: the handler panics, and the caller's stream is reset (metadata/metadata_service.go). A consumer asks such a question when it has read an instance that has just been registered anew.",
     zh: "未知 revision 得到的是没有错误的 nil，MetadataServiceV2 却照读它的字段：处理函数崩溃，调用方的流被重置（metadata/metadata_service.go）。消费者读到刚刚重新注册过的实例时，就会问出这样的问题。",
   },
+  issues: ["https://github.com/apache/dubbo-go/issues/3537"],
   scenario: scenario({
     name: "metadata-of-an-unknown-revision",
     title: { en: "A revision that nobody has", zh: "谁也没有的 revision" },

@@ -23,7 +23,7 @@ export default property({
     en: "The parser writes the document's version as configVersion, the configurator looks for config-center.configVersion: every document is taken for one of Dubbo 2, where `match` means nothing and an override without an address is ignored (config_center/configurator/override.go).",
     zh: "解析器把文档版本写作 configVersion，配置器却去找 config-center.configVersion：所有文档都被当成 Dubbo 2 的，`match` 不起作用，没有地址的覆盖规则被忽略（config_center/configurator/override.go）。",
   },
-  issues: ["https://github.com/apache/dubbo-admin/issues/1091"],
+  issues: ["https://github.com/apache/dubbo-go/issues/3661", "https://github.com/apache/dubbo-admin/issues/1091"],
   scenario: scenario({
     name: "override-by-match",
     title: { en: "Weight 300 for region r2, by match", zh: "用 match 把 r2 区域的权重设为 300" },

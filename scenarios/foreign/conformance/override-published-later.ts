@@ -22,7 +22,7 @@ export default property({
     en: "The change is heard, but instances that are known already aren't made anew of it: FIXME: this doesn't trigger dir.overrideUrl() (registry/directory/directory.go).",
     zh: "变化听到了，但已知的实例不会据此重建：源码里写着 FIXME: this doesn't trigger dir.overrideUrl()（registry/directory/directory.go）。",
   },
-  issues: ["https://github.com/apache/dubbo-go/issues/1322"],
+  issues: ["https://github.com/apache/dubbo-go/issues/742", "https://github.com/apache/dubbo-go/issues/1322"],
   scenario: scenario({
     name: "override-published-later",
     title: { en: "The same rule, a second later", zh: "同一条规则，晚一秒发布" },
