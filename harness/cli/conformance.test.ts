@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 
 import { describe, expect, test } from "vitest";
 
-import { conformancePage, differences } from "../conformance/page.ts";
+import { conformancePage, differences, scoresOn } from "../conformance/page.ts";
 import type { Score } from "../conformance/scorecard.ts";
 import { planScenario } from "../scenario/planner.ts";
 import { Queue, selectProperties } from "./conformance.ts";
@@ -74,6 +74,16 @@ describe("a page", () => {
       expect(found).toMatch(/^warm-up: the page says ".+", measured now: ".+"$/);
       expect(differences(page, [scoreOf("traffic-split", {})], language)).toEqual(["traffic-split isn't on the page"]);
     }
+  });
+
+  test("is read back: who measures some properties anew keeps what it says of the others", () => {
+    const scores = [
+      scoreOf("random-weights", { outcome: "holds" }),
+      scoreOf("warm-up", { outcome: "unmeasured", verdict: "unmeasured" }),
+    ];
+    const read = scoresOn({ en: conformancePage(scores, "en"), zh: conformancePage(scores, "zh") }, properties);
+    expect(read).toEqual(scores.map((score) => ({ ...score, replay: "" })));
+    expect(scoresOn({ en: "", zh: conformancePage(scores, "zh") }, properties)).toEqual([]);
   });
 
   test("as it is committed, has every property with the verdict that is expected of it", () => {

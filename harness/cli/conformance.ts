@@ -4,7 +4,7 @@ import { basename, join } from "node:path";
 import { pathToFileURL } from "node:url";
 
 import { didYouMean } from "../../services/nearest.ts";
-import { conformancePage, differences } from "../conformance/page.ts";
+import { conformancePage, differences, scoresOn } from "../conformance/page.ts";
 import type { Property } from "../conformance/property.ts";
 import { score, type Score } from "../conformance/scorecard.ts";
 import { paintFor, type Paint } from "../report/text.ts";
@@ -238,9 +238,19 @@ function exitCodeFor(scores: readonly Score[]): ExitCode {
   return scores.some(({ verdict }) => verdict === "unmeasured") ? exitCodes.inconclusive : exitCodes.passed;
 }
 
+/** What wasn't measured now stays as it is written. */
 async function writePages(docs: string, scores: readonly Score[], say: (text: string) => void): Promise<void> {
+  const [en = "", zh = ""] = await Promise.all(
+    pages.map(([, file]) => readFile(join(docs, file), "utf8").catch(() => "")),
+  );
+  const all = await selectProperties([]);
+  const written = scoresOn({ en, zh }, all);
+  const merged = all.flatMap((property) => {
+    const isItself = (score: Score): boolean => score.property.name === property.name;
+    return scores.find(isItself) ?? written.find(isItself) ?? [];
+  });
   for (const [language, file] of pages) {
-    await writeFile(join(docs, file), conformancePage(scores, language));
+    await writeFile(join(docs, file), conformancePage(merged, language));
     say(`wrote ${join(docs, file)}`);
   }
 }

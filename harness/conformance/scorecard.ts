@@ -52,13 +52,13 @@ async function run(property: Property, { world, out, signal, onProgress }: Score
     reference: `scenarios/foreign/conformance/${property.name}.ts`,
   });
   const measurement = measurementOf(property, { result, history, plan });
-  const verdict =
-    measurement.outcome === "unmeasured"
-      ? "unmeasured"
-      : measurement.outcome === property.expected
-        ? "as expected"
-        : "surprise";
+  const verdict = verdictOf(property, measurement.outcome);
   return { property, ...measurement, verdict, replay: result.replay };
+}
+
+export function verdictOf({ expected }: Property, outcome: Measurement["outcome"]): Score["verdict"] {
+  if (outcome === "unmeasured") return "unmeasured";
+  return outcome === expected ? "as expected" : "surprise";
 }
 
 function measurementOf(

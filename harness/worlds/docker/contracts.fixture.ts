@@ -25,7 +25,8 @@ export function describeRegistry(
   },
 ): void {
   describe(name, () => {
-    for (const [index, [fact, holds]] of sideBySideFirst(registryContract).entries()) {
+    const facts = Object.entries(registryContract).toSorted(([a], [b]) => Number(isForAll(a)) - Number(isForAll(b)));
+    for (const [index, [fact, holds]] of facts.entries()) {
       const run = isForAll(fact) ? test : test.concurrent;
       const inWorld = async (): Promise<void> => {
         const world = clients();
@@ -53,7 +54,7 @@ export function describeRegistry(
   });
 }
 
-/** The config centre's, likewise. */
+/** The config centre's: quick facts, one after the other. */
 export function describeConfigCenter(
   name: string,
   {
@@ -66,8 +67,7 @@ export function describeConfigCenter(
   } & Pick<ConfigCenterWorld, "timing" | "documentBytesMax" | "refusesBlanks">,
 ): void {
   describe(name, () => {
-    for (const [index, [fact, holds]] of sideBySideFirst(configCenterContract).entries()) {
-      const run = isForAll(fact) ? test : test.concurrent;
+    for (const [index, [fact, holds]] of Object.entries(configCenterContract).entries()) {
       const inWorld = async (): Promise<void> => {
         const world = clients();
         try {
@@ -82,7 +82,7 @@ export function describeConfigCenter(
           await world.close();
         }
       };
-      run(fact, inWorld, factWithinMs);
+      test(fact, inWorld, factWithinMs);
     }
   });
 }
@@ -91,6 +91,3 @@ export async function restart(server: RunningServer): Promise<void> {
   await server.container.kill();
   await server.restart();
 }
-
-const sideBySideFirst = <Fact>(contract: Readonly<Record<string, Fact>>): readonly (readonly [string, Fact])[] =>
-  Object.entries(contract).toSorted(([a], [b]) => Number(isForAll(a)) - Number(isForAll(b)));
