@@ -21,7 +21,7 @@ describeReal("Consul", () => {
   let server: RunningServer;
   beforeAll(async () => {
     server = await startTestServer(keeping);
-  }, 90_000);
+  }, 120_000);
 
   const clients = (): TestClients =>
     new TestClients({

@@ -9,7 +9,7 @@ describeReal("Nacos over gRPC", () => {
   let server: RunningServer;
   beforeAll(async () => {
     server = await startTestServer(nacos);
-  }, 90_000);
+  }, 120_000);
 
   describeRegistry("as a registry", {
     server: () => server,

@@ -8,7 +8,7 @@ describeReal("Nacos", () => {
   let server: RunningServer;
   beforeAll(async () => {
     server = await startTestServer(nacos);
-  }, 90_000);
+  }, 120_000);
 
   describeInvariants(
     "Nacos over HTTP",

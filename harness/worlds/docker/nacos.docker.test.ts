@@ -13,7 +13,7 @@ describeReal("Nacos", () => {
   let server: RunningServer;
   beforeAll(async () => {
     server = await startTestServer(nacos);
-  }, 90_000);
+  }, 120_000);
 
   const clients = (query: string, sessionTimeoutMs?: number): TestClients =>
     new TestClients({

@@ -51,7 +51,7 @@ interface PartyOptions extends ClientOptions {
 describeReal("ZooKeeper, whatever happens to it", () => {
   beforeAll(async () => {
     server = await startTestServer(zookeeper);
-  }, 90_000);
+  }, 120_000);
   beforeEach(() => {
     chroot = `/invariant-${chroots++}`;
     const url = `zookeeper://127.0.0.1:2181${chroot}`;

@@ -10,7 +10,7 @@ describeReal("ZooKeeper", () => {
   let server: RunningServer;
   beforeAll(async () => {
     server = await startTestServer(zookeeper);
-  }, 90_000);
+  }, 120_000);
 
   let trees = 0;
   const clients = (query: string): TestClients =>
