@@ -9,9 +9,10 @@ import type { Bench } from "./bench.ts";
 import { cli } from "./cli.ts";
 import { preflight } from "./preflight.ts";
 import { sim } from "./sim.ts";
+import { start } from "./start.ts";
 import { table } from "./table.ts";
 
-const benches: readonly Bench[] = [sim, cli, preflight, balancing, at];
+const benches: readonly Bench[] = [sim, cli, preflight, balancing, at, start];
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

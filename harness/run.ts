@@ -1,4 +1,5 @@
 import { writeFile } from "node:fs/promises";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 
 import { systemClock } from "../runtime/node/clock.ts";
@@ -8,7 +9,7 @@ import { HistoryCollector } from "./history/collector.ts";
 import { makeDirectory } from "./history/directory.ts";
 import { HistoryError } from "./history/error.ts";
 import type { History } from "./history/history.ts";
-import { historyVersion, type HistoryRecord, type MetricsRecord } from "./history/record.ts";
+import { historyVersion, type HarnessCpuRecord, type HistoryRecord, type MetricsRecord } from "./history/record.ts";
 import { openHistoryWriter, type HistoryWriter } from "./history/writer.ts";
 import type { LoadDriver, PreparedLoad } from "./load/driver.ts";
 import { judgeRun } from "./judge/judge.ts";
@@ -53,6 +54,10 @@ export interface RunOptions {
   readonly sets?: readonly string[] | undefined;
   /** How the scenario is named on a command line: its name, or a file. Default: its name. */
   readonly reference?: string | undefined;
+  /** World `local`: nodes that share a process, at most. Default: each has its own. */
+  readonly pack?: number | undefined;
+  /** Where the scenario's file is; see `PlanOptions`. */
+  readonly directory?: string | undefined;
   /** Makes the calls from outside of the fleet. Default: the fleet's own consumers make them. */
   readonly load?: LoadDriver | undefined;
   /** A planted defect (`sim`): tests show with it that a check can fail. */
@@ -83,6 +88,8 @@ export async function runScenario(
     coordinator: options.coordinator,
     primitives: options.world.primitives,
     load: options.load?.name,
+    pack: options.pack,
+    directory: options.directory,
   });
   const recorded = await record(plan, options);
   const { history, brokenBy } = recorded;
@@ -172,8 +179,9 @@ export function replayCommand(plan: Plan, options: RunOptions): string {
   const load = plan.load === undefined ? "" : ` --load ${plan.load}`;
   const registry = options.registry === undefined ? "" : ` --registry ${options.registry}`;
   const coordinator = options.coordinator === undefined ? "" : ` --coordinator ${options.coordinator}`;
+  const pack = plan.world !== "local" || options.pack === undefined ? "" : ` --pack ${options.pack}`;
   const name = options.reference ?? plan.scenario.name;
-  return `npm run scenario -- ${name} --world ${plan.world}${load} --seed ${plan.seed}${registry}${coordinator}${sets.join("")}`;
+  return `npm run scenario -- ${name} --world ${plan.world}${load} --seed ${plan.seed}${registry}${coordinator}${pack}${sets.join("")}`;
 }
 
 interface Recorded {
@@ -284,7 +292,8 @@ async function drive(
   const { clock } = fleet;
   signal.throwIfAborted();
 
-  const lag = plan.world === "sim" ? undefined : watchLag(fleet, log);
+  const isRealTime = plan.world !== "sim";
+  const lag = isRealTime ? watchLag(fleet, log) : undefined;
   let outside: PreparedLoad | undefined;
   try {
     await warmUp(plan, fleet, run);
@@ -313,6 +322,7 @@ async function drive(
   const failure = new Promise<never>((_resolve, reject) => void reported?.catch(reject));
   failure.catch(() => undefined);
   const ticker = report(plan, fleet, originUs, run);
+  const cpu = isRealTime ? measureCpu(fleet, log) : undefined;
   try {
     const loaded = clock.sleep(originUs + plan.durationUs - clock.nowUs());
     await untilAborted(Promise.race([Promise.all([loaded, timeline.done]), failure]), signal);
@@ -320,6 +330,7 @@ async function drive(
     // Calls have deadlines, so this ends; the bound is for a node that hangs.
     const withinUs = plan.drainUs + (outside === undefined ? 0 : reportWithinUs);
     await untilAborted(Promise.race([Promise.all(driven), clock.sleep(withinUs)]), signal);
+    cpu?.();
   } finally {
     ticker();
     try {
@@ -443,6 +454,18 @@ function describeStep({ what }: Plan["timeline"][number]): string {
   return `${what.fault.kind} ${[...what.nodes, ...links].join(" ")}`;
 }
 
+/** Measures what this process takes of the machine's processors, until the answer is called. */
+function measureCpu(fleet: RunningFleet, log: RunLog): () => void {
+  const { clock } = fleet;
+  const fromUs = clock.nowUs();
+  const from = process.cpuUsage();
+  return () => {
+    const { user, system } = process.cpuUsage(from);
+    const nowUs = clock.nowUs();
+    log.cpu(nowUs, { usedUs: user + system, ofUs: (nowUs - fromUs) * availableParallelism() });
+  };
+}
+
 /** Measures how late the harness's own timers run; the answer stops it. */
 function watchLag(fleet: RunningFleet, log: RunLog): () => void {
   const { clock } = fleet;
@@ -513,6 +536,10 @@ class RunLog {
 
   lag(atUs: number, maxUs: number): void {
     this.#timed((originUs) => this.write({ type: "harness.lag", atUs: atUs - originUs, maxUs }));
+  }
+
+  cpu(atUs: number, spent: Pick<HarnessCpuRecord, "usedUs" | "ofUs">): void {
+    this.#timed((originUs) => this.write({ type: "harness.cpu", atUs: atUs - originUs, ...spent }));
   }
 
   metrics(record: MetricsRecord): void {

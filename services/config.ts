@@ -131,6 +131,13 @@ export class ConfigReader {
     }
   }
 
+  /** A list of nested objects; empty when absent. */
+  objects(key: string): readonly ConfigReader[] {
+    const value = this.raw(key) ?? [];
+    if (!Array.isArray(value)) throw this.wrong(key, "a list of objects");
+    return value.map((item, index) => new ConfigReader(item, `${this.#name(key)}.${index}`));
+  }
+
   #name(key: string): string {
     return this.#path === "" ? key : `${this.#path}.${key}`;
   }

@@ -9,6 +9,7 @@ import { systemClock } from "../runtime/node/clock.ts";
 import { directoryDisk } from "../runtime/node/disk.ts";
 import { readIdentity } from "../runtime/node/identity-files.ts";
 import { nodeHttp } from "../runtime/node/http.ts";
+import { importModule } from "../runtime/node/modules.ts";
 import { realInfrastructure } from "../runtime/node/infrastructure.ts";
 import type { NodeMetrics } from "../runtime/node/telemetry/metrics.ts";
 import { otlpExporter } from "../runtime/node/telemetry/otlp.ts";
@@ -23,12 +24,14 @@ import { isAddress, isInfrastructureAddress } from "./config.ts";
 import { controlVersion, type DialMap, type FromNode, type ToNode } from "./control.ts";
 import { didYouMean, nearest } from "./nearest.ts";
 import { createNode, type ControlledNode, type StartMessage } from "./node.ts";
+import type { FromPack, ToPack } from "./pack.ts";
 import { programs } from "./programs.ts";
 import { ConfigError, type NodeContext, type ServiceProgram } from "./service.ts";
 
 /**
  * Starts any one program of the fleet as a process. By hand: `node services/main.ts --help`. Under a harness
- * (FLYBALL_CONTROL=ipc or stdio) it speaks the protocol of `control.ts`; FLYBALL_DISK then names the directory of the node's disk.
+ * (FLYBALL_CONTROL=ipc or stdio) it speaks the protocol of `control.ts`; FLYBALL_DISK then names the directory of the node's disk. With
+ * FLYBALL_CONTROL=pack several nodes share the process (`pack.ts`), and have their disks under that directory.
  * Such a process ends with its channel, so it never outlives its harness.
  */
 
@@ -37,42 +40,105 @@ const exitCode = { ok: 0, failed: 1, usage: 2, bug: 70, interrupted: 130 } as co
 const clock = systemClock();
 
 function runUnderHarness({ send, onMessage }: Channel<ToNode, FromNode>): void {
+  const node = harnessed({ disk: process.env["FLYBALL_DISK"], send, onEnd: (code) => process.exit(code) });
+  onMessage((message) => node.hear(message));
+  ignoreInterrupts();
+  process.on("uncaughtException", (error) => node.fail(new Error(error.stack ?? error.message)));
+  process.on("SIGTERM", () => node.terminate());
+}
+
+/** Several nodes in this process, each with ports of its own: only the thread and the memory are shared. */
+function runPack({ send, onMessage }: Channel<ToPack, FromPack>): void {
+  const nodes = new Map<string, HarnessedNode>();
+  let isTerminating = false;
+  const nodeOf = (id: string): HarnessedNode => {
+    const node = nodes.get(id);
+    if (node !== undefined) return node;
+    const disk = join(process.env["FLYBALL_DISK"] ?? tmpdir(), id.replaceAll("/", "-"));
+    const made = harnessed({
+      disk,
+      send: (message, then) => send({ node: id, message }, then),
+      // The next life of this node begins anew; the process ends with its channel.
+      onEnd: () => {
+        nodes.delete(id);
+        if (isTerminating && nodes.size === 0) process.exit();
+      },
+    });
+    nodes.set(id, made);
+    return made;
+  };
+  onMessage(({ node, message }) => nodeOf(node).hear(message));
+  ignoreInterrupts();
+  process.on("uncaughtException", (error) => {
+    let left = nodes.size;
+    const gone = (): void => {
+      if (--left <= 0) process.exit(exitCode.bug);
+    };
+    if (left === 0) gone();
+    const why = `the process that it shares died: ${error.stack ?? error.message}`;
+    for (const id of nodes.keys()) send({ node: id, message: { type: "failed", message: why } }, gone);
+  });
+  process.on("SIGTERM", () => {
+    isTerminating = true;
+    if (nodes.size === 0) process.exit();
+    for (const node of nodes.values()) node.terminate();
+  });
+}
+
+/** Ctrl-C reaches the whole process group: what becomes of the fleet is the harness's decision. */
+function ignoreInterrupts(): void {
+  process.on("SIGINT", () => undefined);
+}
+
+/** A node that obeys a harness. */
+interface HarnessedNode {
+  hear(message: ToNode): void;
+  /** Ends it in order, as SIGTERM asks. */
+  terminate(): void;
+  /** Ends it with what can't be handled. */
+  fail(error: Error): void;
+}
+
+/** `onEnd` hears of its end, with what a process that is this node alone ends with. */
+function harnessed({
+  disk,
+  send,
+  onEnd,
+}: {
+  readonly disk: string | undefined;
+  readonly send: Channel<ToNode, FromNode>["send"];
+  readonly onEnd: (code: number) => void;
+}): HarnessedNode {
   const dial = new DialTable();
   let node: ControlledNode | undefined;
   let isTerminating = false;
-
-  onMessage((message) => {
-    if (message.type === "dial") dial.replace(message.dial);
-    if (message.type === "start") {
-      dial.replace(message.dial);
-      const program = programs.get(message.program);
-      if (program === undefined) {
-        const { message: text, hint } = unknownProgram(message.program);
-        return answer({ type: "failed", message: text, ...(hint !== undefined && { hint }) });
-      }
-      node ??= createNode(program, contextMaker(dial, process.env["FLYBALL_DISK"]), answer);
-    }
-    node?.handle(message);
-  });
   const answer = (message: FromNode): void => {
-    if (message.type === "stopped") return send(message, () => process.exit());
-    if (message.type === "failed") return send(message, () => process.exit(exitCode.failed));
+    if (message.type === "stopped") return send(message, () => onEnd(exitCode.ok));
+    if (message.type === "failed") return send(message, () => onEnd(exitCode.failed));
     send(message);
     if (message.type === "drained" && isTerminating) node?.handle({ type: "stop" });
   };
-
-  const fail = (error: unknown): void => {
-    const message = error instanceof Error ? error.message : String(error);
-    send({ type: "failed", message }, () => process.exit(exitCode.bug));
+  return {
+    hear: (message) => {
+      if (message.type === "dial") dial.replace(message.dial);
+      if (message.type === "start") {
+        dial.replace(message.dial);
+        const program = programs.get(message.program);
+        if (program === undefined) {
+          const { message: text, hint } = unknownProgram(message.program);
+          return answer({ type: "failed", message: text, ...(hint !== undefined && { hint }) });
+        }
+        node ??= createNode(program, contextMaker(dial, disk), answer);
+      }
+      node?.handle(message);
+    },
+    terminate: () => {
+      isTerminating = true;
+      if (node === undefined) return onEnd(exitCode.ok);
+      node.handle({ type: "drain" });
+    },
+    fail: ({ message }) => send({ type: "failed", message }, () => onEnd(exitCode.bug)),
   };
-  process.on("uncaughtException", (error) => fail(new Error(error.stack ?? error.message)));
-  process.on("SIGTERM", () => {
-    isTerminating = true;
-    if (node === undefined) process.exit();
-    node.handle({ type: "drain" });
-  });
-  // Ctrl-C reaches the whole process group: what becomes of the fleet is the harness's decision.
-  process.on("SIGINT", () => undefined);
 }
 
 function contextMaker(dial: DialTable, diskPath: string | undefined, onMetrics?: (url: string) => void) {
@@ -104,6 +170,7 @@ function contextMaker(dial: DialTable, diskPath: string | undefined, onMetrics?:
           run: tracing.run,
         }),
       }),
+      load: (file) => importModule(file),
       work: (us) => (us <= 0 ? Promise.resolve() : clock.sleep(us)),
       // The thread stands still, and the machine's processors stay free for the others.
       block: (us) => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, us / 1000),
@@ -491,5 +558,6 @@ function complain(message: string, hint?: string): void {
 
 const control = process.env["FLYBALL_CONTROL"];
 if (control === "ipc" && process.send !== undefined) runUnderHarness(ipcChannel());
+else if (control === "pack" && process.send !== undefined) runPack(ipcChannel());
 else if (control === "stdio") runUnderHarness(stdioChannel());
 else runByHand(process.argv.slice(2));

@@ -40,6 +40,8 @@ export interface NodeContext {
   readonly spanExporter?: SpanExporter | undefined;
   /** Made by the node itself where it was told to trace. */
   readonly tracer?: Tracer | undefined;
+  /** A module of the user's, by its whole path. Rejects with what is wrong with it. Absent where there are none. */
+  readonly load?: ((file: string) => Promise<unknown>) | undefined;
   /** Resolves after as much time as `us` of work takes on this node: longer while the node is slow. */
   work(us: number): Promise<void>;
   /** Nothing of this process runs for so long, as in an endless loop or a long collection of garbage. Absent where that can't be had. */

@@ -1,7 +1,8 @@
 import { readdir, readFile } from "node:fs/promises";
-import { basename, extname, join, relative, resolve } from "node:path";
+import { basename, dirname, extname, join, relative, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 
+import { withFlyball } from "../../runtime/node/modules.ts";
 import { didYouMean } from "../../services/nearest.ts";
 import { readDocument, type ScenarioDocument } from "../scenario/document.ts";
 import { parseScenario } from "../scenario/parse.ts";
@@ -13,6 +14,8 @@ export interface Listed {
   readonly scenario: Scenario;
   /** Its name, or the file as it was given. */
   readonly reference: string;
+  /** Where its file is. */
+  readonly directory: string;
   /** Where it stands in Flyball's own folder: "scenarios/node-loss.ts". Undefined for a file that was given. */
   readonly file?: string;
 }
@@ -87,7 +90,7 @@ async function load(reference: string): Promise<Listed> {
   const isFile = /[\\/]/.test(reference) || extname(reference) !== "";
   if (isFile) {
     const { value, locate } = await readScenario(resolve(reference), reference);
-    return { scenario: parseScenario(value, reference, locate), reference };
+    return { scenario: parseScenario(value, reference, locate), reference, directory: dirname(resolve(reference)) };
   }
   const known = await files();
   const file = known.get(reference);
@@ -98,7 +101,7 @@ async function load(reference: string): Promise<Listed> {
     );
   }
   const scenario = parseScenario((await readScenario(file, reference)).value);
-  return { scenario, reference, file: relative(join(root, ".."), file) };
+  return { scenario, reference, directory: dirname(file), file: relative(join(root, ".."), file) };
 }
 
 /** The value that a file holds: a module's default export, or the document itself. */
@@ -148,7 +151,7 @@ async function importModule(file: string, reference: string): Promise<unknown> {
   };
   process.once("exit", onExit);
   try {
-    return await import(pathToFileURL(file).href);
+    return await withFlyball(() => import(pathToFileURL(file).href));
   } finally {
     process.off("exit", onExit);
   }

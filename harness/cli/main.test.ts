@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { InvocationResult } from "../report/verdict.ts";
 
 const main = join(import.meta.dirname, "main.ts");
+const example = join(import.meta.dirname, "../../docs/own-services/shop.yaml");
 let directory: string;
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), "flyball-cli-"));
@@ -71,6 +72,19 @@ describe("wrong usage ends with 2, and names what is near", () => {
     ["a seed", ["run", "--seed", "-1"], "whole number"],
     ["an empty directory", ["run", "--out", ""], "a name is missing"],
     ["two ways to say seeds", ["run", "--seed", "1", "--seeds", "2"], "take one of them"],
+    ["a negative time", ["run", "node-loss", "--set", "timeline.0.at=-1s"], "expected a duration such as"],
+    [
+      "ten thousand processes",
+      ["run", example, "--world", "local", "--set", "fleet.prices.instances=10000"],
+      "--pack N lets nodes share them",
+    ],
+    [
+      "more nodes than there can be",
+      ["run", "node-loss", "--set", "fleet.orders.instances=1000000000"],
+      "at most 100000",
+    ],
+    ["no nodes in a process", ["run", "--pack", "0"], "whole number from 1 on"],
+    ["packs in docker", ["run", "node-loss", "--pack", "4", "--world", "docker"], "a container holds one node"],
     ["a load", ["run", "--load", "k5"], 'hint: did you mean "k6"?'],
     ["a load from outside of sim", ["run", "node-loss", "--load", "k6", "--world", "sim"], "hint: --world local"],
     ["a coordinator", ["run", "--coordinator", "saeta"], 'hint: did you mean "seata"?'],

@@ -30,6 +30,11 @@ program
   .option("--seeds <n>", "run the seeds 1 to n", positiveNumber)
   .option("--registry <name>", "embedded, zookeeper, nacos or consul: a real one in docker, its manner elsewhere")
   .option("--coordinator <name>", "of transactions: embedded, or in docker seata, with PostgreSQL (default: embedded)")
+  .option(
+    "--pack <n>",
+    "nodes of world local that share a process, at most (default: each has its own)",
+    positiveNumber,
+  )
   .option("--set <path=value>", "change a value of the scenario, e.g. fleet.orders.retries=0; again for more", collect)
   .option("--out <dir>", "where reports and histories are written (default: .flyball/<time>-<id>)", directory)
   .option("--json", "print one JSON document to stdout, and people's text to stderr")

@@ -50,18 +50,18 @@ async function list(asked: readonly string[], options: RunCommandOptions): Promi
   const listed = await chosen(asked, { ...options, all: options.all ?? isUnchosen(asked, options) });
   const worlds = new Map<WorldName, World>();
   for (const name of names) worlds.set(name, await openWorld(name));
-  const entries = listed.map(({ scenario }) => ({
+  const entries = listed.map(({ scenario, directory }) => ({
     scenario,
-    worlds: [...worlds.values()].filter((world) => isPlannable(scenario, world)).map(({ name }) => name),
+    worlds: [...worlds.values()].filter((world) => isPlannable(scenario, directory, world)).map(({ name }) => name),
   }));
   process.stdout.write(options.json === true ? listJson(entries) : listText(entries, paintFor(process.stdout)));
   return exitCodes.passed;
 }
 
 /** A scenario that is being written may be wrong: the others are listed all the same. */
-function isPlannable(scenario: Scenario, { name, primitives }: World): boolean {
+function isPlannable(scenario: Scenario, directory: string, { name, primitives }: World): boolean {
   try {
-    planScenario(scenario, { world: name, seed: 1, primitives });
+    planScenario(scenario, { world: name, seed: 1, primitives, directory });
     return true;
   } catch (error) {
     if (error instanceof ScenarioError) return false;
@@ -301,17 +301,19 @@ class Run {
     where: { readonly world: World; readonly seed: number },
     out: string,
   ): Promise<FinishedRun> {
-    const { scenario, reference } = listed;
+    const { scenario, reference, directory } = listed;
     const { seed } = where;
     const id: RunId = { scenario, world: where.world.name, seed };
-    const runIn = async (world: World, directory: string | undefined): Promise<FinishedRun> => {
+    const runIn = async (world: World, into: string | undefined): Promise<FinishedRun> => {
       const { brokenBy, unwritten, ...run } = await runScenario(scenario, {
         world,
         load: this.#selection.load,
         seed,
         registry: this.#selection.registry,
         coordinator: this.#selection.coordinator,
-        out: directory,
+        out: into,
+        directory,
+        pack: this.#options.pack,
         signal: this.#interruption.signal,
         onProgress: (progress) => this.#tell((reporter) => reporter.onProgress?.(id, progress)),
         sets: this.#options.set,
@@ -356,14 +358,14 @@ class Run {
 
   /** What is said of a run that never had a fleet. */
   #withoutRun(
-    { scenario, reference }: Listed,
+    { scenario, reference, directory }: Listed,
     { world, seed }: { readonly world: World; readonly seed: number },
     { verdict, reason, out }: { readonly verdict: Verdict; readonly reason: string; readonly out: string },
   ): FinishedRun {
     // Without its checks, and as world docker would: what this world can't do may be one of them, or a node.
     const { registry, coordinator } = this.#selection;
     const plan: Plan = {
-      ...planScenario({ ...scenario, expect: [] }, { world: "docker", seed, registry, coordinator }),
+      ...planScenario({ ...scenario, expect: [] }, { world: "docker", seed, registry, coordinator, directory }),
       world: world.name,
     };
     return {
@@ -389,6 +391,7 @@ class Run {
           seed,
           registry: this.#selection.registry,
           coordinator: this.#selection.coordinator,
+          pack: this.#options.pack,
           sets: this.#options.set,
           reference,
         }),

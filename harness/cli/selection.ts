@@ -1,3 +1,5 @@
+import { statSync } from "node:fs";
+
 import { didYouMean } from "../../services/nearest.ts";
 import type { LoadDriver } from "../load/driver.ts";
 import { ScenarioError } from "../scenario/error.ts";
@@ -27,6 +29,7 @@ export interface RunCommandOptions {
   readonly seeds?: number;
   readonly registry?: string;
   readonly coordinator?: string;
+  readonly pack?: number;
   readonly set?: readonly string[];
   readonly out?: string;
   readonly json?: boolean;
@@ -69,10 +72,7 @@ export async function select(asked: readonly string[], options: RunCommandOption
   const coordinator = coordinatorOf(options);
   reportersOf(options);
   const listed = await chosen(asked, options);
-  const scenarios = listed.map(({ scenario, reference }) => ({
-    scenario: applySets(scenario, options.set ?? []),
-    reference,
-  }));
+  const scenarios = listed.map((one) => ({ ...one, scenario: applySets(one.scenario, options.set ?? []) }));
   const worlds = new Map<WorldName, World>();
   for (const name of names) worlds.set(name, await openWorld(name));
   // Of many scenarios that nobody named, each runs where it can.
@@ -80,7 +80,10 @@ export async function select(asked: readonly string[], options: RunCommandOption
   const plans = new Map(
     scenarios.map((one) => [
       one,
-      plansOf(one, { worlds, seed: seeds[0]!, load: load?.name, registry, coordinator, isAsked }),
+      plansOf(one, {
+        ...{ worlds, seed: seeds[0]!, load: load?.name, registry, coordinator },
+        ...{ pack: options.pack, isAsked },
+      }),
     ]),
   );
   return { scenarios, worlds, load, seeds, registry, coordinator, plans };
@@ -113,13 +116,14 @@ function sharded(listed: readonly Listed[], shard: Shard | undefined): readonly 
 
 /** A world that was asked for must be able to do it; one that comes by default may be left out, loudly. */
 function plansOf(
-  { scenario }: Listed,
+  { scenario, directory }: Listed,
   {
     worlds,
     seed,
     load,
     registry,
     coordinator,
+    pack,
     isAsked,
   }: {
     readonly worlds: ReadonlyMap<WorldName, World>;
@@ -127,6 +131,7 @@ function plansOf(
     readonly load: LoadName | undefined;
     readonly registry: RegistryName | undefined;
     readonly coordinator: CoordinatorName | undefined;
+    readonly pack: number | undefined;
     readonly isAsked: boolean;
   },
 ): ReadonlyMap<WorldName, Plan | ScenarioError> {
@@ -134,7 +139,8 @@ function plansOf(
   for (const [world, opened] of worlds) {
     const { primitives } = opened;
     try {
-      const plan = planScenario(scenario, { world, seed, registry, coordinator, primitives, load });
+      const plan = planScenario(scenario, { world, seed, registry, coordinator, primitives, load, pack, directory });
+      checkOwnFiles(plan);
       const refusal = opened.refuses?.(plan);
       if (refusal !== undefined) throw new ScenarioError(refusal.message, { code: "UNSUPPORTED", hint: refusal.hint });
       plans.set(world, plan);
@@ -151,6 +157,23 @@ function plansOf(
     }
   }
   return plans;
+}
+
+/** Throws INVALID_SCENARIO for a module of the user's own that isn't there. */
+function checkOwnFiles({ nodes }: Plan): void {
+  for (const { service, config } of nodes) {
+    const { file } = (config["own"] ?? {}) as { readonly file?: string };
+    if (file === undefined) continue;
+    const isFile = statSync(file, { throwIfNoEntry: false })?.isFile() === true;
+    if (isFile && /\.m?[jt]s$/.test(file)) continue;
+    throw new ScenarioError(
+      `fleet.${service}.own.file: ${isFile ? `${file} is no module` : `there is no file ${file}`}`,
+      {
+        code: "INVALID_SCENARIO",
+        hint: isFile ? "a service is a .ts, .mts, .js or .mjs file" : "it is named from where the scenario's file is",
+      },
+    );
+  }
 }
 
 const loadOf = ({ load }: RunCommandOptions): LoadName => parseLoad(load ?? "builtin");

@@ -10,7 +10,12 @@ import { usageError } from "./errors.ts";
 const worlds: Readonly<Record<WorldName, (options: WorldOpenOptions) => Promise<World>>> = {
   sim: async ({ record }) => {
     const [{ simWorld }, { nodeHost }] = await Promise.all([import("../worlds/sim/world.ts"), import("./host.ts")]);
-    return simWorld({ host: await nodeHost(), parameters: calibration.parameters as Partial<SimParameters>, record });
+    return simWorld({
+      host: await nodeHost(),
+      parameters: calibration.parameters as Partial<SimParameters>,
+      record,
+      load: async (file) => (await import("../../runtime/node/modules.ts")).importModule(file, { isPortable: true }),
+    });
   },
   local: async () => (await import("../worlds/local/world.ts")).localWorld(),
   docker: async () => (await import("../worlds/docker/world.ts")).dockerWorld(),

@@ -89,6 +89,9 @@ export class HistoryCollector {
       case "harness.lag":
         history.lags.push({ node: "harness", atUs: record.atUs, maxUs: record.maxUs });
         return;
+      case "harness.cpu":
+        history.harnessCpu = record;
+        return;
       case "metrics":
         history.metrics.push(record);
         return;

@@ -15,6 +15,7 @@ import type { Span } from "../../runtime/telemetry/span.ts";
 import type {
   EndRecord,
   GapRecord,
+  HarnessCpuRecord,
   LoadReportRecord,
   MetricsRecord,
   ProcessRecord,
@@ -53,6 +54,8 @@ export interface History {
   readonly loadReport?: LoadReportRecord | undefined;
   /** Scheduling lag of nodes and of the harness ("harness"). */
   readonly lags: readonly { readonly node: string; readonly atUs: number; readonly maxUs: number }[];
+  /** Processor time that the harness took; absent in `sim`, and where the load didn't come to its end. */
+  readonly harnessCpu?: HarnessCpuRecord | undefined;
   /** What Prometheus counted, where there was one. */
   readonly metrics: readonly MetricsRecord[];
   /** Undefined when the file was cut off. */

@@ -70,6 +70,7 @@ const types: ReadonlySet<unknown> = new Set<HistoryRecord["type"]>([
   "load",
   "load.report",
   "harness.lag",
+  "harness.cpu",
   "metrics",
   "end",
 ]);

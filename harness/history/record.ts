@@ -19,6 +19,7 @@ export type HistoryRecord =
   | LoadRecord
   | LoadReportRecord
   | HarnessLagRecord
+  | HarnessCpuRecord
   | MetricsRecord
   | EndRecord;
 
@@ -114,6 +115,15 @@ export interface HarnessLagRecord {
   readonly type: "harness.lag";
   readonly atUs: number;
   readonly maxUs: number;
+}
+
+/** Worlds in real time: the processor time that the harness itself took, from the load's start until its last call had ended. */
+export interface HarnessCpuRecord {
+  readonly type: "harness.cpu";
+  readonly atUs: number;
+  readonly usedUs: number;
+  /** What all processors together had to give in that time. */
+  readonly ofUs: number;
 }
 
 /**

@@ -152,6 +152,39 @@ describe("lag", () => {
   });
 });
 
+describe("a machine that stood still while attempts ran out of time", () => {
+  const timedOut = { code: "DEADLINE_EXCEEDED", tookUs: 200_000 } as const;
+  const made = wellDone(local, (index) => (index % 5 === 0 ? timedOut : {}));
+  const judged = (maxUs: number, atUs = 1_000_000, node = "orders/0", of = made, plan = local) =>
+    judgeRun(plan, historyOf(plan, of, { lags: [{ node, atUs, maxUs }] })).checks[0]!;
+
+  test("leaves what counts failures open, and says so", () => {
+    expect(judged(100_001)).toMatchObject({
+      verdict: "inconclusive",
+      message: expect.stringMatching(/; but the machine stood still for up to 100 ms while \d+ attempts/) as string,
+    });
+    expect(judged(100_000).verdict).toBe("fail");
+  });
+
+  test("is no excuse for other failures, for those of another time, or in a simulator", () => {
+    expect(judged(900_000, 1_000_000, "orders/0", wellDone(local, failing)).verdict).toBe("fail");
+    expect(judged(900_000, 60_000_000).verdict).toBe("fail");
+    expect(judged(900_000, 1_000_000, "orders/0", made, sim).verdict).toBe("fail");
+  });
+
+  test("is none either where a fault kept the node from being punctual", () => {
+    for (const step of [
+      at("500ms").pause("orders/2", { for: "2s" }),
+      at("500ms").eventLoopBlock("orders/2", { block: "500ms", for: "2s" }),
+      at("500ms").slowCpu("orders/2", { share: 0.2, for: "2s" }),
+    ]) {
+      const plan = planOf(expectations.slice(0, 1), { timeline: [step], world: "local" });
+      expect(judged(900_000, 1_000_000, "orders/2", made, plan).verdict).toBe("fail");
+      expect(judged(900_000, 1_000_000, "orders/0", made, plan).verdict).toBe("inconclusive");
+    }
+  });
+});
+
 describe("the summary", () => {
   test("counts the load's calls and everybody's attempts", () => {
     const made = [

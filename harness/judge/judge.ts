@@ -1,11 +1,12 @@
 import type { History } from "../history/history.ts";
 import type { CheckResult, Verdict } from "../report/verdict.ts";
 import { worse } from "../report/verdict.ts";
-import { formatShare } from "../scenario/durations.ts";
+import { formatDuration, formatShare } from "../scenario/durations.ts";
 import type { CheckPlan, Plan } from "../scenario/plan.ts";
 import type { CheckSpec } from "../scenario/schema.ts";
 import type { CheckContext, CheckKind } from "./check.ts";
 import { judgeK6 } from "./k6.ts";
+import { lagPeriodUs, lagsOf } from "./outcome.ts";
 import { loadCalls } from "./summary.ts";
 import { checks } from "./table.ts";
 
@@ -27,7 +28,8 @@ export function judgeRun(
   const doubt = doubtIn(plan, history);
   const isWhole = history.end?.outcome === "complete";
   const seen = isWhole ? history : untilItsEnd(history);
-  const found = plan.checks.map((check) => kindOf(check.check).judge(check, seen));
+  const stall = stallDoubt(history);
+  const found = plan.checks.map((check) => despiteStall(kindOf(check.check).judge(check, seen), stall));
   if (plan.load === "k6") found.push(...judgeK6(plan, seen));
   const results = found.map((result): CheckResult => {
     const stands = doubt === undefined || (result.verdict === "fail" && isBreach(result, isWhole));
@@ -44,6 +46,33 @@ export function judgeRun(
  */
 function isBreach({ falseAlarm }: CheckResult, isWhole: boolean): boolean {
   return isWhole ? falseAlarm !== null : falseAlarm === 0;
+}
+
+/** What counts calls fails on a machine that stood still for so long that timeouts ran out; what must never happen has no such excuse. */
+function despiteStall(result: CheckResult, stall: string | undefined): CheckResult {
+  const isExcused = stall !== undefined && result.verdict === "fail" && (result.falseAlarm ?? 0) > 0;
+  return isExcused ? { ...result, verdict: "inconclusive", message: `${result.message}; but ${stall}` } : result;
+}
+
+/** Whether attempts timed out that a punctual machine might have answered: it stood still for more than half of their time. */
+function stallDoubt(history: History): string | undefined {
+  if (history.run.world === "sim") return undefined;
+  const lags = lagsOf(history);
+  let timedOut = 0;
+  let longestUs = 0;
+  for (const { attempts } of history.calls) {
+    for (const { beginUs, endUs, code } of attempts) {
+      if (code !== "DEADLINE_EXCEEDED") continue;
+      const during = lags.filter(({ atUs }) => atUs >= beginUs && atUs <= endUs + lagPeriodUs);
+      const stalledUs = Math.max(0, ...during.map(({ maxUs }) => maxUs));
+      if (stalledUs <= (endUs - beginUs) / 2) continue;
+      timedOut++;
+      longestUs = Math.max(longestUs, stalledUs);
+    }
+  }
+  return timedOut === 0
+    ? undefined
+    : `the machine stood still for up to ${formatDuration(longestUs)} while ${timedOut} attempts ran out of time`;
 }
 
 /** When a run is ended early, its fleet is stopped with calls under way: how they end afterwards says nothing. */

@@ -107,8 +107,9 @@ function shutTimes(history: History, service: string): readonly Shut[] {
 }
 
 function hasBreaker({ config }: NodePlan, service: string): boolean {
-  const calls = config["calls"] as { readonly service: string; readonly breaker?: unknown } | undefined;
-  return calls?.service === service && calls.breaker !== undefined;
+  type Calls = { readonly service: string; readonly breaker?: unknown };
+  const { calls, alsoCalls = [] } = config as { readonly calls?: Calls; readonly alsoCalls?: readonly Calls[] };
+  return [calls, ...alsoCalls].some((each) => each?.service === service && each.breaker !== undefined);
 }
 
 const neededFor = ({ detects }: { readonly detects: string | number }): number =>

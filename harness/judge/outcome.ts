@@ -152,9 +152,12 @@ export function lagsOf(history: History): History["lags"] {
 /** A record of lag speaks of up to so long before it, with a little time to spare. */
 export const lagPeriodUs = 1_100_000;
 
+/** Faults that keep a node from being punctual. */
+const freezing: ReadonlySet<string> = new Set(["pause", "event-loop-block", "slow-cpu"]);
+
 function freezes(history: History): readonly (Window & { readonly nodes: readonly string[] })[] {
   return history.steps.flatMap(({ index, what, phase, atUs }) => {
-    if (phase !== "apply" || what.kind !== "fault" || what.fault.kind !== "pause") return [];
+    if (phase !== "apply" || what.kind !== "fault" || !freezing.has(what.fault.kind)) return [];
     const over = history.steps.find((step) => step.index === index && step.phase === "lifted");
     return [{ nodes: what.nodes, fromUs: atUs, toUs: (over?.atUs ?? Infinity) + lagPeriodUs }];
   });

@@ -4,7 +4,9 @@ import type { RunResult } from "../report/verdict.ts";
 import { quantile } from "./statistics.ts";
 
 /** A run in numbers. Calls are those that the load made; `instances` counts attempts. */
-export function summarise(history: History): Pick<RunResult, "calls" | "offeredPerSecond" | "latencyMs" | "instances"> {
+export function summarise(
+  history: History,
+): Pick<RunResult, "calls" | "offeredPerSecond" | "latencyMs" | "harnessCpu" | "instances"> {
   const calls = loadCalls(history);
   let ok = 0;
   let failed = 0;
@@ -18,11 +20,13 @@ export function summarise(history: History): Pick<RunResult, "calls" | "offeredP
     times.push(call.endUs - call.dueUs);
   }
   times.sort((a, b) => a - b);
+  const { harnessCpu } = history;
   const ms = (share: number): number => Math.round(quantile(times, share) / 10) / 100;
   return {
     calls: { total: calls.length, ok, failed, attempts },
     offeredPerSecond: Math.round((calls.length / history.run.durationUs) * 1e8) / 100,
     latencyMs: { p50: ms(0.5), p90: ms(0.9), p99: ms(0.99), max: ms(1) },
+    ...(harnessCpu !== undefined && { harnessCpu: Math.round((harnessCpu.usedUs / harnessCpu.ofUs) * 1e4) / 1e4 }),
     instances: instancesOf(history),
   };
 }

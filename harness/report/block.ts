@@ -404,7 +404,18 @@ function worldsOf(runs: readonly FinishedRun[], { paint, width }: BlockOptions):
     const align = title === "" || title === "digest" ? "left" : "right";
     return title in spares ? { align, spare: spares[title]! } : { align };
   });
-  return table(columns, [titles.map((title) => paint("dim", title)), ...rows], width - 2).map((line) => indent + line);
+  return [
+    ...table(columns, [titles.map((title) => paint("dim", title)), ...rows], width - 2),
+    ...harnessOf(seen, paint),
+  ].map((line) => indent + line);
+}
+
+/** What the harness itself took of the machine, where that isn't all there is. */
+function harnessOf(runs: readonly FinishedRun[], paint: Paint): readonly string[] {
+  const shares = runs.flatMap(({ result: { world, harnessCpu } }) =>
+    harnessCpu === undefined ? [] : [`${Math.round(harnessCpu * 100)}% of the processors in ${world}`],
+  );
+  return shares.length === 0 ? [] : [paint("dim", `the harness itself took ${shares.join(", ")}`)];
 }
 
 /** Prediction beside measurement. */

@@ -24,6 +24,7 @@ export function planText(plan: Plan, { paint, width, limits }: PlanLayout): read
       wrap(text, width - 2).map((line) => indent + paint("dim", line)),
     ),
     ...section("fleet", fleetLines(plan, paint)),
+    ...section("processes", processLines(plan, paint)),
     ...section(
       "rules",
       plan.rules.map(({ key }) => key),
@@ -58,6 +59,17 @@ function fleetLines({ nodes }: Plan, paint: Paint): readonly string[] {
       paint("dim", settings),
     ]),
   );
+}
+
+/** Who shares a process, and who doesn't for what reason; nothing where each node has its own. */
+function processLines({ processes, nodes }: Plan, paint: Paint): readonly string[] {
+  if (processes === undefined) return [];
+  const most = Math.max(...processes.map((process) => process.nodes.length));
+  const alone = table(
+    [{}, {}],
+    processes.flatMap(({ nodes: [node], alone: why }) => (why === undefined ? [] : [[node!, paint("dim", why)]])),
+  );
+  return [`${processes.length} for ${nodes.length} nodes, at most ${most} in each; of their own have`, ...alone];
 }
 
 /** {"calls":{"service":"orders"}} as "calls.service=orders" */

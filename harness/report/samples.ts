@@ -122,6 +122,7 @@ export function sampleRun(world: WorldName, { failing = false } = {}): FinishedR
     calls: { total: 960, ok: failing ? 940 : 960, failed: failing ? 20 : 0, attempts: 1020 },
     offeredPerSecond: 120,
     latencyMs: { p50: 5.4, p90: 7.1, p99: 13.2, max: 14.9 },
+    ...(world !== "sim" && { harnessCpu: 0.034 }),
     instances: {
       "orders/0": { calls: 400, ok: 400, failed: 0 },
       "orders/1": { calls: 220, ok: 160, failed: 60 },

@@ -48,6 +48,7 @@ describe("a scenario's report", () => {
                calls   ok  failed  attempts  offered     p50     p90      p99      max  digest
         sim      960  960       0      1020    120/s  5.4 ms  7.1 ms  13.2 ms  14.9 ms  9f86d081884c7d65
         local    960  960       0      1020    120/s  5.4 ms  7.1 ms  13.2 ms  14.9 ms
+        the harness itself took 3% of the processors in local
 
            does sim predict local?      sim    local  tolerance
         ✓  orders success              100%     100%  ± 3%

@@ -32,6 +32,8 @@ export interface RunResult {
   readonly calls: { readonly total: number; readonly ok: number; readonly failed: number; readonly attempts: number };
   readonly offeredPerSecond: number;
   readonly latencyMs: { readonly p50: number; readonly p90: number; readonly p99: number; readonly max: number };
+  /** The harness's own part of what all processors could do while the load lasted, 0 to 1; worlds in real time only. */
+  readonly harnessCpu?: number;
   readonly instances: Readonly<
     Record<string, { readonly calls: number; readonly ok: number; readonly failed: number }>
   >;

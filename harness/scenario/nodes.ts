@@ -36,7 +36,16 @@ const defaultWeight = 100;
  */
 export function planNodes(
   scenario: Scenario,
-  { registry, load = "builtin" }: { readonly registry: RegistryName; readonly load?: LoadName | undefined },
+  {
+    registry,
+    load = "builtin",
+    directory,
+  }: {
+    readonly registry: RegistryName;
+    readonly load?: LoadName | undefined;
+    /** Where the scenario's file is; see `PlanOptions`. */
+    readonly directory?: string | undefined;
+  },
 ): readonly NodePlan[] {
   checkCalls(scenario);
   const { sessionTimeout, tick } = scenario.registry ?? {};
@@ -45,7 +54,7 @@ export function planNodes(
   const tickMs = tick === undefined ? timing?.tickMs : durationUs(tick) / 1000;
   const fleet = Object.entries(scenario.fleet).flatMap(([service, spec]) =>
     nodesOf(service, spec, {
-      ...{ sessionTimeoutMs, registry, load, recordsTasks: scenario.tasks === true, fleet: scenario.fleet },
+      ...{ sessionTimeoutMs, registry, load, directory, recordsTasks: scenario.tasks === true, fleet: scenario.fleet },
     }),
   );
   return [
@@ -100,9 +109,11 @@ function nodesOf(
     sessionTimeoutMs,
     registry,
     load,
+    directory,
     recordsTasks,
     fleet,
   }: {
+    readonly directory: string | undefined;
     readonly sessionTimeoutMs: number | undefined;
     readonly registry: RegistryName;
     readonly load: LoadName;
@@ -113,7 +124,7 @@ function nodesOf(
   const propagationMs = registry === "embedded" ? undefined : propagationMsOf(registry);
   switch (spec.program) {
     case "provider":
-      return providers(service, spec, { sessionTimeoutMs, propagationMs, recordsTasks });
+      return providers(service, spec, { sessionTimeoutMs, propagationMs, recordsTasks, directory });
     case "consumer":
     case "gateway":
       return consumers(service, spec, { sessionTimeoutMs, program: load === "k6" ? "gateway" : spec.program });
@@ -130,7 +141,12 @@ function nodesOf(
 function providers(
   service: string,
   spec: ProviderSpec,
-  { sessionTimeoutMs, propagationMs, recordsTasks }: OfferTimes & { readonly recordsTasks: boolean },
+  {
+    sessionTimeoutMs,
+    propagationMs,
+    recordsTasks,
+    directory,
+  }: OfferTimes & { readonly recordsTasks: boolean; readonly directory: string | undefined },
 ): readonly NodePlan[] {
   const { instances, groups = [{ instances: instances ?? 1 }], ...common } = spec;
   const each = groups.flatMap(({ instances: count, ...own }) => Array.from({ length: count }, () => own));
@@ -142,7 +158,14 @@ function providers(
   }
   return each.map(({ foreign, ...own }, index): NodePlan => {
     const id = `${service}/${index}`;
+    const module = { ...common, ...own }.own;
     if (foreign !== undefined) {
+      if (module !== undefined) {
+        throw new ScenarioError(`fleet.${service}: ${id} is a foreign program and a module of your own at once`, {
+          code: "INVALID_SCENARIO",
+          hint: "give `own` to the other groups",
+        });
+      }
       if (own.labels !== undefined) {
         throw new ScenarioError(
           `fleet.${service}.groups: ${id} isn't a program of Flyball's, and can't be told labels`,
@@ -168,6 +191,18 @@ function providers(
     const { tag, weight = defaultWeight, serviceTime, errorRate, capacity, queueMax, calls } = { ...common, ...own };
     const { admission, queue, warmup, protocol, pushback, servesAbandoned, reportsLoad, guard } = { ...common, ...own };
     const labels = { ...common.labels, ...own.labels };
+    if (module === undefined && common.alsoCalls !== undefined) {
+      throw new ScenarioError(`fleet.${service}: ${id} has no module of your own that could call several services`, {
+        code: "INVALID_SCENARIO",
+        hint: "name the one that it calls in `calls`",
+      });
+    }
+    if (module !== undefined && serviceTime !== undefined) {
+      throw new ScenarioError(`fleet.${service}: the work of ${id} takes as long as ${module.file} takes`, {
+        code: "INVALID_SCENARIO",
+        hint: "leave out `serviceTime`, and let it await work(us)",
+      });
+    }
     const config = defined({
       service,
       application: service,
@@ -185,13 +220,21 @@ function providers(
       reportsLoad,
       admission: admission && asSettings(admission),
       guard: guard && guardSettings(service, guard),
+      own: module && defined({ ...module, file: pathOf(module.file, directory) }),
       recordsTasks: recordsTasks ? true : undefined,
       calls: calls === undefined ? undefined : callSettings(service, calls),
+      alsoCalls: common.alsoCalls?.map((each) => callSettings(service, each)),
       sessionTimeoutMs,
       propagationMs,
     });
     return { id, service, program: "provider", config, tag, weight };
   });
+}
+
+/** A file that is named from where the scenario's own is. */
+function pathOf(file: string, directory: string | undefined): string {
+  const isWhole = file.startsWith("/") || /^[A-Za-z]:/.test(file);
+  return isWhole || directory === undefined ? file : `${directory}/${file.replace(/^(\.\/)+/, "")}`;
 }
 
 function consumers(

@@ -27,6 +27,8 @@ export interface Plan {
   /** Of the scenario's value, with every `--set` applied. */
   readonly scenarioHash: string;
   readonly nodes: readonly NodePlan[];
+  /** World `local`: which nodes share a process. Absent: each has its own. */
+  readonly processes?: readonly ProcessPlan[] | undefined;
   /** The share of traces that is recorded; absent: calls aren't traced. */
   readonly tracing?: { readonly sample: number } | undefined;
   /** Nodes talk over mutual TLS, each by a certificate for its service; in `sim` they have the identity and nothing else of it. */
@@ -62,6 +64,13 @@ export interface NodePlan {
   readonly weight: number;
   /** It is somebody else's program; `config` is empty then. */
   readonly foreign?: ForeignPlan;
+}
+
+/** A process, and the nodes that run in it. */
+export interface ProcessPlan {
+  readonly nodes: readonly string[];
+  /** Why its node shares it with nobody: "kill at 2 s", "infrastructure". Absent: it may be shared. */
+  readonly alone?: string;
 }
 
 /** How a program that Flyball didn't write is run. */

@@ -349,6 +349,43 @@ describe("what can't work is refused with a way out", () => {
       { fleet: { ...base.fleet, payments: provider({ instances: 3, groups: [{ instances: 1 }] }) } },
       "3 instances, but its groups have 1",
     ],
+    [
+      "a billion nodes",
+      { fleet: { ...base.fleet, orders: provider({ instances: 1e9, calls: "payments" }) } },
+      "nodes, and a fleet has at most 100000",
+      "fewer instances of orders",
+    ],
+    [
+      "a billion calls",
+      { load: constant("125000000/s").on("storefront").for("8s") },
+      "the load makes 1000000000 calls",
+    ],
+    ["a load for years", { load: constant("1/m").on("storefront").for("9999999m") }, "a load for 9999999m"],
+    [
+      "work that takes two times at once",
+      { fleet: { ...base.fleet, payments: provider({ serviceTime: "1ms", own: { file: "./mine.ts" } }) } },
+      "as long as ./mine.ts takes",
+    ],
+    [
+      "a second callee of what calls only one",
+      { fleet: { ...base.fleet, payments: provider({ alsoCalls: [{ service: "stock" }] }), stock: provider() } },
+      "has no module of your own that could call several services",
+    ],
+    [
+      "a second callee that isn't there",
+      { fleet: { ...base.fleet, payments: provider({ own: { file: "./m.ts" }, alsoCalls: [{ service: "ordrs" }] }) } },
+      '"ordrs" is no provider',
+    ],
+    [
+      "a program that is two",
+      {
+        fleet: {
+          ...base.fleet,
+          payments: provider({ own: { file: "./mine.ts" }, groups: [{ instances: 1, foreign: { image: "mine" } }] }),
+        },
+      },
+      "a foreign program and a module of your own at once",
+    ],
     ["a load on a provider", { load: constant("1/s").on("orders").for("1s") }, "is no consumer of the fleet"],
     [
       "a consumer without a load",
@@ -400,6 +437,39 @@ test("steps that follow each other on one node are no contradiction", () => {
     at("7s").restart("orders/1"),
   ];
   expect(plan({ timeline }).timeline).toHaveLength(7);
+});
+
+test("a module of the user's own may call several services, and each link to them can be broken", () => {
+  const fleet = {
+    storefront: consumer({ instances: 1, calls: "orders" }),
+    orders: provider({
+      own: { file: "./mine.ts" },
+      calls: "payments",
+      timeout: "1s",
+      alsoCalls: [{ service: "stock", timeout: "3s" }],
+    }),
+    payments: provider(),
+    stock: provider(),
+  };
+  const { timeline, drainUs, nodes } = plan({ fleet, timeline: [at("1s").blackhole("stock", { for: "1s" })] });
+  expect(timeline[0]!.what).toMatchObject({ links: [{ from: "orders/0", to: "stock/0" }] });
+  expect(drainUs).toBeGreaterThan(3_000_000);
+  const { config } = nodes.find(({ id }) => id === "orders/0")!;
+  expect(programs.get("provider")!.parse({ ...config, registry: "127.0.0.1:1" })).toMatchObject({
+    calls: { service: "payments", timeoutMs: 1000 },
+    alsoCalls: [{ service: "stock", timeoutMs: 3000 }],
+    own: { file: "./mine.ts" },
+  });
+});
+
+test("a module of the user's own is named from where the scenario's file is", () => {
+  const fileOf = (file: string): unknown => {
+    const fleet = { ...base.fleet, payments: provider({ own: { file } }) };
+    const { nodes } = plan({ fleet }, { directory: "/home/me" });
+    return nodes.find(({ id }) => id === "payments/0")!.config["own"];
+  };
+  expect(fileOf("./mine.ts")).toEqual({ file: "/home/me/mine.ts" });
+  expect(fileOf("/srv/mine.ts")).toEqual({ file: "/srv/mine.ts" });
 });
 
 test("a world that offers a fault's primitives can do it, whatever the fault", () => {

@@ -9,6 +9,7 @@ import { hashOf } from "./hash.ts";
 import { checkForeign, registryOf } from "./foreign.ts";
 import { instancesOf } from "./instances.ts";
 import { isOfBank, known, planNodes, roleOf } from "./nodes.ts";
+import { planProcesses } from "./processes.ts";
 import type {
   CheckPlan,
   CoordinatorName,
@@ -21,6 +22,7 @@ import type {
   WorldName,
 } from "./plan.ts";
 import type { CheckSpec, LoadSpec, Scenario } from "./schema.ts";
+import { checkSize } from "./size.ts";
 import { checkService, planTimeline } from "./timeline.ts";
 
 export interface PlanOptions {
@@ -37,6 +39,10 @@ export interface PlanOptions {
   readonly primitives?: ReadonlySet<Primitive> | undefined;
   /** Who makes the calls. Default "builtin". */
   readonly load?: LoadName | undefined;
+  /** World `local`: nodes that share a process, at most. `sim` has one process for all anyway. Default: each has its own. */
+  readonly pack?: number | undefined;
+  /** Where the scenario's file is: the modules of its own services are named from there. Default: from where the program runs. */
+  readonly directory?: string | undefined;
 }
 
 /**
@@ -45,7 +51,16 @@ export interface PlanOptions {
  */
 export function planScenario(
   scenario: Scenario,
-  { world, seed, registry: asked, coordinator = "embedded", primitives, load = "builtin" }: PlanOptions,
+  {
+    world,
+    seed,
+    registry: asked,
+    coordinator = "embedded",
+    primitives,
+    load = "builtin",
+    pack,
+    directory,
+  }: PlanOptions,
 ): Plan {
   if (load !== "builtin" && world === "sim") {
     throw new ScenarioError(`world sim can't do "--load ${load}": nobody outside of it can reach its nodes`, {
@@ -62,6 +77,12 @@ export function planScenario(
       },
     );
   }
+  if (pack !== undefined && world === "docker") {
+    throw new ScenarioError(`world docker can't do "--pack ${pack}": a container holds one node`, {
+      code: "UNSUPPORTED",
+      hint: "--world local",
+    });
+  }
   const isSaga = Object.values(scenario.fleet).some((spec) => spec.program === "order" && spec.mode === "saga");
   if (coordinator === "seata" && isSaga) {
     // Seata's server leaves sagas to an engine of its own in their callers, and drives no step of one.
@@ -70,8 +91,9 @@ export function planScenario(
       hint: "leave the option out, or choose mode tcc or at",
     });
   }
+  checkSize(scenario);
   const registry = registryOf(scenario, world, asked);
-  const nodes = planNodes(scenario, { registry, load });
+  const nodes = planNodes(scenario, { registry, load, directory });
   const { drives, durationUs: loadUs } = planLoad(scenario, seed);
   const timeline = planTimeline(scenario, { nodes, durationUs: loadUs });
   if (primitives !== undefined) checkPrimitives(timeline, { world, primitives });
@@ -88,6 +110,7 @@ export function planScenario(
     ...(load !== "builtin" && { load }),
     scenarioHash: hashOf(scenario),
     nodes,
+    ...(pack !== undefined && world === "local" && { processes: planProcesses(nodes, timeline, pack) }),
     tracing: scenario.tracing && { sample: fractionOf(scenario.tracing.sample) },
     hasMutualTls: scenario.security?.mtls === true,
     isScraped: scenario.expect.some(({ check }) => check === "metrics"),
@@ -124,12 +147,16 @@ function settleUsOf(nodes: readonly NodePlan[]): number {
   return (Math.max(...timeouts) + silenceMs + settleLooks * lookMs) * 1000 + drainMarginUs;
 }
 
+interface Timed {
+  readonly timeoutMs?: number;
+}
+
 function longestCallUs(nodes: readonly NodePlan[]): number {
-  const timeouts = nodes.map(({ config }) => {
-    const calls = config["calls"] as { readonly timeoutMs?: number } | undefined;
-    return calls === undefined ? 0 : (calls.timeoutMs ?? defaultTimeoutMs);
+  const timeouts = nodes.flatMap(({ config }) => {
+    const { calls, alsoCalls = [] } = config as { readonly calls?: Timed; readonly alsoCalls?: readonly Timed[] };
+    return [...(calls === undefined ? [] : [calls]), ...alsoCalls].map(({ timeoutMs = defaultTimeoutMs }) => timeoutMs);
   });
-  return Math.max(...timeouts) * 1000;
+  return Math.max(0, ...timeouts) * 1000;
 }
 
 /** Every consumer's calls. Each instance and each load draws from a stream of its own. */

@@ -77,7 +77,16 @@ export const callKeys = Object.keys(calls.shape).filter((key) => key !== "servic
   "service"
 >[];
 
+/** A module of the user's own that does the work: docs/own-services.md. */
+const own = z.strictObject({
+  /** As seen from the scenario's file. */
+  file: z.string().min(1),
+  /** What its `start` is told. Default: nothing. */
+  config: z.record(z.string(), z.json()).optional(),
+});
+
 const work = {
+  own: own.optional(),
   /** What it speaks; in `sim` the simulated transport carries all. Default Triple. */
   protocol: z.enum(["triple", "framed", "jsonrpc", "http"]).optional(),
   serviceTime: distribution.optional(),
@@ -135,6 +144,8 @@ const provider = z.strictObject({
   ...work,
   /** A service that each call calls in turn before it is answered. */
   calls: calls.optional(),
+  /** Further ones that a module of the user's own (`own`) may call. */
+  alsoCalls: z.array(calls).min(1).optional(),
 });
 
 const consumer = z.strictObject({

@@ -12,20 +12,38 @@ const candidates = 12_000;
 /**
  * Free ports on loopback, outside of the range from which the kernel takes those of outgoing connections. Inside it, a dead
  * node's port could become somebody's outgoing one, so that the node can't come back; and who connects to it again and again
- * would one day be connected to himself (RFC 9293 3.5, simultaneous open). Rejects with a `NoPortError` where there are none.
+ * would one day be connected to himself (RFC 9293 3.5, simultaneous open). No two are the same, whatever host each is for: `hostOf`
+ * names the address of loopback by the port's index. Default: 127.0.0.1 for all. Rejects with a `NoPortError` where there are none.
  */
-export async function freePorts(count: number): Promise<readonly number[]> {
+export async function freePorts(
+  count: number,
+  hostOf: (index: number) => string = () => loopback,
+): Promise<readonly number[]> {
   const first = await firstEphemeralPort();
   const lowest = Math.max(1024, first - candidates);
   const free = new Set<number>();
   for (let tries = 0; free.size < count; tries++) {
     // A host whose kernel takes them from everywhere leaves no better choice than the kernel's.
     const isCrowded = first - lowest < 2_000 || tries > 20 * (count + 10);
-    const port = await tryPort(isCrowded ? 0 : randomInt(lowest, first));
+    const host = hostOf(free.size);
+    const port = await tryPort(host, isCrowded ? 0 : randomInt(lowest, first));
     if (port !== undefined) free.add(port);
-    else if (isCrowded) throw new NoPortError(`no port is free on ${loopback}`);
+    else if (isCrowded) throw new NoPortError(`no port is free on ${host}`);
   }
   return [...free];
+}
+
+/**
+ * An address of loopback for each of `count` nodes: 127.0.0.2, 127.0.0.3, … Linux has all of 127.0.0.0/8; where the system has 127.0.0.1
+ * alone (macOS), that one for all.
+ */
+export async function loopbackHosts(count: number): Promise<readonly string[]> {
+  const own = Array.from({ length: count }, (_, index) => {
+    const number = index + 2;
+    return `127.${(number >>> 16) & 0xff}.${(number >>> 8) & 0xff}.${number & 0xff}`;
+  });
+  const hasThem = own.length > 0 && (await tryPort(own.at(-1)!, 0)) !== undefined;
+  return hasThem ? own : own.map(() => loopback);
 }
 
 async function firstEphemeralPort(): Promise<number> {
@@ -38,11 +56,11 @@ async function firstEphemeralPort(): Promise<number> {
 }
 
 /** The port when it could be listened at just now. */
-function tryPort(port: number): Promise<number | undefined> {
+function tryPort(host: string, port: number): Promise<number | undefined> {
   return new Promise((resolve) => {
     const server = createServer();
     server.once("error", () => resolve(undefined));
-    server.listen({ host: loopback, port }, () => {
+    server.listen({ host, port }, () => {
       const taken = (server.address() as AddressInfo).port;
       server.close(() => resolve(taken));
     });

@@ -2,21 +2,23 @@ import { reportsLoad } from "../../runtime/balancing/reports/reporter.ts";
 import { Call, whileWaiting } from "../../runtime/call/call.ts";
 import type { Filter } from "../../runtime/call/filter.ts";
 import type { Server } from "../../runtime/call/server.ts";
-import type { Handlers, Stub } from "../../runtime/call/service.ts";
+import type { Handlers, Stub, StubOptions } from "../../runtime/call/service.ts";
 import { pushbackKey } from "../../runtime/call/metadata.ts";
 import { RpcError, toRpcError } from "../../runtime/call/status.ts";
 import { reporter } from "../../runtime/protection/guard.ts";
 import type { AdmissionSettings } from "../../runtime/protection/table.ts";
 import { withoutCredentials } from "../../runtime/security/signature.ts";
 import { TaskLog } from "../../runtime/telemetry/task-log.ts";
-import { ConfigReader } from "../config.ts";
+import { ConfigReader, nested } from "../config.ts";
 import { parseCalls, type CallsConfig } from "../connections.ts";
 import { sample, type Distribution } from "../distribution.ts";
 import type { Disturbance, Settle } from "../disturbance.ts";
 import { Offer, parseOffer, type OfferConfig } from "../offer.ts";
 import { parseAdmission } from "../protection.ts";
-import { Worker, type DoReply } from "../proto/worker_pb.ts";
+import type { OwnReply, StartedService } from "../own.ts";
+import { Worker, type DoReply, type DoRequest } from "../proto/worker_pb.ts";
 import type { NodeContext, RunningService, ServiceProgram } from "../service.ts";
+import { startOwn, type OwnConfig } from "./own.ts";
 import { queueOrders, WorkQueue, type WorkQueueOptions } from "./queue.ts";
 
 export interface ProviderConfig extends OfferConfig {
@@ -42,6 +44,10 @@ export interface ProviderConfig extends OfferConfig {
   readonly recordsTasks: boolean;
   /** A service that each call calls before it is answered. Default none. */
   readonly calls: CallsConfig | undefined;
+  /** Further ones, which `own` may call. Default none. */
+  readonly alsoCalls: readonly CallsConfig[];
+  /** Does the work, in place of the program itself. Default: none. */
+  readonly own: OwnConfig | undefined;
 }
 
 /** A program that does work: the fleet's workhorse. */
@@ -64,6 +70,11 @@ export const provider: ServiceProgram<ProviderConfig> = {
       reportsLoad: reader.boolean("reportsLoad") ?? false,
       recordsTasks: reader.raw("recordsTasks") === true,
       calls: calls === undefined ? undefined : parseCalls(calls),
+      alsoCalls: reader.objects("alsoCalls").map(parseCalls),
+      own: nested(reader, "own", (own) => ({
+        file: own.requiredText("file"),
+        config: (own.raw("config") ?? {}) as OwnConfig["config"],
+      })),
     };
     reader.end();
     return config;
@@ -94,6 +105,9 @@ class RunningProvider implements RunningService {
   readonly #config: ProviderConfig;
   readonly #offer: Offer;
   #downstream: Stub<typeof Worker> | undefined;
+  /** By name, everybody whom it calls. */
+  readonly #callees = new Map<string, Stub<typeof Worker>>();
+  #own: StartedService | undefined;
 
   constructor(context: NodeContext, config: ProviderConfig) {
     this.#context = context;
@@ -105,20 +119,19 @@ class RunningProvider implements RunningService {
     return this.#offer.address;
   }
 
-  listen(): Promise<void> {
+  async listen(): Promise<void> {
     const { clock, telemetry } = this.#context;
+    if (this.#config.own !== undefined) this.#own = await this.#startOwn(this.#config.own);
     const tasks = this.#config.recordsTasks ? new TaskLog({ clock, telemetry }) : undefined;
     const add = (server: Server): Server => server.add(Worker, this.#handlers());
-    return this.#offer.listen(add, { filters: this.#admission(), tasks });
+    await this.#offer.listen(add, { filters: this.#admission(), tasks });
   }
 
   async go(): Promise<void> {
-    const { calls } = this.#config;
     const { client } = await this.#offer.connect();
-    if (calls !== undefined) {
-      this.#downstream = client.service(calls.service, Worker, calls);
-      await this.#offer.awaitCallees(calls.service);
-    }
+    for (const calls of this.#calls) this.#callees.set(calls.service, client.service(calls.service, Worker, calls));
+    this.#downstream = this.#callees.get(this.#config.calls?.service ?? "");
+    if (this.#calls.length > 0) await this.#offer.awaitCallees(...this.#calls.map(({ service }) => service));
     await this.#offer.register(Worker.typeName);
   }
 
@@ -130,8 +143,41 @@ class RunningProvider implements RunningService {
     return this.#offer.drain();
   }
 
-  stop(): Promise<void> {
-    return this.#offer.stop();
+  async stop(): Promise<void> {
+    await this.#offer.stop();
+    await this.#own?.stop?.();
+  }
+
+  get #calls(): readonly CallsConfig[] {
+    const { calls, alsoCalls } = this.#config;
+    return calls === undefined ? alsoCalls : [calls, ...alsoCalls];
+  }
+
+  #startOwn(own: OwnConfig): Promise<StartedService> {
+    const { node, clock, random, disk } = this.#context;
+    const work = (us: number): Promise<void> => this.#context.work(us);
+    const callee = (service: string): Stub<typeof Worker> => {
+      const names = this.#calls.map((each) => each.service);
+      if (!names.includes(service)) {
+        const hint = names.length === 0 ? "say in the fleet whom it `calls`" : `it calls ${names.join(", ")}`;
+        throw new RpcError(`${node} doesn't call ${service}: ${hint}`, { code: "FAILED_PRECONDITION", hint });
+      }
+      const stub = (): Stub<typeof Worker> => {
+        const found = this.#callees.get(service);
+        if (found !== undefined) return found;
+        throw new RpcError(`${node} isn't connected yet`, { code: "UNAVAILABLE", hint: "call it when you are called" });
+      };
+      // What came with a call goes on with those that are made for it, as in a service that isn't one's own.
+      const passedOn = (options: StubOptions = {}): StubOptions => ({
+        ...(options.parent !== undefined && { metadata: withoutCredentials(options.parent.metadata) }),
+        ...options,
+      });
+      return {
+        do: (request, options) => stub().do(request, passedOn(options)),
+        stream: (request, options) => stub().stream(request, passedOn(options)),
+      };
+    };
+    return startOwn(own, { node, clock, random: random.fork("own"), disk, work, callee }, this.#context);
   }
 
   #admission(): readonly Filter[] {
@@ -154,19 +200,22 @@ class RunningProvider implements RunningService {
     const inQueue = servesAbandoned ? abandonedToo(queue) : queue.run.bind(queue);
     const times = random.fork("service time");
     const errors = random.fork("errors");
+    const own = this.#own;
     const isInstant = serviceTime.kind === "constant" && serviceTime.us === 0;
 
     /** Everything that chance decides about a call is drawn when it arrives: the order of draws is that of arrivals. */
-    const serve = (key: string, call: Call): Promise<unknown> => {
+    const serve = (request: Pick<DoRequest, "key" | "payload">, call: Call): Promise<unknown> => {
       const us = isInstant ? 0 : sample(serviceTime, times);
       const fails = errorRate > 0 && errors.float() < errorRate;
       const downstream = this.#downstream;
       let work: Promise<unknown> = done;
-      if (downstream !== undefined) {
+      if (own !== undefined) {
+        work = inQueue(call, async () => own.do(request, call));
+      } else if (downstream !== undefined) {
         work = inQueue(call, async () => {
           await context.work(us);
           if (call.isCancelled) return;
-          await downstream.do({ key }, { parent: call, metadata: withoutCredentials(call.metadata) });
+          await downstream.do({ key: request.key }, { parent: call, metadata: withoutCredentials(call.metadata) });
         });
       } else if (capacity !== undefined || us > 0) {
         work = inQueue(call, () => context.work(us));
@@ -179,10 +228,15 @@ class RunningProvider implements RunningService {
       return pushbackMs === undefined ? work : work.catch((error: unknown) => pushBack(toRpcError(error), pushbackMs));
     };
     return {
-      do: ({ key, payload }, call) => serve(key, call).then(() => ({ instance: node, payload })),
+      do: (request, call) =>
+        serve(request, call).then((reply) => ({
+          instance: node,
+          payload: own === undefined ? request.payload : payloadOf(reply),
+        })),
       async *stream({ key, count, intervalMs }, call): AsyncGenerator<Pick<DoReply, "instance" | "payload">> {
+        if (own !== undefined) throw new RpcError(`${node} answers one by one`, { code: "UNIMPLEMENTED" });
         if (count > 100_000) throw new RpcError(`${count} replies, at most 100000`, { code: "INVALID_ARGUMENT" });
-        await serve(key, call);
+        await serve({ key, payload: "" }, call);
         for (let index = 0; index < count && !call.isCancelled; index++) {
           if (index > 0 && intervalMs > 0) await clock.sleep(intervalMs * 1000, call.signal);
           yield { instance: node, payload: String(index) };
@@ -193,6 +247,13 @@ class RunningProvider implements RunningService {
 }
 
 const done = Promise.resolve();
+
+/** What a service of the user's own answered: whatever it is. */
+function payloadOf(reply: unknown): string {
+  const payload = (reply as OwnReply | null | undefined)?.payload ?? "";
+  if (typeof payload === "string") return payload;
+  throw new RpcError(`a payload is a text, and not ${typeof payload}`, { code: "INTERNAL" });
+}
 
 /** Work that goes on for callers that have given up: what the queue sees of a call has no deadline, and nobody cancels it. */
 function abandonedToo(queue: WorkQueue): WorkQueue["run"] {

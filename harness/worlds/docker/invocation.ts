@@ -95,9 +95,9 @@ export class Invocation {
   /** A container of the plain Node.js image which runs a program of the project. */
   async program(
     file: string,
-    options: Pick<ContainerSpec, "role" | "network" | "ip" | "env" | "command"> & { readonly disk?: string },
+    options: Pick<ContainerSpec, "role" | "network" | "ip" | "env" | "command" | "mounts"> & { readonly disk?: string },
   ): Promise<Container> {
-    const { disk, env = {}, command = [], ...rest } = options;
+    const { disk, env = {}, command = [], mounts = [], ...rest } = options;
     return Container.create(this.docker, {
       ...rest,
       name: this.#nameOf(options.role),
@@ -111,6 +111,7 @@ export class Invocation {
         { from: project, to: projectMount },
         { from: cache, to: "/cache", isWritable: true },
         ...(disk === undefined ? [] : [{ from: disk, to: "/disk", isWritable: true }]),
+        ...mounts,
       ],
       ...(process.getuid !== undefined && { user: `${process.getuid()}:${process.getgid!()}` }),
       isTalkedTo: true,

@@ -33,6 +33,7 @@ import { ForeignNode } from "./foreign-node.ts";
 import { withName, withNames } from "./instance-names.ts";
 import { foreignFile, Invocation, nodePort, project, type Sandbox } from "./invocation.ts";
 import { NodeContainer } from "./node-container.ts";
+import { ownModule } from "./own-module.ts";
 import { createRealPublisher, registries, type RegistryKind } from "./registries.ts";
 import { metricsPort, Scraping } from "./scraping.ts";
 import { ServerNode } from "./server-node.ts";
@@ -334,6 +335,7 @@ class DockerGround implements Ground {
     const { sandbox, onAlive, ...rest } = place;
     const scraping = this.#scraping;
     await scraping?.add(plan.id, sandbox.ip);
+    const own = ownModule(plan);
     const disk = join(this.#invocation.directory, `${this.#run}-${plan.id.replaceAll("/", "-")}`);
     await mkdir(disk);
     const container = await this.#invocation.program("services/main.ts", {
@@ -342,12 +344,14 @@ class DockerGround implements Ground {
       command: [plan.program],
       env: { FLYBALL_CONTROL: "stdio" },
       disk,
+      mounts: own === undefined ? [] : [own.mount],
     });
     this.#containers.push(container);
     return new LiveNode({
       plan,
       tls: this.#identityOf?.(plan.service),
       ...rest,
+      config: own === undefined ? rest.config : { ...(rest.config as object), own: own.config },
       listen: `0.0.0.0:${nodePort}`,
       advertise: `${sandbox.ip}:${nodePort}`,
       isExposed: true,

@@ -45,10 +45,14 @@ describe("a machine", () => {
 });
 
 test("a fleet that the memory can't hold is refused with what would fit, before anything starts", () => {
-  expect(whatIsTooMany(12, 2 ** 30)).toBeUndefined();
-  expect(whatIsTooMany(10_002, 20 * 2 ** 30)).toEqual({
+  expect(whatIsTooMany({ nodes: 12, processes: 12 }, 2 ** 30)).toBeUndefined();
+  expect(whatIsTooMany({ nodes: 10_002, processes: 10_002 }, 20 * 2 ** 30)).toEqual({
     message: "its 10002 processes need at least 390.7 GiB of memory, and 20.0 GiB are available",
-    hint: "have at most 512 nodes, or use --world sim, which runs thousands",
+    hint: "have at most 512 processes: --pack N lets nodes share them; or use --world sim, which runs thousands",
+  });
+  expect(whatIsTooMany({ nodes: 1_000, processes: 50 }, 4 * 2 ** 30)).toBeUndefined();
+  expect(whatIsTooMany({ nodes: 1_000, processes: 50 }, 2 ** 30)).toMatchObject({
+    message: "its 50 processes with 1000 nodes need at least 2.4 GiB of memory, and 1.0 GiB are available",
   });
 });
 

@@ -6,7 +6,8 @@ import { afterAll, describe, expect, test as anywhere } from "vitest";
 
 import { smallPlan } from "../live/fixture.ts";
 import { liveFacts, observed } from "../live/testing.ts";
-import { childrenOf } from "../live/process-table.ts";
+import { childrenOf, commandOf } from "../live/process-table.ts";
+import type { World } from "../world.ts";
 import { localWorld } from "./world.ts";
 
 /** They look into the process table. */
@@ -24,6 +25,37 @@ describe("like every live world", () => {
     await holds(world);
     expect(childrenOf(process.pid)).toEqual(before);
     expect(readdirSync(temporary)).toEqual([]);
+  });
+});
+
+describe("like every live world, where nodes share a process", () => {
+  const processes = [{ nodes: ["orders/0", "shop/0"] }];
+  const packed: World = { ...world, run: (plan, options, main) => world.run({ ...plan, processes }, options, main) };
+
+  test.each(Object.entries(liveFacts))("%s", async (_, holds) => {
+    const before = childrenOf(process.pid);
+    await holds(packed);
+    expect(childrenOf(process.pid)).toEqual(before);
+    expect(readdirSync(temporary)).toEqual([]);
+  });
+
+  test("each has an address of its own, and the death of their process is told of each", async () => {
+    const run = observed();
+    const before = childrenOf(process.pid);
+    await packed.run(smallPlan(), run.options, async (fleet) => {
+      // Four processes and the guardian.
+      expect(childrenOf(process.pid).length - before.length).toBe(5);
+      const hosts = [...fleet.nodes.values()].map(({ address }) => address.split(":")[0]);
+      expect(hosts).toEqual(["127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5", "127.0.0.6"]);
+      await expect(fleet.nodes.get("orders/0")!.pause()).rejects.toThrow("2 nodes share its process");
+
+      const pack = childrenOf(process.pid).find((pid) => commandOf(pid).includes("orders/0"));
+      process.kill(pack!, "SIGKILL");
+      while (run.exits.length < 2) await fleet.clock.sleep(5_000);
+      const how = "it was ended by SIGKILL, the process of 2 nodes";
+      expect(run.exits.sort()).toEqual([`orders/0: ${how}`, `shop/0: ${how}`]);
+    });
+    expect(childrenOf(process.pid)).toEqual(before);
   });
 });
 

@@ -10,6 +10,7 @@ import type { Transport } from "../../../runtime/ports/transport.ts";
 import type { Clock } from "../../../runtime/ports/clock.ts";
 import { createRandom } from "../../../runtime/random.ts";
 import type { DialMap } from "../../../services/control.ts";
+import { settled } from "../../parallel.ts";
 import type { LinkPlan, NodePlan, Plan } from "../../scenario/plan.ts";
 import { WorldError } from "../error.ts";
 import { embeddedInfrastructure, withInfrastructure } from "../infrastructure.ts";
@@ -21,11 +22,12 @@ import { PairProxy } from "../live/proxy.ts";
 import { freshSecrets } from "../live/secrets.ts";
 import { createPublisher } from "../publisher.ts";
 import { allPrimitives, type World, type WorldOptions } from "../world.ts";
-import { freePorts, loopback, NoPortError } from "../../../runtime/node/free-ports.ts";
+import { freePorts, loopback, loopbackHosts, NoPortError } from "../../../runtime/node/free-ports.ts";
+import { PackProcess } from "./pack.ts";
 import { NodeProcess } from "./process.ts";
 
 /**
- * Real processes on this machine, one a node, on real sockets (loopback only). Nothing that it starts outlives it, not even when
+ * Real processes on this machine, one a node unless the plan lets nodes share them, on real sockets (loopback only). Nothing that it starts outlives it, not even when
  * it is killed itself: see `Guardian`.
  */
 export function localWorld(): World {
@@ -33,7 +35,8 @@ export function localWorld(): World {
     name: "local",
     primitives: allPrimitives,
     missing: async () => whatIsMissing(),
-    refuses: ({ nodes }) => whatIsTooMany(nodes.length, process.availableMemory()),
+    refuses: ({ nodes, processes }) =>
+      whatIsTooMany({ nodes: nodes.length, processes: processes?.length ?? nodes.length }, process.availableMemory()),
     run: (plan, options, main) => runLive(plan, options, new LocalGround(plan, options), main),
   };
 }
@@ -46,21 +49,30 @@ function whatIsMissing(): Awaited<ReturnType<World["missing"]>> {
   };
 }
 
-/** What a process of its own costs at the least, beside the pages that all of them share. */
-const nodeBytesMin = 40 * 2 ** 20;
+/** What a process costs at the least, beside the pages that all of them share; and a node in a process that it shares. */
+const processBytesMin = 40 * 2 ** 20;
+const nodeBytesMin = 2 ** 19;
 
 /** A fleet that the machine has no memory for would take everything else down with it: it isn't even begun. */
-export function whatIsTooMany(nodes: number, memoryBytes: number): ReturnType<NonNullable<World["refuses"]>> {
-  if (nodes * nodeBytesMin <= memoryBytes) return undefined;
-  const gibibytes = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
-  const most = Math.floor(memoryBytes / nodeBytesMin);
+export function whatIsTooMany(
+  { nodes, processes }: { readonly nodes: number; readonly processes: number },
+  memoryBytes: number,
+): ReturnType<NonNullable<World["refuses"]>> {
+  const bytes = processes * processBytesMin + (nodes - processes) * nodeBytesMin;
+  if (bytes <= memoryBytes) return undefined;
+  const gibibytes = (count: number): string => `${(count / 2 ** 30).toFixed(1)} GiB`;
+  const most = Math.floor(memoryBytes / processBytesMin);
+  const what = processes < nodes ? `${processes} processes with ${nodes} nodes` : `${nodes} processes`;
   return {
-    message: `its ${nodes} processes need at least ${gibibytes(nodes * nodeBytesMin)} of memory, and ${gibibytes(memoryBytes)} are available`,
-    hint: `have at most ${most} nodes, or use --world sim, which runs thousands`,
+    message: `its ${what} need at least ${gibibytes(bytes)} of memory, and ${gibibytes(memoryBytes)} are available`,
+    hint: `have at most ${most} processes: --pack N lets nodes share them; or use --world sim, which runs thousands`,
   };
 }
 
-/** This machine: a port of loopback and a directory for each node, a proxy for each touched link. */
+/**
+ * This machine: a port of loopback and a directory for each node, a proxy for each touched link. Where nodes share processes each has an
+ * address of its own, too, so that rules which go by the host tell them apart as ever.
+ */
 class LocalGround implements Ground {
   readonly what = "processes";
   readonly hasCables = false;
@@ -72,24 +84,38 @@ class LocalGround implements Ground {
   readonly #identityOf: ((service: string) => TlsIdentity) | undefined;
   readonly #transport: Transport;
   readonly #directory = join(tmpdir(), `flyball-${randomUUID()}`);
+  readonly #packs: readonly PackProcess[];
+  /** Of nodes that share a process. */
+  readonly #packOf: ReadonlyMap<string, PackProcess>;
 
   constructor(plan: Plan, world: WorldOptions) {
     this.#plan = plan;
     this.#world = world;
     this.#identityOf = plan.hasMutualTls ? freshIdentities(this.clock.wallMs()) : undefined;
     this.#transport = tripleTransport({ clock: this.clock, tls: this.#identityOf?.("harness") });
+    const shared = (plan.processes ?? []).filter(({ nodes }) => nodes.length > 1);
+    const packs = shared.map(({ nodes }) => {
+      const pack = new PackProcess({ nodes, directory: this.#directory, guardian: this.#guardian });
+      return { nodes, pack };
+    });
+    this.#packs = packs.map(({ pack }) => pack);
+    this.#packOf = new Map(packs.flatMap(({ nodes, pack }) => nodes.map((id) => [id, pack])));
   }
 
   async lay(links: readonly LinkPlan[]): Promise<LaidFleet> {
-    const { nodes, seed } = this.#plan;
-    const [ports] = await Promise.all([portsFor(nodes.length + links.length), this.#makeDirectory()]);
-    const portOf = new Map(nodes.map(({ id }, index) => [id, ports[index]!]));
+    const { nodes, seed, processes } = this.#plan;
+    const hosts = processes === undefined ? nodes.map(() => loopback) : await loopbackHosts(nodes.length);
+    const [ports] = await Promise.all([
+      portsFor(nodes.length + links.length, (index) => hosts[index] ?? loopback),
+      this.#makeDirectory(),
+    ]);
+    const placeOf = new Map(nodes.map(({ id }, index) => [id, { host: hosts[index]!, port: ports[index]! }]));
     const random = createRandom(seed);
 
     const proxies = new Map(
       links.map(({ from, to }, index) => {
         const listen = { host: loopback, port: ports[nodes.length + index]! };
-        const destination = { host: loopback, port: portOf.get(to)! };
+        const destination = placeOf.get(to)!;
         const own = random.fork(`link ${from} ${to}`);
         const proxy = new PairProxy(
           { clock: this.clock, random: own },
@@ -101,8 +127,8 @@ class LocalGround implements Ground {
     await Promise.all([...proxies.values()].map((proxy) => proxy.open()));
 
     const addressOf = (id: string): string | undefined => {
-      const port = portOf.get(id);
-      return port === undefined ? undefined : `${loopback}:${port}`;
+      const place = placeOf.get(id);
+      return place === undefined ? undefined : `${place.host}:${place.port}`;
     };
     const infrastructure = embeddedInfrastructure(addressOf);
     const dialOf = ({ id }: NodePlan): DialMap => {
@@ -139,7 +165,7 @@ class LocalGround implements Ground {
 
   async close(): Promise<void> {
     try {
-      await this.#transport.close();
+      await settled([this.#transport.close(), ...this.#packs.map((pack) => pack.close())]);
     } finally {
       // Last: it removes the directory, and ends what hasn't ended.
       await this.#guardian.close();
@@ -161,6 +187,7 @@ class LocalGround implements Ground {
       random: createRandom(this.#plan.seed).fork(`node ${plan.id}`),
       world: this.#world,
       launch: ({ onRecords }) =>
+        this.#packOf.get(plan.id)?.launch(plan.id, onRecords) ??
         new NodeProcess({ node: plan.id, program: plan.program, disk, guardian: this.#guardian, onRecords }),
       onAlive: (isAlive) => each(incoming, (link) => link.setDestinationAlive(isAlive)),
     });
@@ -184,9 +211,9 @@ async function each(proxies: readonly PairProxy[], act: (proxy: PairProxy) => Pr
   await Promise.all(proxies.map(act));
 }
 
-async function portsFor(count: number): Promise<readonly number[]> {
+async function portsFor(count: number, hostOf: (index: number) => string): Promise<readonly number[]> {
   try {
-    return await freePorts(count);
+    return await freePorts(count, hostOf);
   } catch (cause) {
     if (!(cause instanceof NoPortError)) throw cause;
     throw new WorldError(cause.message, { code: "UNAVAILABLE", hint: "end what holds them: ss -tlnp says who", cause });

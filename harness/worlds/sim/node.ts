@@ -35,7 +35,12 @@ export interface SimNodeOptions {
   readonly hostName: string;
   readonly port: number;
   readonly world: Pick<WorldOptions, "onEvents" | "onExit" | "sabotage">;
+  /** Absent: there are none. */
+  readonly modules: Modules | undefined;
 }
+
+/** The modules of the user's own, by their paths. */
+export type Modules = (file: string) => Promise<unknown>;
 
 type Reply = Exclude<FromNode["type"], "records" | "failed">;
 
@@ -228,7 +233,7 @@ export class SimNode implements FleetNode {
   }
 
   #context(process: SimProcess, random: Random): NodeContext {
-    const { network, world } = this.#options;
+    const { network, world, modules } = this.#options;
     const clock = new SimClock(process);
     const telemetry = {
       emit: (event: RuntimeEvent): void => {
@@ -254,6 +259,7 @@ export class SimNode implements FleetNode {
       calls: new CallLog({ clock, telemetry }),
       policies: world.sabotage?.policies?.(this.id, builtInPolicies) ?? builtInPolicies,
       infrastructure: embeddedOnly,
+      load: modules,
       work: (us) => clock.sleep(us),
       block: (us) => {
         process.pause();

@@ -7,7 +7,7 @@ import { allPrimitives, type RunningFleet, type World, type WorldOptions } from 
 import { Engine, outside } from "./engine.ts";
 import type { Host } from "./host.ts";
 import { Network } from "./network.ts";
-import { SimNode } from "./node.ts";
+import { SimNode, type Modules } from "./node.ts";
 import { defaultParameters, type SimParameters } from "./parameters.ts";
 import { SimClock, SimProcess } from "./process.ts";
 import type { Recording } from "./recording.ts";
@@ -18,6 +18,8 @@ export interface SimWorldOptions {
   readonly host: Host;
   /** What network and machines cost. Default: `defaultParameters`; what is left out is taken from there. */
   readonly parameters?: Partial<SimParameters> | undefined;
+  /** Imports a module of the user's own for the simulator: nothing of the host may be in it. Default: there are none. */
+  readonly load?: ((file: string) => Promise<unknown>) | undefined;
   /** Asked for a recording at the start of each run; see `firstDifference`. Default: nothing is recorded. */
   readonly record?: (() => Recording) | undefined;
 }
@@ -28,15 +30,16 @@ const readyWithinUs = 60_000_000;
 const flushEveryUs = 100_000;
 
 /** The simulator: thousands of nodes in one thread, in virtual time. A run is a function of (scenario, seed, code). */
-export function simWorld({ host, parameters, record }: SimWorldOptions): World {
+export function simWorld({ host, parameters, record, load }: SimWorldOptions): World {
   return {
     name: "sim",
     primitives: allPrimitives,
     missing: async () => undefined,
-    run: (plan, options, main) => {
+    run: async (plan, options, main) => {
+      const modules = load && (await modulesOf(plan, load));
       const recorder = record?.();
       const engine = new Engine({ host, seed: plan.seed, recorder });
-      const fleet = new SimFleet(engine, { ...defaultParameters, ...parameters }, plan, options);
+      const fleet = new SimFleet(engine, { ...defaultParameters, ...parameters }, plan, { ...options, modules });
       if (recorder !== undefined) recorder.nodes = plan.nodes.map(({ id }) => id);
       return engine.run(async () => {
         await fleet.start();
@@ -44,6 +47,29 @@ export function simWorld({ host, parameters, record }: SimWorldOptions): World {
       }, options.signal);
     },
   };
+}
+
+/**
+ * The modules of the user's own, imported before time begins: how long that takes depends on the machine. What is wrong with one is for the
+ * node to tell that wants it.
+ */
+async function modulesOf({ nodes }: Plan, load: (file: string) => Promise<unknown>): Promise<Modules> {
+  const files = nodes.flatMap(({ config }) => {
+    const { file } = (config["own"] ?? {}) as { readonly file?: string };
+    return file === undefined ? [] : [file];
+  });
+  const modules = new Map<string, () => unknown>();
+  for (const file of new Set(files)) {
+    try {
+      const module = await load(file);
+      modules.set(file, () => module);
+    } catch (error) {
+      modules.set(file, () => {
+        throw error;
+      });
+    }
+  }
+  return async (file) => modules.get(file)!();
 }
 
 /** The port that every simulated program listens at. */
@@ -55,12 +81,17 @@ class SimFleet implements RunningFleet {
   readonly #engine: Engine;
   readonly #network: Network;
   readonly #plan: Plan;
-  readonly #options: WorldOptions;
+  readonly #options: WorldOptions & { readonly modules: Modules | undefined };
   /** The harness itself: it is never broken, and no fault names its links. */
   readonly #harness: SimProcess;
   #publisher: ((key: string, content: string | undefined) => Promise<void>) | undefined;
 
-  constructor(engine: Engine, parameters: SimParameters, plan: Plan, options: WorldOptions) {
+  constructor(
+    engine: Engine,
+    parameters: SimParameters,
+    plan: Plan,
+    options: WorldOptions & { readonly modules: Modules | undefined },
+  ) {
     this.#engine = engine;
     this.#plan = plan;
     this.#options = options;
@@ -84,6 +115,7 @@ class SimFleet implements RunningFleet {
           hostName: hostName(number),
           port,
           world: options,
+          modules: options.modules,
         }),
       ]),
     );

@@ -1,0 +1,136 @@
+import { execFile } from "node:child_process";
+import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+import type { InvocationResult } from "../report/verdict.ts";
+
+const main = join(import.meta.dirname, "main.ts");
+const example = join(import.meta.dirname, "../../docs/own-services");
+/** Outside of the repository, and nothing is installed there. */
+let directory: string;
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), "flyball-own-"));
+  await cp(example, directory, { recursive: true });
+});
+afterAll(() => rm(directory, { recursive: true, force: true }));
+
+interface Ended {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+const run = (...args: readonly string[]): Promise<Ended> =>
+  new Promise((resolve) => {
+    const env = { ...process.env, NO_COLOR: "1", FORCE_COLOR: undefined };
+    execFile(process.execPath, [main, "run", ...args], { cwd: directory, env }, (error, stdout, stderr) => {
+      resolve({ code: typeof error?.code === "number" ? error.code : 0, stdout, stderr });
+    });
+  });
+
+const own = (start: string): string =>
+  `import { service } from "flyball/service";\nexport default service({ start: ${start} });`;
+
+test("the example runs from a TypeScript file, on real processes as in sim, packed and not", async () => {
+  const inSim = await run("./shop.ts", "--json", "--world", "sim", "--out", "sim");
+  expect(inSim.code).toBe(0);
+  // How fast a busy machine is isn't the question here.
+  const patient = ["--set", "fleet.shop.calls.timeout=20s", "--set", "fleet.orders.calls.timeout=10s"];
+  const { stdout } = await run("./shop.ts", "--json", "--world", "local", "--pack", "2", ...patient, "--out", "local");
+  for (const text of [inSim.stdout, stdout]) {
+    const [{ calls, instances, checks }] = (JSON.parse(text) as InvocationResult).runs as [
+      InvocationResult["runs"][number],
+    ];
+    expect(calls.total).toBe(500);
+    expect(checks[0]).toMatchObject({ name: "orders success ≥ 99%" });
+    expect(checks[0]!.verdict).not.toBe("fail");
+    for (const id of ["orders/0", "orders/2", "prices/0", "prices/1"]) expect(instances[id]!.ok).toBeGreaterThan(50);
+  }
+}, 60_000);
+
+test("it may call several services, and is told when it calls one that the scenario doesn't name", async () => {
+  const start = `({ callee }) => ({ do: ({ key }, call) => callee(key === "" ? "stock" : key).do({ key }, { parent: call }) })`;
+  await writeFile(join(directory, "several.ts"), own(start));
+  const one = (await readFile(join(directory, "shop.yaml"), "utf8")).replace("./orders.ts", "./several.ts");
+  const two = one.replace(
+    /^ {4}calls: .*$/m,
+    "$&\n    alsoCalls: [{ service: stock }]\n  stock: { program: provider }",
+  );
+  await writeFile(join(directory, "one.yaml"), one);
+  await writeFile(join(directory, "two.yaml"), two);
+  const [told, silent] = await Promise.all([
+    run("./two.yaml", "--world", "sim", "--json", "--out", "two"),
+    run("./one.yaml", "--world", "sim", "--json", "--out", "one"),
+  ]);
+  expect((JSON.parse(told.stdout) as InvocationResult).runs[0]!.instances).toMatchObject({ "stock/0": { failed: 0 } });
+  expect(silent.stdout).toContain("doesn't call stock: it calls prices");
+}, 60_000);
+
+test("and from a YAML file, the same in every repetition", async () => {
+  const { code, stdout } = await run("./shop.yaml", "--world", "sim", "--check-determinism", "--out", "yaml");
+  expect(stdout).toContain("two runs are the same");
+  expect(code).toBe(0);
+}, 60_000);
+
+describe("what is wrong with a service is told with its file", () => {
+  const both = ["sim", "local"] as const;
+  test.each<[string, string, string, (readonly string[])?]>([
+    ["throws", `const x: number = 1;\nthrow new TypeError("boom");`, "it throws TypeError: boom (at 2:7)", both],
+    ["no-service", `export const other = 1;`, "exports no service: other", both],
+    ["never-listens", own("() => new Promise(() => undefined)"), "never listens: its start() hasn't ended", both],
+    ["unstarted", own(`() => { throw new Error("no luck"); }`), "can't start: no luck"],
+    ["answers-nothing", own("() => ({})"), "start() answers an object without do(), and nothing that could be called"],
+    ["build", `enum A { B }\nexport default A;`, "TypeScript enum is not supported"],
+  ])(
+    "%s",
+    async (name, text, message, worlds = ["sim"]) => {
+      await writeFile(join(directory, `${name}.ts`), text);
+      const args = ["./shop.yaml", "--set", `fleet.orders.own.file=./${name}.ts`, "--json"];
+      for (const world of worlds) {
+        const { code, stdout } = await run(...args, "--world", world, "--out", `${name}-${world}`);
+        const [{ verdict, reason }] = (JSON.parse(stdout) as InvocationResult).runs as [
+          InvocationResult["runs"][number],
+        ];
+        expect(verdict).toBe("error");
+        // A machine that is too busy to start a process in time can't say more.
+        if (reason!.includes("wasn't ready within 15 s")) continue;
+        expect(reason).toContain(message);
+        expect(reason).toContain(`${directory}/${name}.ts`);
+        expect(code).toBe(3);
+      }
+    },
+    60_000,
+  );
+
+  test.each([
+    ["a module of Node.js", `import "node:fs";`, "node:fs, which "],
+    ["one that it imports in turn", `import "./deep.ts";`, "os, which "],
+    [
+      "what of ours needs a host",
+      `import "${join(import.meta.dirname, "../../runtime/node/disk.ts")}";`,
+      "runtime/node/disk.ts, which ",
+    ],
+  ])("%s is not there in sim", async (name, text, message) => {
+    const file = `${name.replaceAll(/\W/g, "-")}.ts`;
+    await writeFile(join(directory, "deep.ts"), `import "os";`);
+    await writeFile(join(directory, file), `${text}\n${own("() => ({ do: () => ({}) })")}`);
+    const args = ["--world", "sim", "--set", `fleet.orders.own.file=./${file}`, "--json", "--out", `${file}-out`];
+    const { code, stdout } = await run("./shop.yaml", ...args);
+    const [{ reason }] = (JSON.parse(stdout) as InvocationResult).runs as [InvocationResult["runs"][number]];
+    expect(reason).toContain(message);
+    expect(reason).toContain("--world local");
+    expect(code).toBe(3);
+  });
+
+  test.each([
+    ["./none.ts", "there is no file"],
+    ["./shop.yaml", "shop.yaml is no module"],
+  ])("a path that leads to none (%s) ends with 2, before anything starts", async (file, message) => {
+    const { code, stderr } = await run("./shop.yaml", "--set", `fleet.orders.own.file=${file}`);
+    expect(stderr).toContain(message);
+    expect(code).toBe(2);
+  });
+});

@@ -1,0 +1,126 @@
+import type { RuntimeEvent } from "../../../runtime/telemetry/events.ts";
+import type { ToNode } from "../../../services/control.ts";
+import type { FromPack } from "../../../services/pack.ts";
+import { WorldError } from "../error.ts";
+import { Conversation } from "../live/conversation.ts";
+import type { Guardian } from "../live/guardian.ts";
+import type { NodeLife, Reply, ReplyOf } from "../live/node.ts";
+import { startProgram, type RunningProgram } from "./program.ts";
+
+/** A process whose nodes have all ended does so itself within this time, when it is asked to. */
+const endsWithinMs = 1_000;
+
+/** A process that several nodes share. It runs from the first of their lives until it is closed. */
+export class PackProcess {
+  readonly #nodes: readonly string[];
+  /** Under which each node has its disk. */
+  readonly #directory: string;
+  readonly #guardian: Guardian;
+  readonly #lives = new Map<string, PackedLife>();
+  #program: RunningProgram | undefined;
+
+  constructor(options: { readonly nodes: readonly string[]; readonly directory: string; readonly guardian: Guardian }) {
+    this.#nodes = options.nodes;
+    this.#directory = options.directory;
+    this.#guardian = options.guardian;
+  }
+
+  /** A life of one of its nodes. */
+  launch(node: string, onRecords: (events: readonly RuntimeEvent[]) => void): NodeLife {
+    const program = (this.#program ??= this.#start());
+    const life = new PackedLife(node, onRecords, program, this.#nodes);
+    this.#lives.set(node, life);
+    return life;
+  }
+
+  /** Ends it. Resolves when it is gone. */
+  async close(): Promise<void> {
+    const { child, ended } = this.#program ?? {};
+    child?.kill("SIGTERM");
+    const timer = setTimeout(() => child?.kill("SIGKILL"), endsWithinMs);
+    await ended;
+    clearTimeout(timer);
+  }
+
+  #start(): RunningProgram {
+    const [first, last] = [this.#nodes[0]!, this.#nodes.at(-1)!];
+    const program = startProgram({
+      args: ["pack", `${first}…${last}`],
+      env: { FLYBALL_CONTROL: "pack", FLYBALL_DISK: this.#directory },
+      guardian: this.#guardian,
+      onMessage: (message) => {
+        const { node, message: said } = message as FromPack;
+        this.#lives.get(node)?.conversation.hear(said);
+        if (said.type === "stopped" || said.type === "failed") this.#lives.get(node)?.end("it ended");
+      },
+      onText: (text) => {
+        for (const { conversation } of this.#lives.values()) conversation.print(text);
+      },
+    });
+    void program.ended.then((how) => {
+      this.#program = undefined;
+      for (const life of this.#lives.values()) life.end(`${how}, the process of ${this.#nodes.length} nodes`);
+    });
+    return program;
+  }
+}
+
+/** One life of a node that shares its process. */
+class PackedLife implements NodeLife {
+  readonly conversation: Conversation;
+  readonly #node: string;
+  readonly #program: RunningProgram;
+  readonly #all: readonly string[];
+  #resolve!: (why: string) => void;
+  readonly ended: Promise<string> = new Promise((resolve) => (this.#resolve = resolve));
+
+  constructor(
+    node: string,
+    onRecords: (events: readonly RuntimeEvent[]) => void,
+    program: RunningProgram,
+    all: readonly string[],
+  ) {
+    this.conversation = new Conversation(node, onRecords);
+    this.#node = node;
+    this.#program = program;
+    this.#all = all;
+  }
+
+  get lastWords(): string {
+    return this.conversation.lastWords;
+  }
+
+  /** It is over, as it said itself or as its process was seen to end. */
+  end(how: string): void {
+    if (!this.conversation.isOver) this.#resolve(this.conversation.end(how));
+  }
+
+  send(message: ToNode): void {
+    const { child } = this.#program;
+    if (this.conversation.isOver || !child.connected) return;
+    // An error means that the process is ending, which is seen elsewhere.
+    child.send({ node: this.#node, message }, () => undefined);
+  }
+
+  ask<Type extends Reply>(message: ToNode, reply: Type): Promise<ReplyOf<Type>> {
+    const answer = this.conversation.expect(reply);
+    this.send(message);
+    return answer;
+  }
+
+  /** A node that doesn't end when it is told to takes its process with it: the run is over then. */
+  kill(): void {
+    this.#program.child.kill("SIGKILL");
+  }
+
+  /** The plan gives a node that is to be paused a process of its own. */
+  async pause(): Promise<void> {
+    throw new WorldError(`${this.#node} can't be paused: ${this.#all.length} nodes share its process`, {
+      code: "UNAVAILABLE",
+    });
+  }
+
+  async resume(): Promise<void> {
+    // It was never paused.
+  }
+}

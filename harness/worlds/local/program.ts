@@ -1,0 +1,63 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { fileURLToPath } from "node:url";
+
+import type { Guardian } from "../live/guardian.ts";
+
+const main = fileURLToPath(new URL("../../../services/main.ts", import.meta.url));
+const compileCache = fileURLToPath(new URL("../../../.flyball/cache", import.meta.url));
+
+/** A process that runs programs of the fleet. */
+export interface RunningProgram {
+  readonly child: ChildProcess;
+  /** Resolves with how it ended, once it is gone and everything that it sent was heard. */
+  readonly ended: Promise<string>;
+}
+
+/** Starts `services/main.ts` with IPC. Whatever becomes of this process, the guardian ends it. */
+export function startProgram(options: {
+  /** What it shows as in lists of processes. */
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly guardian: Guardian;
+  readonly onMessage: (message: unknown) => void;
+  readonly onText: (text: string) => void;
+}): RunningProgram {
+  const { args, env, guardian, onMessage, onText } = options;
+  // Its own process group: Ctrl-C in a terminal is for the harness alone. Its own environment: what a node does depends on
+  // its configuration, and not on a proxy or an inspector that somebody has set up for other programs.
+  const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", main, ...args], {
+    detached: true,
+    stdio: ["ignore", "pipe", "pipe", "ipc"],
+    env: { PATH: process.env["PATH"], NODE_COMPILE_CACHE: compileCache, ...env },
+  });
+  if (child.pid !== undefined) guardian.process(child.pid);
+  child.on("message", onMessage);
+  for (const stream of [child.stdout, child.stderr]) stream?.setEncoding("utf8").on("data", onText);
+  return { child, ended: untilEnded(child, guardian) };
+}
+
+async function untilEnded(child: ChildProcess, guardian: Guardian): Promise<string> {
+  const failedToStart = await new Promise<Error | undefined>((resolve) => {
+    // What it sent last may still be in the channel when it has ended already.
+    let isGone = false;
+    let isSilent = false;
+    const check = (): void => {
+      if (isGone && isSilent) resolve(undefined);
+    };
+    child.once("close", () => {
+      isGone = true;
+      check();
+    });
+    child.once("disconnect", () => {
+      isSilent = true;
+      check();
+    });
+    child.once("error", (error) => {
+      if (child.pid === undefined) resolve(error);
+    });
+  });
+  if (child.pid !== undefined) guardian.gone(child.pid);
+  if (failedToStart !== undefined) return `it couldn't be started: ${failedToStart.message}`;
+  const { exitCode, signalCode } = child;
+  return signalCode === null ? `it ended with exit code ${exitCode}` : `it was ended by ${signalCode}`;
+}
