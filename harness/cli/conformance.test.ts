@@ -2,10 +2,10 @@ import { readFileSync } from "node:fs";
 
 import { describe, expect, test } from "vitest";
 
-import { conformancePage, differences } from "../conformance/page.ts";
+import { conformancePage, differences, scoresOn } from "../conformance/page.ts";
 import type { Score } from "../conformance/scorecard.ts";
 import { planScenario } from "../scenario/planner.ts";
-import { selectProperties } from "./conformance.ts";
+import { Queue, selectProperties } from "./conformance.ts";
 
 const properties = await selectProperties([]);
 
@@ -26,6 +26,18 @@ describe.each(properties.map((property) => [property.name, property] as const))(
 
 test("a name that isn't there is answered with the nearest", async () => {
   await expect(selectProperties(["warm-upp"])).rejects.toMatchObject({ hint: 'did you mean "warm-up"?', exitCode: 2 });
+});
+
+test("of several lanes the first measures what needs Nacos, and each property is measured once", () => {
+  const queue = new Queue(properties);
+  const taken = properties.map((_, turn) => [turn % 3 === 0, queue.take(turn % 3 === 0)] as const);
+  const isOfNacos = (property: (typeof properties)[number] | undefined): boolean =>
+    property?.scenario.registry?.like === "nacos";
+  expect(taken.filter(([isFirst, property]) => !isFirst && isOfNacos(property))).toEqual([]);
+  for (let left = queue.take(true); left !== undefined; left = queue.take(true)) taken.push([true, left]);
+  expect(taken.flatMap(([, property]) => property?.name ?? []).toSorted()).toEqual(properties.map(({ name }) => name));
+  const [first] = taken;
+  expect(isOfNacos(first![1])).toBe(true);
 });
 
 describe("a page", () => {
@@ -62,6 +74,16 @@ describe("a page", () => {
       expect(found).toMatch(/^warm-up: the page says ".+", measured now: ".+"$/);
       expect(differences(page, [scoreOf("traffic-split", {})], language)).toEqual(["traffic-split isn't on the page"]);
     }
+  });
+
+  test("is read back: who measures some properties anew keeps what it says of the others", () => {
+    const scores = [
+      scoreOf("random-weights", { outcome: "holds" }),
+      scoreOf("warm-up", { outcome: "unmeasured", verdict: "unmeasured" }),
+    ];
+    const read = scoresOn({ en: conformancePage(scores, "en"), zh: conformancePage(scores, "zh") }, properties);
+    expect(read).toEqual(scores.map((score) => ({ ...score, replay: "" })));
+    expect(scoresOn({ en: "", zh: conformancePage(scores, "zh") }, properties)).toEqual([]);
   });
 
   test("as it is committed, has every property with the verdict that is expected of it", () => {

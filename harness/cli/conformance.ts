@@ -4,11 +4,12 @@ import { basename, join } from "node:path";
 import { pathToFileURL } from "node:url";
 
 import { didYouMean } from "../../services/nearest.ts";
-import { conformancePage, differences } from "../conformance/page.ts";
+import { conformancePage, differences, scoresOn } from "../conformance/page.ts";
 import type { Property } from "../conformance/property.ts";
 import { score, type Score } from "../conformance/scorecard.ts";
 import { paintFor, type Paint } from "../report/text.ts";
 import { planScenario } from "../scenario/planner.ts";
+import type { World } from "../worlds/world.ts";
 import { CliError, exitCodes, explain, usageError, type ExitCode } from "./errors.ts";
 import { interruptible } from "./signals.ts";
 import { openWorld } from "./worlds.ts";
@@ -21,6 +22,8 @@ export interface ConformanceCommandOptions {
   readonly check?: string;
   /** Minutes. */
   readonly within?: number;
+  /** How many are measured side by side. */
+  readonly jobs?: number;
   readonly out?: string;
 }
 
@@ -72,8 +75,8 @@ function list(properties: readonly Property[]): ExitCode {
 
 async function measure(properties: readonly Property[], options: ConformanceCommandOptions): Promise<ExitCode> {
   await requireBinaries();
-  const world = await openWorld("docker");
-  const missing = await world.missing();
+  const worlds = await Promise.all(Array.from({ length: options.jobs ?? 1 }, () => openWorld("docker")));
+  const missing = await worlds[0]!.missing();
   if (missing !== undefined) {
     throw new CliError(missing.message, { exitCode: exitCodes.environment, hint: missing.hint });
   }
@@ -84,38 +87,79 @@ async function measure(properties: readonly Property[], options: ConformanceComm
     () => say("stopping (once more to end at once)"),
     () => undefined,
   );
+  const broken = new AbortController();
+  const signal = AbortSignal.any([interruption.signal, broken.signal]);
   const out = options.out ?? join(".flyball", `conformance-${randomBytes(3).toString("hex")}`);
-  const scores: Score[] = [];
+  const found = new Map<Property, Score>();
+  const waiting = new Queue(properties);
   const untilMs = performance.now() + (options.within ?? Infinity) * 60_000;
-  try {
-    for (const [index, property] of properties.entries()) {
-      if (interruption.signal.aborted || performance.now() > untilMs) break;
-      say(paint("dim", `${index + 1}/${properties.length} ${property.name}`));
+  /** One after the other, in a world of its own. */
+  const lane = async (world: World, isFirst: boolean): Promise<void> => {
+    while (!signal.aborted && performance.now() <= untilMs) {
+      const property = waiting.take(isFirst);
+      if (property === undefined) return;
       const one = await score(property, {
         world,
         out: join(out, property.name),
-        signal: interruption.signal,
+        signal,
         onProgress: (message) => {
-          if (people.isTTY) people.write(`\r\u001b[K  ${message}\r`);
+          if (people.isTTY) people.write(`\r\u001b[K  ${property.name}: ${message}\r`);
         },
       });
-      if (interruption.signal.aborted) break;
-      scores.push(one);
+      if (signal.aborted) return;
+      found.set(property, one);
+      say(paint("dim", `${found.size}/${properties.length} ${property.name}`));
       for (const line of scoreLines(one, paint)) say(line);
     }
+  };
+  try {
+    await allOf(
+      worlds.map((world, index) => lane(world, index === 0)),
+      () => broken.abort(),
+    );
   } finally {
-    await world.close?.();
+    await Promise.all(worlds.map(async (world) => world.close?.()));
     interruption.stop();
   }
+  const scores = properties.flatMap((property) => found.get(property) ?? []);
   say(summaryOf(scores));
   if (options.json === true) process.stdout.write(`${JSON.stringify(documentOf(scores), null, 2)}\n`);
   if (options.docs !== undefined && interruption.exitCode === undefined) await writePages(options.docs, scores, say);
   if (interruption.exitCode !== undefined) return interruption.exitCode;
-  const left = properties.slice(scores.length).map(({ name }) => name);
+  const left = properties.filter((property) => !found.has(property)).map(({ name }) => name);
   if (left.length > 0) say(`not measured within ${options.within} minutes: ${left.join(", ")}`);
   if (options.check !== undefined && !(await isAsWritten(options.check, scores, say))) return exitCodes.failed;
   const code = exitCodeFor(scores);
   return code === exitCodes.passed && left.length > 0 ? exitCodes.inconclusive : code;
+}
+
+/** Properties that wait to be measured. Those of Nacos are for the first lane, whose world starts the server once for all of them. */
+export class Queue {
+  readonly #waiting: Property[];
+
+  constructor(properties: readonly Property[]) {
+    this.#waiting = [...properties];
+  }
+
+  /** The next one for a lane; undefined when nothing is left that it may take. */
+  take(isFirst: boolean): Property | undefined {
+    const own = this.#waiting.findIndex(({ scenario }) => (scenario.registry?.like === "nacos") === isFirst);
+    const index = own < 0 && isFirst ? 0 : own;
+    return index < 0 ? undefined : this.#waiting.splice(index, 1)[0];
+  }
+}
+
+/** Waits for all of them, also when one fails: `onFirst` makes the others end soon. Rejects with the first reason. */
+async function allOf(running: readonly Promise<void>[], onFirst: () => void): Promise<void> {
+  let first: { readonly reason: unknown } | undefined;
+  const ended = running.map((one) =>
+    one.catch((reason: unknown) => {
+      first ??= { reason };
+      onFirst();
+    }),
+  );
+  await Promise.all(ended);
+  if (first !== undefined) throw first.reason;
 }
 
 /** Whether the pages still say what was measured; tells where they don't. */
@@ -194,9 +238,19 @@ function exitCodeFor(scores: readonly Score[]): ExitCode {
   return scores.some(({ verdict }) => verdict === "unmeasured") ? exitCodes.inconclusive : exitCodes.passed;
 }
 
+/** What wasn't measured now stays as it is written. */
 async function writePages(docs: string, scores: readonly Score[], say: (text: string) => void): Promise<void> {
+  const [en = "", zh = ""] = await Promise.all(
+    pages.map(([, file]) => readFile(join(docs, file), "utf8").catch(() => "")),
+  );
+  const all = await selectProperties([]);
+  const written = scoresOn({ en, zh }, all);
+  const merged = all.flatMap((property) => {
+    const isItself = (score: Score): boolean => score.property.name === property.name;
+    return scores.find(isItself) ?? written.find(isItself) ?? [];
+  });
   for (const [language, file] of pages) {
-    await writeFile(join(docs, file), conformancePage(scores, language));
+    await writeFile(join(docs, file), conformancePage(merged, language));
     say(`wrote ${join(docs, file)}`);
   }
 }

@@ -142,9 +142,14 @@ program
   .argument("[property...]", "names (default: all)", undefined)
   .option("--list", "show the properties and measure nothing")
   .option("--json", "print one JSON document to stdout, and people's text to stderr")
-  .option("--docs <dir>", "write the scorecard's pages, in English and Chinese, into this directory", directory)
+  .option(
+    "--docs <dir>",
+    "write what was measured into the scorecard's pages, in English and Chinese, in this directory",
+    directory,
+  )
   .option("--check <dir>", "fail where the pages in this directory have another verdict than is measured", directory)
   .option("--within <minutes>", "begin no further property after that, and say which are left", positiveNumber)
+  .option("--jobs <n>", "measure that many side by side: they wait most of the time (default: 1)", positiveNumber)
   .option("--out <dir>", "where the histories are written (default: .flyball/conformance-<id>)", directory)
   .action(async (properties: readonly string[], options: ConformanceCommandOptions) => {
     const { conformanceCommand } = await import("./conformance.ts");

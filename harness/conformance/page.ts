@@ -1,8 +1,8 @@
 import type { Bilingual } from "../scenario/schema.ts";
-import { areas, type Area } from "./property.ts";
-import type { Score } from "./scorecard.ts";
+import { areas, type Area, type Property } from "./property.ts";
+import { verdictOf, type Score } from "./scorecard.ts";
 
-type Language = keyof Bilingual;
+export type Language = keyof Bilingual;
 
 const words = {
   en: {
@@ -72,20 +72,44 @@ export function conformancePage(scores: readonly Score[], language: Language): s
  * couldn't be told now says nothing against it.
  */
 export function differences(page: string, scores: readonly Score[], language: Language): readonly string[] {
-  const written = new Map(
-    page.split("\n").flatMap((line) => {
-      const [, outcome, promise] = line.split(/(?<!\\)\|/).map((cell) => cell.trim().replaceAll("\\|", "|"));
-      return promise === undefined || outcome === undefined ? [] : [[promise, outcome] as const];
-    }),
-  );
+  const written = rowsOf(page);
   const { outcomes } = words[language];
   return scores.flatMap(({ property, outcome }) => {
-    const says = written.get(property.promise[language]);
+    const says = written.get(property.promise[language])?.outcome;
     if (says === undefined) return [`${property.name} isn't on the page`];
     return outcome === "unmeasured" || says === outcomes[outcome]
       ? []
       : [`${property.name}: the page says "${says}", measured now: "${outcomes[outcome]}"`];
   });
+}
+
+/** What the pages, one in each language, say of properties; of those that they know. */
+export function scoresOn(pages: Bilingual, properties: readonly Property[]): readonly Score[] {
+  const [en, zh] = [rowsOf(pages.en), rowsOf(pages.zh)];
+  return properties.flatMap((property) => {
+    const [row, other] = [en.get(property.promise.en), zh.get(property.promise.zh)];
+    const outcome = (["holds", "fails", "unmeasured"] as const).find((one) => words.en.outcomes[one] === row?.outcome);
+    if (row === undefined || other === undefined || outcome === undefined) return [];
+    const evidence = { en: row.evidence, zh: other.evidence };
+    return [{ property, outcome, evidence, verdict: verdictOf(property, outcome), replay: "" }];
+  });
+}
+
+interface Row {
+  readonly outcome: string;
+  readonly evidence: string;
+}
+
+/** By promise. */
+function rowsOf(page: string): ReadonlyMap<string, Row> {
+  return new Map(
+    page.split("\n").flatMap((line) => {
+      const [, outcome, promise, evidence] = line.split(/(?<!\\)\|/).map((cell) => cell.trim().replaceAll("\\|", "|"));
+      return promise === undefined || outcome === undefined || evidence === undefined
+        ? []
+        : [[promise, { outcome, evidence }] as const];
+    }),
+  );
 }
 
 function section(area: Area, scores: readonly Score[], language: Language): readonly string[] {

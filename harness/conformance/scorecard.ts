@@ -35,8 +35,10 @@ async function measured(property: Property, options: ScoreOptions): Promise<Scor
   } catch (error) {
     // A fleet that didn't come up says nothing of the others.
     if (!(error instanceof Error) || error.name !== "WorldError" || options.signal.aborted) throw error;
-    const [reason = ""] = error.message.split("\n");
-    return { property, outcome: "unmeasured", evidence: same(reason), verdict: "unmeasured", replay: "" };
+    // Why, and the last that a program had to say.
+    const [reason = "", ...printed] = error.message.split("\n");
+    const evidence = same([reason, ...printed.slice(-1)].join(" "));
+    return { property, outcome: "unmeasured", evidence, verdict: "unmeasured", replay: "" };
   }
 }
 
@@ -50,13 +52,13 @@ async function run(property: Property, { world, out, signal, onProgress }: Score
     reference: `scenarios/foreign/conformance/${property.name}.ts`,
   });
   const measurement = measurementOf(property, { result, history, plan });
-  const verdict =
-    measurement.outcome === "unmeasured"
-      ? "unmeasured"
-      : measurement.outcome === property.expected
-        ? "as expected"
-        : "surprise";
+  const verdict = verdictOf(property, measurement.outcome);
   return { property, ...measurement, verdict, replay: result.replay };
+}
+
+export function verdictOf({ expected }: Property, outcome: Measurement["outcome"]): Score["verdict"] {
+  if (outcome === "unmeasured") return "unmeasured";
+  return outcome === expected ? "as expected" : "surprise";
 }
 
 function measurementOf(

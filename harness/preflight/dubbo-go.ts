@@ -145,7 +145,7 @@ export function dubboGoFindings(
         "dubbo-go",
         "configs",
         goes(
-          "reads configurators when it builds its list of providers and not live, and of their conditions only addresses with a port",
+          "reads configurators when it builds its list of providers and not live, and of their conditions only addresses with a port and parameters with a tilde",
         ),
       );
       break;

@@ -64,6 +64,27 @@ configs:
     expect(weights(`{ enabled: false, parameters: { weight: 1 } }`)).toEqual(["0:100", "1:100", "2:100"]);
   });
 
+  test("match by a parameter with a tilde, as Dubbo 2 writes it, and as match.param does", () => {
+    const endpoints = ["r1", "r2"].map((region, index) =>
+      endpoint({ id: `orders/${index}`, address: `10.0.0.${index}:20880`, metadata: { region } }),
+    );
+    const weights = (config: string, labels: Readonly<Record<string, string>> = {}) =>
+      applyOverrides(endpoints, [parse(`configs: [${config}]`)], client(1, { labels }).target).endpoints.map(
+        ({ weight }) => weight,
+      );
+    const everywhere = 'addresses: ["0.0.0.0:20880"]';
+    expect(weights(`{ ${everywhere}, parameters: { "~region": r2, weight: "300" } }`)).toEqual([100, 300]);
+    expect(weights(`{ ${everywhere}, parameters: { "~region": "*", weight: 300 } }`)).toEqual([300, 300]);
+    expect(weights(`{ addresses: ["10.0.0.0:1"], parameters: { "~region": r1, weight: 300 } }`)).toEqual([100, 100]);
+    // A caller that has the label is asked for its own.
+    const callers = '{ side: consumer, parameters: { "~region": r2, weight: 300 } }';
+    expect(weights(callers)).toEqual([100, 300]);
+    expect(weights(callers, { region: "r2" })).toEqual([300, 300]);
+    expect(weights(callers, { region: "r1" })).toEqual([100, 100]);
+    expect(() => parse('configs: [{ parameters: { "~": r2, weight: 1 } }]')).toThrow("a tilde without a name");
+    expect(() => parse('configs: [{ parameters: { "~region": r2, retries: 1 } }]')).toThrow("is the caller's");
+  });
+
   test("that change nothing answer the same array", () => {
     fc.assert(
       fc.property(fc.array(fc.integer({ min: 0, max: 200 })), (weights) => {

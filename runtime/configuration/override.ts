@@ -74,7 +74,8 @@ export interface OverrideNames {
  * `match.param` are. `side: consumer` is about callers: `addresses` without a port and `match.address` are the caller's host (with
  * a port, as in Dubbo 2 and dubbo-go, the provider's address), `applications` and `match.app` its application, and `match.param`
  * asks for its label or, where it has none of that name, for the instance's. `providerAddresses` and `match.providerAddress` are
- * always the instance's. In `param` the key `instance` is the instance's id ("orders/1"). Conditions are AND-ed.
+ * always the instance's. In `param` the key `instance` is the instance's id ("orders/1"). A parameter that begins with a tilde is a
+ * condition too, as in Dubbo 2: `~region: r2` asks what `match.param` would, `*` stands for any value. Conditions are AND-ed.
  *
  * Parameters: `weight` and `disabled` of instances; `timeout` (ms), `retries`, `loadbalance`, `cluster` of a caller's calls, the
  * first two also for one method (`Do.timeout`). `timeout` with a condition on instances is the time of an attempt at them; the
@@ -148,8 +149,10 @@ function readConfig(config: Field, names: OverrideNames): Override | undefined {
     conditions.callers.push((target) => includes(applications, applicationOf(target, isConsumer)));
   }
   if (fields["match"] !== undefined) readMatch(fields["match"], isConsumer, conditions);
+  const given = config.required(fields, "parameters");
+  readTildes(given, isConsumer, conditions);
   const { callers, instances, either } = conditions;
-  const parameters = readParameters(config.required(fields, "parameters"), names, {
+  const parameters = readParameters(given, names, {
     asksInstances: instances.length > 0,
     isConsumer,
   });
@@ -219,11 +222,29 @@ function readMatch(match: Field, isConsumer: boolean, conditions: Conditions): v
     const matches = readOneOf(app);
     conditions.callers.push((target) => matches(applicationOf(target, isConsumer)));
   }
-  for (const field of param?.list() ?? []) {
-    const { key, matches } = readParam(field);
-    if (isConsumer && key !== "instance") conditions.either.push({ key, matches });
-    else conditions.instances.push((endpoint) => matches(paramOf(endpoint, key)));
+  for (const field of param?.list() ?? []) askFor(readParam(field), isConsumer, conditions);
+}
+
+/** The conditions among the parameters: `~region: r2`. */
+function readTildes(parameters: Field, isConsumer: boolean, conditions: Conditions): void {
+  for (const [name, value] of parameters.entries()) {
+    if (!name.startsWith(tilde)) continue;
+    const key = name.slice(tilde.length);
+    if (key === "") throw value.error("WRONG_VALUE", "a tilde without a name asks for nothing", '"~region": r2');
+    const text = value.label();
+    if (text !== "*") askFor({ key, matches: (own) => own === text }, isConsumer, conditions);
   }
+}
+
+const tilde = "~";
+
+function askFor(
+  { key, matches }: { readonly key: string; readonly matches: TextMatch },
+  isConsumer: boolean,
+  conditions: Conditions,
+): void {
+  if (isConsumer && key !== "instance") conditions.either.push({ key, matches });
+  else conditions.instances.push((endpoint) => matches(paramOf(endpoint, key)));
 }
 
 function readAddress(field: Field): (address: string) => boolean {
@@ -270,6 +291,7 @@ function readParameters(
     throw value.error("WRONG_VALUE", `"${name}" is the caller's, and can't differ between instances`, hint);
   };
   for (const [name, value] of field.entries()) {
+    if (name.startsWith(tilde)) continue;
     const dot = name.lastIndexOf(".");
     const [method, kind] = [dot < 0 ? undefined : name.slice(0, dot), name.slice(dot + 1)];
     if (method !== undefined && (kind === "timeout" || kind === "retries")) {

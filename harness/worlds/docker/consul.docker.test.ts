@@ -1,7 +1,6 @@
-import { beforeAll, describe, test } from "vitest";
+import { beforeAll } from "vitest";
 
-import { configCenterContract } from "../../../runtime/ports/config-center.contract.ts";
-import { registryContract } from "../../../runtime/ports/registry.contract.ts";
+import { describeConfigCenter, describeRegistry } from "./contracts.fixture.ts";
 import { TestClients } from "./infrastructure.fixture.ts";
 import { describeInvariants } from "./registry-invariants.fixture.ts";
 import { consul, type RunningServer, type ServerKind } from "./servers.ts";
@@ -22,7 +21,7 @@ describeReal("Consul", () => {
   let server: RunningServer;
   beforeAll(async () => {
     server = await startTestServer(keeping);
-  }, 90_000);
+  }, 120_000);
 
   const clients = (): TestClients =>
     new TestClients({
@@ -32,70 +31,27 @@ describeReal("Consul", () => {
       sessionTimeoutMs: ttlMs,
     });
 
-  describe("as a registry", () => {
-    for (const [index, [fact, holds]] of Object.entries(registryContract).entries()) {
-      test(
-        fact,
-        async () => {
-          const world = clients();
-          try {
-            await holds({
-              clock: world.clock,
-              service: `orders-${index}`,
-              open: (client, options) => world.openRegistry(client, options),
-              pause: () => server.container.pause(),
-              resume: () => server.container.resume(),
-              restart: async () => {
-                await server.container.kill();
-                await server.restart();
-              },
-              timing: {
-                pushWithinMs: 5_000,
-                failWithinMs: 5_000,
-                blipMs: 400,
-                expiryMinMs: ttlMs * 0.6,
-                // An agent that found no leader when it first told its servers everything, as on a busy machine, tells them nothing for
-                // 15 to 30 s: retryFullSync in agent/ae/ae.go of Consul.
-                expiryMaxMs: ttlMs + 33_000,
-                settleMs: 2 * (ttlMs + 3_000),
-                recoverWithinMs: 45_000,
-              },
-            });
-          } finally {
-            await server.container.resume().catch(() => undefined);
-            await world.close();
-          }
-        },
-        120_000,
-      );
-    }
+  describeRegistry("as a registry", {
+    server: () => server,
+    clients,
+    timing: {
+      pushWithinMs: 5_000,
+      failWithinMs: 5_000,
+      blipMs: 400,
+      expiryMinMs: ttlMs * 0.6,
+      // An agent that found no leader when it first told its servers everything, as on a busy machine, tells them nothing for 15 to 30 s:
+      // retryFullSync in agent/ae/ae.go of Consul.
+      expiryMaxMs: ttlMs + 33_000,
+      settleMs: 2 * (ttlMs + 3_000),
+      recoverWithinMs: 45_000,
+    },
   });
 
-  describe("as a config centre", () => {
-    for (const [index, [fact, holds]] of Object.entries(configCenterContract).entries()) {
-      test(
-        fact,
-        async () => {
-          const world = clients();
-          try {
-            await holds({
-              clock: world.clock,
-              key: `document-${index}`,
-              open: (client, options) => world.openConfigCenter(client, options),
-              restart: async () => {
-                await server.container.kill();
-                await server.restart();
-              },
-              timing: { pushWithinMs: 5_000, failWithinMs: 5_000, recoverWithinMs: 15_000 },
-              documentBytesMax: 512 * 1024,
-            });
-          } finally {
-            await world.close();
-          }
-        },
-        120_000,
-      );
-    }
+  describeConfigCenter("as a config centre", {
+    server: () => server,
+    clients,
+    timing: { pushWithinMs: 5_000, failWithinMs: 5_000, recoverWithinMs: 15_000 },
+    documentBytesMax: 512 * 1024,
   });
 
   describeInvariants(

@@ -5,6 +5,7 @@ import { join } from "node:path";
 
 import { afterEach, beforeEach, expect, test } from "vitest";
 
+import { worldErrorOf } from "./container.ts";
 import { obstacleTo, openEngine, pulled } from "./engine.ts";
 
 /** An engine that hangs: it accepts, hears, and answers what `answers` says, if anything. */
@@ -46,10 +47,39 @@ test("an engine that hangs is an error that says what to do, and nothing waits f
 
 test("a pull that never begins is an error that names the image", async () => {
   answers = (path) => (path.includes("/json") ? { status: 404, body: "{}" } : undefined);
-  const pulling = pulled(openEngine(100), "nobody/has:it", { otherwise: "another", onProgress: () => undefined });
+  const pulling = pulled(openEngine(1_000), "nobody/has:it", { otherwise: "another", onProgress: () => undefined });
   await expect(pulling).rejects.toMatchObject({
     name: "WorldError",
-    message: expect.stringMatching(/^the image nobody\/has:it can't be had: .*within 0\.1 s/) as string,
+    message: expect.stringMatching(/^the image nobody\/has:it can't be had: .*within 1 s/) as string,
+  });
+});
+
+test.each([
+  ["write /var/lib/docker/tmp/x: no space left on device", /disk is full: docker system df/],
+  ["driver failed: Bind for 127.0.0.1:2181 failed: port is already allocated", /another program has the port/],
+  ["No such image: nobody/has:it", /FLYBALL_IMAGE_/],
+  ["something else", /flyball doctor/],
+])("what an engine refuses (%s) says what to do", async (message, hint) => {
+  answers = () => ({ status: 500, body: JSON.stringify({ message }) });
+  const refused: unknown = await openEngine(5_000)
+    .createContainer({ Image: "x" })
+    .catch((error: unknown) => error);
+  expect(worldErrorOf(refused, "orders/0 can't be started")).toMatchObject({
+    message: expect.stringMatching(/^orders\/0 can't be started: /) as string,
+    hint: expect.stringMatching(hint) as string,
+  });
+  expect(worldErrorOf(refused, "").message).toContain(message);
+});
+
+test("an engine that one may not use is told from one that isn't there", async () => {
+  // A user's socket; as root, who may everything, it can't be had for real.
+  const forbidden = Object.assign(new Error("connect EACCES"), { code: "EACCES", address: "/run/docker.sock" });
+  const engine = openEngine(5_000);
+  engine.info = () => Promise.reject(forbidden);
+  delete process.env["DOCKER_HOST"];
+  await expect(obstacleTo(engine)).resolves.toEqual({
+    message: "you may not use the Docker engine at /run/docker.sock",
+    hint: expect.stringContaining("usermod -aG docker") as string,
   });
 });
 

@@ -1,15 +1,10 @@
 import { beforeAll, describe, expect, test, vi } from "vitest";
 
-import { configCenterContract } from "../../../runtime/ports/config-center.contract.ts";
 import type { ServiceSnapshot } from "../../../runtime/ports/registry.ts";
-import { registryContract, type RegistryTiming } from "../../../runtime/ports/registry.contract.ts";
+import { describeConfigCenter, describeRegistry } from "./contracts.fixture.ts";
 import { TestClients } from "./infrastructure.fixture.ts";
-import { describeInvariants } from "./registry-invariants.fixture.ts";
 import { nacos, type RunningServer } from "./servers.ts";
 import { describeReal, startTestServer } from "./testing.ts";
-
-/** What happens to the server happens to every test, and so does a flood. */
-const isForAll = (fact: string): boolean => /a registry that pauses|restart|a thousand/.test(fact);
 
 /** Three heartbeats. */
 const timeoutMs = 4_500;
@@ -18,23 +13,20 @@ describeReal("Nacos", () => {
   let server: RunningServer;
   beforeAll(async () => {
     server = await startTestServer(nacos);
-  }, 90_000);
+  }, 120_000);
 
   const clients = (query: string, sessionTimeoutMs?: number): TestClients =>
     new TestClients({
       server: () => server,
       url: `nacos://127.0.0.1:8848?namespace=test${query}`,
       ports: [8848, 9848],
-      ...(sessionTimeoutMs !== undefined && { sessionTimeoutMs }),
+      sessionTimeoutMs,
     });
 
-  const restart = async (): Promise<void> => {
-    await server.container.kill();
-    await server.restart();
-  };
-
-  const timings: Readonly<Record<"http" | "grpc", RegistryTiming>> = {
-    http: {
+  describeRegistry("as a registry over http", {
+    server: () => server,
+    clients: () => clients("&pollMs=300", timeoutMs),
+    timing: {
       pushWithinMs: 8_000,
       failWithinMs: 8_000,
       blipMs: 800,
@@ -44,71 +36,13 @@ describeReal("Nacos", () => {
       settleMs: 2 * (timeoutMs + 8_000),
       recoverWithinMs: 15_000,
     },
-    grpc: {
-      pushWithinMs: 8_000,
-      failWithinMs: 8_000,
-      blipMs: 800,
-      expiryMinMs: 0,
-      // Half a second; but the client has longer to notice that the server is away.
-      expiryMaxMs: 15_000,
-      settleMs: 30_000,
-      isBoundToConnection: true,
-      recoverWithinMs: 15_000,
-    },
-  };
+  });
 
-  for (const protocol of ["http", "grpc"] as const) {
-    describe(`as a registry over ${protocol}`, () => {
-      const facts = Object.entries(registryContract).sort(([a], [b]) => Number(isForAll(a)) - Number(isForAll(b)));
-      for (const [index, [fact, holds]] of facts.entries()) {
-        const run = isForAll(fact) ? test : test.concurrent;
-        run(
-          fact,
-          async () => {
-            const world = clients(`&protocol=${protocol}&pollMs=300`, protocol === "http" ? timeoutMs : undefined);
-            try {
-              await holds({
-                clock: world.clock,
-                service: `orders-${protocol}-${index}`,
-                open: (client, options) => world.openRegistry(client, options),
-                pause: () => server.container.pause(),
-                resume: () => server.container.resume(),
-                restart,
-                timing: timings[protocol],
-              });
-            } finally {
-              if (isForAll(fact)) await server.container.resume().catch(() => undefined);
-              await world.close();
-            }
-          },
-          240_000,
-        );
-      }
-    });
-  }
-
-  describe("as a config centre", () => {
-    for (const [index, [fact, holds]] of Object.entries(configCenterContract).entries()) {
-      test(
-        fact,
-        async () => {
-          const world = clients("");
-          try {
-            await holds({
-              clock: world.clock,
-              key: `document-${index}`,
-              open: (client, options) => world.openConfigCenter(client, options),
-              restart,
-              timing: { pushWithinMs: 8_000, failWithinMs: 8_000, recoverWithinMs: 15_000 },
-              refusesBlanks: true,
-            });
-          } finally {
-            await world.close();
-          }
-        },
-        120_000,
-      );
-    }
+  describeConfigCenter("as a config centre", {
+    server: () => server,
+    clients: () => clients(""),
+    timing: { pushWithinMs: 8_000, failWithinMs: 8_000, recoverWithinMs: 15_000 },
+    refusesBlanks: true,
   });
 
   describe("itself", () => {
@@ -274,36 +208,4 @@ describeReal("Nacos", () => {
       );
     }
   });
-
-  describeInvariants(
-    "Nacos over HTTP",
-    {
-      url: "nacos://127.0.0.1:8848?namespace=invariants&pollMs=500",
-      configUrl: "nacos://127.0.0.1:8848?namespace=invariants",
-      ports: [8848, 9848],
-      sessionTimeoutMs: 4_500,
-      pushWithinMs: 10_000,
-      // Unhealthy after the timeout, found out by a look each 5 s.
-      killed: { minMs: 2_700, maxMs: 4_500 + 5_000 + 2_500 },
-      blipMs: 1_000,
-      isBoundToConnection: false,
-    },
-    () => server,
-  );
-
-  describeInvariants(
-    "Nacos over gRPC",
-    {
-      url: "nacos://127.0.0.1:8848?namespace=invariants-grpc&protocol=grpc&pollMs=300",
-      configUrl: "nacos://127.0.0.1:8848?namespace=invariants",
-      ports: [8848, 9848],
-      sessionTimeoutMs: undefined,
-      pushWithinMs: 10_000,
-      // Half a second, less where another change was about to be pushed.
-      killed: { minMs: 0, maxMs: 3_000 },
-      blipMs: 1_000,
-      isBoundToConnection: true,
-    },
-    () => server,
-  );
 });

@@ -10,6 +10,7 @@ import { directoryDisk } from "../../../runtime/node/disk.ts";
 import type { ConfigDocument } from "../../../runtime/ports/config-center.ts";
 import type { Instance } from "../../../runtime/ports/registry.ts";
 import type { MembershipChange } from "../../../runtime/telemetry/events.ts";
+import { restart } from "./contracts.fixture.ts";
 import { TestClients } from "./infrastructure.fixture.ts";
 import type { RunningServer } from "./servers.ts";
 
@@ -55,11 +56,6 @@ export function describeInvariants(name: string, kind: InvariantsKind, server: (
         await scene.close();
       }
     };
-    const restart = async (): Promise<void> => {
-      await server().container.kill();
-      await server().restart();
-    };
-
     together("1: registration converges, and a killed one goes neither too early nor too late", async (scene) => {
       const providers = await scene.providers(5);
       const consumers = await Promise.all([0, 1, 2].map(() => scene.consumer()));
@@ -131,7 +127,7 @@ export function describeInvariants(name: string, kind: InvariantsKind, server: (
           await until(() => shop.ids() === "0,1", kind.pushWithinMs);
           await clock.sleep(second);
           const before = shop.changes.length;
-          const back = restart();
+          const back = restart(server());
           await clock.sleep(second);
           const cold = await scene.consumer({ disk });
           await until(() => cold.ids() === "0,1", 3_000);
@@ -155,7 +151,7 @@ export function describeInvariants(name: string, kind: InvariantsKind, server: (
         await until(() => shops.every(({ ids }) => ids() === everybody), kind.pushWithinMs);
         const before = shops.map(({ changes }) => changes.length);
         if (kind.forget !== undefined) await server().container.run(...kind.forget);
-        await restart();
+        await restart(server());
         const fresh = await scene.consumer();
         await until(() => [...shops, fresh].every(({ ids }) => ids() === everybody), backWithinMs);
         // A Consul that elects itself for longer than the TTL takes one or the other for dead until its next sign of life.
@@ -297,7 +293,7 @@ class Scene {
       url,
       configUrl,
       ports,
-      ...(sessionTimeoutMs !== undefined && { sessionTimeoutMs }),
+      sessionTimeoutMs,
     });
   }
 

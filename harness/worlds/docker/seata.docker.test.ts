@@ -14,7 +14,7 @@ describeReal("Seata's coordinator", () => {
   let server: RunningServer;
   beforeAll(async () => {
     server = await startTestServer(seata);
-  }, 90_000);
+  }, 120_000);
 
   for (const [index, [fact, holds]] of Object.entries(coordinatorContract).entries()) {
     test(fact, () => inWorld(`fact-${index}`, holds), 60_000);

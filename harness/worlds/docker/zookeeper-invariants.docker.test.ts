@@ -22,20 +22,10 @@ import { CallLog } from "../../../runtime/telemetry/call-log.ts";
 import type { CallEnd, MembershipChange, RuntimeEvent } from "../../../runtime/telemetry/events.ts";
 import { programs } from "../../../services/programs.ts";
 import type { NodeContext } from "../../../services/service.ts";
+import { anyRandom, interfaceName, TestClients, type ClientOptions } from "./infrastructure.fixture.ts";
 import { zookeeper, type RunningServer } from "./servers.ts";
 import { describeReal, startTestServer } from "./testing.ts";
-import {
-  anyRandom,
-  expiryMaxMs,
-  interfaceName,
-  Openings,
-  openConfigParty,
-  openParty,
-  sessionTimeoutMs,
-  tickMs,
-  type Party,
-  type PartyOptions,
-} from "./zookeeper-fixture.ts";
+import { expiryMaxMs, sessionTimeoutMs, tickMs } from "./zookeeper-times.ts";
 
 const clock = systemClock();
 const second = 1_000_000;
@@ -44,25 +34,32 @@ const settleMs = 2 * (sessionTimeoutMs + tickMs);
 const recoverWithinMs = 10_000;
 
 let server: RunningServer;
-let openings: Openings;
+let clients: TestClients;
 let chroot = "";
 let chroots = 0;
 
 const target = (): string => server.addressOf(2181);
-const open = (client: string, options: Partial<PartyOptions> = {}): Promise<Party> =>
-  openParty(openings, target, { client, chroot, ...options });
+const open = async (client: string, { level = "all", parameters = "", ...options }: PartyOptions = {}) => {
+  const party = await clients.openRegistry(client, { ...options, parameters: `?level=${level}${parameters}` });
+  return { ...party, path: party.paths[0]! };
+};
+type Party = Awaited<ReturnType<typeof open>>;
+interface PartyOptions extends ClientOptions {
+  readonly level?: string;
+}
 
 describeReal("ZooKeeper, whatever happens to it", () => {
   beforeAll(async () => {
     server = await startTestServer(zookeeper);
-  }, 90_000);
+  }, 120_000);
   beforeEach(() => {
-    openings = new Openings();
     chroot = `/invariant-${chroots++}`;
+    const url = `zookeeper://127.0.0.1:2181${chroot}`;
+    clients = new TestClients({ server: () => server, url, ports: [2181], sessionTimeoutMs });
   });
   afterEach(async () => {
     await server.container.resume();
-    await openings.close();
+    await clients.close();
   }, 60_000);
 
   test("1: registration converges: everybody sees everybody soon, and a killed one neither too long nor too short", async () => {
@@ -146,7 +143,7 @@ describeReal("ZooKeeper, whatever happens to it", () => {
 
   test("4: while the registry is down calls succeed, a cold start has its disk, and who registers is there afterwards", async () => {
     const disk = mkdtempSync(join(tmpdir(), "flyball-test-"));
-    openings.add(() => rmSync(disk, { recursive: true, force: true }));
+    clients.add(() => rmSync(disk, { recursive: true, force: true }));
     await startNode("provider", "orders/0", providerConfig);
     await startNode("provider", "orders/1", providerConfig);
     const shop = await startNode("consumer", "shop/0", consumerConfig());
@@ -199,7 +196,9 @@ describeReal("ZooKeeper, whatever happens to it", () => {
   test("5: a fleet that lost its sessions at once doesn't come back in one moment", async () => {
     const timeoutMs = 6000;
     const fleet = await Promise.all(
-      Array.from({ length: 40 }, (_, index) => open(`orders/${index}`, { timeoutMs, level: "application" })),
+      Array.from({ length: 40 }, (_, index) =>
+        open(`orders/${index}`, { sessionTimeoutMs: timeoutMs, level: "application" }),
+      ),
     );
     await Promise.all(fleet.map(({ registry }, index) => registry.register(instance(index))));
     const shop = await open("shop/0", { level: "application" });
@@ -322,9 +321,7 @@ describeReal("ZooKeeper, whatever happens to it", () => {
 
   test("10: a rule reaches every subscriber, each version at most once, and the last is the same everywhere", async () => {
     const key = { key: "orders.tag-router", group: "dubbo" };
-    const parties = await Promise.all(
-      [0, 1, 2, 3].map((index) => openConfigParty(openings, target, { client: `shop/${index}`, chroot })),
-    );
+    const parties = await Promise.all([0, 1, 2, 3].map((index) => clients.openConfigCenter(`shop/${index}`)));
     const seen = parties.map(({ configCenter }) => {
       const documents: ConfigDocument[] = [];
       configCenter.watch(key, (document) => documents.push(document));
@@ -468,7 +465,7 @@ describeReal("ZooKeeper, whatever happens to it", () => {
     });
 
     test("a provider that can't say goodbye does so when it is back", async () => {
-      const [orders, shop] = [await open("orders/0", { timeoutMs: 10_000 }), await open("shop/0")];
+      const [orders, shop] = [await open("orders/0", { sessionTimeoutMs: 10_000 }), await open("shop/0")];
       const registration = await orders.registry.register(instance(0));
       const { ids } = directoryOf(shop, { emptyProtection: false });
       await until(() => ids() === "0");
@@ -592,7 +589,7 @@ function directoryOf(party: Party, options: DirectoryOptions = {}, service = "or
     options,
     onChange: () => undefined,
   });
-  openings.add(() => directory.close());
+  clients.add(() => directory.close());
   const ids = (): string => directory.endpoints.map(({ id }) => id.slice(id.indexOf("/") + 1)).join();
   return { directory, ids, changes };
 }
@@ -608,7 +605,7 @@ async function rawClient(): Promise<ZooKeeperClient> {
     sessionTimeoutMs: 30_000,
     onState: () => undefined,
   });
-  openings.add(() => client.close());
+  clients.add(() => client.close());
   await client.connected();
   await client.makePath("/");
   return client;
@@ -697,7 +694,7 @@ async function startNode(program: string, node: string, config: object, disk?: s
     path.close();
     if (disk === undefined) rmSync(ownDisk, { recursive: true, force: true });
   };
-  openings.add(stop);
+  clients.add(stop);
   await running.go();
   const calls = (): readonly CallEnd[] => events.filter((event): event is CallEnd => event.type === "call.end");
   return {

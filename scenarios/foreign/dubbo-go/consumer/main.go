@@ -4,6 +4,7 @@
 //
 // It reads what peer.NewInstance and peer.ReferenceOptions read, and
 //
+//	ASK            what it calls: work (default), or the metadata of one of the service's instances (metadata.go)
 //	CALL_TAG       the request tag (dubbo.tag) of every call (default none)
 //	CLIENT_TIMEOUT the same as TIMEOUT for all references of a client (default TIMEOUT: a reference's own has no effect)
 //	READY_WITHIN   time that the first call has to succeed; 0 waits for none (default 20s)
@@ -22,6 +23,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"dubbo.apache.org/dubbo-go/v3/client"
+	// The only router that isn't among its imports.
+	_ "dubbo.apache.org/dubbo-go/v3/cluster/router/affinity"
 	"dubbo.apache.org/dubbo-go/v3/common/constant"
 	"dubbo.apache.org/dubbo-go/v3/common/extension"
 	"dubbo.apache.org/dubbo-go/v3/filter"
@@ -83,8 +86,25 @@ func main() {
 	if err != nil {
 		peer.Fail(err)
 	}
-	c := &consumer{stub: stub, service: peer.Text("GROUP", worker.Interface), tag: peer.Text("CALL_TAG", "")}
-	c.untilReady(peer.Duration("READY_WITHIN", 20*time.Second))
+	c := &consumer{method: "Do", service: peer.Text("GROUP", worker.Interface), tag: peer.Text("CALL_TAG", "")}
+	c.ask = func(ctx context.Context) (string, error) {
+		reply, err := stub.Do(ctx, &worker.DoRequest{})
+		if err != nil {
+			return "", err
+		}
+		return reply.Instance, nil
+	}
+	address := c.untilReady(peer.Duration("READY_WITHIN", 20*time.Second))
+	switch ask := peer.Text("ASK", "work"); ask {
+	case "work":
+	case "metadata":
+		if c.ask, err = metadataOf(cli, address, c.service); err != nil {
+			peer.Fail(err)
+		}
+		c.method = "GetMetadataInfo"
+	default:
+		peer.Fail(fmt.Errorf("ASK=%s is neither work nor metadata", ask))
+	}
 	go c.flushOften()
 	fmt.Println("ready")
 	c.obey()
@@ -93,7 +113,9 @@ func main() {
 const emptyReply = "the reply is empty"
 
 type consumer struct {
-	stub    *worker.Client
+	// ask makes one call, and answers who did the work.
+	ask     func(context.Context) (string, error)
+	method  string
 	service string
 	tag     string
 
@@ -102,16 +124,21 @@ type consumer struct {
 	events []event
 }
 
-// untilReady calls until a call succeeds.
-func (c *consumer) untilReady(within time.Duration) {
+// untilReady calls until a call succeeds; it answers at which address.
+func (c *consumer) untilReady(within time.Duration) string {
 	for until := time.Now().Add(within); time.Now().Before(until); time.Sleep(50 * time.Millisecond) {
-		if _, err := c.stub.Do(c.context(), &worker.DoRequest{}); err == nil {
-			return
+		tries := &tries{}
+		if _, err := c.ask(context.WithValue(c.context(), triesKey{}, tries)); err == nil {
+			if all := tries.all(); len(all) > 0 {
+				return all[len(all)-1].Instance
+			}
+			return ""
 		}
 	}
 	if within > 0 {
 		peer.Fail(fmt.Errorf("no call of %s succeeded within %s", c.service, within))
 	}
+	return ""
 }
 
 // obey does what the harness says, until it hangs up.
@@ -149,17 +176,17 @@ func (c *consumer) call(dueUs int64) {
 	c.calls++
 	number := c.calls
 	c.events = append(c.events, event{
-		Type: "call.begin", AtUs: nowUs(), Call: number, Service: c.service, Method: "Do", DueUs: &dueUs, Tag: c.tag,
+		Type: "call.begin", AtUs: nowUs(), Call: number, Service: c.service, Method: c.method, DueUs: &dueUs, Tag: c.tag,
 	})
 	c.mu.Unlock()
 
 	tries := &tries{}
-	reply, err := c.stub.Do(context.WithValue(c.context(), triesKey{}, tries), &worker.DoRequest{})
+	instance, err := c.ask(context.WithValue(c.context(), triesKey{}, tries))
 	attempts := tries.all()
 	end := event{Type: "call.end", Call: number, Code: "OK", Attempts: &attempts}
 	if err != nil {
 		end.Code, end.Message = codeOf(err, attempts), firstLine(err)
-	} else if reply.Instance == "" {
+	} else if instance == "" {
 		// dubbo-go took it for a success: whoever looks at the reply sees that nobody did the work.
 		end.Message = emptyReply
 	}

@@ -54,6 +54,17 @@ func Duration(name string, fallback time.Duration) time.Duration {
 	return value
 }
 
+// Pairs reads an environment variable such as "region=r1,zone=a".
+func Pairs(name string) map[string]string {
+	pairs := map[string]string{}
+	for _, pair := range strings.Split(os.Getenv(name), ",") {
+		if key, value, isPair := strings.Cut(pair, "="); isPair {
+			pairs[key] = value
+		}
+	}
+	return pairs
+}
+
 // Fail says why, and ends the process.
 func Fail(err error) {
 	fmt.Fprintln(os.Stderr, err)
@@ -65,7 +76,8 @@ func Fail(err error) {
 //	APPLICATION       its name; an application-level registration is found by it
 //	REGISTRY          zookeeper://host:port or nacos://host:port?namespace=NAME
 //	REGISTRATION      interface, application (default) or all
-//	METADATA          where an application-level registration says what it offers: remote (default) is the registry, local is itself
+//	METADATA          where an application-level registration says what it offers: remote (default) is the registry, local is itself, by
+//	                  METADATA_PROTOCOL, dubbo (default) or tri, at METADATA_PORT (default: any)
 //	SESSION_TIMEOUT   ZooKeeper's (default 2s); SESSION_TIMEOUT_BY says how it is set: parameter (default), which has an effect, or option
 //	CONFIG_CENTER     where rules come from, as REGISTRY (default none)
 //	OTLP              host:port of an OTLP/HTTP collector (default: no traces)
@@ -81,6 +93,12 @@ func NewInstance(opts ...dubbo.InstanceOption) (*dubbo.Instance, error) {
 	}
 	if Text("METADATA", "remote") == "remote" {
 		opts = append(opts, dubbo.WithRemoteMetadata())
+	}
+	if protocol := Text("METADATA_PROTOCOL", ""); protocol != "" {
+		opts = append(opts, dubbo.WithMetadataServiceProtocol(protocol))
+	}
+	if port := Number("METADATA_PORT", 0); port > 0 {
+		opts = append(opts, dubbo.WithMetadataServicePort(int(port)))
 	}
 	if tag := Text("TAG", ""); tag != "" {
 		opts = append(opts, dubbo.WithTag(tag))
@@ -156,12 +174,17 @@ func parsed(text string) *url.URL {
 //	LOAD_BALANCE       random (default), roundrobin, leastactive, interleavedweightedroundrobin, …
 //	RETRIES            attempts after the first (default 2)
 //	TIMEOUT            of an attempt (default 1s)
+//	PARAMETERS         what else it says of itself to rules: "region=r1,zone=a"
 func ReferenceOptions() []client.ReferenceOption {
-	return []client.ReferenceOption{
+	opts := []client.ReferenceOption{
 		client.WithGroup(Text("GROUP", "")),
 		client.WithCluster(Text("CLUSTER", "failover")),
 		client.WithLoadBalance(Text("LOAD_BALANCE", "random")),
 		client.WithRetries(int(Number("RETRIES", 2))),
 		client.WithRequestTimeout(Duration("TIMEOUT", time.Second)),
 	}
+	for key, value := range Pairs("PARAMETERS") {
+		opts = append(opts, client.WithParam(key, value))
+	}
+	return opts
 }

@@ -20,7 +20,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"strings"
 	"time"
 
 	"dubbo.apache.org/dubbo-go/v3"
@@ -86,10 +85,8 @@ func main() {
 	if tag := peer.Text("TAG", ""); tag != "" {
 		opts = append(opts, server.WithTag(tag))
 	}
-	for _, pair := range strings.Split(peer.Text("PARAMETERS", ""), ",") {
-		if key, value, isPair := strings.Cut(pair, "="); isPair {
-			opts = append(opts, server.WithParam(key, value))
-		}
+	for key, value := range peer.Pairs("PARAMETERS") {
+		opts = append(opts, server.WithParam(key, value))
 	}
 	if warmUp := peer.Duration("WARM_UP", 0); warmUp > 0 {
 		opts = append(opts, server.WithWarmUp(warmUp))
