@@ -33,6 +33,7 @@ export class Books {
   readonly #left: { readonly node: string; readonly left: Leftover }[] = [];
   readonly #found = new Map<string, GlobalStatus>();
   #orders = 0;
+  #version = 0;
 
   constructor(plan: Plan) {
     this.#plan = plan;
@@ -94,7 +95,15 @@ export class Books {
     const after = { free: free + by.free, frozen: frozen + by.frozen, used: used + by.used };
     this.#holdings.set(key, after);
     const branchId = `${xid} ${node}`;
-    this.#tell(node, atUs, { what: "holding", xid, branchId, resource: resourceAt(node), item: "u0", ...after });
+    this.#tell(node, atUs, {
+      what: "holding",
+      xid,
+      branchId,
+      resource: resourceAt(node),
+      item: "u0",
+      ...after,
+      version: ++this.#version,
+    });
   }
 
   /** Somebody changed the database, and nobody said so. */
@@ -120,7 +129,7 @@ export class Books {
     for (const node of nodes) {
       const holdings = ["u0", "u1"].flatMap((item) => {
         const holding = this.#holdings.get(`${node} ${item}`);
-        return holding === undefined ? [] : [{ item, ...holding }];
+        return holding === undefined ? [] : [{ item, ...holding, version: this.#version }];
       });
       const left = this.#left.filter((one) => one.node === node).map((one) => one.left);
       this.#tell(node, atUs, { what: "audit", xid: "", ...life, resource: resourceAt(node), holdings, left });
