@@ -10,13 +10,13 @@ import { historyOf } from "./fixtures.ts";
 /** The plan of a bank's scenario with these checks; an order costs 10. */
 export function bankPlan(
   expect: ScenarioInput["expect"],
-  { world = "sim" }: { readonly world?: WorldName } = {},
+  { world = "sim", of = {} }: { readonly world?: WorldName; readonly of?: Parameters<typeof bank>[0] } = {},
 ): Plan {
   const value = scenario({
     name: "sketch",
     title: { en: "Sketch", zh: "草图" },
     explanation: { en: "For a test.", zh: "用于测试。" },
-    fleet: { buyer: consumer({ instances: 1, calls: "order" }), ...bank() },
+    fleet: { buyer: consumer({ instances: 1, calls: "order" }), ...bank(of) },
     load: constant("20/s").on("buyer").for("5s"),
     expect,
   });
@@ -111,6 +111,11 @@ export class Books {
     const key = `${node} u1`;
     const { free, frozen, used } = this.#holdings.get(key)!;
     this.#holdings.set(key, { free: free + by.free, frozen: frozen + by.frozen, used: used + by.used });
+  }
+
+  /** Whatever else a node tells of a transaction. */
+  report(node: string, atUs: number, change: DistributiveOmit<Change, "type" | "atUs" | "node">): void {
+    this.#tell(node, atUs, change);
   }
 
   leave(node: string, left: Leftover): void {
