@@ -12,17 +12,17 @@ export default scenario({
   },
   tags: ["transactions"],
   fleet: {
-    buyer: consumer({ instances: 1, calls: "order", timeout: "3s", retries: 0, key: { name: "user", count: 1000 } }),
+    buyer: consumer({ instances: 1, calls: "order", timeout: "3s", retries: 0, key: { name: "user", count: 500 } }),
     ...bank({
       mode: "at",
-      items: 1000,
+      items: 500,
       abortRate: "60%",
       account: { clerk: { every: "20ms", locking: "50%" } },
       stock: { serviceTime: "50ms" },
     }),
   },
   coordinator: { retry: "200ms" },
-  load: constant("40/s").on("buyer").for("7s"),
-  expect: [conservation("order").detects("8%"), isolation("order").shows("dirty-write").detects("30%")],
+  load: constant("30/s").on("buyer").for("8s"),
+  expect: [conservation("order").detects("8%"), isolation("order").shows("dirty-write").detects("40%")],
   agreement: { success: "chance" },
 });

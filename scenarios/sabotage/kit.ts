@@ -682,7 +682,7 @@ const altering = (
         const healthy = await openRows(disk);
         return {
           transaction: (work) => healthy.transaction((local) => work(alteredLocal(local, alter(local, node)))),
-          rows: (table) => healthy.rows(table),
+          rows: (table, filter) => healthy.rows(table, filter),
           close: () => healthy.close(),
         };
       },

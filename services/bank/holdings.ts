@@ -179,7 +179,7 @@ export function tellingOf(
       for (const row of changed) tell(row, branch);
       return result;
     },
-    rows: (of) => dataSource.rows(of),
+    rows: (of, filter) => dataSource.rows(of, filter),
     close: () => dataSource.close(),
   };
 }

@@ -8,7 +8,8 @@ import type { DataSource } from "../../runtime/ports/data-source.ts";
 import type { Random } from "../../runtime/ports/random.ts";
 import { inGlobalTransaction } from "../../runtime/transactions/global.ts";
 import type { Saga } from "../../runtime/transactions/saga/definition.ts";
-import { sagaTable } from "../../runtime/transactions/saga/log.ts";
+import { Cleaner } from "../../runtime/transactions/cleaner.ts";
+import { oldSagas, sagaTable } from "../../runtime/transactions/saga/log.ts";
 import { Sagas } from "../../runtime/transactions/saga/saga.ts";
 import { ConfigReader, schemeOf } from "../config.ts";
 import { parseCalls, type CallsConfig } from "../connections.ts";
@@ -110,6 +111,7 @@ class RunningOrder implements RunningService {
   #stock: Stub<typeof Reservations> | undefined;
   /** In mode "saga". */
   #dataSource: DataSource | undefined;
+  #cleaner: Cleaner | undefined;
   #sagas: { readonly engine: Sagas; readonly buy: Saga<Purchase, object> } | undefined;
 
   constructor(context: NodeContext, config: OrderConfig) {
@@ -143,6 +145,7 @@ class RunningOrder implements RunningService {
     const { clock, telemetry, node } = this.#context;
     const { database } = this.#config;
     this.#dataSource = await openDataSource(this.#context, database, [sagaTable]);
+    this.#cleaner = new Cleaner({ clock, dataSource: this.#dataSource, remains: [oldSagas] });
     const buy = buying({ account, stock });
     const engine = new Sagas({
       ...{ clock, telemetry, coordinator: this.#coordinator!, dataSource: this.#dataSource },
@@ -190,6 +193,7 @@ class RunningOrder implements RunningService {
   }
 
   async #close(): Promise<void> {
+    this.#cleaner?.close();
     await this.#coordinator?.close();
     await this.#dataSource?.close();
   }

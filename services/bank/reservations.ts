@@ -7,8 +7,9 @@ import type { DataSource, Row } from "../../runtime/ports/data-source.ts";
 import type { Leftover, OutsideWriter } from "../../runtime/telemetry/events.ts";
 import type { Change } from "../../runtime/transactions/observed.ts";
 import { TransactionError } from "../../runtime/transactions/error.ts";
-import { fenceStatus, fenceTable } from "../../runtime/transactions/tcc/fence.ts";
-import { undoTable } from "../../runtime/transactions/at/undo-log.ts";
+import { Cleaner } from "../../runtime/transactions/cleaner.ts";
+import { fenceStatus, fenceTable, oldFences } from "../../runtime/transactions/tcc/fence.ts";
+import { oldUndoFences, undoTable } from "../../runtime/transactions/at/undo-log.ts";
 import { compensateOnce, doOnce, type OnSagaStep } from "../../runtime/transactions/saga/participant.ts";
 import { TccResource, type TccStep } from "../../runtime/transactions/tcc/tcc.ts";
 import { xidOf } from "../../runtime/transactions/xid.ts";
@@ -99,6 +100,7 @@ class RunningReservations implements RunningService {
   /** In the modes that have branches here. */
   #participant: Participant | undefined;
   #clerk: Clerk | undefined;
+  #cleaner: Cleaner | undefined;
 
   constructor(context: NodeContext, config: ReservationsConfig) {
     this.#context = context;
@@ -130,6 +132,8 @@ class RunningReservations implements RunningService {
       this.#clerk?.hear((row as Holding).item);
     });
     this.#telling = dataSource;
+    const remains = mode === "at" ? oldUndoFences : oldFences;
+    this.#cleaner = new Cleaner({ clock: this.#context.clock, dataSource: opened, remains: [remains] });
     await this.#offer.connect();
     if (mode !== "saga") {
       this.#coordinator = await openCoordinator(this.#context, coordinator, application);
@@ -245,6 +249,7 @@ class RunningReservations implements RunningService {
   }
 
   async #close(): Promise<void> {
+    this.#cleaner?.close();
     await this.#clerk?.close();
     await this.#participant?.close();
     await this.#coordinator?.close();

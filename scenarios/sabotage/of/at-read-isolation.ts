@@ -19,6 +19,6 @@ export default [
   {
     check: "isolation",
     gross: (seed) => heedlessLooks(seed, "account", 1),
-    mild: (seed) => heedlessLooks(seed, "account", 0.3),
+    mild: (seed) => heedlessLooks(seed, "account", 0.4),
   },
 ] satisfies readonly SabotagedCheck[];
