@@ -112,7 +112,7 @@ const steps = fc.array(
   fc.record({
     by: fc.nat(3),
     row: fc.nat(2),
-    kind: fc.constantFrom("read", "read", "write", "write", "end") as fc.Arbitrary<Step["kind"]>,
+    kind: fc.constantFrom<Step["kind"][]>("read", "read", "write", "write", "end"),
   }),
   { maxLength: 40 },
 );
