@@ -1,7 +1,23 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
-import { anomalies, findingsIn, told, type Anomaly, type Observed, type TransactionEnd } from "./dependencies.ts";
+import type { LocalTransaction, Row, Table } from "../../runtime/ports/data-source.ts";
+import { silent } from "../../runtime/ports/telemetry.ts";
+import { ManualClock } from "../../runtime/testing/clock.ts";
+import { AtResource } from "../../runtime/transactions/at/at.ts";
+import { openRowStore } from "../../runtime/transactions/row-store.ts";
+import { MemoryDisk } from "../../runtime/transactions/testing.ts";
+import { coordinatorInProcess } from "../../services/coordinator/testing.ts";
+import {
+  anomalies,
+  findingsIn,
+  told,
+  type Anomaly,
+  type Observed,
+  type Read,
+  type TransactionEnd,
+  type Write,
+} from "./dependencies.ts";
 
 /** "x: T1 T2" is a row and its writers in order; each write's version is its place, from 1; 0 is what was there at first. */
 function observed(
@@ -99,6 +115,60 @@ describe("a history", () => {
     const of = observed({ x: writers, y: [...writers.slice(0, -1), "T5", "T19999"] });
     expect(named(of)).toEqual(["G0"]);
   });
+});
+
+test("increments of AT: who reads with the lock loses none, who reads without it and writes later does (R16 seata#984, #1715)", async () => {
+  const clock = new ManualClock();
+  const dataSource = await openRowStore(new MemoryDisk());
+  const { open, stop } = await coordinatorInProcess({ clock, disk: new MemoryDisk() });
+  const coordinator = open();
+  const at = new AtResource({ clock, telemetry: silent, coordinator, dataSource, resourceId: "rows://counters" });
+  await at.register();
+  const table: Table = {
+    name: "counters",
+    columns: { id: "text", amount: "integer", version: "integer" },
+    key: ["id"],
+  };
+  const [rows, reads] = [new Map<string, Write[]>(), [] as Read[]];
+  let version = 0;
+  for (const id of ["locked", "plain"]) {
+    await dataSource.transaction((local) => local.insert(table, { id, amount: 0, version }));
+    rows.set(id, [{ by: undefined, version }]);
+  }
+  const seen = (by: string, row: string, found: Row | undefined): number => {
+    reads.push({ by, row, version: Number(found!["version"]) });
+    return Number(found!["amount"]);
+  };
+  const write = async (local: LocalTransaction, id: string, amount: number): Promise<number> => {
+    const own = ++version;
+    await local.update(table, { id, amount, version: own });
+    return own;
+  };
+  const increment = async (id: string): Promise<void> => {
+    const xid = await coordinator.begin({ name: "increment", timeoutMs: 60_000 });
+    let last: number;
+    if (id === "locked") {
+      last = await at.transaction({ xid }, async (local) => {
+        const found = await local.lock(table, { id });
+        return write(local, id, seen(xid, id, found) + 1);
+      });
+    } else {
+      const amount = await at.transaction({ xid }, async (local) => seen(xid, id, await local.read(table, { id })));
+      last = await at.transaction({ xid }, (local) => write(local, id, amount + 1));
+    }
+    // Only now it is committed: an attempt that found the row locked was none.
+    rows.get(id)!.push({ by: xid, version: last });
+    await coordinator.commit(xid);
+  };
+  for (const id of ["locked", "plain"]) {
+    const all = Promise.all([1, 2, 3].map(() => increment(id)));
+    for (let left = 400; left > 0; left--) await clock.advance(1_000);
+    await all;
+  }
+  const found = findingsIn({ ends: new Map(), rows, reads });
+  expect(found.map(({ anomaly, steps: [step] }) => `${anomaly} in ${step!.row}`)).toEqual(["lost-update in plain"]);
+  expect((await dataSource.rows(table)).map(({ amount }) => amount)).toEqual([3, expect.toSatisfy((n) => n < 3)]);
+  await stop();
 });
 
 /** What transactions did in a world of a few rows, one step at a time, under a rule of isolation. */
