@@ -221,7 +221,8 @@ test.each([
   [isolation("order").shows("dirty-read"), { mode: "at" }, /nobody looks without the lock/],
   [isolation("order").shows("dirty-read"), { mode: "at", looks: { locking: 1 } }, /nobody looks without the lock/],
   [isolation("order").shows("dirty-write"), { mode: "at", looks: {} }, /nobody writes past the locks/],
-  [isolation("order"), { looks: {} }, /looks is for mode "at"|no global locks/],
+  [isolation("order"), { looks: {} }, /looks is for mode "at"/],
+  [isolation("order"), { account: { clerk: { every: "50ms" } } }, /clerk is for mode "at", and the bank has tcc/],
 ] as const)("the planner refuses what nobody would do: %#", (check, input, message) => {
   expect(() => bankPlan([check.detects("20%")], { of: input })).toThrow(message);
 });
