@@ -24,14 +24,14 @@ export default scenario({
     buyer: consumer({ instances: 1, calls: "order", timeout: "3s", retries: 0, key: { name: "user", count: 100 } }),
     ...bank({
       mode: "at",
-      items: 5,
+      items: 6,
       abortRate: "50%",
       looks: { locking: "70%" },
-      stock: { serviceTime: "70ms" },
+      stock: { serviceTime: "40ms" },
     }),
   },
   coordinator: { retry: "200ms" },
-  load: constant("30/s").on("buyer").for("7s"),
+  load: constant("40/s").on("buyer").for("7s"),
   expect: [
     conservation("order").detects("8%"),
     atomicity("order").ofBothEnds().detects("8%"),
