@@ -99,6 +99,24 @@ describe("a wrong configuration is refused by the name of its key:", () => {
     ["no keys", "consumer", { ...consumer, key: { name: "user", count: 0 } }, "key.count must be"],
     ["a bank's mode", "order", { registry: "a:1", coordinator: "a:1", mode: "tc" }, "mode must be one of"],
     ["a bank without a coordinator", "account", { registry: "a:1" }, "coordinator is missing"],
+    [
+      "a clerk without global locks",
+      "account",
+      { registry: "a:1", coordinator: "a:1", clerk: {} },
+      'no clerk in mode "tcc"',
+    ],
+    [
+      "a clerk with half a share",
+      "stock",
+      { registry: "a:1", coordinator: "a:1", mode: "at", clerk: { lockingRate: 50 } },
+      "clerk.lockingRate must be",
+    ],
+    [
+      "looks without global locks",
+      "order",
+      { registry: "a:1", coordinator: "a:1", account: { service: "a" }, stock: { service: "b" }, looks: {} },
+      'no order looks in mode "tcc"',
+    ],
     ["no items", "stock", { registry: "a:1", coordinator: "a:1", items: 0 }, "items must be an integer from 1"],
   ])("%s", (_, program, config, message) => {
     expect(failureOf(program, config).message).toContain(message);

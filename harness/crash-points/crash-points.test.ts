@@ -99,7 +99,7 @@ const rowsOf = (machine: string, alter: (local: LocalTransaction) => Partial<Loc
       const healthy = await openRowStore(disk);
       return {
         transaction: (work) => healthy.transaction((local) => work(alteredLocal(local, alter(local)))),
-        rows: (table) => healthy.rows(table),
+        rows: (table, filter) => healthy.rows(table, filter),
         close: () => healthy.close(),
       };
     };

@@ -10,13 +10,13 @@ import { historyOf } from "./fixtures.ts";
 /** The plan of a bank's scenario with these checks; an order costs 10. */
 export function bankPlan(
   expect: ScenarioInput["expect"],
-  { world = "sim" }: { readonly world?: WorldName } = {},
+  { world = "sim", of = {} }: { readonly world?: WorldName; readonly of?: Parameters<typeof bank>[0] } = {},
 ): Plan {
   const value = scenario({
     name: "sketch",
     title: { en: "Sketch", zh: "草图" },
     explanation: { en: "For a test.", zh: "用于测试。" },
-    fleet: { buyer: consumer({ instances: 1, calls: "order" }), ...bank() },
+    fleet: { buyer: consumer({ instances: 1, calls: "order" }), ...bank(of) },
     load: constant("20/s").on("buyer").for("5s"),
     expect,
   });
@@ -33,6 +33,7 @@ export class Books {
   readonly #left: { readonly node: string; readonly left: Leftover }[] = [];
   readonly #found = new Map<string, GlobalStatus>();
   #orders = 0;
+  #version = 0;
 
   constructor(plan: Plan) {
     this.#plan = plan;
@@ -94,7 +95,15 @@ export class Books {
     const after = { free: free + by.free, frozen: frozen + by.frozen, used: used + by.used };
     this.#holdings.set(key, after);
     const branchId = `${xid} ${node}`;
-    this.#tell(node, atUs, { what: "holding", xid, branchId, resource: resourceAt(node), item: "u0", ...after });
+    this.#tell(node, atUs, {
+      what: "holding",
+      xid,
+      branchId,
+      resource: resourceAt(node),
+      item: "u0",
+      ...after,
+      version: ++this.#version,
+    });
   }
 
   /** Somebody changed the database, and nobody said so. */
@@ -102,6 +111,11 @@ export class Books {
     const key = `${node} u1`;
     const { free, frozen, used } = this.#holdings.get(key)!;
     this.#holdings.set(key, { free: free + by.free, frozen: frozen + by.frozen, used: used + by.used });
+  }
+
+  /** Whatever else a node tells of a transaction. */
+  report(node: string, atUs: number, change: DistributiveOmit<Change, "type" | "atUs" | "node">): void {
+    this.#tell(node, atUs, change);
   }
 
   leave(node: string, left: Leftover): void {
@@ -120,7 +134,7 @@ export class Books {
     for (const node of nodes) {
       const holdings = ["u0", "u1"].flatMap((item) => {
         const holding = this.#holdings.get(`${node} ${item}`);
-        return holding === undefined ? [] : [{ item, ...holding }];
+        return holding === undefined ? [] : [{ item, ...holding, version: this.#version }];
       });
       const left = this.#left.filter((one) => one.node === node).map((one) => one.left);
       this.#tell(node, atUs, { what: "audit", xid: "", ...life, resource: resourceAt(node), holdings, left });

@@ -8,6 +8,7 @@ import type { CheckKind } from "./check.ts";
 import { conservation } from "./conservation.ts";
 import { delivery } from "./delivery.ts";
 import { gracefulStop } from "./graceful-stop.ts";
+import { isolation } from "./isolation.ts";
 import { latency } from "./latency.ts";
 import { metrics } from "./metrics.ts";
 import { noDeadCalls } from "./no-dead-calls.ts";
@@ -49,4 +50,5 @@ export const checks: Readonly<Record<CheckSpec["check"], CheckKind<never>>> = {
   "nothing-left": nothingLeft,
   "tcc-fence": tccFence,
   "saga-steps": sagaSteps,
+  isolation,
 };

@@ -7,6 +7,7 @@ export {
   callsEnd,
   conservation,
   gracefulStop,
+  isolation,
   latency,
   metrics,
   rollback,

@@ -303,7 +303,8 @@ interface OfferTimes {
 }
 
 function orders(service: string, spec: OrderSpec, times: OfferTimes): readonly NodePlan[] {
-  const { program, instances = 1, account, stock, mode, items, price, timeout, abortRate } = spec;
+  const { program, instances = 1, account, stock, mode, items, price, timeout, abortRate, looks } = spec;
+  if (looks !== undefined) requireAt(service, "looks", mode);
   const config = defined({
     service,
     application: service,
@@ -314,6 +315,7 @@ function orders(service: string, spec: OrderSpec, times: OfferTimes): readonly N
     items,
     price,
     abortRate: abortRate === undefined ? undefined : fractionOf(abortRate),
+    looks: looks && { lockingRate: fractionOf(looks.locking ?? 0) },
     ...times,
   });
   return Array.from({ length: instances }, (_, index) => ({
@@ -329,10 +331,11 @@ function orders(service: string, spec: OrderSpec, times: OfferTimes): readonly N
 /** What concerns the whole bank is said once, of the order that it serves. */
 function reservingNode(
   service: string,
-  { program, initial, serviceTime, kept }: ReservingSpec,
+  { program, initial, serviceTime, kept, clerk }: ReservingSpec,
   { fleet, ...times }: OfferTimes & { readonly fleet: Scenario["fleet"] },
 ): NodePlan {
   const { mode, items } = orderOf(service, fleet);
+  if (clerk !== undefined) requireAt(service, "clerk", mode);
   const config = defined({
     service,
     application: service,
@@ -341,9 +344,22 @@ function reservingNode(
     initial,
     serviceTime: serviceTime === undefined ? undefined : workDistribution(serviceTime),
     keptRate: kept === undefined ? undefined : fractionOf(kept),
+    clerk: clerk && {
+      everyMs: durationUs(clerk.every) / 1000,
+      lockingRate: fractionOf(clerk.locking ?? 1),
+    },
     ...times,
   });
   return { id: `${service}/0`, service, program, config, tag: undefined, weight: defaultWeight };
+}
+
+/** Global locks, and what gets past them, are AT's. */
+function requireAt(service: string, key: string, mode: OrderSpec["mode"]): void {
+  if (mode === "at") return;
+  throw new ScenarioError(`fleet.${service}: ${key} is for mode "at", and the bank has ${mode ?? "tcc"}`, {
+    code: "INVALID_SCENARIO",
+    hint: `bank({ mode: "at", … }), or leave ${key} out`,
+  });
 }
 
 function orderOf(service: string, fleet: Scenario["fleet"]): OrderSpec {

@@ -206,6 +206,8 @@ const order = z.strictObject({
   price: z.int().min(1).max(1_000_000).optional(),
   /** Share of the orders that are given up when everything is reserved. Default none. */
   abortRate: fraction.optional(),
+  /** In mode "at": each order first looks at the account and at the good, this share of them by `SELECT … FOR UPDATE`. Default none does. */
+  looks: z.strictObject({ locking: fraction.optional() }).optional(),
 });
 
 /** Sets aside what an order wants, on its own disk, or in a database where the coordinator is a real one: one instance. */
@@ -216,6 +218,11 @@ const reserving = {
   serviceTime: distribution.optional(),
   /** In mode "saga": the share of what is taken that can't be given back, whoever asks. Default none. */
   kept: fraction.optional(),
+  /**
+   * In mode "at": a job that writes into the row which was changed last, outside of every global transaction. Before this share of them it
+   * looks for global locks (default all). Default: there is none.
+   */
+  clerk: z.strictObject({ every: duration, locking: fraction.optional() }).optional(),
 };
 const account = z.strictObject({ program: z.literal("account"), ...reserving });
 const stock = z.strictObject({ program: z.literal("stock"), ...reserving });
@@ -488,6 +495,17 @@ const check = z.discriminatedUnion("check", [
     check: z.literal("saga-steps"),
     service: name,
     shows: z.enum(["compensation", "repair"]),
+    detects: fraction,
+  }),
+  /**
+   * No transaction of this order service overwrites, or sees where it locked, what another one may yet take back; where `shows` says so, the
+   * run shows that those do who don't lock. Mode "at".
+   */
+  z.strictObject({
+    check: z.literal("isolation"),
+    service: name,
+    /** Default: nothing has to be shown. */
+    shows: z.enum(["dirty-read", "dirty-write"]).optional(),
     detects: fraction,
   }),
   /** Steps of TCC that come twice, too late or alone have no effect at this account or stock; the run shows such. */

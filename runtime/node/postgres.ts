@@ -5,6 +5,7 @@ import {
   type DataSource,
   type LocalTransaction,
   type Row,
+  type RowFilter,
   type ColumnType,
   type Table,
   type Value,
@@ -108,10 +109,10 @@ class Postgres implements SqlDataSource {
     }
   }
 
-  async rows(table: Table): Promise<readonly Row[]> {
-    const found = await this.#pool
-      .query({ text: `SELECT ${columnsOf(table)} FROM ${quotedTable(table)}`, types: asText })
-      .catch(rethrown);
+  async rows(table: Table, filter: RowFilter = {}): Promise<readonly Row[]> {
+    const { sql, values } = meaning(filter);
+    const text = `SELECT ${columnsOf(table)} FROM ${quotedTable(table)} ${sql}`;
+    const found = await this.#pool.query({ text, values, types: asText }).catch(rethrown);
     return found.rows.map((row) => rowOf(table, row as Raw));
   }
 
@@ -246,6 +247,21 @@ function matching(wanted: Row): { readonly where: string; readonly values: reado
       .join(" AND "),
     values: Object.values(wanted),
   };
+}
+
+function meaning({ among = {}, atMost = {}, max }: RowFilter): { readonly sql: string; readonly values: unknown[] } {
+  const values: unknown[] = [];
+  const parameter = (value: Value): string => `$${values.push(toParameter(value))}`;
+  const wanted = [
+    ...Object.entries(among).map(([column, all]) => {
+      const listed = all.filter((value) => value !== null).map(parameter);
+      const isListed = listed.length === 0 ? "false" : `${quoted(column)} IN (${listed.join(", ")})`;
+      return all.includes(null) ? `(${quoted(column)} IS NULL OR ${isListed})` : isListed;
+    }),
+    ...Object.entries(atMost).map(([column, bound]) => `${quoted(column)} <= ${parameter(bound)}`),
+  ];
+  const where = wanted.length === 0 ? "" : `WHERE ${wanted.join(" AND ")}`;
+  return { sql: max === undefined ? where : `${where} LIMIT ${parameter(max)}`, values };
 }
 
 const columnsOf = (table: Table): string => Object.keys(table.columns).map(quoted).join(", ");

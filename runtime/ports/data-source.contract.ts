@@ -1,4 +1,4 @@
-import { DataSourceError, type DataSource, type LocalTransaction, type Table } from "./data-source.ts";
+import { DataSourceError, type DataSource, type LocalTransaction, type RowFilter, type Table } from "./data-source.ts";
 
 /** A table that every database under test is opened with. */
 export const contractTable: Table = {
@@ -89,6 +89,31 @@ export const dataSourceContract: Readonly<Record<string, DataSourceFact>> = {
     await dataSource.transaction((local) => local.remove(contractTable, { tenant, id: 1 }));
     equal(JSON.stringify(await amounts(dataSource, tenant)), "{}");
     equal(await dataSource.transaction((local) => local.insert(contractTable, row(tenant, 1, 2))), true);
+  },
+
+  "only those rows are read that are meant, and so many of them": async (dataSource, tenant) => {
+    for (const [id, amount, note] of [
+      [1, 10, "a"],
+      [2, 20, "b"],
+      [3, 30, "a"],
+    ] as const)
+      await insert(dataSource, tenant, id, amount, note);
+    await dataSource.transaction((local) => local.insert(contractTable, { tenant, id: 4, amount: null, note: null }));
+    const meant = async (filter: RowFilter): Promise<string> => {
+      const found = await dataSource.rows(contractTable, { ...filter, among: { tenant: [tenant], ...filter.among } });
+      return found
+        .map(({ id }) => String(id))
+        .sort()
+        .join();
+    };
+    equal(await meant({}), "1,2,3,4");
+    equal(await meant({ among: { note: ["a"] } }), "1,3");
+    equal(await meant({ among: { note: ["b", null] } }), "2,4");
+    equal(await meant({ among: { note: [] } }), "");
+    equal(await meant({ atMost: { amount: 20 } }), "1,2");
+    equal(await meant({ among: { note: ["a"] }, atMost: { amount: 29, id: 3 } }), "1");
+    equal((await meant({ max: 3 })).split(",").length, 3);
+    equal(await meant({ max: 0 }), "");
   },
 
   "of the rows that are to be removed together, those that are there go, and no others": async (dataSource, tenant) => {

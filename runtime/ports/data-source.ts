@@ -16,6 +16,16 @@ export interface Table {
   readonly key: readonly string[];
 }
 
+/** Which rows of a table are meant: those to which all of it applies. */
+export interface RowFilter {
+  /** Columns that have one of these values. */
+  readonly among?: Readonly<Record<string, readonly Value[]>>;
+  /** Columns whose value isn't null, and this or less. */
+  readonly atMost?: Row;
+  /** So many of them at most. Default: all. */
+  readonly max?: number;
+}
+
 /**
  * One local database, as a resource manager uses it: transactions with row locks that are held to their end, reading what is committed.
  * Statements are values; what they do is the same in our row store and in PostgreSQL.
@@ -26,8 +36,8 @@ export interface DataSource<Local extends LocalTransaction = LocalTransaction> {
    * `DEADLOCK` is worth another try. What failed can't be committed, also where `work` thinks nothing of it.
    */
   transaction<T>(work: (local: Local) => Promise<T>): Promise<T>;
-  /** Every row of a table, as it is committed; the order is the database's own. */
-  rows(table: Table): Promise<readonly Row[]>;
+  /** Every row of a table, or those that are meant, as they are committed; the order is the database's own. */
+  rows(table: Table, filter?: RowFilter): Promise<readonly Row[]>;
   close(): Promise<void>;
 }
 

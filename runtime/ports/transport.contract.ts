@@ -95,6 +95,19 @@ export const transportContract: Readonly<Record<string, TransportFact>> = {
     );
   },
 
+  "an xid travels beside a trace and a token, and takes neither's place (R20, seata-go's gRPC interceptor)": async (
+    world,
+  ) => {
+    const { address } = await serve(world, async (call) =>
+      reply(["traceparent", "authorization", "tx_xid"].map((key) => call.metadata.get(key) ?? "none").join(" ")),
+    );
+    const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    const carried = metadata({ traceparent, authorization: "Bearer t0k3n" });
+    const xid = "127.0.0.1:8091:6467720403699692336";
+    equal(await say(world, address, "", { metadata: withXid(carried, xid) }), `${traceparent} Bearer t0k3n ${xid}`);
+    equal(await say(world, address, "", { metadata: carried }), `${traceparent} Bearer t0k3n none`);
+  },
+
   "a call under one that is in a transaction is outside of it, unless it is told": async (world) => {
     const inner = await serve(world, async (call) => reply(xidOf(call.metadata) ?? "none"));
     const xid = "127.0.0.1:8091:7";

@@ -265,6 +265,20 @@ export type TransactionChange = { readonly type: "transaction"; readonly atUs: n
       readonly free: number;
       readonly frozen: number;
       readonly used: number;
+      /** Names the write: an undo brings the older one back. */
+      readonly version: number;
+      /** It was written outside of every global transaction. */
+      readonly outside?: OutsideWriter;
+    }
+  | {
+      /** A branch of AT has looked at something that is shared, and this is what it saw. */
+      readonly what: "look";
+      readonly resource: string;
+      readonly item: string;
+      /** The write that had left it so. */
+      readonly version: number;
+      /** `SELECT … FOR UPDATE`: it has waited for whoever had the row globally. */
+      readonly isLocking: boolean;
     }
   | {
       /** The embedded coordinator took it into a state. */
@@ -287,11 +301,15 @@ export type TransactionChange = { readonly type: "transaction"; readonly atUs: n
         readonly free: number;
         readonly frozen: number;
         readonly used: number;
+        readonly version: number;
       }[];
       /** What transactions have left behind that nobody has cleared away yet. */
       readonly left: readonly Leftover[];
     }
 );
+
+/** Who writes outside of every global transaction: `locking` looks first whether one has the row, `bypassing` doesn't. */
+export type OutsideWriter = "locking" | "bypassing";
 
 /** `try`, `confirm` and `cancel` are TCC's, `action` and `compensation` a saga's. A new mode names its own here. */
 export type BranchStep = "try" | "confirm" | "cancel" | "action" | "compensation";

@@ -1,9 +1,16 @@
 import { ChangeLog } from "../change-log.ts";
 import { fromBase64, toBase64 } from "../codec/base64.ts";
-import { DataSourceError, type DataSource, type LocalTransaction, type Row, type Table } from "../ports/data-source.ts";
+import {
+  DataSourceError,
+  type DataSource,
+  type LocalTransaction,
+  type Row,
+  type RowFilter,
+  type Table,
+} from "../ports/data-source.ts";
 import { DiskError, type Disk } from "../ports/disk.ts";
 import { RowLocks, type LockOwner } from "./row-locks.ts";
-import { isSameValue, wholeRow } from "./values.ts";
+import { isMeant, isSameValue, wholeRow } from "./values.ts";
 
 /**
  * The embedded database: rows in memory, every commit on the disk before it is told, strict two-phase row locks (`row-locks.ts`), reading
@@ -41,8 +48,10 @@ class RowStore implements DataSource {
     }
   }
 
-  rows(table: Table): Promise<readonly Row[]> {
-    return Promise.resolve([...this.#rows.of(table.name).values()]);
+  rows(table: Table, filter?: RowFilter): Promise<readonly Row[]> {
+    const all = [...this.#rows.of(table.name).values()];
+    if (filter === undefined) return Promise.resolve(all);
+    return Promise.resolve(all.filter((row) => isMeant(row, filter)).slice(0, filter.max));
   }
 
   async close(): Promise<void> {

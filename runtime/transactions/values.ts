@@ -1,5 +1,5 @@
 import { toBase64 } from "../codec/base64.ts";
-import type { Row, Table, Value } from "../ports/data-source.ts";
+import type { Row, RowFilter, Table, Value } from "../ports/data-source.ts";
 
 /** Whether two values are the same, bytes by what is in them. */
 export function isSameValue(one: Value, other: Value): boolean {
@@ -12,6 +12,20 @@ export function isSameRow(one: Row | undefined, other: Row | undefined): boolean
   if (one === undefined || other === undefined) return one === other;
   const columns = new Set([...Object.keys(one), ...Object.keys(other)]);
   return [...columns].every((column) => isSameValue(one[column] ?? null, other[column] ?? null));
+}
+
+/** Whether a filter means this row. */
+export function isMeant(row: Row, { among = {}, atMost = {} }: RowFilter): boolean {
+  const isOneOf = (column: string, values: readonly Value[]): boolean =>
+    values.some((value) => isSameValue(row[column] ?? null, value));
+  const isAtMost = (column: string, bound: Value): boolean => {
+    const value = row[column] ?? null;
+    return value !== null && bound !== null && value <= bound;
+  };
+  return (
+    Object.entries(among).every(([column, values]) => isOneOf(column, values)) &&
+    Object.entries(atMost).every(([column, bound]) => isAtMost(column, bound))
+  );
 }
 
 /** Each of the table's columns, and no other. */

@@ -21,6 +21,7 @@ import { TakeReplySchema, type ReserveRequest } from "../../services/proto/bank_
 import { createRandom } from "../../runtime/random.ts";
 import { alteredLocal } from "../../runtime/transactions/altered-local.ts";
 import { undoTable } from "../../runtime/transactions/at/undo-log.ts";
+import { LockQueryReplySchema } from "../../runtime/transactions/proto/coordinator_pb.ts";
 import { openRowStore } from "../../runtime/transactions/row-store.ts";
 import { fenceStatus, fenceTable } from "../../runtime/transactions/tcc/fence.ts";
 import type { Sabotage } from "../../harness/worlds/world.ts";
@@ -716,7 +717,7 @@ const altering = (
         const healthy = await openRows(disk);
         return {
           transaction: (work) => healthy.transaction((local) => work(alteredLocal(local, alter(local, node)))),
-          rows: (table) => healthy.rows(table),
+          rows: (table, filter) => healthy.rows(table, filter),
           close: () => healthy.close(),
         };
       },
@@ -742,7 +743,7 @@ export const givenBackConfirms = (seed: number, service: string, probability: nu
   return altering(service, (local) => ({
     update: async (table, row) => {
       const before = isHolding(table) ? await local.lock(table, row) : undefined;
-      const amount = before === undefined ? 0 : Number(row["used"]) - Number(before["used"]);
+      const amount = Number(row["used"] ?? 0) - Number(before?.["used"] ?? 0);
       if (amount <= 0 || random.float() >= probability) return local.update(table, row);
       await local.update(table, { ...row, free: Number(row["free"]) + amount, used: Number(row["used"]) - amount });
     },
@@ -821,10 +822,10 @@ const takenIn = (row: Row): number => Number(row["frozen"]) + Number(row["used"]
 
 const isHolding = ({ name }: Table): boolean => name.endsWith("_holdings");
 
-/** Whoever runs a saga does something else with a compensation than it is told. */
-const giving = (
+/** What nodes of a service ask of others is answered by something else. */
+const asking = (
   service: string,
-  alter: (request: { readonly stepId: string }, send: () => Promise<Response>) => Promise<Response>,
+  alter: (path: string, request: unknown, send: () => Promise<Response>) => Promise<Response>,
 ): Sabotage => ({
   ports: (node, context) => {
     if (!node.startsWith(`${service}/`)) return context;
@@ -835,15 +836,34 @@ const giving = (
         listen: (options) => transport.listen(options),
         release: (address) => transport.release(address),
         close: () => transport.close(),
-        invoke: (address, method, call, request) => {
-          const send = (): Promise<Response> => transport.invoke(address, method, call, request);
-          if (!method.path.endsWith("Reservations/GiveBack")) return send();
-          return alter(request as { readonly stepId: string }, send);
-        },
+        invoke: (address, method, call, request) =>
+          alter(method.path, request, () => transport.invoke(address, method, call, request)),
       },
     };
   },
 });
+
+/** An account or stock believes for this share of its transactions, or of its rows outside of one, that nobody has a row globally. */
+export const heedlessLooks = (seed: number, service: string, probability: number): Sabotage =>
+  asking(service, (path, request, send) => {
+    if (!path.endsWith("Coordinator/LockQuery")) return send();
+    const { xid, lockKey } = request as { readonly xid: string; readonly lockKey: string };
+    if (!isChosen(seed, { branch_id: xid || lockKey }, probability)) return send();
+    return Promise.resolve({
+      kind: "unary",
+      message: create(LockQueryReplySchema, { lockable: true }),
+      trailers: noMetadata,
+    });
+  });
+
+/** Whoever runs a saga does something else with a compensation than it is told. */
+const giving = (
+  service: string,
+  alter: (request: { readonly stepId: string }, send: () => Promise<Response>) => Promise<Response>,
+): Sabotage =>
+  asking(service, (path, request, send) =>
+    path.endsWith("Reservations/GiveBack") ? alter(request as { readonly stepId: string }, send) : send(),
+  );
 
 const given = (instance: string): Response => ({
   kind: "unary",

@@ -6,6 +6,7 @@ import {
   bank,
   conservation,
   consumer,
+  isolation,
   nothingLeft,
   poisson,
   scenario,
@@ -38,6 +39,7 @@ export function randomTransfers(seed: number, mode: BankMode = "tcc"): Scenario 
         reserve: { timeout: ms(50, 600) },
         account: { serviceTime: { uniform: { from: "0ms", to: ms(1, 150) } } },
         stock: { serviceTime: { uniform: { from: "0ms", to: ms(1, 150) } } },
+        ...(mode === "at" && { looks: { locking: "50%" } }),
       }),
     },
     coordinator: { retry: ms(20, 300), branchTimeout: ms(50, 500) },
@@ -47,6 +49,7 @@ export function randomTransfers(seed: number, mode: BankMode = "tcc"): Scenario 
       conservation("order").detects("30%"),
       atomicity("order").detects("30%"),
       nothingLeft("order").detects("30%"),
+      ...(mode === "at" ? [isolation("order").detects("30%")] : []),
     ],
   });
 }

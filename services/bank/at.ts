@@ -1,10 +1,9 @@
 import { RpcError } from "../../runtime/call/status.ts";
-import type { DataSource, Table } from "../../runtime/ports/data-source.ts";
+import type { DataSource, LocalTransaction, Table } from "../../runtime/ports/data-source.ts";
 import type { Leftover } from "../../runtime/telemetry/events.ts";
 import { AtResource, type AtOptions } from "../../runtime/transactions/at/at.ts";
 import { undoStatus, undoTable } from "../../runtime/transactions/at/undo-log.ts";
-import type { LocalTransaction } from "../../runtime/ports/data-source.ts";
-import type { Holding, ReservationRequest } from "./holdings.ts";
+import { lessBy, lockHolding, thereIs, type Holding, type Holdings, type ReservationRequest } from "./holdings.ts";
 
 /** Requests that were done, by transaction. */
 export const requestTable: Table = {
@@ -16,11 +15,11 @@ export const requestTable: Table = {
 /** A reservation by AT: what it takes is used up at once, and comes back with a rollback. */
 export class AtReservations {
   readonly #resource: AtResource;
-  readonly #table: Table;
+  readonly #holdings: Holdings;
 
-  constructor(options: AtOptions<LocalTransaction> & { readonly table: Table }) {
+  constructor(options: AtOptions<LocalTransaction> & { readonly holdings: Holdings }) {
     this.#resource = new AtResource(options);
-    this.#table = options.table;
+    this.#holdings = options.holdings;
   }
 
   register(): Promise<void> {
@@ -29,21 +28,27 @@ export class AtReservations {
 
   /** Answers the branch's id. Rejects with an `RpcError` when there is too little, and as `AtResource.transaction` does. */
   async reserve(xid: string, { item, amount, key }: ReservationRequest): Promise<string> {
-    const table = this.#table;
+    const { table, version } = this.#holdings;
     const branch = await this.#resource.transaction({ xid }, async (local, own) => {
       // What the network doubles is one reservation. The row is the branch's, and goes with its rollback.
       if (key !== undefined && !(await local.insert(requestTable, { xid, request: key }))) {
         throw new RpcError(`${item}: this was reserved already`, { code: "ALREADY_EXISTS" });
       }
-      const holding = (await local.lock(table, { item })) as Holding | undefined;
-      if (holding === undefined) throw new RpcError(`there is no ${item} in ${table.name}`, { code: "NOT_FOUND" });
-      if (holding.free < amount) {
-        throw new RpcError(`${item} has ${holding.free}, and ${amount} is wanted`, { code: "FAILED_PRECONDITION" });
-      }
-      await local.update(table, { ...holding, free: holding.free - amount, used: holding.used + amount });
+      const holding = await lockHolding(local, table, item);
+      const free = lessBy(holding, { item, amount });
+      await local.update(table, { ...holding, free, used: holding.used + amount, version: version() });
       return own;
     });
     return branch!.branchId!;
+  }
+
+  /** What there is: as it may yet be taken back, or, with the lock, as it is committed globally. Rejects as `AtResource.transaction` does. */
+  look(xid: string, { item, isLocking }: { readonly item: string; readonly isLocking: boolean }): Promise<Holding> {
+    const { table } = this.#holdings;
+    return this.#resource.transaction({ xid }, async (local) => {
+      if (isLocking) return lockHolding(local, table, item);
+      return thereIs((await local.read(table, { item })) as Holding | undefined, table, item);
+    });
   }
 
   close(): Promise<void> {

@@ -1,4 +1,5 @@
 import { RpcError } from "../../runtime/call/status.ts";
+import type { Clock } from "../../runtime/ports/clock.ts";
 import type { DataSource, LocalTransaction, Row, Table } from "../../runtime/ports/data-source.ts";
 import { alteredLocal } from "../../runtime/transactions/altered-local.ts";
 import type { TccAction } from "../../runtime/transactions/tcc/tcc.ts";
@@ -21,11 +22,13 @@ export interface Holding extends Row {
   readonly free: number;
   readonly frozen: number;
   readonly used: number;
+  /** Names the write that left it so: no other write at this node has the same. */
+  readonly version: number;
 }
 
 export const holdingsOf = (service: string): Table => ({
   name: `${service}_holdings`,
-  columns: { item: "text", free: "integer", frozen: "integer", used: "integer" },
+  columns: { item: "text", free: "integer", frozen: "integer", used: "integer", version: "integer" },
   key: ["item"],
 });
 
@@ -39,27 +42,41 @@ export async function seedHoldings(
   for (let index = 0; index < items; index++) {
     const item = `u${index}`;
     if (present.has(item)) continue;
-    await dataSource.transaction((local) => local.insert(table, { item, free: initial, frozen: 0, used: 0 }));
+    await dataSource.transaction((local) =>
+      local.insert(table, { item, free: initial, frozen: 0, used: 0, version: 0 }),
+    );
   }
 }
 
+/** Versions for a node's writes: the moments of the clock, or the next number where one was given out already. */
+export function versionsOf(clock: Clock): () => number {
+  let last = 0;
+  return () => (last = Math.max(last + 1, clock.nowUs()));
+}
+
+/** A table of holdings, and versions for what is written there. */
+export interface Holdings {
+  readonly table: Table;
+  readonly version: () => number;
+}
+
 /** The TCC of a holding: try freezes, confirm uses up, cancel gives back. */
-export function reserving(name: string, table: Table): TccAction<Reservation> {
+export function reserving(name: string, holdings: Holdings): TccAction<Reservation> {
   return {
     name,
     try: (local, reservation) =>
-      change(local, table, reservation, (holding) => {
+      change(local, holdings, reservation, (holding) => {
         const free = lessBy(holding, reservation);
         return { ...holding, free, frozen: holding.frozen + reservation.amount };
       }),
     confirm: (local, reservation) =>
-      change(local, table, reservation, (holding) => ({
+      change(local, holdings, reservation, (holding) => ({
         ...holding,
         frozen: holding.frozen - reservation.amount,
         used: holding.used + reservation.amount,
       })),
     cancel: (local, reservation) =>
-      change(local, table, reservation, (holding) => ({
+      change(local, holdings, reservation, (holding) => ({
         ...holding,
         frozen: holding.frozen - reservation.amount,
         free: holding.free + reservation.amount,
@@ -68,15 +85,15 @@ export function reserving(name: string, table: Table): TccAction<Reservation> {
 }
 
 /** A saga's action: the amount is used up at once, for everybody to see. */
-export const take = (local: LocalTransaction, table: Table, reservation: Reservation): Promise<void> =>
-  change(local, table, reservation, (holding) => {
+export const take = (local: LocalTransaction, holdings: Holdings, reservation: Reservation): Promise<void> =>
+  change(local, holdings, reservation, (holding) => {
     const free = lessBy(holding, reservation);
     return { ...holding, free, used: holding.used + reservation.amount };
   });
 
 /** Its compensation. */
-export const giveBack = (local: LocalTransaction, table: Table, reservation: Reservation): Promise<void> =>
-  change(local, table, reservation, (holding) => ({
+export const giveBack = (local: LocalTransaction, holdings: Holdings, reservation: Reservation): Promise<void> =>
+  change(local, holdings, reservation, (holding) => ({
     ...holding,
     free: holding.free + reservation.amount,
     used: holding.used - reservation.amount,
@@ -84,16 +101,25 @@ export const giveBack = (local: LocalTransaction, table: Table, reservation: Res
 
 async function change(
   local: LocalTransaction,
-  table: Table,
+  { table, version }: Holdings,
   { item }: Reservation,
   changed: (holding: Holding) => Holding,
 ): Promise<void> {
-  const row = (await local.lock(table, { item })) as Holding | undefined;
-  if (row === undefined) throw new RpcError(`there is no ${item} in ${table.name}`, { code: "NOT_FOUND" });
-  await local.update(table, changed(row));
+  await local.update(table, { ...changed(await lockHolding(local, table, item)), version: version() });
 }
 
-function lessBy({ free }: Holding, { item, amount }: Reservation): number {
+/** Rejects with an `RpcError` NOT_FOUND when there is none. */
+export async function lockHolding(local: LocalTransaction, table: Table, item: string): Promise<Holding> {
+  return thereIs((await local.lock(table, { item })) as Holding | undefined, table, item);
+}
+
+export function thereIs(holding: Holding | undefined, table: Table, item: string): Holding {
+  if (holding === undefined) throw new RpcError(`there is no ${item} in ${table.name}`, { code: "NOT_FOUND" });
+  return holding;
+}
+
+/** What is free less this; rejects with an `RpcError` when it is too little. */
+export function lessBy({ free }: Holding, { item, amount }: Reservation): number {
   if (free >= amount) return free - amount;
   throw new RpcError(`${item} has ${free}, and ${amount} is wanted`, { code: "FAILED_PRECONDITION" });
 }
@@ -153,7 +179,7 @@ export function tellingOf(
       for (const row of changed) tell(row, branch);
       return result;
     },
-    rows: (of) => dataSource.rows(of),
+    rows: (of, filter) => dataSource.rows(of, filter),
     close: () => dataSource.close(),
   };
 }

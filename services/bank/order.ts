@@ -1,4 +1,5 @@
 import type { Call } from "../../runtime/call/call.ts";
+import type { Metadata } from "../../runtime/call/metadata.ts";
 import type { Handlers, Stub } from "../../runtime/call/service.ts";
 import { RpcError } from "../../runtime/call/status.ts";
 import { murmur3 } from "../../runtime/numbers.ts";
@@ -7,7 +8,8 @@ import type { DataSource } from "../../runtime/ports/data-source.ts";
 import type { Random } from "../../runtime/ports/random.ts";
 import { inGlobalTransaction } from "../../runtime/transactions/global.ts";
 import type { Saga } from "../../runtime/transactions/saga/definition.ts";
-import { sagaTable } from "../../runtime/transactions/saga/log.ts";
+import { Cleaner } from "../../runtime/transactions/cleaner.ts";
+import { oldSagas, sagaTable } from "../../runtime/transactions/saga/log.ts";
 import { Sagas } from "../../runtime/transactions/saga/saga.ts";
 import { ConfigReader, schemeOf } from "../config.ts";
 import { parseCalls, type CallsConfig } from "../connections.ts";
@@ -38,6 +40,13 @@ export interface OrderConfig extends OfferConfig {
   readonly price: number;
   /** Share of the orders that are given up when everything is reserved: rollbacks without a fault. Default 0. */
   readonly abortRate: number;
+  /** In mode "at": before it buys, an order looks at what there is. Default: it doesn't. */
+  readonly looks: LooksConfig | undefined;
+}
+
+export interface LooksConfig {
+  /** Share of the orders that look by `SELECT … FOR UPDATE`. The others read plainly. Default none. */
+  readonly lockingRate: number;
 }
 
 /** The bank's `order`: each call is a global transaction that takes one piece out of stock and its price from an account. */
@@ -58,8 +67,12 @@ export const order: ServiceProgram<OrderConfig> = {
       items: reader.number("items", { ...count, max: 100_000 }, 100),
       price: reader.number("price", { ...count, max: 1_000_000 }, 10),
       abortRate: reader.number("abortRate", { min: 0, max: 1 }, 0),
+      looks: looksOf(reader),
     };
     reader.end();
+    if (config.looks !== undefined && config.mode !== "at") {
+      throw new ConfigError(`no order looks in mode "${config.mode}"`, 'leave looks out, or set {"mode": "at"}');
+    }
     return config;
   },
 
@@ -73,6 +86,14 @@ export const order: ServiceProgram<OrderConfig> = {
 /** A coordinator has others to answer, too. */
 const auditedAtOnce = 32;
 
+function looksOf(reader: ConfigReader): LooksConfig | undefined {
+  const own = reader.object("looks");
+  if (own === undefined) return undefined;
+  const lockingRate = own.number("lockingRate", { min: 0, max: 1 }, 0);
+  own.end();
+  return { lockingRate };
+}
+
 function callsOf(reader: ConfigReader, key: string): CallsConfig {
   const calls = reader.object(key);
   if (calls === undefined) throw new ConfigError(`${key} is missing`, `say how it is called: {"service": "${key}"}`);
@@ -84,11 +105,13 @@ class RunningOrder implements RunningService {
   readonly #config: OrderConfig;
   readonly #offer: Offer;
   readonly #keys: Random;
+  readonly #looks: Random;
   #coordinator: Coordinator | undefined;
   #account: Stub<typeof Reservations> | undefined;
   #stock: Stub<typeof Reservations> | undefined;
   /** In mode "saga". */
   #dataSource: DataSource | undefined;
+  #cleaner: Cleaner | undefined;
   #sagas: { readonly engine: Sagas; readonly buy: Saga<Purchase, object> } | undefined;
 
   constructor(context: NodeContext, config: OrderConfig) {
@@ -96,6 +119,7 @@ class RunningOrder implements RunningService {
     this.#config = config;
     this.#offer = new Offer(context, config);
     this.#keys = context.random.fork("keys");
+    this.#looks = context.random.fork("looks");
   }
 
   get address(): string | undefined {
@@ -121,6 +145,7 @@ class RunningOrder implements RunningService {
     const { clock, telemetry, node } = this.#context;
     const { database } = this.#config;
     this.#dataSource = await openDataSource(this.#context, database, [sagaTable]);
+    this.#cleaner = new Cleaner({ clock, dataSource: this.#dataSource, remains: [oldSagas] });
     const buy = buying({ account, stock });
     const engine = new Sagas({
       ...{ clock, telemetry, coordinator: this.#coordinator!, dataSource: this.#dataSource },
@@ -168,6 +193,7 @@ class RunningOrder implements RunningService {
   }
 
   async #close(): Promise<void> {
+    this.#cleaner?.close();
     await this.#coordinator?.close();
     await this.#dataSource?.close();
   }
@@ -200,6 +226,7 @@ class RunningOrder implements RunningService {
     const options = { clock, telemetry, coordinator, name: "buy", timeoutMs, metadata: call.metadata };
     return inGlobalTransaction(options, async (metadata) => {
       stillWanted(call);
+      await this.#look({ user, good }, { parent: call, metadata });
       // What the network doubles is one reservation all the same.
       const key = `${node} ${this.#keys.uint32()} ${this.#keys.uint32()}`;
       await this.#account!.reserve({ item: user, amount: price, key }, { parent: call, metadata });
@@ -207,6 +234,18 @@ class RunningOrder implements RunningService {
       if (isAborted) throw new RpcError(`${node} gives this order up`, { code: "ABORTED" });
       stillWanted(call);
     });
+  }
+
+  /** At the account and at the good, both in the same way. */
+  async #look(
+    { user, good }: Pick<Purchase, "user" | "good">,
+    options: { readonly parent: Call; readonly metadata: Metadata },
+  ): Promise<void> {
+    const { looks } = this.#config;
+    if (looks === undefined) return;
+    const locking = this.#looks.float() < looks.lockingRate;
+    await this.#account!.look({ item: user, locking }, options);
+    await this.#stock!.look({ item: good, locking }, options);
   }
 
   async #bySaga(purchase: Purchase, call: Call): Promise<void> {

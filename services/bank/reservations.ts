@@ -3,12 +3,13 @@ import type { Handlers } from "../../runtime/call/service.ts";
 import { RpcError } from "../../runtime/call/status.ts";
 import { murmur3 } from "../../runtime/numbers.ts";
 import type { Coordinator } from "../../runtime/ports/coordinator.ts";
-import type { DataSource, Table } from "../../runtime/ports/data-source.ts";
-import type { Leftover } from "../../runtime/telemetry/events.ts";
+import type { DataSource, Row } from "../../runtime/ports/data-source.ts";
+import type { Leftover, OutsideWriter } from "../../runtime/telemetry/events.ts";
 import type { Change } from "../../runtime/transactions/observed.ts";
 import { TransactionError } from "../../runtime/transactions/error.ts";
-import { fenceStatus, fenceTable } from "../../runtime/transactions/tcc/fence.ts";
-import { undoTable } from "../../runtime/transactions/at/undo-log.ts";
+import { Cleaner } from "../../runtime/transactions/cleaner.ts";
+import { fenceStatus, fenceTable, oldFences } from "../../runtime/transactions/tcc/fence.ts";
+import { oldUndoFences, undoTable } from "../../runtime/transactions/at/undo-log.ts";
 import { compensateOnce, doOnce, type OnSagaStep } from "../../runtime/transactions/saga/participant.ts";
 import { TccResource, type TccStep } from "../../runtime/transactions/tcc/tcc.ts";
 import { xidOf } from "../../runtime/transactions/xid.ts";
@@ -16,8 +17,9 @@ import { ConfigReader } from "../config.ts";
 import { sample, type Distribution } from "../distribution.ts";
 import { Offer, parseOffer, type OfferConfig } from "../offer.ts";
 import { Reservations } from "../proto/bank_pb.ts";
-import type { NodeContext, RunningService, ServiceProgram } from "../service.ts";
+import { ConfigError, type NodeContext, type RunningService, type ServiceProgram } from "../service.ts";
 import { openCoordinator, openDataSource } from "../transactions.ts";
+import { Clerk, parseClerk, type ClerkConfig } from "./clerk.ts";
 import { AtReservations, requestTable, resourceOf, undoLeft } from "./at.ts";
 import { bankModes, type BankMode } from "./mode.ts";
 import {
@@ -27,7 +29,9 @@ import {
   seedHoldings,
   take,
   tellingOf,
+  versionsOf,
   type Holding,
+  type Holdings,
   type ReservationRequest,
 } from "./holdings.ts";
 
@@ -46,6 +50,8 @@ export interface ReservationsConfig extends OfferConfig {
   readonly serviceTime: Distribution;
   /** In mode "saga": the share of what was taken that can't be given back, as if it had been shipped. Default none. */
   readonly keptRate: number;
+  /** In mode "at": a job that writes into rows outside of every global transaction. Default: there is none. */
+  readonly clerk: ClerkConfig | undefined;
 }
 
 /** The bank's `account` and `stock`: they set aside what an order wants, and use it up or give it back when its transaction ends. */
@@ -65,8 +71,12 @@ export function reservations(name: "account" | "stock"): ServiceProgram<Reservat
         initial: reader.number("initial", { ...count, min: 0, max: 1_000_000_000_000 }, 1_000_000),
         serviceTime: reader.distribution("serviceTime", { kind: "constant", us: 0 }),
         keptRate: reader.number("keptRate", { min: 0, max: 1 }, 0),
+        clerk: parseClerk(reader),
       };
       reader.end();
+      if (config.clerk !== undefined && config.mode !== "at") {
+        throw new ConfigError(`there is no clerk in mode "${config.mode}"`, 'leave clerk out, or set {"mode": "at"}');
+      }
       return config;
     },
 
@@ -82,17 +92,21 @@ class RunningReservations implements RunningService {
   readonly #context: NodeContext;
   readonly #config: ReservationsConfig;
   readonly #offer: Offer;
+  readonly #holdings: Holdings;
   #coordinator: Coordinator | undefined;
   #dataSource: DataSource | undefined;
   /** Its `dataSource`, which tells of changes; there once it is ready. */
   #telling: DataSource | undefined;
   /** In the modes that have branches here. */
   #participant: Participant | undefined;
+  #clerk: Clerk | undefined;
+  #cleaner: Cleaner | undefined;
 
   constructor(context: NodeContext, config: ReservationsConfig) {
     this.#context = context;
     this.#config = config;
     this.#offer = new Offer(context, config);
+    this.#holdings = { table: holdingsOf(config.service), version: versionsOf(context.clock) };
   }
 
   get address(): string | undefined {
@@ -105,7 +119,7 @@ class RunningReservations implements RunningService {
 
   async go(): Promise<void> {
     const { mode, coordinator, database, application } = this.#config;
-    const [table, resource] = [this.#table, this.#resourceId];
+    const { table } = this.#holdings;
     const opened = await openDataSource(this.#context, database, [
       table,
       ...(mode === "at" ? [undoTable, requestTable] : [fenceTable]),
@@ -114,10 +128,12 @@ class RunningReservations implements RunningService {
     await seedHoldings(opened, table, this.#config);
     await this.audit();
     const dataSource = tellingOf(opened, table, (row, branch) => {
-      const { item, free, frozen, used } = row as Holding;
-      this.#tell({ what: "holding", ...branch, resource, item, free, frozen, used });
+      this.#tell({ what: "holding", ...branch, ...this.#told(row) });
+      this.#clerk?.hear((row as Holding).item);
     });
     this.#telling = dataSource;
+    const remains = mode === "at" ? oldUndoFences : oldFences;
+    this.#cleaner = new Cleaner({ clock: this.#context.clock, dataSource: opened, remains: [remains] });
     await this.#offer.connect();
     if (mode !== "saga") {
       this.#coordinator = await openCoordinator(this.#context, coordinator, application);
@@ -126,15 +142,16 @@ class RunningReservations implements RunningService {
       await this.#participant.register().catch(() => undefined);
     }
     await this.#offer.register(Reservations.typeName);
+    if (this.#config.clerk !== undefined) this.#clerk = this.#engage(this.#config.clerk, opened);
   }
 
   /** What is there, and which branches still wait for their second phase. Without `xids` nobody asked: it begins its life. */
   async audit(xids?: readonly string[]): Promise<void> {
-    const [table, resource] = [this.#table, this.#resourceId];
+    const resource = this.#resourceId;
     const dataSource = this.#dataSource;
     if (dataSource === undefined) return;
-    const rows = (await dataSource.rows(table)) as readonly Holding[];
-    const holdings = rows.map(({ item, free, frozen, used }) => ({ item, free, frozen, used }));
+    const rows = (await dataSource.rows(this.#holdings.table)) as readonly Holding[];
+    const holdings = rows.map(({ item, free, frozen, used, version }) => ({ item, free, frozen, used, version }));
     const left = await this.#left(dataSource);
     const life = xids === undefined ? { isFirst: true as const } : {};
     this.#tell({ what: "audit", xid: "", ...life, resource, holdings, left });
@@ -152,7 +169,7 @@ class RunningReservations implements RunningService {
 
   #byTcc(dataSource: DataSource): Participant {
     const { clock } = this.#context;
-    const action = reserving(this.#resourceId, this.#table);
+    const action = reserving(this.#resourceId, this.#holdings);
     const onStep = (step: TccStep): void => this.#tell({ what: "step", resource: this.#resourceId, ...step });
     const resource = new TccResource({ clock, coordinator: this.#coordinator!, dataSource, action, onStep });
     return {
@@ -168,20 +185,45 @@ class RunningReservations implements RunningService {
   }
 
   #byAt(dataSource: DataSource): Participant {
-    const { clock, telemetry, node } = this.#context;
-    const { database } = this.#config;
-    const resource = new AtReservations({
-      ...{ clock, telemetry, coordinator: this.#coordinator!, dataSource, resourceId: resourceOf(node, database) },
-      table: this.#table,
-    });
+    const resource = new AtReservations({ ...this.#atOptions(), dataSource, holdings: this.#holdings });
     return {
       register: () => resource.register(),
       reserve: async (xid, reservation, work) => {
         await work();
         return resource.reserve(xid, reservation);
       },
+      look: async (xid, { item, isLocking }) => {
+        const holding = await resource.look(xid, { item, isLocking });
+        const { version, free } = holding;
+        this.#tell({ what: "look", xid, resource: this.#resourceId, item, version, isLocking });
+        return free;
+      },
       close: () => resource.close(),
     };
+  }
+
+  #atOptions() {
+    const { clock, telemetry, node } = this.#context;
+    const resourceId = resourceOf(node, this.#config.database);
+    return { clock, telemetry, coordinator: this.#coordinator!, resourceId };
+  }
+
+  #engage(config: ClerkConfig, dataSource: DataSource): Clerk {
+    const telling = (outside: OutsideWriter): DataSource =>
+      tellingOf(dataSource, this.#holdings.table, (row, branch) =>
+        this.#tell({ what: "holding", ...branch, ...this.#told(row), outside }),
+      );
+    return new Clerk(config, {
+      ...this.#atOptions(),
+      random: this.#context.random.fork("clerk"),
+      holdings: this.#holdings,
+      dataSources: { locking: telling("locking"), bypassing: telling("bypassing") },
+    });
+  }
+
+  #told(row: Row) {
+    const { item, free, frozen, used, version } = row as Holding;
+    return { resource: this.#resourceId, item, free, frozen, used, version };
   }
 
   /** Branches that wait for their second phase, and undo logs that are still there. */
@@ -193,10 +235,6 @@ class RunningReservations implements RunningService {
     return (await dataSource.rows(fenceTable))
       .filter(({ status, action_name }) => status === fenceStatus.tried && action_name === this.#resourceId)
       .map(({ xid, branch_id }) => ({ kind: "branch", xid: String(xid), branchId: String(branch_id) }));
-  }
-
-  get #table(): Table {
-    return holdingsOf(this.#config.service);
   }
 
   /** The resource's id. */
@@ -211,6 +249,8 @@ class RunningReservations implements RunningService {
   }
 
   async #close(): Promise<void> {
+    this.#cleaner?.close();
+    await this.#clerk?.close();
     await this.#participant?.close();
     await this.#coordinator?.close();
     await this.#dataSource?.close();
@@ -232,6 +272,13 @@ class RunningReservations implements RunningService {
           return { instance: context.node, branchId };
         });
       },
+      look: async ({ item, locking }, call) => {
+        const participant = this.#participant;
+        if (participant?.look === undefined) throw this.#unusable("looking");
+        const xid = transactionOf(call);
+        const free = await withStatus(() => participant.look!(xid, { item, isLocking: locking }));
+        return { instance: context.node, free: BigInt(free) };
+      },
       take: async (request, call) => {
         const us = sample(this.#config.serviceTime, times);
         const { item, amount } = request;
@@ -239,7 +286,7 @@ class RunningReservations implements RunningService {
         const { dataSource, step, onStep } = this.#step(request, call);
         if (us > 0) await context.work(us);
         return withStatus(async () => {
-          await doOnce(dataSource, step, (local) => take(local, this.#table, { item, amount }), onStep);
+          await doOnce(dataSource, step, (local) => take(local, this.#holdings, { item, amount }), onStep);
           return { instance: context.node };
         });
       },
@@ -251,7 +298,7 @@ class RunningReservations implements RunningService {
           throw new RpcError(`${item} can't be given back`, { code: "FAILED_PRECONDITION" });
         }
         return withStatus(async () => {
-          await compensateOnce(dataSource, step, (local) => giveBack(local, this.#table, { item, amount }), onStep);
+          await compensateOnce(dataSource, step, (local) => giveBack(local, this.#holdings, { item, amount }), onStep);
           return { instance: context.node };
         });
       },
@@ -268,11 +315,11 @@ class RunningReservations implements RunningService {
     return { dataSource, step: { xid, stepId, action: resource, nowMs: this.#context.clock.wallMs() }, onStep };
   }
 
-  #unusable(wanted: "reserving" | "taking"): RpcError {
+  #unusable(wanted: "reserving" | "looking" | "taking"): RpcError {
     const { node } = this.#context;
     const { mode } = this.#config;
-    if ((mode === "saga") === (wanted === "taking"))
-      return new RpcError(`${node} isn't ready`, { code: "UNAVAILABLE" });
+    const isDone = { reserving: mode !== "saga", looking: mode === "at", taking: mode === "saga" };
+    if (isDone[wanted]) return new RpcError(`${node} isn't ready`, { code: "UNAVAILABLE" });
     return new RpcError(`${node} takes part by ${mode}, and there is no ${wanted} in it`, {
       code: "FAILED_PRECONDITION",
       hint: "give order, account and stock the same mode",
@@ -294,6 +341,8 @@ interface Participant {
   register(): Promise<void>;
   /** Answers the branch's id; `work` is what it does meanwhile. */
   reserve(xid: string, request: ReservationRequest, work: () => Promise<void>): Promise<string>;
+  /** In AT: answers what is free. */
+  look?(xid: string, of: { readonly item: string; readonly isLocking: boolean }): Promise<number>;
   close(): Promise<void>;
 }
 

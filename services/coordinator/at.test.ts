@@ -3,10 +3,13 @@ import { expect, test } from "vitest";
 
 import { ManualClock, settled } from "../../runtime/testing/clock.ts";
 import type { LocalTransaction, Row, Table } from "../../runtime/ports/data-source.ts";
+import type { Metadata } from "../../runtime/call/metadata.ts";
 import { silent } from "../../runtime/ports/telemetry.ts";
 import { atContract } from "../../runtime/transactions/at/at.contract.ts";
 import { AtResource } from "../../runtime/transactions/at/at.ts";
 import { itemsIn, undoRow, undoTable } from "../../runtime/transactions/at/undo-log.ts";
+import { inGlobalTransaction } from "../../runtime/transactions/global.ts";
+import { xidOf } from "../../runtime/transactions/xid.ts";
 import { openRowStore } from "../../runtime/transactions/row-store.ts";
 import { MemoryDisk } from "../../runtime/transactions/testing.ts";
 import { coordinatorInProcess } from "./testing.ts";
@@ -34,6 +37,55 @@ async function ended<T>(clock: ManualClock, work: Promise<T>): Promise<T> {
   for (let ms = 0; !isOver && ms < 60_000; ms++) await clock.advance(1_000);
   return work;
 }
+
+test("a rollback whose coordinator dies goes on after its restart: rows as they were, no lock left, no xid about (R19 seata#1180)", async () => {
+  const clock = new ManualClock();
+  const disk = new MemoryDisk();
+  const dataSource = await openRowStore(new MemoryDisk());
+  const first = await coordinatorInProcess({ clock, disk });
+  const options = { clock, telemetry: silent, dataSource, resourceId: "rows://bank" };
+  const account: Table = { name: "account", columns: { id: "integer", amount: "integer" }, key: ["id"] };
+  await dataSource.transaction((local) => local.insert(account, { id: 1, amount: 10 }));
+  const before = new AtResource({ ...options, coordinator: first.open() });
+
+  // The manager waits for the answer to its rollback; the resource that would have to undo isn't there, and the coordinator dies.
+  const told: unknown[] = [];
+  let xid = "";
+  const manager = first.open();
+  const work = async (carried: Metadata): Promise<never> => {
+    xid = xidOf(carried)!;
+    await before.transaction({ xid }, (local) => local.update(account, { id: 1, amount: 5 }));
+    throw new Error("given up");
+  };
+  void inGlobalTransaction({ clock, telemetry: silent, coordinator: manager, name: "buy" }, work).catch(
+    (error: unknown) => told.push(error),
+  );
+  await clock.advance(1_000);
+  expect(await first.transactions.status(xid)).toBe("Rollbacking");
+  expect(told).toEqual([]);
+  expect(first.transactions.counts).toEqual({ sessions: 1, locks: 1 });
+  await first.stop();
+
+  const second = await coordinatorInProcess({ clock, disk });
+  const coordinator = second.open();
+  const after = new AtResource({ ...options, coordinator });
+  await after.register();
+  // The next request of the same worker is in no transaction, unless it begins one.
+  const seen: (string | undefined)[] = [];
+  const ports = { clock, telemetry: silent, coordinator, name: "next" };
+  await inGlobalTransaction({ ...ports, propagation: "SUPPORTS" }, (carried) =>
+    Promise.resolve(seen.push(xidOf(carried))),
+  );
+  expect(seen).toEqual([undefined]);
+  await clock.advance(5_000_000);
+  expect(second.transactions.counts).toEqual({ sessions: 0, locks: 0 });
+  expect(await dataSource.rows(account)).toEqual([{ id: 1, amount: 10 }]);
+  await inGlobalTransaction(ports, async (carried) => {
+    await after.transaction({ xid: xidOf(carried) }, (local) => local.update(account, { id: 1, amount: 9 }));
+  });
+  expect(await dataSource.rows(account)).toEqual([{ id: 1, amount: 9 }]);
+  await second.stop();
+});
 
 const table: Table = {
   name: "accounts",

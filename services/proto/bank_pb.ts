@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file bank.proto.
  */
 export const file_bank: GenFile = /*@__PURE__*/
-  fileDesc("CgpiYW5rLnByb3RvEg9mbHliYWxsLmJhbmsudjEiOwoOUmVzZXJ2ZVJlcXVlc3QSDAoEaXRlbRgBIAEoCRIOCgZhbW91bnQYAiABKA0SCwoDa2V5GAMgASgJIjMKDFJlc2VydmVSZXBseRIQCghpbnN0YW5jZRgBIAEoCRIRCglicmFuY2hfaWQYAiABKAkiPAoLVGFrZVJlcXVlc3QSDAoEaXRlbRgBIAEoCRIOCgZhbW91bnQYAiABKA0SDwoHc3RlcF9pZBgDIAEoCSIdCglUYWtlUmVwbHkSEAoIaW5zdGFuY2UYASABKAky4QEKDFJlc2VydmF0aW9ucxJJCgdSZXNlcnZlEh8uZmx5YmFsbC5iYW5rLnYxLlJlc2VydmVSZXF1ZXN0Gh0uZmx5YmFsbC5iYW5rLnYxLlJlc2VydmVSZXBseRJACgRUYWtlEhwuZmx5YmFsbC5iYW5rLnYxLlRha2VSZXF1ZXN0GhouZmx5YmFsbC5iYW5rLnYxLlRha2VSZXBseRJECghHaXZlQmFjaxIcLmZseWJhbGwuYmFuay52MS5UYWtlUmVxdWVzdBoaLmZseWJhbGwuYmFuay52MS5UYWtlUmVwbHliBnByb3RvMw");
+  fileDesc("CgpiYW5rLnByb3RvEg9mbHliYWxsLmJhbmsudjEiOwoOUmVzZXJ2ZVJlcXVlc3QSDAoEaXRlbRgBIAEoCRIOCgZhbW91bnQYAiABKA0SCwoDa2V5GAMgASgJIjMKDFJlc2VydmVSZXBseRIQCghpbnN0YW5jZRgBIAEoCRIRCglicmFuY2hfaWQYAiABKAkiLAoLTG9va1JlcXVlc3QSDAoEaXRlbRgBIAEoCRIPCgdsb2NraW5nGAIgASgIIisKCUxvb2tSZXBseRIQCghpbnN0YW5jZRgBIAEoCRIMCgRmcmVlGAIgASgEIjwKC1Rha2VSZXF1ZXN0EgwKBGl0ZW0YASABKAkSDgoGYW1vdW50GAIgASgNEg8KB3N0ZXBfaWQYAyABKAkiHQoJVGFrZVJlcGx5EhAKCGluc3RhbmNlGAEgASgJMqMCCgxSZXNlcnZhdGlvbnMSSQoHUmVzZXJ2ZRIfLmZseWJhbGwuYmFuay52MS5SZXNlcnZlUmVxdWVzdBodLmZseWJhbGwuYmFuay52MS5SZXNlcnZlUmVwbHkSQAoETG9vaxIcLmZseWJhbGwuYmFuay52MS5Mb29rUmVxdWVzdBoaLmZseWJhbGwuYmFuay52MS5Mb29rUmVwbHkSQAoEVGFrZRIcLmZseWJhbGwuYmFuay52MS5UYWtlUmVxdWVzdBoaLmZseWJhbGwuYmFuay52MS5UYWtlUmVwbHkSRAoIR2l2ZUJhY2sSHC5mbHliYWxsLmJhbmsudjEuVGFrZVJlcXVlc3QaGi5mbHliYWxsLmJhbmsudjEuVGFrZVJlcGx5YgZwcm90bzM");
 
 /**
  * @generated from message flyball.bank.v1.ReserveRequest
@@ -70,6 +70,54 @@ export const ReserveReplySchema: GenMessage<ReserveReply> = /*@__PURE__*/
   messageDesc(file_bank, 1);
 
 /**
+ * @generated from message flyball.bank.v1.LookRequest
+ */
+export type LookRequest = Message<"flyball.bank.v1.LookRequest"> & {
+  /**
+   * @generated from field: string item = 1;
+   */
+  item: string;
+
+  /**
+   * SELECT … FOR UPDATE: waits for whoever has the item's global lock, so that nothing is seen that may yet be taken back.
+   *
+   * @generated from field: bool locking = 2;
+   */
+  locking: boolean;
+};
+
+/**
+ * Describes the message flyball.bank.v1.LookRequest.
+ * Use `create(LookRequestSchema)` to create a new message.
+ */
+export const LookRequestSchema: GenMessage<LookRequest> = /*@__PURE__*/
+  messageDesc(file_bank, 2);
+
+/**
+ * @generated from message flyball.bank.v1.LookReply
+ */
+export type LookReply = Message<"flyball.bank.v1.LookReply"> & {
+  /**
+   * The instance that looked.
+   *
+   * @generated from field: string instance = 1;
+   */
+  instance: string;
+
+  /**
+   * @generated from field: uint64 free = 2;
+   */
+  free: bigint;
+};
+
+/**
+ * Describes the message flyball.bank.v1.LookReply.
+ * Use `create(LookReplySchema)` to create a new message.
+ */
+export const LookReplySchema: GenMessage<LookReply> = /*@__PURE__*/
+  messageDesc(file_bank, 3);
+
+/**
  * @generated from message flyball.bank.v1.TakeRequest
  */
 export type TakeRequest = Message<"flyball.bank.v1.TakeRequest"> & {
@@ -96,7 +144,7 @@ export type TakeRequest = Message<"flyball.bank.v1.TakeRequest"> & {
  * Use `create(TakeRequestSchema)` to create a new message.
  */
 export const TakeRequestSchema: GenMessage<TakeRequest> = /*@__PURE__*/
-  messageDesc(file_bank, 2);
+  messageDesc(file_bank, 4);
 
 /**
  * @generated from message flyball.bank.v1.TakeReply
@@ -113,7 +161,7 @@ export type TakeReply = Message<"flyball.bank.v1.TakeReply"> & {
  * Use `create(TakeReplySchema)` to create a new message.
  */
 export const TakeReplySchema: GenMessage<TakeReply> = /*@__PURE__*/
-  messageDesc(file_bank, 3);
+  messageDesc(file_bank, 5);
 
 /**
  * @generated from service flyball.bank.v1.Reservations
@@ -129,6 +177,16 @@ export const Reservations: GenService<{
     methodKind: "unary";
     input: typeof ReserveRequestSchema;
     output: typeof ReserveReplySchema;
+  },
+  /**
+   * In mode "at": what there is of an item, within the transaction that the call's metadata names.
+   *
+   * @generated from rpc flyball.bank.v1.Reservations.Look
+   */
+  look: {
+    methodKind: "unary";
+    input: typeof LookRequestSchema;
+    output: typeof LookReplySchema;
   },
   /**
    * A saga's action: uses an amount up at once. FAILED_PRECONDITION as above.

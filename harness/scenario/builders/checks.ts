@@ -70,6 +70,9 @@ export const nothingLeft = (order: string) => new OfTransactions({ check: "nothi
 /** Each step is kept or taken back, once, in order: `sagaSteps("order").shows("compensation").detects("8%")`. */
 export const sagaSteps = (order: string) => new SagaSteps({ check: "saga-steps", service: order });
 
+/** Nobody who locks overwrites or sees what may be taken back: `isolation("order").shows("dirty-read").detects("25%")`. */
+export const isolation = (order: string) => new Isolation({ check: "isolation", service: order });
+
 /** Steps that come twice, too late or alone have no effect: `tccFence("account").shows("suspension").detects("25%")`. */
 export const tccFence = (service: string) => new TccFence({ check: "tcc-fence", service });
 
@@ -330,6 +333,18 @@ class SagaSteps extends CheckBuilder<"saga-steps"> {
   }
 
   /** This fraction of them that goes another way is certainly found. */
+  detects(detects: Share): this {
+    return this.with({ detects });
+  }
+}
+
+class Isolation extends CheckBuilder<"isolation"> {
+  /** What the run has to show of those who don't lock: else there is nothing to judge. */
+  shows(shows: "dirty-read" | "dirty-write"): this {
+    return this.with({ shows });
+  }
+
+  /** This fraction of those that lock where it mattered, and all the same got what may be taken back, is certainly found. */
   detects(detects: Share): this {
     return this.with({ detects });
   }

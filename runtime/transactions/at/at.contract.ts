@@ -99,7 +99,7 @@ export const atContract: Readonly<Record<string, AtFact>> = {
     equal(await bank.amounts(), "a=2 b=1");
   },
 
-  "who wants a row that another transaction has waits, and goes on from what that one left (seata#1098)": async (
+  "who wants a row that another transaction has waits, and goes on from what that one left (R4 seata#1098)": async (
     world,
   ) => {
     const bank = await open(world, { a: 10 });
@@ -170,7 +170,7 @@ export const atContract: Readonly<Record<string, AtFact>> = {
     equal(await bank.amounts(), "a=15");
   },
 
-  "a locking read never sees what may yet be taken back; a plain one does (seata#1196)": async (world) => {
+  "a locking read never sees what may yet be taken back; a plain one does (R1 seata#1196)": async (world) => {
     const bank = await open(world, { a: 10 });
     const [writer, reader] = [await bank.begin(), await bank.begin()];
     await bank.add(writer, "a", 5);
@@ -206,7 +206,7 @@ export const atContract: Readonly<Record<string, AtFact>> = {
     equal(await bank.amounts(), "a=11");
   },
 
-  "what somebody else has written isn't overwritten: once looked at, it is told, and its row stays locked (seata#2848)":
+  "what somebody else has written isn't overwritten: once looked at, it is told, and its row stays locked (R11 seata#2848, #5586, #7068)":
     async (world) => {
       const bank = await open(world, { a: 10, b: 10 });
       const xid = await bank.begin();
@@ -226,24 +226,23 @@ export const atContract: Readonly<Record<string, AtFact>> = {
       equal(await world.ended(bank.coordinator.rollback(other)), "Rollbacked");
     },
 
-  "who writes while a rollback is under way is overwritten by none: it comes before or after (seata PR#2918)": async (
-    world,
-  ) => {
-    const bank = await open(world, { a: 10 });
-    const xid = await bank.begin();
-    await bank.add(xid, "a", 5);
-    const outside = bank.local(async (local) => {
-      const found = await bank.amount(local.lock(rows, bank.key("a")));
-      await Promise.resolve();
-      await local.update(rows, bank.row("a", found + 100));
-    });
-    const [status] = await world.ended(Promise.all([bank.coordinator.rollback(xid), outside]));
-    const amounts = await bank.amounts();
-    const isFirst = status === "RollbackFailed" && amounts === "a=115";
-    check(isFirst || (status === "Rollbacked" && amounts === "a=110"), `${status}: ${amounts}`);
-  },
+  "who writes while a rollback is under way is overwritten by none: it comes before or after (R15 seata PR#2918)":
+    async (world) => {
+      const bank = await open(world, { a: 10 });
+      const xid = await bank.begin();
+      await bank.add(xid, "a", 5);
+      const outside = bank.local(async (local) => {
+        const found = await bank.amount(local.lock(rows, bank.key("a")));
+        await Promise.resolve();
+        await local.update(rows, bank.row("a", found + 100));
+      });
+      const [status] = await world.ended(Promise.all([bank.coordinator.rollback(xid), outside]));
+      const amounts = await bank.amounts();
+      const isFirst = status === "RollbackFailed" && amounts === "a=115";
+      check(isFirst || (status === "Rollbacked" && amounts === "a=110"), `${status}: ${amounts}`);
+    },
 
-  "a rollback that was here before its first phase keeps that from ever being committed (seata#152, #489)": async (
+  "a rollback that was here before its first phase keeps that from ever being committed (R2 seata#152, #489)": async (
     world,
   ) => {
     const bank = await open(world, { a: 10 });
@@ -261,7 +260,7 @@ export const atContract: Readonly<Record<string, AtFact>> = {
     equal((await bank.undoLog(xid)).map((row) => row["log_status"]).join(), "1");
   },
 
-  "a branch that comes after the end is refused and leaves nothing, neither a row nor a lock (seata#4969, #3220)":
+  "a branch that comes after the end is refused and leaves nothing, neither a row nor a lock (R3 seata#4969, #3220, #5404)":
     async (world) => {
       const bank = await open(world, { a: 10 });
       const xid = await bank.begin();
@@ -273,7 +272,9 @@ export const atContract: Readonly<Record<string, AtFact>> = {
       equal(await bank.coordinator.commit(next), "Committed");
     },
 
-  "branches of one transaction that changed the same row are undone in reverse (seata#5666, #3045)": async (world) => {
+  "branches of one transaction that changed the same row are undone in reverse (R6 seata#5666, #3045, #2186)": async (
+    world,
+  ) => {
     const bank = await open(world, { a: 10, b: 1 });
     const xid = await bank.begin();
     for (const by of [1, 10, 100]) await bank.add(xid, "a", by);
@@ -285,7 +286,7 @@ export const atContract: Readonly<Record<string, AtFact>> = {
     equal(bank.repairs.length, 0);
   },
 
-  "a blob in a key is locked by what is in it (seata#7738)": async (world) => {
+  "a blob in a key is locked by what is in it (R5 seata#7738)": async (world) => {
     const bank = await open(world);
     const id = new TextEncoder().encode(`${world.tenant}\0;`);
     await bank.local((local) => local.insert(blobs, { id, amount: 1 }));
@@ -301,7 +302,7 @@ export const atContract: Readonly<Record<string, AtFact>> = {
     equal(found?.["amount"], 1);
   },
 
-  "a removed row is locked (seata-go#1187), and so is an added one": async (world) => {
+  "a removed row is locked, and so is an added one (R14 seata-go#1187)": async (world) => {
     const bank = await open(world, { a: 10 });
     const [one, two] = [await bank.begin(), await bank.begin()];
     await bank.branch(one, async (local) => {
@@ -332,7 +333,7 @@ export const atContract: Readonly<Record<string, AtFact>> = {
     equal(await world.ended(bank.coordinator.rollback(second)), "Rollbacked");
   },
 
-  "increments that read with the lock are all there; those that read without it are not (seata#984, #1715)": async (
+  "increments that read with the lock are all there; those that read without it are not (R16 seata#984, #1715)": async (
     world,
   ) => {
     const bank = await open(world, { locked: 0, plain: 0 });
@@ -466,7 +467,7 @@ async function open(world: AtWorld, amounts: Readonly<Record<string, number>> = 
     const { coordinator, dataSource: healthy } = await world.open();
     const dataSource: DataSource = {
       transaction: (work) => (transaction === undefined ? healthy.transaction(work) : transaction(work, healthy)),
-      rows: (table) => healthy.rows(table),
+      rows: (table, filter) => healthy.rows(table, filter),
       close: () => healthy.close(),
     };
     const used = replacing(coordinator, replaced);

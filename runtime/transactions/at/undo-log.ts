@@ -2,6 +2,7 @@ import { fromBase64, toBase64 } from "../../codec/base64.ts";
 import { murmur3 } from "../../numbers.ts";
 import type { ColumnType, Row, Table, Value } from "../../ports/data-source.ts";
 import { isRecord } from "../../whole-file.ts";
+import { retentionMs, type Remains } from "../cleaner.ts";
 import { TransactionError } from "../error.ts";
 
 /** Seata's `undo_log`: a row for each branch whose first phase was committed, in the same local transaction as what it changed. */
@@ -60,6 +61,19 @@ export function fenceRow(branch: UndoBranch, nowMs: number): Row {
     nowMs,
   });
 }
+
+/**
+ * Fences whose first phase never came. Seata's coordinator has whatever is older than seven days removed, undo logs that are still needed
+ * among them; here those stay.
+ */
+export const oldUndoFences: Remains = {
+  table: undoTable,
+  retentionMs: retentionMs.undo,
+  finished: (beforeMs) => ({
+    among: { log_status: [undoStatus.fence] },
+    atMost: { log_created: timestampOf(beforeMs) },
+  }),
+};
 
 /** What a branch did, in its order. Throws a `TransactionError`: `DamagedUndoLog`. */
 export function itemsIn(row: Row): readonly UndoItem[] {

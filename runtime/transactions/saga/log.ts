@@ -1,6 +1,7 @@
 import type { DataSource, Row, Table } from "../../ports/data-source.ts";
 import type { SagaPhase } from "../../telemetry/events.ts";
 import { isRecord } from "../../whole-file.ts";
+import { retentionMs, type Remains } from "../cleaner.ts";
 import { TransactionError } from "../error.ts";
 import type { Json, StepOutcome } from "./definition.ts";
 
@@ -12,6 +13,16 @@ export const sagaTable: Table = {
     ...{ version: "integer", state: "text", gmt_create: "integer", gmt_modified: "integer" },
   },
   key: ["xid", "branch_id"],
+};
+
+/** Those that are over. One that needs a person stays for that person. */
+export const oldSagas: Remains = {
+  table: sagaTable,
+  retentionMs: retentionMs.saga,
+  finished: (beforeMs) => ({
+    among: { phase: ["done", "compensated"] satisfies readonly SagaPhase[] },
+    atMost: { gmt_modified: beforeMs },
+  }),
 };
 
 /** A step that was begun, by Seata's words for it: RU while it runs, or where nobody knows, because its process died. */

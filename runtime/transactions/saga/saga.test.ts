@@ -198,7 +198,7 @@ describe("recovery", () => {
     expect(new Set(world.effects)).toEqual(new Set(["a", "-a"]));
   });
 
-  test("after a crash at any persisted step: each step that was done is kept or taken back, once, in order", async () => {
+  test("after a crash at any persisted step: each step that was done is kept or taken back, once, in order (R12 seata#5077, #5173, #2824)", async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(fc.nat(14), { minLength: 1, maxLength: 3 }),
@@ -367,7 +367,7 @@ async function open() {
           }
           return forever;
         },
-        rows: (table) => store.rows(table),
+        rows: (table, filter) => store.rows(table, filter),
         close: () => store.close(),
       };
       const engine = new Sagas({

@@ -1,4 +1,5 @@
 import type { LocalTransaction, Row, Table } from "../../ports/data-source.ts";
+import { retentionMs, type Remains } from "../cleaner.ts";
 import { finished, retryable, unretryable, type Decision } from "../phase-two.ts";
 import type { StepOutcome } from "../../telemetry/events.ts";
 import type { BranchStatus } from "../status.ts";
@@ -70,6 +71,19 @@ export async function fenceFinish(
   await work();
   return { status: finished[decision], outcome: "done" };
 }
+
+/**
+ * Those that are over. One that only tried is needed, however old it is. Seata cleans each table by its `gmt_modified`, a day later
+ * (`DefaultCommonFenceHandler`).
+ */
+export const oldFences: Remains = {
+  table: fenceTable,
+  retentionMs: retentionMs.fence,
+  finished: (beforeMs) => ({
+    among: { status: [fenceStatus.committed, fenceStatus.rollbacked, fenceStatus.suspended] },
+    atMost: { gmt_modified: beforeMs },
+  }),
+};
 
 function rowOf({ xid, branchId, action, nowMs }: FencedBranch, status: number): Row {
   return { xid, branch_id: branchId, action_name: action, status, gmt_create: nowMs, gmt_modified: nowMs };

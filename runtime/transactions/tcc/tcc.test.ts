@@ -23,7 +23,7 @@ describe("the fence", () => {
     expect(await fence()).toBe(fenceStatus.committed);
   });
 
-  test("a cancel without a try succeeds, does nothing, and no later try ever gets in (R8, R9a)", async () => {
+  test("a cancel without a try succeeds, does nothing, and no later try ever gets in (R8 seata-go#685, R9a)", async () => {
     const { attempt, finish, effects, fence } = await open();
     expect(await finish("rollback")).toBe("PhaseTwo_Rollbacked");
     await expect(attempt()).rejects.toMatchObject({ code: "Suspended" });
@@ -40,7 +40,7 @@ describe("the fence", () => {
     expect(await effects()).toEqual({ try: 1, confirm: 1 });
   });
 
-  test("cancels at the same time without a try both succeed, and one row stays (R7)", async () => {
+  test("cancels at the same time without a try both succeed, and one row stays (R7 seata#6679)", async () => {
     const { finish, effects, fence } = await open();
     expect(await Promise.all([finish("rollback"), finish("rollback")])).toEqual([
       "PhaseTwo_Rollbacked",
@@ -50,7 +50,7 @@ describe("the fence", () => {
     expect(await fence()).toBe(fenceStatus.suspended);
   });
 
-  test("a try that says no leaves nothing, so its cancel is an empty one (R10)", async () => {
+  test("a try that says no leaves nothing, so its cancel is an empty one (R10 seata#6374)", async () => {
     const { attempt, finish, effects } = await open({ failing: "try" });
     await expect(attempt()).rejects.toThrow("try fails");
     expect(await finish("rollback")).toBe("PhaseTwo_Rollbacked");

@@ -1,0 +1,228 @@
+import { describe, expect, test } from "vitest";
+
+import type { OutsideWriter } from "../../runtime/telemetry/events.ts";
+import type { GlobalStatus } from "../../runtime/transactions/status.ts";
+import { isolation } from "../scenario/builders.ts";
+import { bankPlan, Books } from "./bank-fixtures.ts";
+import { judgeCheck } from "./fixtures.ts";
+
+const of = { mode: "at", looks: { locking: "50%" }, account: { clerk: { every: "50ms", locking: "50%" } } } as const;
+const plan = bankPlan(
+  [
+    isolation("order").detects("20%"),
+    isolation("order").shows("dirty-read").detects("20%"),
+    isolation("order").shows("dirty-write").detects("20%"),
+  ],
+  { of },
+);
+const ms = 1_000;
+const resource = "account.reserve";
+
+/** A bank whose account changes rows, versions and all; rows are "u0", "u1", … of account/0, and there is always time between two steps. */
+class Rows {
+  readonly #own = new Books(plan);
+  readonly #versions = new Map<string, number[]>();
+  #atUs = 0;
+  #version = 1000;
+
+  write(xid: string, item: string, outside?: OutsideWriter): void {
+    this.#set(xid, item, ++this.#version, outside);
+    this.#versions.set(item, [...(this.#versions.get(item) ?? [0]), this.#version]);
+  }
+
+  /** What was there before the last write comes back. */
+  undo(xid: string, item: string): void {
+    const versions = this.#versions.get(item)!;
+    versions.pop();
+    this.#set(xid, item, versions.at(-1)!);
+  }
+
+  look(xid: string, item: string, { isLocking = true } = {}): void {
+    const version = this.#versions.get(item)?.at(-1) ?? 0;
+    this.#own.report("account/0", this.#next(), { what: "look", xid, resource, item, version, isLocking });
+  }
+
+  wait(xid: string, item: string): void {
+    const lockKey = `account_holdings:${item}`;
+    this.#own.report("account/0", this.#next(), { what: "conflict", xid, resource, lockKey });
+  }
+
+  end(xid: string, status: GlobalStatus): void {
+    this.#own.report("coordinator/0", this.#next(), { what: "status", xid, status });
+  }
+
+  /** A row that its holder took back while another waited for it. */
+  waited(item: string, access = (other: string): void => this.look(other, item), other = `${item} other`): this {
+    const holder = `${item} holder`;
+    this.write(holder, item);
+    this.wait(other, item);
+    this.end(holder, "Rollbacking");
+    this.undo(holder, item);
+    this.end(holder, "Rollbacked");
+    access(other);
+    return this;
+  }
+
+  many(): this {
+    for (let index = 0; index < 32; index++) this.waited(`row ${index}`);
+    return this;
+  }
+
+  /** A node that is killed finds another version than the last one that it told of. */
+  restart(item: string, version: number): void {
+    const holdings = [{ item, free: 1, frozen: 0, used: 0, version }];
+    this.#own.report("account/0", this.#next(), {
+      what: "audit",
+      xid: "",
+      isFirst: true,
+      resource,
+      holdings,
+      left: [],
+    });
+  }
+
+  judged(index = 0) {
+    return judgeCheck(plan, this.#own.history(), index);
+  }
+
+  #set(xid: string, item: string, version: number, outside?: OutsideWriter): void {
+    if (!this.#versions.has(item)) this.restart(item, 0);
+    const branch = outside === undefined ? { branchId: `${xid} 1` } : { outside };
+    const holding = { resource, item, free: 1, frozen: 0, used: 0, version };
+    this.#own.report("account/0", this.#next(), { what: "holding", xid, ...branch, ...holding });
+  }
+
+  #next(): number {
+    return (this.#atUs += ms);
+  }
+}
+
+test("those who waited for what was taken back, and got none of it, are the trials", () => {
+  const rows = new Rows().many();
+  rows.waited("u7", () => rows.write("", "u7", "locking"), "");
+  expect(rows.judged()).toMatchObject({ verdict: "pass", observed: "0 of 33", falseAlarm: 0 });
+});
+
+test("a wait for what was committed is no trial, and neither is one that was given up", () => {
+  const rows = new Rows().many();
+  rows.waited("given up", () => undefined);
+  rows.write("kept", "u7");
+  rows.wait("other", "u7");
+  rows.end("kept", "Committed");
+  rows.look("other", "u7");
+  expect(rows.judged().observed).toBe("0 of 32");
+});
+
+describe("it finds", () => {
+  test("a look with the lock at what was taken back", () => {
+    const rows = new Rows().many();
+    rows.write("T1", "u7");
+    rows.look("T2", "u7");
+    rows.end("T1", "TimeoutRollbacking");
+    rows.undo("T1", "u7");
+    expect(rows.judged()).toMatchObject({
+      verdict: "fail",
+      observed: "1 of 33",
+      message: "G1a: T2 read what T1 had written in u7 of account/0, which was taken back",
+    });
+  });
+
+  test("a branch, and a locking writer, that write over what was to be taken back", () => {
+    for (const outside of [undefined, "locking"] as const) {
+      const rows = new Rows().many();
+      rows.write("T1", "u7");
+      rows.write(outside === undefined ? "T2" : "", "u7", outside);
+      rows.end("T1", "RollbackFailed");
+      expect(rows.judged()).toMatchObject({ verdict: "fail", observed: "1 of 33" });
+      expect(rows.judged().message).toMatch(
+        /^dirty-write: .* wrote after T1 in u7 of account\/0, which was taken back/,
+      );
+    }
+  });
+
+  test("a rollback that writes over somebody, even one who asked for no lock", () => {
+    const rows = new Rows().many();
+    rows.write("T1", "u7");
+    rows.write("", "u7", "bypassing");
+    rows.end("T1", "Rollbacking");
+    rows.undo("T1", "u7");
+    rows.undo("T1", "u7");
+    rows.end("T1", "Rollbacked");
+    expect(rows.judged().verdict).toBe("fail");
+  });
+
+  test("a rollback that is said to be done over a dirty write, though it did nothing", () => {
+    const rows = new Rows().many();
+    rows.write("T1", "u7");
+    rows.write("", "u7", "bypassing");
+    rows.end("T1", "Rollbacked");
+    expect(rows.judged()).toMatchObject({ verdict: "fail", observed: "1 of 33" });
+  });
+
+  test("two transactions that wrote over each other", () => {
+    const rows = new Rows().many();
+    for (const [xid, item] of [
+      ["T1", "u7"],
+      ["T2", "u7"],
+      ["T2", "u8"],
+      ["T1", "u8"],
+    ] as const)
+      rows.write(xid, item);
+    expect(rows.judged()).toMatchObject({
+      verdict: "fail",
+      message: "G0: T2 wrote after T1 in u7 of account/0; T1 wrote after T2 in u8 of account/0",
+    });
+  });
+});
+
+describe("who doesn't lock is promised nothing, and", () => {
+  test("shows a dirty read: without one there is nothing to judge", () => {
+    const rows = new Rows().many();
+    expect(rows.judged(1).verdict).toBe("inconclusive");
+    rows.waited("u6", (other) => rows.look(other, "u6", { isLocking: false }));
+    expect(rows.judged(1).verdict).toBe("inconclusive");
+    rows.write("T1", "u7");
+    rows.look("T2", "u7", { isLocking: false });
+    rows.undo("T1", "u7");
+    rows.end("T1", "Rollbacked");
+    expect(rows.judged(1)).toMatchObject({ verdict: "pass", observed: "0 of 32" });
+    expect(rows.judged(1).message).toContain("1 that didn't lock did (dirty-read)");
+  });
+
+  test("shows a dirty write, which is told to a person", () => {
+    const rows = new Rows().many();
+    expect(rows.judged(2).verdict).toBe("inconclusive");
+    rows.write("T1", "u7");
+    rows.write("", "u7", "bypassing");
+    rows.end("T1", "RollbackFailed");
+    expect(rows.judged(2)).toMatchObject({ verdict: "pass", observed: "0 of 32" });
+    expect(rows.judged(2).message).toContain("1 that didn't lock did (dirty-write)");
+  });
+});
+
+test("what a killed node couldn't tell is no anomaly", () => {
+  const rows = new Rows().many();
+  rows.write("T1", "u7");
+  // Its undo was done, and the record of it lost.
+  rows.restart("u7", 0);
+  rows.write("T2", "u7");
+  rows.end("T1", "Rollbacked");
+  expect(rows.judged()).toMatchObject({ verdict: "pass", observed: "0 of 32" });
+});
+
+test("with too few waits it can't be told", () => {
+  expect(new Rows().waited("one").judged()).toMatchObject({ verdict: "inconclusive", observed: "0 of 1" });
+  expect(new Rows().judged()).toMatchObject({ verdict: "inconclusive", observed: "nothing" });
+});
+
+test.each([
+  [isolation("order"), {}, /there are no global locks/],
+  [isolation("order"), { mode: "at" }, /nobody looks or writes with the lock/],
+  [isolation("order").shows("dirty-read"), { mode: "at" }, /nobody looks without the lock/],
+  [isolation("order").shows("dirty-read"), { mode: "at", looks: { locking: 1 } }, /nobody looks without the lock/],
+  [isolation("order").shows("dirty-write"), { mode: "at", looks: {} }, /nobody writes past the locks/],
+  [isolation("order"), { looks: {} }, /looks is for mode "at"/],
+  [isolation("order"), { account: { clerk: { every: "50ms" } } }, /clerk is for mode "at", and the bank has tcc/],
+] as const)("the planner refuses what nobody would do: %#", (check, input, message) => {
+  expect(() => bankPlan([check.detects("20%")], { of: input })).toThrow(message);
+});

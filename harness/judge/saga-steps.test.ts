@@ -1,0 +1,93 @@
+import { describe, expect, test } from "vitest";
+
+import type { GlobalStatus } from "../../runtime/transactions/status.ts";
+import { sagaSteps } from "../scenario/builders.ts";
+import { bankPlan, Books } from "./bank-fixtures.ts";
+import { judgeCheck } from "./fixtures.ts";
+
+const plan = bankPlan(
+  [sagaSteps("order").shows("compensation").detects("20%"), sagaSteps("order").shows("repair").detects("20%")],
+  { of: { mode: "saga" } },
+);
+const ms = 1_000;
+
+/** "account" takes, "-account" gives back. */
+type Step = "account" | "stock" | "-account" | "-stock";
+
+/** A saga that did these steps; `found` is what the coordinator says of it in the end, `told` what its manager heard. */
+function add(own: Books, name: string, steps: readonly Step[], found: GlobalStatus, told?: GlobalStatus): void {
+  const xid = `tc:1:${name}`;
+  const atUs = 10 * ms * own.changes.length;
+  own.report("order/0", atUs, { what: "begin", xid, name: "buy", timeoutMs: 60_000 });
+  for (const [index, step] of steps.entries()) {
+    const service = step.replace("-", "");
+    const amount = (service === "account" ? 10 : 1) * (step.startsWith("-") ? -1 : 1);
+    own.move(xid, `${service}/0`, { free: -amount, frozen: 0, used: amount }, atUs + (index + 1) * ms);
+  }
+  if (told !== undefined) own.tell(xid, told === "Committed" ? "commit" : "rollback", atUs + 9 * ms, told);
+  own.found(xid, found);
+}
+
+const back: readonly Step[] = ["account", "stock", "-stock", "-account"];
+
+/** As it should be: some are kept, some taken back, some need a person. */
+function healthy(): Books {
+  const own = new Books(plan);
+  for (let index = 0; index < 32; index++) {
+    add(own, `kept ${index}`, ["account", "stock"], "Finished", "Committed");
+    add(own, `back ${index}`, back, "Finished", "Rollbacked");
+    add(own, `early ${index}`, ["account", "-account"], "Rollbacked");
+    add(own, `none ${index}`, [], "Rollbacked");
+    add(own, `stuck ${index}`, ["account", "stock", "-stock"], "RollbackFailed");
+  }
+  return own;
+}
+
+const judged = (own: Books, index = 0) => judgeCheck(plan, own.history(), index);
+
+test("steps that are kept, or taken back from the last one on, are in order; only what is shown counts", () => {
+  expect(judged(healthy())).toMatchObject({ verdict: "pass", observed: "0 of 64", falseAlarm: 0 });
+  expect(judged(healthy(), 1)).toMatchObject({ verdict: "pass", observed: "0 of 32" });
+});
+
+describe("it finds a saga that", () => {
+  test.each<[string, readonly Step[], GlobalStatus, GlobalStatus | undefined]>([
+    ["took the first step back first", ["account", "stock", "-account", "-stock"], "Finished", "Rollbacked"],
+    ["took a step back twice", ["account", "stock", "-stock", "-stock", "-account"], "Rollbacked", undefined],
+    ["took back what it had never done", ["account", "-stock", "-account"], "Rollbacked", undefined],
+    ["did a step twice", ["account", "account", "stock"], "Committed", undefined],
+    ["did the second step first", ["stock", "account"], "Committed", undefined],
+    ["kept a step though it was rolled back", ["account", "stock", "-stock"], "Rollbacked", undefined],
+    ["took steps back though it was committed", back, "Finished", "Committed"],
+    ["did half and was committed", ["account"], "Committed", undefined],
+    ["is over with half of its steps", ["account"], "Finished", undefined],
+    ["needs a person and went on in another order", ["account", "stock", "-account"], "RollbackFailed", undefined],
+  ])("%s", (_, steps, found, told) => {
+    const own = healthy();
+    add(own, "wrong", steps, found, told);
+    const result = judged(own);
+    expect(result).toMatchObject({ verdict: "fail", observed: "1 of 65" });
+    expect(result.message).toContain(`tc:1:wrong did ${steps.join(", ")}, and was`);
+  });
+});
+
+test("who is still on the way is no error, and of whom nobody could ask neither", () => {
+  const own = healthy();
+  add(own, "under way", ["account"], "Begin");
+  expect(judged(own)).toMatchObject({ verdict: "pass", observed: "0 of 64" });
+});
+
+test("without sagas that were taken back there is nothing to judge, and with few it can't be told", () => {
+  const none = new Books(plan);
+  for (let index = 0; index < 32; index++) add(none, `kept ${index}`, ["account", "stock"], "Committed");
+  expect(judged(none)).toMatchObject({
+    verdict: "inconclusive",
+    message: "there was no saga that was taken back to judge",
+  });
+  add(none, "back", back, "Rollbacked");
+  expect(judged(none)).toMatchObject({ verdict: "inconclusive", observed: "0 of 1" });
+});
+
+test("a bank without sagas is refused", () => {
+  expect(() => bankPlan([sagaSteps("order").shows("repair").detects("20%")])).toThrow(/order runs no sagas/);
+});

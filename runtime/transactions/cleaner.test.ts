@@ -1,0 +1,134 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+
+import type { DataSource, Row } from "../ports/data-source.ts";
+import { ManualClock } from "../testing/clock.ts";
+import { fenceRow, oldUndoFences, undoRow, undoStatus } from "./at/undo-log.ts";
+import { Cleaner, retentionMs, type Remains } from "./cleaner.ts";
+import { openRowStore } from "./row-store.ts";
+import { oldSagas } from "./saga/log.ts";
+import { fenceStatus, fenceTable, oldFences } from "./tcc/fence.ts";
+import { MemoryDisk } from "./testing.ts";
+
+const dayMs = 86_400_000;
+
+async function open(remains: Remains, options: { readonly batchMax?: number } = {}) {
+  const clock = new ManualClock();
+  const dataSource = await openRowStore(new MemoryDisk());
+  const cleaner = new Cleaner({ clock, dataSource, remains: [remains], ...options });
+  const add = (rows: readonly Row[]): Promise<void> =>
+    dataSource.transaction(async (local) => {
+      for (const row of rows) await local.insert(remains.table, row);
+    });
+  const left = async (): Promise<readonly Row[]> => dataSource.rows(remains.table);
+  return { clock, dataSource, cleaner, add, left };
+}
+
+const fence = (xid: string, status: number, gmt_modified: number): Row => ({
+  ...{ xid, branch_id: "1", action_name: "account.reserve", status, gmt_create: 0, gmt_modified },
+});
+
+describe("a fence's row", () => {
+  test("that is over goes a day later, and not before; one that only tried stays", async () => {
+    const { clock, add, left, cleaner } = await open(oldFences);
+    const now = clock.wallMs();
+    await add(Object.entries(fenceStatus).map(([name, status]) => fence(name, status, now)));
+    await clock.advance((dayMs - 1) * 1000);
+    expect(await cleaner.sweep()).toBe(0);
+    await clock.advance(1_000);
+    await clock.advance(dayMs * 1000);
+    expect((await left()).map(({ xid }) => xid)).toEqual(["tried"]);
+    await clock.advance(100 * dayMs * 1000);
+    expect(await left()).toHaveLength(1);
+  });
+
+  test("goes in as many local transactions as there are batches, none of them larger", async () => {
+    const { add, left, dataSource } = await open(oldFences);
+    await add(Array.from({ length: 25 }, (_, index) => fence(`x${index}`, fenceStatus.committed, -dayMs)));
+    const sizes: number[] = [];
+    const telling: DataSource = {
+      ...{ rows: (table, filter) => dataSource.rows(table, filter), close: () => dataSource.close() },
+      transaction: async (work) => {
+        const before = (await left()).length;
+        const result = await dataSource.transaction(work);
+        sizes.push(before - (await left()).length);
+        return result;
+      },
+    };
+    const cleaner = new Cleaner({ clock: new ManualClock(), dataSource: telling, remains: [oldFences], batchMax: 10 });
+    expect(await cleaner.sweep()).toBe(25);
+    expect(sizes).toEqual([10, 10, 5]);
+  });
+});
+
+test("an undo log's fence goes after seven days; undo logs that are still needed never do", async () => {
+  const { clock, add, left, cleaner } = await open(oldUndoFences);
+  const now = clock.wallMs();
+  const changed = { before: { id: 1 }, after: { id: 2 } };
+  const table = { name: "t", columns: { id: "integer" }, key: ["id"] } as const;
+  const needed = undoRow({ xid: "needed", branchId: "1" }, [{ sqlType: "UPDATE", table, rows: [changed] }], now);
+  await add([
+    needed,
+    fenceRow({ xid: "old", branchId: "2" }, now),
+    { ...needed, xid: "later", log_status: undoStatus.undone },
+  ]);
+  await clock.advance(retentionMs.undo * 1000 - 1_000_000);
+  expect(await cleaner.sweep()).toBe(0);
+  await clock.advance(2 * dayMs * 1000);
+  expect((await left()).map(({ xid }) => xid)).toEqual(["needed", "later"]);
+});
+
+test("a saga that is over goes after seven days; one that is under way, or needs a person, stays", async () => {
+  const { clock, add, left } = await open(oldSagas);
+  const gmt = clock.wallMs();
+  const saga = { branch_id: "1", saga: "buy", owner: "order/0", is_launcher: 1, version: 1, state: "{}" };
+  const phases = ["forward", "done", "compensating", "compensated", "failed"];
+  await add(phases.map((phase) => ({ ...saga, xid: phase, phase, gmt_create: gmt, gmt_modified: gmt })));
+  await clock.advance(9 * dayMs * 1000);
+  expect((await left()).map(({ xid }) => xid)).toEqual(["forward", "compensating", "failed"]);
+});
+
+test("a database that is away is cleaned the next time", async () => {
+  const clock = new ManualClock();
+  const healthy = await openRowStore(new MemoryDisk());
+  await healthy.transaction((local) => local.insert(fenceTable, fence("x", fenceStatus.committed, -dayMs)));
+  let isAway = true;
+  const dataSource: DataSource = {
+    transaction: (work) => healthy.transaction(work),
+    rows: (table, filter) => (isAway ? Promise.reject(new Error("away")) : healthy.rows(table, filter)),
+    close: () => healthy.close(),
+  };
+  const cleaner = new Cleaner({ clock, dataSource, remains: [oldFences] });
+  await clock.advance(dayMs * 1000);
+  isAway = false;
+  await clock.advance(dayMs * 1000);
+  expect(await healthy.rows(fenceTable)).toEqual([]);
+  cleaner.close();
+});
+
+test("once closed it removes nothing any more", async () => {
+  const { clock, add, left, cleaner } = await open(oldFences);
+  await add([fence("x", fenceStatus.committed, -dayMs)]);
+  cleaner.close();
+  await clock.advance(3 * dayMs * 1000);
+  expect(await left()).toHaveLength(1);
+});
+
+test("whatever is there, exactly what is over and old enough goes", async () => {
+  const rows = fc.uniqueArray(
+    fc.record({ xid: fc.nat(50), status: fc.constantFrom(1, 2, 3, 4), ageMs: fc.nat(2 * dayMs) }),
+    { selector: ({ xid }) => xid, maxLength: 40 },
+  );
+  await fc.assert(
+    fc.asyncProperty(rows, fc.integer({ min: 1, max: 7 }), async (all, batchMax) => {
+      const { clock, add, left, cleaner } = await open(oldFences, { batchMax });
+      const now = clock.wallMs();
+      await add(all.map(({ xid, status, ageMs }) => fence(String(xid), status, now - ageMs)));
+      const due = all.filter(({ status, ageMs }) => status !== fenceStatus.tried && ageMs >= dayMs);
+      expect(await cleaner.sweep()).toBe(due.length);
+      expect((await left()).length).toBe(all.length - due.length);
+      cleaner.close();
+    }),
+    { numRuns: 50 },
+  );
+});

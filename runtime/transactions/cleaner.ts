@@ -1,0 +1,77 @@
+import type { Clock } from "../ports/clock.ts";
+import type { DataSource, RowFilter, Table } from "../ports/data-source.ts";
+import { keyOf } from "./values.ts";
+
+/** Rows that a finished transaction leaves behind, and that are needed for as long as a late message may still come. */
+export interface Remains {
+  readonly table: Table;
+  /** So long they stay. */
+  readonly retentionMs: number;
+  /** Those that were finished at that moment of the wall clock, or before. */
+  readonly finished: (beforeMs: number) => Omit<RowFilter, "max">;
+}
+
+export interface CleanerOptions {
+  readonly clock: Clock;
+  readonly dataSource: DataSource;
+  readonly remains: readonly Remains[];
+  /** Between two looks. Default 24 h, as Seata's. */
+  readonly everyMs?: number | undefined;
+  /** Rows that one local transaction removes. Default 1000, as Seata's. */
+  readonly batchMax?: number | undefined;
+}
+
+const dayMs = 86_400_000;
+
+/**
+ * Removes what transactions have left once it has been there for its retention. What is removed guards nothing any more: a try that comes
+ * later than that finds no fence, and does its work. So a retention is longer than any message can be late.
+ */
+export class Cleaner {
+  readonly #options: CleanerOptions;
+  #disarm: (() => void) | undefined;
+  #isClosed = false;
+
+  constructor(options: CleanerOptions) {
+    this.#options = options;
+    this.#arm();
+  }
+
+  /** Removes what is due, and answers how many rows that were. Rejects as the database does; what was removed until then is gone. */
+  async sweep(): Promise<number> {
+    let removed = 0;
+    for (const remains of this.#options.remains) removed += await this.#sweep(remains);
+    return removed;
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#disarm?.();
+  }
+
+  async #sweep({ table, retentionMs, finished }: Remains): Promise<number> {
+    const { clock, dataSource, batchMax = 1000 } = this.#options;
+    const filter = { ...finished(clock.wallMs() - retentionMs), max: batchMax };
+    let removed = 0;
+    for (;;) {
+      if (this.#isClosed) return removed;
+      const keys = (await dataSource.rows(table, filter)).map((row) => keyOf(table, row));
+      if (keys.length > 0) await dataSource.transaction((local) => local.removeEach(table, keys));
+      removed += keys.length;
+      if (keys.length < batchMax) return removed;
+    }
+  }
+
+  #arm(): void {
+    if (this.#isClosed) return;
+    this.#disarm = this.#options.clock.after((this.#options.everyMs ?? dayMs) * 1000, () => {
+      // A database that is away at the moment is cleaned the next time.
+      void this.sweep()
+        .catch(() => undefined)
+        .then(() => this.#arm());
+    });
+  }
+}
+
+/** Retentions: Seata's for its fence and for its undo logs; a saga's state has none there, and here that of an undo log. */
+export const retentionMs = { fence: dayMs, undo: 7 * dayMs, saga: 7 * dayMs } as const;

@@ -1,0 +1,14 @@
+import { heedlessLooks, leakyReservations, type SabotagedCheck } from "../kit.ts";
+
+export default [
+  {
+    check: "conservation",
+    gross: (seed) => leakyReservations(seed, "stock", 1),
+    mild: (seed) => leakyReservations(seed, "account", 0.08),
+  },
+  {
+    check: "isolation",
+    gross: (seed) => heedlessLooks(seed, "account", 1),
+    mild: (seed) => heedlessLooks(seed, "account", 0.4),
+  },
+] satisfies readonly SabotagedCheck[];
