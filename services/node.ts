@@ -7,6 +7,7 @@ import { controlVersion, type FromNode, type ToNode, type Tracing } from "./cont
 import type { Disturbance, Settle } from "./disturbance.ts";
 import { disturbProcess, Hang } from "./disturbed-process.ts";
 import { LagMeter } from "./lag.ts";
+import { Machine } from "./machine.ts";
 import { ConfigError, type NodeContext, type RunningService, type ServiceProgram } from "./service.ts";
 
 export interface NodeOptions {
@@ -19,9 +20,14 @@ export interface NodeOptions {
 
 /**
  * What a world gives to a node that starts. `telemetry` is the node's own, which sends what it hears in batches; a world that
- * has a shorter way for events may take that one instead, in the context's `telemetry` and `calls`.
+ * has a shorter way for events may take that one instead, in the context's `telemetry` and `calls`. The node reaches its clock and its
+ * disk through `machine`, by which a harness breaks them.
  */
-export type MakeContext = (start: StartMessage, telemetry: Telemetry) => NodeContext | Promise<NodeContext>;
+export type MakeContext = (
+  start: StartMessage,
+  telemetry: Telemetry,
+  machine: Machine,
+) => NodeContext | Promise<NodeContext>;
 
 export type StartMessage = Extract<ToNode, { readonly type: "start" }>;
 
@@ -62,6 +68,7 @@ class Node implements ControlledNode {
   #batch: RuntimeEvent[] = [];
   #disarmBatch: (() => void) | undefined;
   #lag: LagMeter | undefined;
+  #machine: Machine | undefined;
   #slowness = 1;
   readonly #hang = new Hang();
   readonly #disturbances = new Map<number, Settle>();
@@ -119,6 +126,12 @@ class Node implements ControlledNode {
           this.#answer({ type: "settled" });
         });
         break;
+      case "machine":
+        this.#guard(async () => {
+          await this.#machine?.become(message.machine);
+          this.#answer({ type: "machine.set" });
+        });
+        break;
       case "drain":
         this.#guard(async () => {
           await this.#service?.drain();
@@ -151,7 +164,9 @@ class Node implements ControlledNode {
       throw new ConfigError(`control protocol ${version}`, `this node speaks ${controlVersion}`);
     }
     if (this.#context !== undefined) throw new ConfigError(`${start.node} has been started already`);
-    const made = this.#makeContext(start, { emit: (event) => this.#emit(event) });
+    const telemetry: Telemetry = { emit: (event) => this.#emit(event) };
+    const machine = new Machine(start.machine ?? {}, telemetry);
+    const made = this.#makeContext(start, telemetry, machine);
     // A simulated node's is there at once, and its start takes no turn more than it needs.
     const given = made instanceof Promise ? await made : made;
     const slowed: NodeContext = {
@@ -161,6 +176,8 @@ class Node implements ControlledNode {
     };
     const context = start.tracing === undefined ? slowed : tracing(slowed, start.tracing);
     this.#context = context;
+    this.#machine = machine;
+    machine.watch();
     const { lagTickMs = 50 } = this.#options;
     if (lagTickMs > 0) this.#lag = new LagMeter(context.clock, context.telemetry, lagTickMs);
     const config = this.#program.parse(start.config);
@@ -239,6 +256,7 @@ class Node implements ControlledNode {
     this.#answer(last);
     this.#isOver = true;
     this.#lag?.stop();
+    this.#machine?.stop();
     this.#disarmBatch?.();
   }
 

@@ -1,6 +1,8 @@
 import type {
   Access,
   Attempt,
+  ClockReading,
+  DiskUse,
   MembershipChange,
   PolicyChange,
   RegistryPush,
@@ -53,6 +55,10 @@ export interface History {
   readonly loadReport?: LoadReportRecord | undefined;
   /** Scheduling lag of nodes and of the harness ("harness"). */
   readonly lags: readonly { readonly node: string; readonly atUs: number; readonly maxUs: number }[];
+  /** What nodes' clocks showed, where the timeline has a fault of a clock. */
+  readonly clocks: readonly (ClockReading & { readonly node: string })[];
+  /** What nodes did with their disks, where the timeline has a fault of a disk. */
+  readonly disks: readonly (DiskUse & { readonly node: string })[];
   /** What Prometheus counted, where there was one. */
   readonly metrics: readonly MetricsRecord[];
   /** Undefined when the file was cut off. */

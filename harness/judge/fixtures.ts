@@ -197,6 +197,8 @@ export function historyOf(plan: Plan, made: readonly CallRecord[], more: Partial
     calls: made,
     steps: stepsOf(plan),
     processes: [],
+    clocks: [],
+    disks: [],
     memberships: [],
     rules: [],
     registryStates: [],

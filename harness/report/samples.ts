@@ -91,6 +91,8 @@ export function sampleHistory(plan: Plan, { failing = false } = {}): History {
     calls,
     steps: [],
     processes: [],
+    clocks: [],
+    disks: [],
     memberships: [],
     rules: [],
     pushes: [],

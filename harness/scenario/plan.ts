@@ -33,6 +33,8 @@ export interface Plan {
   readonly hasMutualTls: boolean;
   /** Nodes count what they do, and Prometheus scrapes them: some check is about that. */
   readonly isScraped: boolean;
+  /** What of their machines nodes report, because a fault of the timeline shows there and nowhere else. Absent: nothing. */
+  readonly watched?: readonly ("clock" | "disk")[] | undefined;
   /** Documents to publish before the fleet gets ready. */
   readonly rules: readonly { readonly key: string; readonly content: string }[];
   readonly drives: readonly DrivePlan[];

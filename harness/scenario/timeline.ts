@@ -1,5 +1,6 @@
 import { didYouMean } from "../../services/nearest.ts";
 import { checkConflicts, checkNumbers } from "./conflicts.ts";
+import { isDeath } from "./deaths.ts";
 import { durationUs, formatDuration, fractionOf } from "./durations.ts";
 import { ScenarioError } from "./error.ts";
 import { calleesOf } from "./calls.ts";
@@ -69,7 +70,8 @@ function resolve(step: StepSpec, context: Context): StepPlan["what"] {
   if (forUs !== undefined && atUs + forUs > loadUs) {
     throw tooLate(`${where} lasts until ${formatDuration(atUs + forUs)}`, loadUs);
   }
-  checkNumbers(fault, { where, forUs, sessionTimeoutUs: durationUs(scenario.registry?.sessionTimeout ?? "6s") });
+  const sessionTimeoutUs = durationUs(scenario.registry?.sessionTimeout ?? "6s");
+  checkNumbers(fault, { where, forUs, leftUs: loadUs - atUs, sessionTimeoutUs });
   const nodes = "target" in fault ? nodesOf(fault.target, context) : [];
   checkTarget(fault, nodes, context);
   const links = "link" in fault ? linksOf(fault.link, context) : othersOf(fault, nodes, context);
@@ -281,7 +283,7 @@ function checkStates(steps: readonly StepPlan[]): void {
         slowUntil.set(node, untilUs);
         continue;
       }
-      if (kind === "kill") states.set(node, { is: "killed", sinceUs: atUs, untilUs });
+      if (what.kind === "fault" && isDeath(what.fault.kind)) states.set(node, { is: "killed", sinceUs: atUs, untilUs });
       if (kind === "pause") states.set(node, { is: "paused", sinceUs: atUs, untilUs });
       if (kind === "disconnect") states.set(node, { is: "disconnected", sinceUs: atUs, untilUs });
       if (kind === "stop") states.set(node, { is: "stopped", sinceUs: atUs, untilUs });

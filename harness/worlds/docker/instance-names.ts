@@ -37,6 +37,8 @@ export function withNames(events: readonly RuntimeEvent[], names: Names): readon
       case "registry":
       case "node":
       case "lag":
+      case "clock":
+      case "disk":
       case "transaction":
       case "span.export":
         return event;

@@ -347,6 +347,7 @@ class DockerGround implements Ground {
     return new LiveNode({
       plan,
       tls: this.#identityOf?.(plan.service),
+      watched: this.#plan.watched,
       ...rest,
       listen: `0.0.0.0:${nodePort}`,
       advertise: `${sandbox.ip}:${nodePort}`,

@@ -150,6 +150,9 @@ class Metrics implements NodeMetrics {
       // Traces have a way of their own.
       case "push":
       // Lists are counted as they are believed: `membership`.
+      case "clock":
+      case "disk":
+      // Evidence of what a harness did to the machine.
     }
   }
 
