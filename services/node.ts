@@ -1,4 +1,6 @@
 import type { Clock } from "../runtime/ports/clock.ts";
+import type { InfrastructureTable, OpenRegistry } from "../runtime/ports/infrastructure.ts";
+import type { Registry } from "../runtime/ports/registry.ts";
 import type { Telemetry } from "../runtime/ports/telemetry.ts";
 import type { NodePhaseChange, RuntimeEvent, RuleChange } from "../runtime/telemetry/events.ts";
 import type { Note } from "../runtime/telemetry/span.ts";
@@ -71,6 +73,7 @@ class Node implements ControlledNode {
   #machine: Machine | undefined;
   #slowness = 1;
   readonly #hang = new Hang();
+  readonly #registries: Registry[] = [];
   readonly #disturbances = new Map<number, Settle>();
   #isOver = false;
 
@@ -173,6 +176,7 @@ class Node implements ControlledNode {
       ...given,
       work: (us) => given.work(us * this.#slowness),
       policies: { ...given.policies, serverFilters: [this.#hang.filter, ...given.policies.serverFilters] },
+      infrastructure: this.#remembering(given.infrastructure),
     };
     const context = start.tracing === undefined ? slowed : tracing(slowed, start.tracing);
     this.#context = context;
@@ -186,10 +190,27 @@ class Node implements ControlledNode {
     this.#answer({ type: "listening", address: this.#service.address });
   }
 
+  /** Keeps the registries that the program opens, so that their sessions can be ended. */
+  #remembering(table: InfrastructureTable): InfrastructureTable {
+    const registries = Object.entries(table.registries).map(([scheme, open]) => {
+      const remember: OpenRegistry = async (connection) => {
+        const registry = await open(connection);
+        this.#registries.push(registry);
+        return registry;
+      };
+      return [scheme, remember] as const;
+    });
+    return { ...table, registries: Object.fromEntries(registries) };
+  }
+
   async #disturb(disturbance: Disturbance): Promise<Settle> {
     const service = this.#running();
-    const own = disturbProcess(disturbance, { context: this.#context!, hang: this.#hang });
-    const settle = own ?? (await service.disturb?.(disturbance));
+    const own = disturbProcess(disturbance, {
+      context: this.#context!,
+      hang: this.#hang,
+      registries: this.#registries,
+    });
+    const settle = (await own) ?? (await service.disturb?.(disturbance));
     if (settle !== undefined) return settle;
     throw new ConfigError(`${this.#program.name} can't be disturbed by ${disturbance.kind}`);
   }

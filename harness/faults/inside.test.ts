@@ -82,6 +82,7 @@ const cases: readonly (readonly [kind: string, timeline: Scenario["timeline"]])[
   ["clock-drift", [at("2s").clockDrift("orders/1", { rate: 0.5, for: "2s" })]],
   ["malformed-rule", [at("2s").malformedRule(key, { content: "conditions: [", for: "1s" })]],
   ["rolled-back-rule", [at("2s").rolledBackRule(key, { content: route("r1"), for: "1s" })]],
+  ["out-of-order-rule", [at("2s").outOfOrderRule(key, { content: route("r1") })]],
   ["half-pushed-rule", [at("2s").halfPushedRule("storefront/0", { key, content: route("r1"), for: "1s" })]],
 ];
 
@@ -126,6 +127,21 @@ test("a rule that was there for a while makes way for the one before", async () 
   });
   const outcomes = history.rules.filter(({ node }) => node === "storefront/0").map(({ outcome }) => outcome);
   expect(outcomes).toEqual(["applied", "rejected", "applied"]);
+});
+
+test("a rule that was overtaken by a newer one changes nothing", async () => {
+  const { history } = await play([at("2s").outOfOrderRule(key, { content: route("r1") })], {
+    rules: { [key]: route("elsewhere") },
+  });
+  for (const caller of ["storefront/0", "storefront/1"]) {
+    const told = history.documents.filter((document) => document.node === caller && document.key === key);
+    expect(told.map(({ version }) => version)).toEqual([1, 2, 1, 2]);
+    const rules = history.rules.filter((rule) => rule.node === caller && rule.key === key);
+    expect(rules.map(({ version, outcome }) => [version, outcome])).toEqual([
+      [1, "applied"],
+      [2, "applied"],
+    ]);
+  }
 });
 
 test("where nothing changes, a watch has nothing to miss, and nothing was tested", async () => {

@@ -22,6 +22,7 @@ import { loss } from "./loss.ts";
 import { lostUnsynced } from "./lost-unsynced.ts";
 import { malformedRule } from "./malformed-rule.ts";
 import { missedWatch } from "./missed-watch.ts";
+import { outOfOrderRule } from "./out-of-order-rule.ts";
 import { partialPush } from "./partial-push.ts";
 import { partition } from "./partition.ts";
 import { pause } from "./pause.ts";
@@ -77,6 +78,7 @@ export const faults: Readonly<Record<FaultSpec["kind"], FaultKind<never>>> = {
   "malformed-rule": malformedRule,
   "rolled-back-rule": rolledBackRule,
   "half-pushed-rule": halfPushedRule,
+  "out-of-order-rule": outOfOrderRule,
 };
 
 /** The kind of a step's fault; the schema has matched the two. */

@@ -27,6 +27,7 @@ export class HistoryCollector {
     spans: History["spans"][number][];
     gaps: History["gaps"][number][];
     lags: History["lags"][number][];
+    documents: History["documents"][number][];
     clocks: History["clocks"][number][];
     disks: History["disks"][number][];
     metrics: History["metrics"][number][];
@@ -49,6 +50,7 @@ export class HistoryCollector {
     gaps: [],
     planned: new Map(),
     lags: [],
+    documents: [],
     clocks: [],
     disks: [],
     metrics: [],
@@ -195,6 +197,9 @@ export class HistoryCollector {
         return;
       case "lag":
         history.lags.push({ node, atUs: event.atUs, maxUs: event.maxUs });
+        return;
+      case "document":
+        history.documents.push({ ...event, node });
         return;
       case "clock":
         history.clocks.push({ ...event, node });

@@ -3,6 +3,7 @@ import type {
   Attempt,
   ClockReading,
   DiskUse,
+  DocumentPush,
   MembershipChange,
   PolicyChange,
   RegistryPush,
@@ -55,6 +56,8 @@ export interface History {
   readonly loadReport?: LoadReportRecord | undefined;
   /** Scheduling lag of nodes and of the harness ("harness"). */
   readonly lags: readonly { readonly node: string; readonly atUs: number; readonly maxUs: number }[];
+  /** What the embedded config centre told its clients. */
+  readonly documents: readonly (DocumentPush & { readonly node: string })[];
   /** What nodes' clocks showed, where the timeline has a fault of a clock. */
   readonly clocks: readonly (ClockReading & { readonly node: string })[];
   /** What nodes did with their disks, where the timeline has a fault of a disk. */

@@ -197,6 +197,7 @@ export function historyOf(plan: Plan, made: readonly CallRecord[], more: Partial
     calls: made,
     steps: stepsOf(plan),
     processes: [],
+    documents: [],
     clocks: [],
     disks: [],
     memberships: [],

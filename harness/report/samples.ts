@@ -91,6 +91,7 @@ export function sampleHistory(plan: Plan, { failing = false } = {}): History {
     calls,
     steps: [],
     processes: [],
+    documents: [],
     clocks: [],
     disks: [],
     memberships: [],

@@ -30,6 +30,7 @@ const aspects: Readonly<Partial<Record<FaultSpec["kind"], Aspect>>> = {
   "malformed-rule": "document",
   "rolled-back-rule": "document",
   "half-pushed-rule": "document",
+  "out-of-order-rule": "document",
 };
 
 interface Holder {

@@ -139,8 +139,9 @@ export function checkForeign(
 
 /** Faults that a node does to itself. */
 const needsToldNodes = (kind: FaultSpec["kind"]): boolean =>
-  ["slow", "zombie", "flapping-registration", "half-dead", "event-loop-block", "slow-cpu"].includes(kind) ||
-  faults[kind].shows !== undefined;
+  ["slow", "session-expiry", "zombie", "flapping-registration", "half-dead", "event-loop-block", "slow-cpu"].includes(
+    kind,
+  ) || faults[kind].shows !== undefined;
 
 function hasForeign({ fleet }: Scenario): boolean {
   return Object.values(fleet).some(

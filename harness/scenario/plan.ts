@@ -98,6 +98,8 @@ export interface StepPlan {
         readonly links: readonly LinkPlan[];
         /** `disconnect`: every pair that connects to or from its nodes, for worlds that have no cable to pull. */
         readonly cables?: readonly LinkPlan[];
+        /** `session-expiry`: the registry isn't ours, and its clients' sessions are ended from their side. */
+        readonly isRegistryForeign?: true;
         /** Of a rule that is there for a while: the document that comes back; without content it is deleted. */
         readonly restores?: { readonly content: string | undefined };
       }

@@ -73,13 +73,14 @@ export function planScenario(
   const registry = registryOf(scenario, world, asked);
   const nodes = planNodes(scenario, { registry, load });
   const { drives, durationUs: loadUs } = planLoad(scenario, seed);
-  const timeline = planTimeline(scenario, { nodes, durationUs: loadUs });
+  const isForeign = world === "docker" && registry !== "embedded";
+  const planned = planTimeline(scenario, { nodes, durationUs: loadUs });
+  const timeline = isForeign ? planned.map(withForeignRegistry) : planned;
   if (primitives !== undefined) checkPrimitives(timeline, { world, primitives });
-  if (world === "docker" && registry !== "embedded") checkRealRegistry(timeline, registry);
+  if (isForeign) checkRealRegistry(timeline, registry);
   checkMachines(timeline, {
     isReal: ({ id }) =>
-      (id === "coordinator/0" && coordinator !== "embedded") ||
-      (world === "docker" && registry !== "embedded" && isRegistryOrConfigCenter(id)),
+      (id === "coordinator/0" && coordinator !== "embedded") || (isForeign && isRegistryOrConfigCenter(id)),
     hasDatabase: ({ program }) => coordinator !== "embedded" && (program === "account" || program === "stock"),
     nodes,
   });
@@ -211,12 +212,22 @@ function checkPrimitives(
   }
 }
 
+function withForeignRegistry(step: StepPlan): StepPlan {
+  if (step.what.kind !== "fault" || step.what.fault.kind !== "session-expiry") return step;
+  return { ...step, what: { ...step.what, isRegistryForeign: true } };
+}
+
 /** A real registry tells its clients what it thinks right, and nobody can make it do otherwise. */
 function checkRealRegistry(timeline: readonly StepPlan[], registry: RegistryName): void {
   for (const { what } of timeline) {
     if (what.kind !== "fault") continue;
     const { kind } = what.fault;
-    if (!primitivesOf(what).some((primitive) => primitive.startsWith("registry.")) && kind !== "half-pushed-rule")
+    // Whoever has a session's id and password can end it: ZooKeeper asks for no more.
+    if (kind === "session-expiry" && registry === "zookeeper") continue;
+    if (
+      !primitivesOf(what).some((primitive) => primitive.startsWith("registry.") || primitive === "config.retell") &&
+      kind !== "half-pushed-rule"
+    )
       continue;
     throw new ScenarioError(`"${kind}" can't be done to a real ${registry}: only to the embedded registry`, {
       code: "UNSUPPORTED",

@@ -333,6 +333,7 @@ const fault = z.discriminatedUnion("kind", [
     target,
     ...forHowLong,
   }),
+  z.strictObject({ kind: z.literal("out-of-order-rule"), key: z.string().min(1), content: z.string() }),
 ]);
 
 const action = z.discriminatedUnion("kind", [

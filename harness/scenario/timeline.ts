@@ -29,7 +29,7 @@ export function planTimeline(
 /** A rule that is there for a while makes way for what was there before. */
 function withPrevious(step: StepPlan, steps: readonly StepPlan[], { rules }: Scenario): StepPlan {
   const { what, index } = step;
-  if (what.kind !== "fault" || !("key" in what.fault) || what.fault.kind === "half-pushed-rule") return step;
+  if (what.kind !== "fault" || !("key" in what.fault) || stays(what.fault)) return step;
   const { key } = what.fault;
   const last = steps.slice(0, index).findLast(({ what: earlier }) => publishes(earlier, key));
   return { ...step, what: { ...what, restores: { content: last === undefined ? rules?.[key] : contentOf(last) } } };
@@ -38,8 +38,11 @@ function withPrevious(step: StepPlan, steps: readonly StepPlan[], { rules }: Sce
 /** What stays in the config centre: other rules are there for a while only. */
 function publishes(what: StepPlan["what"], key: string): boolean {
   if (what.kind === "publish" || what.kind === "rollout") return what.key === key;
-  return what.kind === "fault" && what.fault.kind === "half-pushed-rule" && what.fault.key === key;
+  return what.kind === "fault" && stays(what.fault) && "key" in what.fault && what.fault.key === key;
 }
+
+/** What it publishes is there for good, whoever hears of it when. */
+const stays = ({ kind }: FaultSpec): boolean => kind === "half-pushed-rule" || kind === "out-of-order-rule";
 
 function contentOf({ what }: StepPlan): string | undefined {
   if (what.kind === "publish" || what.kind === "rollout") return what.content;

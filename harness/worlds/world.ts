@@ -29,6 +29,7 @@ export type Primitive =
   | "registry.view"
   | "registry.slow"
   | "config.publish"
+  | "config.retell"
   | "link.latency"
   | "link.bandwidth"
   | "link.loss"
@@ -54,6 +55,7 @@ export const allPrimitives: ReadonlySet<Primitive> = new Set<Primitive>([
   "registry.view",
   "registry.slow",
   "config.publish",
+  "config.retell",
   "link.latency",
   "link.bandwidth",
   "link.loss",

@@ -15,6 +15,7 @@ export type RuntimeEvent =
   | RuleChange
   | RegistryStateChange
   | RegistryPush
+  | DocumentPush
   | NodePhaseChange
   | PolicyChange
   | TaskBegin
@@ -122,6 +123,14 @@ export interface RegistryPush {
   readonly version: number;
   /** As they were listed. */
   readonly instances: readonly string[];
+}
+
+/** The embedded config centre told this node another version of a document than it did last, whether the node makes anything of it or not. */
+export interface DocumentPush {
+  readonly type: "document";
+  readonly atUs: number;
+  readonly key: string;
+  readonly version: number;
 }
 
 export interface NodePhaseChange {

@@ -106,6 +106,9 @@ export function at(moment: string) {
     /** Publishes a document that reaches these nodes only. */
     halfPushedRule: (target: string, options: Options<"half-pushed-rule">) =>
       fault({ kind: "half-pushed-rule", target, ...options }),
+    /** Publishes a document, behind which the one before it comes once more. */
+    outOfOrderRule: (key: string, options: Omit<Options<"out-of-order-rule">, "key">) =>
+      fault({ kind: "out-of-order-rule", key, ...options }),
     /** Graceful: deregisters, drains, ends. */
     stop: (target: string) => action({ kind: "stop", target }),
     /** Starts a node that was stopped or killed; a running one is stopped gracefully first. */

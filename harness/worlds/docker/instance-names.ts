@@ -37,6 +37,7 @@ export function withNames(events: readonly RuntimeEvent[], names: Names): readon
       case "registry":
       case "node":
       case "lag":
+      case "document":
       case "clock":
       case "disk":
       case "transaction":
