@@ -21,7 +21,7 @@ export default scenario({
     storefront: consumer({
       instances: 2,
       calls: "orders",
-      timeout: "1s",
+      timeout: "3s",
       balancer: "smooth-weighted-round-robin",
       credentials: { accessKey: "storefront" },
     }),

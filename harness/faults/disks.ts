@@ -28,7 +28,8 @@ type DiskUse = History["disks"][number];
 /** For disks that take nothing: appends fail while it lasts, none is done, and none failed before. */
 export function refusedWrites({ history, orderedUs, fromUs, toUs }: Observation, nodes: readonly string[]): Effect {
   const appends = usesOf(history, nodes).filter(({ operation }) => operation === "append");
-  const during = appends.filter(({ atUs }) => atUs >= fromUs && atUs < toUs);
+  // One that was under way already found room.
+  const during = appends.filter(({ atUs, tookUs = 0 }) => atUs - tookUs >= fromUs && atUs < toUs);
   const failed = during.filter(({ state, code }) => state === "failed" && code === "FULL").length;
   const done = during.filter(({ state }) => state === "done").length;
   const before = appends.filter(({ state, atUs }) => state === "failed" && atUs < orderedUs).length;
