@@ -23,7 +23,7 @@ export function disturbProcess(
 /** What was lost isn't brought back: its clients do that. */
 function expireSessions(registries: readonly Registry[]): Promise<Settle> | undefined {
   const open = registries.filter(({ state }) => state !== "closed");
-  if (open.length === 0 || open.some(({ expireSession }) => expireSession === undefined)) return undefined;
+  if (open.length === 0 || open.some((registry) => registry.expireSession === undefined)) return undefined;
   return Promise.all(open.map((registry) => registry.expireSession!())).then(() => () => undefined);
 }
 

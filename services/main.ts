@@ -290,6 +290,7 @@ function startByHand(args: readonly string[]): void {
       case "collected":
       case "disturbed":
       case "settled":
+      case "machine.set":
         break;
     }
   };
