@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { openWorld } from "../cli/worlds.ts";
 import { runScenario } from "../run.ts";
 import { planScenario } from "../scenario/planner.ts";
-import { at, atomicity, bank, constant, consumer, scenario } from "../scenario/builders.ts";
+import { at, atomicity, bank, constant, consumer, nothingLeft, scenario } from "../scenario/builders.ts";
 import type { Scenario } from "../scenario/schema.ts";
 import { faultOf, idleWorld } from "./idle.fixture.ts";
 
@@ -20,7 +20,7 @@ const bankWith = (timeline: Scenario["timeline"]): Scenario =>
     coordinator: { retry: "200ms" },
     load: constant("20/s").on("buyer").for("3s"),
     timeline,
-    expect: [atomicity("order").detects("60%")],
+    expect: [atomicity("order").detects("60%"), nothingLeft("order").detects("60%")],
   });
 
 const cases: readonly (readonly [kind: string, timeline: (target: string) => Scenario["timeline"]])[] = [
@@ -44,6 +44,31 @@ describe.each(cases)("%s", (kind, timeline) => {
     const { result } = await runScenario(bankWith(timeline("coordinator")), { world: await idleWorld(), seed: 1 });
     expect(faultOf({ result }, kind).effect).not.toBe("confirmed");
   });
+});
+
+test("no timeout of a transaction is moved by a clock that jumps", async () => {
+  const timeline = [
+    at("1s").clockStep("coordinator", { by: "60m" }),
+    at("2s").clockStep("coordinator", { by: "-120m" }),
+  ];
+  const { result, history } = await runScenario(bankWith(timeline), { world: await openWorld("sim"), seed: 1 });
+  expect(result.faults.map(({ effect }) => effect)).toEqual(["confirmed", "confirmed"]);
+  expect(history.calls.filter(({ service, code }) => service === "order" && code !== "OK")).toEqual([]);
+});
+
+test("a coordinator that comes back to another time ends what it finds, and no transaction waits for hours", async () => {
+  for (const by of ["60m", "-60m"]) {
+    const timeline = [
+      at("1s").kill("coordinator", { for: "500ms" }),
+      at("2s").clockOffset("stock", { by, for: "500ms" }),
+    ];
+    const offset = [at("800ms").clockStep("coordinator", { by })];
+    const { result } = await runScenario(bankWith([...offset, ...timeline]), {
+      world: await openWorld("sim"),
+      seed: 1,
+    });
+    expect({ by, verdict: result.verdict }).toEqual({ by, verdict: "pass" });
+  }
 });
 
 test("nodes report what their machines do only where a fault of the timeline shows there", async () => {
