@@ -71,6 +71,12 @@ test("a coordinator that comes back to another time ends what it finds, and no t
   }
 });
 
+test("a clock is put right though its node stands still until the end", async () => {
+  const timeline = [at("1s").clockOffset("account", { by: "1m", for: "1s" }), at("1500ms").pause("account")];
+  const { result } = await runScenario(bankWith(timeline), { world: await openWorld("sim"), seed: 1 });
+  expect(result.faults.map(({ kind, effect }) => [kind, effect])).toContainEqual(["clock-offset", "confirmed"]);
+});
+
 test("nodes report what their machines do only where a fault of the timeline shows there", async () => {
   const world = await openWorld("sim");
   const without = await runScenario(bankWith([]), { world, seed: 1 });

@@ -89,8 +89,10 @@ export class SimNode implements FleetNode {
     if (options.hasIdentity) this.#host.principal = plan.service;
     this.#disk = new SimDisk(this.#random.fork("disk"));
     this.#machine = new BrokenMachine(options, async (machine) => {
-      // One that dies of it has heard enough.
-      if (this.#process.isAlive) await this.#ask({ type: "machine", machine }, "machine.set").catch(() => undefined);
+      if (!this.#process.isAlive) return;
+      // One that dies of it has heard enough, and one that stands still hears of it when it goes on.
+      const told = this.#ask({ type: "machine", machine }, "machine.set").catch(() => undefined);
+      if (this.#state === "running") await told;
     });
   }
 
