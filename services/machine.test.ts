@@ -122,17 +122,21 @@ describe("a disk", () => {
 
   test("whose power goes in a write has a part of it, durably, and answers nothing any more", async () => {
     await fc.assert(
-      fc.asyncProperty(fc.string({ minLength: 2 }), fc.double({ min: 0.01, max: 0.99, noNaN: true }), async (text, keep) => {
-        const { faulty, inner } = disk();
-        await faulty.append("a", bytesOf("before"));
-        const torn = faulty.become([{ kind: "torn", keep }]);
-        const write = faulty.append("a", bytesOf(text));
-        await torn;
-        expect(await isDone(Promise.any([write, faulty.read("a"), faulty.sync("a")]))).toBe(false);
-        const { length } = bytesOf(inner.durable.get("a")!);
-        expect(length).toBeGreaterThan(6);
-        expect(length).toBeLessThan(6 + bytesOf(text).length);
-      }),
+      fc.asyncProperty(
+        fc.string({ minLength: 2 }),
+        fc.double({ min: 0.01, max: 0.99, noNaN: true }),
+        async (text, keep) => {
+          const { faulty, inner } = disk();
+          await faulty.append("a", bytesOf("before"));
+          const torn = faulty.become([{ kind: "torn", keep }]);
+          const write = faulty.append("a", bytesOf(text));
+          await torn;
+          expect(await isDone(Promise.any([write, faulty.read("a"), faulty.sync("a")]))).toBe(false);
+          const { length } = bytesOf(inner.durable.get("a")!);
+          expect(length).toBeGreaterThan(6);
+          expect(length).toBeLessThan(6 + bytesOf(text).length);
+        },
+      ),
       { numRuns: 50 },
     );
   });
