@@ -191,7 +191,8 @@ export async function openConfigCenter(
   if (url === undefined) return undefined;
   const random = context.random.fork("config-center");
   const scheme = schemeOf(url);
-  if (scheme === undefined) return createEmbeddedConfigCenter({ clock, random, transport, calls, address: url });
+  if (scheme === undefined)
+    return createEmbeddedConfigCenter({ clock, random, transport, calls, telemetry, address: url });
   const open = byScheme(infrastructure.configCenters, scheme, "config centre");
   return open({ clock, random, telemetry, url, client: node, application });
 }

@@ -2,6 +2,7 @@ import type { RuntimeEvent } from "../runtime/telemetry/events.ts";
 import type { TlsIdentity } from "../runtime/security/tls-identity.ts";
 import type { Note } from "../runtime/telemetry/span.ts";
 import type { Disturbance } from "./disturbance.ts";
+import type { MachineState } from "./machine.ts";
 
 /**
  * The control protocol, version 1: how a harness runs one node of a fleet. `sim` hands the messages over as values, `local`
@@ -19,6 +20,8 @@ import type { Disturbance } from "./disturbance.ts";
  *     harness ◀ disturbed ─ node
  *     harness ─ settle ─▶ node       ends that
  *     harness ◀ settled ─ node
+ *     harness ─ machine ─▶ node      what is wrong with its clock and its disk now (see `machine.ts`)
+ *     harness ◀ machine.set ─ node
  *     harness ─ drain ─▶ node        deregister, finish what is in flight, stop serving
  *     harness ─ collect ─▶ node      send every record now
  *     harness ─ stop ─▶ node         end at once, in order
@@ -50,6 +53,8 @@ export type ToNode =
       readonly tls?: TlsIdentity | undefined;
       /** Absent: calls aren't traced. */
       readonly tracing?: Tracing;
+      /** Absent: nothing is wrong with its machine, and nothing will be. */
+      readonly machine?: MachineState | undefined;
     }
   | { readonly type: "go" }
   | { readonly type: "dial"; readonly dial: DialMap }
@@ -57,6 +62,7 @@ export type ToNode =
   | { readonly type: "slow"; readonly factor: number }
   | { readonly type: "disturb"; readonly id: number; readonly disturbance: Disturbance }
   | { readonly type: "settle"; readonly id: number }
+  | { readonly type: "machine"; readonly machine: MachineState }
   | { readonly type: "annotate"; readonly note: Note }
   /** `xids`: the transactions that are asked for; each node knows what it can tell. */
   | { readonly type: "audit"; readonly xids: readonly string[] }
@@ -73,6 +79,7 @@ export type FromNode =
   | { readonly type: "audited" }
   | { readonly type: "disturbed" }
   | { readonly type: "settled" }
+  | { readonly type: "machine.set" }
   | { readonly type: "drained" }
   | { readonly type: "collected" }
   | { readonly type: "stopped" }

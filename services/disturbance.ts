@@ -2,7 +2,7 @@
  * What a harness does to a node from inside, where no process signal and no link could: to what the embedded registry tells its
  * clients, and to how a provider serves. Each lasts until it is settled, and ends with the process in any case.
  */
-export type Disturbance = RegistryDisturbance | ProviderDisturbance | ProcessDisturbance;
+export type Disturbance = RegistryDisturbance | ConfigCenterDisturbance | ProviderDisturbance | ProcessDisturbance;
 
 /** To the embedded registry. `clients` are those that are told something else: names of nodes. */
 export type RegistryDisturbance =
@@ -36,6 +36,11 @@ export type RegistryDisturbance =
   /** Every call takes `delayMs` longer, and this share of them fails UNAVAILABLE then. */
   | { readonly kind: "brown-out"; readonly delayMs: number; readonly errorRate: number };
 
+/** To the embedded config centre. */
+export type ConfigCenterDisturbance =
+  /** Everybody who watches a document is told what it was before its latest change, though that is old by now. */
+  { readonly kind: "late-document"; readonly key: string; readonly group: string };
+
 /** To whoever offers a service. */
 export type ProviderDisturbance =
   /** It deregisters, and serves on. */
@@ -45,6 +50,8 @@ export type ProviderDisturbance =
 
 /** To any process. */
 export type ProcessDisturbance =
+  /** Its session with a registry that isn't ours ends, as if it had been silent for too long. */
+  | { readonly kind: "own-session-expiry" }
   /** Calls are taken and never answered; health checks are. */
   | { readonly kind: "half-dead" }
   /** In every `everyMs` nothing runs for `blockMs`. */

@@ -1,5 +1,6 @@
 import type { Call } from "../runtime/call/call.ts";
 import type { Filter } from "../runtime/call/filter.ts";
+import type { Registry } from "../runtime/ports/registry.ts";
 import type { Response } from "../runtime/ports/transport.ts";
 import type { Disturbance, Settle } from "./disturbance.ts";
 import type { NodeContext } from "./service.ts";
@@ -7,11 +8,23 @@ import type { NodeContext } from "./service.ts";
 /** Breaks a process as `disturbance` says, until the answer is called. Undefined: that is the program's own affair. */
 export function disturbProcess(
   disturbance: Disturbance,
-  { context, hang }: { readonly context: NodeContext; readonly hang: Hang },
-): Settle | undefined {
+  {
+    context,
+    hang,
+    registries,
+  }: { readonly context: NodeContext; readonly hang: Hang; readonly registries: readonly Registry[] },
+): Settle | Promise<Settle> | undefined {
+  if (disturbance.kind === "own-session-expiry") return expireSessions(registries);
   if (disturbance.kind === "half-dead") return hang.begin();
   if (disturbance.kind === "blocks") return blocking(context, disturbance);
   return undefined;
+}
+
+/** What was lost isn't brought back: its clients do that. */
+function expireSessions(registries: readonly Registry[]): Promise<Settle> | undefined {
+  const open = registries.filter(({ state }) => state !== "closed");
+  if (open.length === 0 || open.some((registry) => registry.expireSession === undefined)) return undefined;
+  return Promise.all(open.map((registry) => registry.expireSession!())).then(() => () => undefined);
 }
 
 /** A door that calls don't get through while it is shut. Health checks go around every filter, and so around this one. */

@@ -23,6 +23,7 @@ import type { CallEnd, RuntimeEvent } from "../runtime/telemetry/events.ts";
 import { isAddress, isInfrastructureAddress } from "./config.ts";
 import { controlVersion, type DialMap, type FromNode, type ToNode } from "./control.ts";
 import { didYouMean, nearest } from "./nearest.ts";
+import type { Machine } from "./machine.ts";
 import { createNode, type ControlledNode, type StartMessage } from "./node.ts";
 import type { FromPack, ToPack } from "./pack.ts";
 import { programs } from "./programs.ts";
@@ -142,23 +143,24 @@ function harnessed({
 }
 
 function contextMaker(dial: DialTable, diskPath: string | undefined, onMetrics?: (url: string) => void) {
-  return async (start: StartMessage, own: NodeContext["telemetry"]): Promise<NodeContext> => {
+  return async (start: StartMessage, own: NodeContext["telemetry"], machine: Machine): Promise<NodeContext> => {
+    const seen = machine.clock(clock);
     const { node, program, config, seed, listen, advertise, isExposed = false, tracing, tls } = start;
-    const wire = { clock, dial: (address: string) => dial.resolve(address), isLoopbackOnly: !isExposed, tls };
+    const wire = { clock: seen, dial: (address: string) => dial.resolve(address), isLoopbackOnly: !isExposed, tls };
     const metrics = start.metrics === undefined ? undefined : await openMetrics(start, start.metrics, onMetrics);
     const telemetry = metrics?.counting(own) ?? own;
     return {
       node,
       listen,
       advertise,
-      clock,
+      clock: seen,
       random: createRandom(seed),
       transport: tripleTransport(wire),
       transports: otherTransports(wire),
-      http: nodeHttp({ clock, isLoopbackOnly: !isExposed }),
-      disk: directoryDisk(diskPath ?? join(tmpdir(), `flyball-${process.pid}`)),
+      http: nodeHttp({ clock: seen, isLoopbackOnly: !isExposed }),
+      disk: machine.disk(directoryDisk(diskPath ?? join(tmpdir(), `flyball-${process.pid}`)), seen),
       telemetry,
-      calls: new CallLog({ clock, telemetry }),
+      calls: new CallLog({ clock: seen, telemetry }),
       policies: metrics?.watched(builtInPolicies) ?? builtInPolicies,
       infrastructure: realInfrastructure({ dial: (address) => dial.resolve(address) }),
       ...(tracing?.otlp !== undefined && {
@@ -355,6 +357,7 @@ function startByHand(args: readonly string[]): void {
       case "collected":
       case "disturbed":
       case "settled":
+      case "machine.set":
         break;
     }
   };

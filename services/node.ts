@@ -1,4 +1,6 @@
 import type { Clock } from "../runtime/ports/clock.ts";
+import type { InfrastructureTable, OpenRegistry } from "../runtime/ports/infrastructure.ts";
+import type { Registry } from "../runtime/ports/registry.ts";
 import type { Telemetry } from "../runtime/ports/telemetry.ts";
 import type { NodePhaseChange, RuntimeEvent, RuleChange } from "../runtime/telemetry/events.ts";
 import type { Note } from "../runtime/telemetry/span.ts";
@@ -7,6 +9,7 @@ import { controlVersion, type FromNode, type ToNode, type Tracing } from "./cont
 import type { Disturbance, Settle } from "./disturbance.ts";
 import { disturbProcess, Hang } from "./disturbed-process.ts";
 import { LagMeter } from "./lag.ts";
+import { Machine } from "./machine.ts";
 import { ConfigError, type NodeContext, type RunningService, type ServiceProgram } from "./service.ts";
 
 export interface NodeOptions {
@@ -19,9 +22,14 @@ export interface NodeOptions {
 
 /**
  * What a world gives to a node that starts. `telemetry` is the node's own, which sends what it hears in batches; a world that
- * has a shorter way for events may take that one instead, in the context's `telemetry` and `calls`.
+ * has a shorter way for events may take that one instead, in the context's `telemetry` and `calls`. The node reaches its clock and its
+ * disk through `machine`, by which a harness breaks them.
  */
-export type MakeContext = (start: StartMessage, telemetry: Telemetry) => NodeContext | Promise<NodeContext>;
+export type MakeContext = (
+  start: StartMessage,
+  telemetry: Telemetry,
+  machine: Machine,
+) => NodeContext | Promise<NodeContext>;
 
 export type StartMessage = Extract<ToNode, { readonly type: "start" }>;
 
@@ -62,8 +70,10 @@ class Node implements ControlledNode {
   #batch: RuntimeEvent[] = [];
   #disarmBatch: (() => void) | undefined;
   #lag: LagMeter | undefined;
+  #machine: Machine | undefined;
   #slowness = 1;
   readonly #hang = new Hang();
+  readonly #registries: Registry[] = [];
   readonly #disturbances = new Map<number, Settle>();
   #isOver = false;
 
@@ -119,6 +129,12 @@ class Node implements ControlledNode {
           this.#answer({ type: "settled" });
         });
         break;
+      case "machine":
+        this.#guard(async () => {
+          await this.#machine?.become(message.machine);
+          this.#answer({ type: "machine.set" });
+        });
+        break;
       case "drain":
         this.#guard(async () => {
           await this.#service?.drain();
@@ -151,16 +167,21 @@ class Node implements ControlledNode {
       throw new ConfigError(`control protocol ${version}`, `this node speaks ${controlVersion}`);
     }
     if (this.#context !== undefined) throw new ConfigError(`${start.node} has been started already`);
-    const made = this.#makeContext(start, { emit: (event) => this.#emit(event) });
+    const telemetry: Telemetry = { emit: (event) => this.#emit(event) };
+    const machine = new Machine(start.machine ?? {}, telemetry);
+    const made = this.#makeContext(start, telemetry, machine);
     // A simulated node's is there at once, and its start takes no turn more than it needs.
     const given = made instanceof Promise ? await made : made;
     const slowed: NodeContext = {
       ...given,
       work: (us) => given.work(us * this.#slowness),
       policies: { ...given.policies, serverFilters: [this.#hang.filter, ...given.policies.serverFilters] },
+      infrastructure: this.#remembering(given.infrastructure),
     };
     const context = start.tracing === undefined ? slowed : tracing(slowed, start.tracing);
     this.#context = context;
+    this.#machine = machine;
+    machine.watch();
     const { lagTickMs = 50 } = this.#options;
     if (lagTickMs > 0) this.#lag = new LagMeter(context.clock, context.telemetry, lagTickMs);
     const config = this.#program.parse(start.config);
@@ -169,10 +190,27 @@ class Node implements ControlledNode {
     this.#answer({ type: "listening", address: this.#service.address });
   }
 
+  /** Keeps the registries that the program opens, so that their sessions can be ended. */
+  #remembering(table: InfrastructureTable): InfrastructureTable {
+    const registries = Object.entries(table.registries).map(([scheme, open]) => {
+      const remember: OpenRegistry = async (connection) => {
+        const registry = await open(connection);
+        this.#registries.push(registry);
+        return registry;
+      };
+      return [scheme, remember] as const;
+    });
+    return { ...table, registries: Object.fromEntries(registries) };
+  }
+
   async #disturb(disturbance: Disturbance): Promise<Settle> {
     const service = this.#running();
-    const own = disturbProcess(disturbance, { context: this.#context!, hang: this.#hang });
-    const settle = own ?? (await service.disturb?.(disturbance));
+    const own = disturbProcess(disturbance, {
+      context: this.#context!,
+      hang: this.#hang,
+      registries: this.#registries,
+    });
+    const settle = (await own) ?? (await service.disturb?.(disturbance));
     if (settle !== undefined) return settle;
     throw new ConfigError(`${this.#program.name} can't be disturbed by ${disturbance.kind}`);
   }
@@ -239,6 +277,7 @@ class Node implements ControlledNode {
     this.#answer(last);
     this.#isOver = true;
     this.#lag?.stop();
+    this.#machine?.stop();
     this.#disarmBatch?.();
   }
 

@@ -14,9 +14,13 @@ export type FaultStep<Spec extends FaultSpec = FaultSpec> = StepPlan["what"] & {
 export interface FaultKind<Spec extends FaultSpec = FaultSpec> {
   /** What a world must offer. */
   readonly primitives: readonly Primitive[];
+  /** It shows in what nodes report of this part of their machines, and in nothing else. Default: in calls, and what else they report. */
+  readonly shows?: "clock" | "disk";
+  /** Of what comes at one moment and stays: for how long that is looked at. Default: until the end of the run. */
+  readonly showsForUs?: number;
   /** Composes the world's primitives; resolves when they all took hold. */
   apply(step: FaultStep<Spec>, fleet: RunningFleet, links: LinkShapes): Promise<Lift>;
-  /** Whether the calls show it. */
+  /** Whether the records show it. */
   effect(step: FaultStep<Spec>, seen: Observation): Effect;
 }
 

@@ -6,7 +6,8 @@ import type { FaultResult, RunResult } from "../report/verdict.ts";
 import { runScenario } from "../run.ts";
 import { at, consumer, poisson, provider, scenario, successRate } from "../scenario/builders.ts";
 import type { Scenario } from "../scenario/schema.ts";
-import type { FleetNode, World } from "../worlds/world.ts";
+import type { World } from "../worlds/world.ts";
+import { faultOf, idleWorld } from "./idle.fixture.ts";
 
 /** Faults that a node does to itself when it is told, on a small simulated fleet: what they do shows in the records. */
 const route = (region: string): string => `configVersion: v3.0
@@ -53,37 +54,6 @@ async function play(
   return runScenario(value, { world: world ?? (await openWorld("sim")), seed: 1 });
 }
 
-const faultOf = ({ result }: { readonly result: RunResult }, kind: string): FaultResult =>
-  result.faults.find((fault) => fault.kind === kind)!;
-
-/** The simulator with a harness whose orders come to nothing: nodes aren't disturbed, documents aren't published. */
-async function idleWorld(): Promise<World> {
-  const world = await openWorld("sim");
-  return {
-    ...world,
-    run: (plan, options, main) =>
-      world.run(plan, options, (fleet) =>
-        main({
-          clock: fleet.clock,
-          nodes: new Map([...fleet.nodes].map(([id, node]) => [id, idle(node)])),
-          link: (from, to) => fleet.link(from, to),
-          publish: async () => undefined,
-          digest: () => fleet.digest!(),
-        }),
-      ),
-  };
-}
-
-function idle(node: FleetNode): FleetNode {
-  return new Proxy(node, {
-    get: (target, name) => {
-      if (name === "disturb") return async () => async () => undefined;
-      const value: unknown = Reflect.get(target, name, target);
-      return typeof value === "function" ? (value.bind(target) as unknown) : value;
-    },
-  });
-}
-
 /** Something that changes the list of orders while a fault of watches lasts. */
 const change = at("2500ms").stop("orders/3");
 const about = { service: "orders", for: "2s" } as const;
@@ -104,8 +74,15 @@ const cases: readonly (readonly [kind: string, timeline: Scenario["timeline"]])[
   ["half-dead", [at("2s").halfDead("orders/1", { for: "2s" })]],
   ["event-loop-block", [at("2s").eventLoopBlock("orders/1", { block: "150ms", every: "500ms", for: "3s" })]],
   ["slow-cpu", [at("2s").slowCpu("orders/1", { share: 0.3, for: "3s" })]],
+  ["clock-offset", [at("2s").clockOffset("orders/1", { by: "-10m", for: "2s" })]],
+  [
+    "clock-step",
+    [at("2s").clockStep("orders/1", { by: "300ms" }), at("3500ms").clockStep("orders/1", { by: "-300ms" })],
+  ],
+  ["clock-drift", [at("2s").clockDrift("orders/1", { rate: 0.5, for: "2s" })]],
   ["malformed-rule", [at("2s").malformedRule(key, { content: "conditions: [", for: "1s" })]],
   ["rolled-back-rule", [at("2s").rolledBackRule(key, { content: route("r1"), for: "1s" })]],
+  ["out-of-order-rule", [at("2s").outOfOrderRule(key, { content: route("r1") })]],
   ["half-pushed-rule", [at("2s").halfPushedRule("storefront/0", { key, content: route("r1"), for: "1s" })]],
 ];
 
@@ -150,6 +127,21 @@ test("a rule that was there for a while makes way for the one before", async () 
   });
   const outcomes = history.rules.filter(({ node }) => node === "storefront/0").map(({ outcome }) => outcome);
   expect(outcomes).toEqual(["applied", "rejected", "applied"]);
+});
+
+test("a rule that was overtaken by a newer one changes nothing", async () => {
+  const { history } = await play([at("2s").outOfOrderRule(key, { content: route("r1") })], {
+    rules: { [key]: route("elsewhere") },
+  });
+  for (const caller of ["storefront/0", "storefront/1"]) {
+    const told = history.documents.filter((document) => document.node === caller && document.key === key);
+    expect(told.map(({ version }) => version)).toEqual([1, 2, 1, 2]);
+    const rules = history.rules.filter((rule) => rule.node === caller && rule.key === key);
+    expect(rules.map(({ version, outcome }) => [version, outcome])).toEqual([
+      [1, "applied"],
+      [2, "applied"],
+    ]);
+  }
 });
 
 test("where nothing changes, a watch has nothing to miss, and nothing was tested", async () => {

@@ -65,17 +65,20 @@ function observed(step: StepPlan, plan: Plan, history: History): readonly Applie
     history.steps.find((record) => record.index === step.index && record.phase === phase)?.atUs;
   const fromUs = at("applied");
   if (fromUs === undefined) return [];
-  const toUs = Math.min(at("lift") ?? plan.durationUs, plan.durationUs);
+  const { showsForUs = Infinity } = faultKind(what);
+  const toUs = Math.min(at("lift") ?? plan.durationUs, plan.durationUs, fromUs + showsForUs);
   const observation = { history, orderedUs: at("apply") ?? fromUs, fromUs, toUs, control: undefined };
   return [{ step, what, observation }];
 }
 
-/** Two faults whose times overlap and that touch attempts at the same node. */
-function interferes(a: Applied, b: Applied): boolean {
-  const [one, two] = [a.observation, b.observation];
+/** The other's time overlaps with its own, and it touches attempts at the same node, or what the fault shows in. */
+function interferes(own: Applied, other: Applied): boolean {
+  const { shows } = faultKind(own.what);
+  if (shows !== undefined && faultKind(other.what).shows !== shows) return false;
+  const [one, two] = [own.observation, other.observation];
   if (one.orderedUs >= two.toUs || two.orderedUs >= one.toUs) return false;
-  const touched = new Set(touchedBy(a.what));
-  return touchedBy(b.what).some((node) => touched.has(node));
+  const touched = new Set(touchedBy(own.what));
+  return touchedBy(other.what).some((node) => touched.has(node));
 }
 
 const touchedBy = ({ nodes, links }: FaultStep): readonly string[] => [...nodes, ...links.map(({ to }) => to)];

@@ -27,6 +27,9 @@ export class HistoryCollector {
     spans: History["spans"][number][];
     gaps: History["gaps"][number][];
     lags: History["lags"][number][];
+    documents: History["documents"][number][];
+    clocks: History["clocks"][number][];
+    disks: History["disks"][number][];
     metrics: History["metrics"][number][];
   } = {
     // The first record replaces it; a history without one is refused.
@@ -47,6 +50,9 @@ export class HistoryCollector {
     gaps: [],
     planned: new Map(),
     lags: [],
+    documents: [],
+    clocks: [],
+    disks: [],
     metrics: [],
     end: undefined,
   };
@@ -194,6 +200,15 @@ export class HistoryCollector {
         return;
       case "lag":
         history.lags.push({ node, atUs: event.atUs, maxUs: event.maxUs });
+        return;
+      case "document":
+        history.documents.push({ ...event, node });
+        return;
+      case "clock":
+        history.clocks.push({ ...event, node });
+        return;
+      case "disk":
+        history.disks.push({ ...event, node });
         return;
       case "node":
       case "span.export":

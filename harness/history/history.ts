@@ -1,6 +1,9 @@
 import type {
   Access,
   Attempt,
+  ClockReading,
+  DiskUse,
+  DocumentPush,
   MembershipChange,
   PolicyChange,
   RegistryPush,
@@ -56,6 +59,12 @@ export interface History {
   readonly lags: readonly { readonly node: string; readonly atUs: number; readonly maxUs: number }[];
   /** Processor time that the harness took; absent in `sim`, and where the load didn't come to its end. */
   readonly harnessCpu?: HarnessCpuRecord | undefined;
+  /** What the embedded config centre told its clients. */
+  readonly documents: readonly (DocumentPush & { readonly node: string })[];
+  /** What nodes' clocks showed, where the timeline has a fault of a clock. */
+  readonly clocks: readonly (ClockReading & { readonly node: string })[];
+  /** What nodes did with their disks, where the timeline has a fault of a disk. */
+  readonly disks: readonly (DiskUse & { readonly node: string })[];
   /** What Prometheus counted, where there was one. */
   readonly metrics: readonly MetricsRecord[];
   /** Undefined when the file was cut off. */

@@ -1,4 +1,5 @@
 import type { History } from "../history/history.ts";
+import { isDeath } from "../scenario/deaths.ts";
 import { ScenarioError } from "../scenario/error.ts";
 import { durationUs, formatDuration, type Window } from "../scenario/durations.ts";
 import type { CheckSpec } from "../scenario/schema.ts";
@@ -102,7 +103,7 @@ function deathsOf(history: History, service: string): readonly Death[] {
   };
   for (const { what, phase, atUs } of history.steps) {
     if (what.kind === "publish") continue;
-    const kills = what.kind === "fault" && what.fault.kind === "kill";
+    const kills = what.kind === "fault" && isDeath(what.fault.kind);
     for (const node of what.nodes) {
       if (phase === "applied" && (kills || what.kind === "stop")) die(node, atUs);
       if ((kills && phase === "lift") || (what.kind === "restart" && phase === "apply")) comeBack(node, atUs);
@@ -115,7 +116,7 @@ function deathsOf(history: History, service: string): readonly Death[] {
 /** The same by the plan; a restart brings back what was killed or stopped before. */
 function plannedDeaths(service: string, { timeline, durationUs: loadUs }: CheckContext): readonly Death[] {
   return timeline.flatMap(({ atUs, what }): Death[] => {
-    const isKill = what.kind === "fault" && what.fault.kind === "kill";
+    const isKill = what.kind === "fault" && isDeath(what.fault.kind);
     if (what.kind !== "stop" && !isKill) return [];
     const liftUs = isKill && what.forUs !== undefined ? atUs + what.forUs : loadUs;
     return what.nodes

@@ -1,4 +1,5 @@
 import type { History, TaskRecord } from "../history/history.ts";
+import { isDeath } from "../scenario/deaths.ts";
 import { formatShare, fractionOf } from "../scenario/durations.ts";
 import { ScenarioError } from "../scenario/error.ts";
 import type { StepPlan } from "../scenario/plan.ts";
@@ -63,7 +64,7 @@ const endingUs = 1_000_000;
 /** Whether a node's process ended in the course of the run. */
 export function hasDied(node: string, { processes, steps }: History): boolean {
   const ends = (what: StepPlan["what"]): boolean =>
-    what.kind !== "publish" && what.nodes.includes(node) && (what.kind !== "fault" || what.fault.kind === "kill");
+    what.kind !== "publish" && what.nodes.includes(node) && (what.kind !== "fault" || isDeath(what.fault.kind));
   return processes.some((process) => process.node === node) || steps.some(({ what }) => ends(what));
 }
 

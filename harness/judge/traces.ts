@@ -1,4 +1,5 @@
 import { attribute } from "../../runtime/telemetry/span.ts";
+import { isDeath } from "../scenario/deaths.ts";
 import { formatShare, fractionOf, type Window } from "../scenario/durations.ts";
 import { ScenarioError } from "../scenario/error.ts";
 import type { CallRecord, History } from "../history/history.ts";
@@ -257,7 +258,7 @@ const isIn = (loss: Loss, node: string, atUs: number): boolean =>
 /** When nodes died with the spans that were open on them, and when records of theirs were lost. */
 function deathsIn(history: History): readonly Loss[] {
   const deaths = faultsIn(history).flatMap(({ kind, nodes, fromUs, appliedUs, liftedUs }) => {
-    if (kind === "kill") return nodes.map((node) => ({ node, fromUs, toUs: appliedUs }));
+    if (isDeath(kind)) return nodes.map((node) => ({ node, fromUs, toUs: appliedUs }));
     // A node that wakes up when the run is over has no time left to end what it was at.
     const isFrozen = kind === "pause" && !(liftedUs < history.run.durationUs);
     return isFrozen ? nodes.map((node) => ({ node, fromUs, toUs: Infinity })) : [];

@@ -1,10 +1,10 @@
-import { durationUs, formatDuration } from "./durations.ts";
+import { durationUs, formatDuration, signedUs } from "./durations.ts";
 import { ScenarioError } from "./error.ts";
 import type { StepPlan } from "./plan.ts";
 import type { FaultSpec } from "./schema.ts";
 
 /** What a fault takes hold of, of which there is one at each place: two faults can't have it at the same time. */
-type Aspect = "registration" | "work" | "event loop" | "pushes" | "list" | "registry" | "document";
+type Aspect = "registration" | "work" | "event loop" | "pushes" | "list" | "registry" | "disk" | "document";
 
 const aspects: Readonly<Partial<Record<FaultSpec["kind"], Aspect>>> = {
   zombie: "registration",
@@ -23,9 +23,14 @@ const aspects: Readonly<Partial<Record<FaultSpec["kind"], Aspect>>> = {
   "diverging-views": "pushes",
   "resurrected-ephemeral": "list",
   "brown-out": "registry",
+  "disk-full": "disk",
+  "slow-disk": "disk",
+  "torn-write": "disk",
+  "lost-unsynced": "disk",
   "malformed-rule": "document",
   "rolled-back-rule": "document",
   "half-pushed-rule": "document",
+  "out-of-order-rule": "document",
 };
 
 interface Holder {
@@ -73,14 +78,24 @@ function conflict(what: string, atUs: number, { kind, fromUs, untilUs }: Holder)
   );
 }
 
+/** What a clock must be wrong by for nodes' readings to show it. */
+const clockUsMin = 100_000;
+
 /** Throws INVALID_SCENARIO for a fault whose own numbers make no sense. */
 export function checkNumbers(
   fault: FaultSpec,
   {
     where,
     forUs,
+    leftUs,
     sessionTimeoutUs,
-  }: Readonly<Record<"forUs", number | undefined>> & { readonly where: string; readonly sessionTimeoutUs: number },
+  }: {
+    readonly where: string;
+    readonly forUs: number | undefined;
+    /** Of the load, when it begins. */
+    readonly leftUs: number;
+    readonly sessionTimeoutUs: number;
+  },
 ): void {
   const wrong = (message: string, hint: string): ScenarioError =>
     new ScenarioError(`${where}: ${message}`, { code: "INVALID_SCENARIO", hint });
@@ -96,6 +111,15 @@ export function checkNumbers(
   }
   if (fault.kind === "brown-out" && durationUs(fault.delay) === 0)
     throw wrong("a delay of no time", 'for example delay: "300ms"');
+  if ((fault.kind === "clock-offset" || fault.kind === "clock-step") && Math.abs(signedUs(fault.by)) < clockUsMin)
+    throw wrong(`a clock that is wrong by ${fault.by}`, "at least 100ms: less can't be told from chance");
+  if (fault.kind === "clock-drift" && Math.abs(fault.rate) * (forUs ?? leftUs) < clockUsMin)
+    throw wrong(
+      `at a rate of ${fault.rate} a clock is wrong by ${formatDuration(Math.abs(fault.rate) * (forUs ?? leftUs))} in the end`,
+      "raise `rate` or make `for` longer, until it comes to 100ms",
+    );
+  if (fault.kind === "slow-disk" && durationUs(fault.delay) === 0)
+    throw wrong("a delay of no time", 'for example delay: "200ms"');
   if (fault.kind === "flapping-registration") {
     const everyUs = durationUs(fault.every);
     if (everyUs < 10_000) throw wrong(`registers once in ${fault.every}`, "at least 10ms");

@@ -9,6 +9,12 @@ export function durationUs(text: string): number {
   return Math.round(Number(number) * microseconds[unit]!);
 }
 
+/** "-10m" or "250ms" as whole microseconds, negative ones included. */
+export function signedUs(text: string): number {
+  const us = durationUs(text.replace(/^[+-]/, ""));
+  return text.startsWith("-") ? -us : us;
+}
+
 /** "99%" or 0.99 as a number from 0 to 1. */
 export function fractionOf(share: string | number): number {
   if (typeof share === "number") return share;

@@ -1,4 +1,5 @@
 import { didYouMean } from "../../services/nearest.ts";
+import { faults } from "../faults/table.ts";
 import { durationUs } from "./durations.ts";
 import { ScenarioError } from "./error.ts";
 import type { ForeignPlan, LoadName, NodePlan, RegistryName, StepPlan, WorldName } from "./plan.ts";
@@ -138,7 +139,9 @@ export function checkForeign(
 
 /** Faults that a node does to itself. */
 const needsToldNodes = (kind: FaultSpec["kind"]): boolean =>
-  ["slow", "zombie", "flapping-registration", "half-dead", "event-loop-block", "slow-cpu"].includes(kind);
+  ["slow", "session-expiry", "zombie", "flapping-registration", "half-dead", "event-loop-block", "slow-cpu"].includes(
+    kind,
+  ) || faults[kind].shows !== undefined;
 
 function hasForeign({ fleet }: Scenario): boolean {
   return Object.values(fleet).some(

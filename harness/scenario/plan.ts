@@ -35,6 +35,8 @@ export interface Plan {
   readonly hasMutualTls: boolean;
   /** Nodes count what they do, and Prometheus scrapes them: some check is about that. */
   readonly isScraped: boolean;
+  /** What of their machines nodes report, because a fault of the timeline shows there and nowhere else. Absent: nothing. */
+  readonly watched?: readonly ("clock" | "disk")[] | undefined;
   /** Documents to publish before the fleet gets ready. */
   readonly rules: readonly { readonly key: string; readonly content: string }[];
   readonly drives: readonly DrivePlan[];
@@ -105,6 +107,8 @@ export interface StepPlan {
         readonly links: readonly LinkPlan[];
         /** `disconnect`: every pair that connects to or from its nodes, for worlds that have no cable to pull. */
         readonly cables?: readonly LinkPlan[];
+        /** `session-expiry`: the registry isn't ours, and its clients' sessions are ended from their side. */
+        readonly isRegistryForeign?: true;
         /** Of a rule that is there for a while: the document that comes back; without content it is deleted. */
         readonly restores?: { readonly content: string | undefined };
       }

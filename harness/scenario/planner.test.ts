@@ -426,6 +426,19 @@ describe("what can't work is refused with a way out", () => {
   });
 });
 
+test("a session with a real ZooKeeper is ended from its client's side; other real registries can't be made to do that", () => {
+  const timeline = [at("1s").sessionExpiry("orders/1")];
+  const stepOf = (options: Parameters<typeof plan>[1]): unknown => plan({ timeline }, options).timeline[0]!.what;
+  expect(stepOf({ world: "docker", registry: "zookeeper" })).toMatchObject({ isRegistryForeign: true });
+  expect(stepOf({ world: "docker", registry: "embedded" })).not.toHaveProperty("isRegistryForeign");
+  for (const registry of ["nacos", "consul"] as const)
+    expect(() => stepOf({ world: "docker", registry })).toThrow(`can't be done to a real ${registry}`);
+  const late = [at("1s").outOfOrderRule("orders.condition-router", { content: "" })];
+  expect(() => plan({ timeline: late }, { world: "docker", registry: "zookeeper" })).toThrow(
+    "can't be done to a real zookeeper",
+  );
+});
+
 test("steps that follow each other on one node are no contradiction", () => {
   const timeline = [
     at("1s").kill("orders/1", { for: "1s" }),

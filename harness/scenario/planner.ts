@@ -95,9 +95,17 @@ export function planScenario(
   const registry = registryOf(scenario, world, asked);
   const nodes = planNodes(scenario, { registry, load, directory });
   const { drives, durationUs: loadUs } = planLoad(scenario, seed);
-  const timeline = planTimeline(scenario, { nodes, durationUs: loadUs });
+  const isForeign = world === "docker" && registry !== "embedded";
+  const planned = planTimeline(scenario, { nodes, durationUs: loadUs });
+  const timeline = isForeign ? planned.map(withForeignRegistry) : planned;
   if (primitives !== undefined) checkPrimitives(timeline, { world, primitives });
-  if (world === "docker" && registry !== "embedded") checkRealRegistry(timeline, registry);
+  if (isForeign) checkRealRegistry(timeline, registry);
+  checkMachines(timeline, {
+    isReal: ({ id }) =>
+      (id === "coordinator/0" && coordinator !== "embedded") || (isForeign && isRegistryOrConfigCenter(id)),
+    hasDatabase: ({ program }) => coordinator !== "embedded" && (program === "account" || program === "stock"),
+    nodes,
+  });
   checkForeign(nodes, { world, registry, load, timeline });
   checkWindows(scenario, loadUs);
   const context = { scenario, world, nodes, drives, timeline, durationUs: loadUs };
@@ -114,6 +122,7 @@ export function planScenario(
     tracing: scenario.tracing && { sample: fractionOf(scenario.tracing.sample) },
     hasMutualTls: scenario.security?.mtls === true,
     isScraped: scenario.expect.some(({ check }) => check === "metrics"),
+    ...watchedBy(timeline),
     rules: Object.entries(scenario.rules ?? {}).map(([key, content]) => ({ key, content })),
     drives,
     timeline,
@@ -230,18 +239,68 @@ function checkPrimitives(
   }
 }
 
+function withForeignRegistry(step: StepPlan): StepPlan {
+  if (step.what.kind !== "fault" || step.what.fault.kind !== "session-expiry") return step;
+  return { ...step, what: { ...step.what, isRegistryForeign: true } };
+}
+
 /** A real registry tells its clients what it thinks right, and nobody can make it do otherwise. */
 function checkRealRegistry(timeline: readonly StepPlan[], registry: RegistryName): void {
   for (const { what } of timeline) {
     if (what.kind !== "fault") continue;
     const { kind } = what.fault;
-    if (!primitivesOf(what).some((primitive) => primitive.startsWith("registry.")) && kind !== "half-pushed-rule")
+    // Whoever has a session's id and password can end it: ZooKeeper asks for no more.
+    if (kind === "session-expiry" && registry === "zookeeper") continue;
+    if (
+      !primitivesOf(what).some((primitive) => primitive.startsWith("registry.") || primitive === "config.retell") &&
+      kind !== "half-pushed-rule"
+    )
       continue;
     throw new ScenarioError(`"${kind}" can't be done to a real ${registry}: only to the embedded registry`, {
       code: "UNSUPPORTED",
       hint: `--world sim,local shows it in ${registry}'s manner; cut the links to the real one instead`,
     });
   }
+}
+
+/** A machine is broken from inside of the program that runs on it, and only what that keeps on its own disk is lost with it. */
+function checkMachines(
+  timeline: readonly StepPlan[],
+  {
+    nodes,
+    isReal,
+    hasDatabase,
+  }: {
+    readonly nodes: readonly NodePlan[];
+    readonly isReal: (node: NodePlan) => boolean;
+    readonly hasDatabase: (node: NodePlan) => boolean;
+  },
+): void {
+  for (const { what } of timeline) {
+    if (what.kind !== "fault") continue;
+    const { kind } = what.fault;
+    const { shows } = faults[kind];
+    if (shows === undefined) continue;
+    const own = nodes.filter(({ id }) => what.nodes.includes(id));
+    const server = own.find((node) => isReal(node));
+    const elsewhere = shows === "disk" ? own.find((node) => hasDatabase(node)) : undefined;
+    const node = server ?? elsewhere;
+    if (node === undefined) continue;
+    throw new ScenarioError(
+      server === undefined
+        ? `"${kind}" can't be done to ${node.id}: its rows are in PostgreSQL, and not on its own disk`
+        : `"${kind}" can't be done to ${node.id}: it is a server of somebody else's, and its machine can't be broken`,
+      { code: "UNSUPPORTED", hint: "--world local, or --registry embedded and no --coordinator" },
+    );
+  }
+}
+
+const isRegistryOrConfigCenter = (id: string): boolean => id === "registry/0" || id === "config-center/0";
+
+/** Evidence that nodes gather only for faults that need it. */
+function watchedBy(timeline: readonly StepPlan[]): Pick<Plan, "watched"> {
+  const shows = timeline.flatMap(({ what }) => (what.kind === "fault" ? (faults[what.fault.kind].shows ?? []) : []));
+  return shows.length === 0 ? {} : { watched: [...new Set(shows)] };
 }
 
 function primitivesOf(what: StepPlan["what"]): readonly Primitive[] {

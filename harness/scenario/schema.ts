@@ -6,7 +6,7 @@ import { clientRetries } from "./retries.ts";
 import { clientProtection, serverProtection } from "./protection.ts";
 import { clientSecurity, serverSecurity } from "./security.ts";
 import { taskFates } from "./tasks.ts";
-import { duration, fraction } from "./units.ts";
+import { duration, fraction, signedDuration } from "./units.ts";
 
 /** Text that exists in both of the project's languages. */
 const bilingual = z.strictObject({ en: z.string().min(1), zh: z.string().min(1) });
@@ -324,6 +324,27 @@ const fault = z.discriminatedUnion("kind", [
     share: z.number().min(0.05).max(0.95),
     ...forHowLong,
   }),
+  /** Of a machine's wall clock: wrong by so much while it lasts; from now on; more and more. */
+  z.strictObject({ kind: z.literal("clock-offset"), target, by: signedDuration, ...forHowLong }),
+  z.strictObject({ kind: z.literal("clock-step"), target, by: signedDuration }),
+  z.strictObject({
+    kind: z.literal("clock-drift"),
+    target,
+    /** How much faster it goes: 0.1 gains 100 ms a second, -1 stands still. */
+    rate: z.number().min(-1).max(10),
+    ...forHowLong,
+  }),
+  /** Of a machine's disk. */
+  z.strictObject({ kind: z.literal("disk-full"), target, ...forHowLong }),
+  z.strictObject({ kind: z.literal("slow-disk"), target, delay: duration, ...forHowLong }),
+  z.strictObject({
+    kind: z.literal("torn-write"),
+    target,
+    /** The share of the write that is on the disk. Default 0.5. */
+    keep: z.number().gt(0).lt(1).optional(),
+    ...forHowLong,
+  }),
+  z.strictObject({ kind: z.literal("lost-unsynced"), target, ...forHowLong }),
   /** Of a rule document in the config centre. */
   z.strictObject({ kind: z.literal("malformed-rule"), key: z.string().min(1), content: z.string(), ...forHowLong }),
   z.strictObject({ kind: z.literal("rolled-back-rule"), key: z.string().min(1), content: z.string(), ...forHowLong }),
@@ -335,6 +356,7 @@ const fault = z.discriminatedUnion("kind", [
     target,
     ...forHowLong,
   }),
+  z.strictObject({ kind: z.literal("out-of-order-rule"), key: z.string().min(1), content: z.string() }),
 ]);
 
 const action = z.discriminatedUnion("kind", [

@@ -1,5 +1,6 @@
 import { didYouMean } from "../../services/nearest.ts";
 import { checkConflicts, checkNumbers } from "./conflicts.ts";
+import { isDeath } from "./deaths.ts";
 import { durationUs, formatDuration, fractionOf } from "./durations.ts";
 import { ScenarioError } from "./error.ts";
 import { calleesOf } from "./calls.ts";
@@ -28,7 +29,7 @@ export function planTimeline(
 /** A rule that is there for a while makes way for what was there before. */
 function withPrevious(step: StepPlan, steps: readonly StepPlan[], { rules }: Scenario): StepPlan {
   const { what, index } = step;
-  if (what.kind !== "fault" || !("key" in what.fault) || what.fault.kind === "half-pushed-rule") return step;
+  if (what.kind !== "fault" || !("key" in what.fault) || stays(what.fault)) return step;
   const { key } = what.fault;
   const last = steps.slice(0, index).findLast(({ what: earlier }) => publishes(earlier, key));
   return { ...step, what: { ...what, restores: { content: last === undefined ? rules?.[key] : contentOf(last) } } };
@@ -37,8 +38,11 @@ function withPrevious(step: StepPlan, steps: readonly StepPlan[], { rules }: Sce
 /** What stays in the config centre: other rules are there for a while only. */
 function publishes(what: StepPlan["what"], key: string): boolean {
   if (what.kind === "publish" || what.kind === "rollout") return what.key === key;
-  return what.kind === "fault" && what.fault.kind === "half-pushed-rule" && what.fault.key === key;
+  return what.kind === "fault" && stays(what.fault) && "key" in what.fault && what.fault.key === key;
 }
+
+/** What it publishes is there for good, whoever hears of it when. */
+const stays = ({ kind }: FaultSpec): boolean => kind === "half-pushed-rule" || kind === "out-of-order-rule";
 
 function contentOf({ what }: StepPlan): string | undefined {
   if (what.kind === "publish" || what.kind === "rollout") return what.content;
@@ -69,7 +73,8 @@ function resolve(step: StepSpec, context: Context): StepPlan["what"] {
   if (forUs !== undefined && atUs + forUs > loadUs) {
     throw tooLate(`${where} lasts until ${formatDuration(atUs + forUs)}`, loadUs);
   }
-  checkNumbers(fault, { where, forUs, sessionTimeoutUs: durationUs(scenario.registry?.sessionTimeout ?? "6s") });
+  const sessionTimeoutUs = durationUs(scenario.registry?.sessionTimeout ?? "6s");
+  checkNumbers(fault, { where, forUs, leftUs: loadUs - atUs, sessionTimeoutUs });
   const nodes = "target" in fault ? nodesOf(fault.target, context) : [];
   checkTarget(fault, nodes, context);
   const links = "link" in fault ? linksOf(fault.link, context) : othersOf(fault, nodes, context);
@@ -281,7 +286,7 @@ function checkStates(steps: readonly StepPlan[]): void {
         slowUntil.set(node, untilUs);
         continue;
       }
-      if (kind === "kill") states.set(node, { is: "killed", sinceUs: atUs, untilUs });
+      if (what.kind === "fault" && isDeath(what.fault.kind)) states.set(node, { is: "killed", sinceUs: atUs, untilUs });
       if (kind === "pause") states.set(node, { is: "paused", sinceUs: atUs, untilUs });
       if (kind === "disconnect") states.set(node, { is: "disconnected", sinceUs: atUs, untilUs });
       if (kind === "stop") states.set(node, { is: "stopped", sinceUs: atUs, untilUs });

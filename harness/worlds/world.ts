@@ -4,7 +4,9 @@ import type { RuntimeEvent } from "../../runtime/telemetry/events.ts";
 import type { Note, Span } from "../../runtime/telemetry/span.ts";
 import type { HistoryRecord, MetricsRecord } from "../history/record.ts";
 import type { Disturbance } from "../../services/disturbance.ts";
+import type { DiskFault } from "../../services/faulty-disk.ts";
 import type { NodeContext } from "../../services/service.ts";
+import type { ClockSkew } from "../../services/skewed-clock.ts";
 import type { Plan, WorldName } from "../scenario/plan.ts";
 
 /**
@@ -20,11 +22,14 @@ export type Primitive =
   | "node.disconnect"
   | "node.hang"
   | "node.block"
+  | "clock.skew"
+  | "disk.break"
   | "registration.withdraw"
   | "registry.session"
   | "registry.view"
   | "registry.slow"
   | "config.publish"
+  | "config.retell"
   | "link.latency"
   | "link.bandwidth"
   | "link.loss"
@@ -43,11 +48,14 @@ export const allPrimitives: ReadonlySet<Primitive> = new Set<Primitive>([
   "node.disconnect",
   "node.hang",
   "node.block",
+  "clock.skew",
+  "disk.break",
   "registration.withdraw",
   "registry.session",
   "registry.view",
   "registry.slow",
   "config.publish",
+  "config.retell",
   "link.latency",
   "link.bandwidth",
   "link.loss",
@@ -149,6 +157,10 @@ export interface FleetNode {
   slow(factor: number): Promise<void>;
   /** Breaks it from inside, where the world offers that. Resolves when it has taken hold, with what ends it; with the process it ends too. */
   disturb(disturbance: Disturbance): Promise<() => Promise<void>>;
+  /** Makes its wall clock wrong, beside what is wrong with it already. It outlives the process; the answer ends it. */
+  skew(skew: ClockSkew): Promise<() => Promise<void>>;
+  /** The same for its disk. Resolves when it has taken hold. */
+  breakDisk(fault: DiskFault): Promise<() => Promise<void>>;
   /** Makes the calls (consumers). Resolves when every call has ended or the node is dead. */
   drive(drive: {
     readonly startUs: number;

@@ -5,6 +5,7 @@ import type { Clock } from "../ports/clock.ts";
 import type { ConfigCenter, ConfigDocument, ConfigKey } from "../ports/config-center.ts";
 import type { Random } from "../ports/random.ts";
 import type { Subscription } from "../ports/registry.ts";
+import type { Telemetry } from "../ports/telemetry.ts";
 import type { Transport } from "../ports/transport.ts";
 import type { CallLog } from "../telemetry/call-log.ts";
 import { ConfigCenter as ConfigCenterService, type Document } from "./proto/config_pb.ts";
@@ -16,6 +17,8 @@ export interface EmbeddedConfigCenterOptions {
   readonly calls: CallLog;
   /** The config centre's "host:port". */
   readonly address: string;
+  /** Hears what is told of documents, believed or not. Default: nobody does. */
+  readonly telemetry?: Telemetry | undefined;
 }
 
 /** The config centre promises a heartbeat every 2 s. */
@@ -61,8 +64,9 @@ class EmbeddedConfigCenter implements ConfigCenter {
   }
 
   watch({ key, group }: ConfigKey, listener: (document: ConfigDocument) => void): Subscription {
-    const { clock, random } = this.#options;
+    const { clock, random, telemetry } = this.#options;
     let version = -1;
+    let told = -1;
     const stream = lastingStream<Document>({
       clock,
       random: random.fork(`watch ${group} ${key}`),
@@ -70,7 +74,11 @@ class EmbeddedConfigCenter implements ConfigCenter {
       silenceUs: () => silenceUs,
       open: (parent) => this.#stub.watch({ key, group, sinceVersion: Math.max(0, version) }, { parent }),
       onMessage: (document) => {
-        // What isn't newer is a heartbeat.
+        if (document.version !== told) {
+          told = document.version;
+          telemetry?.emit({ type: "document", atUs: clock.nowUs(), key, version: told });
+        }
+        // What isn't newer is a heartbeat, or has been on its way for too long.
         if (document.version <= version) return;
         version = document.version;
         listener(document);

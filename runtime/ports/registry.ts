@@ -51,6 +51,11 @@ export interface Registry {
   lookup(service: string): Promise<ServiceSnapshot>;
   /** Delivers the current snapshot, then each newer one; survives reconnects. Versions only grow. */
   watch(service: string, listener: (snapshot: ServiceSnapshot) => void): Subscription;
+  /**
+   * Ends the session behind this client's back, as if it had been silent for too long: for those who want to see what follows. Rejects
+   * while there is none. Absent where a client has no way to do that.
+   */
+  expireSession?(): Promise<void>;
   /** Ends the session: everything registered through it disappears at once. */
   close(): Promise<void>;
 }

@@ -15,12 +15,15 @@ export type RuntimeEvent =
   | RuleChange
   | RegistryStateChange
   | RegistryPush
+  | DocumentPush
   | NodePhaseChange
   | PolicyChange
   | TaskBegin
   | TaskEnd
   | Access
   | SchedulingLag
+  | ClockReading
+  | DiskUse
   | TransactionChange
   | Span
   | SpanExport;
@@ -122,6 +125,14 @@ export interface RegistryPush {
   readonly instances: readonly string[];
 }
 
+/** The embedded config centre told this node another version of a document than it did last, whether the node makes anything of it or not. */
+export interface DocumentPush {
+  readonly type: "document";
+  readonly atUs: number;
+  readonly key: string;
+  readonly version: number;
+}
+
 export interface NodePhaseChange {
   readonly type: "node";
   readonly atUs: number;
@@ -195,6 +206,32 @@ export interface SchedulingLag {
   readonly type: "lag";
   readonly atUs: number;
   readonly maxUs: number;
+}
+
+/** What this node's two clocks show at one moment. Only where the timeline has a fault of a clock. */
+export interface ClockReading {
+  readonly type: "clock";
+  readonly atUs: number;
+  readonly wallMs: number;
+}
+
+/** The node used its disk. Only where the timeline has a fault of a disk. */
+export interface DiskUse {
+  readonly type: "disk";
+  /** When it had this state. */
+  readonly atUs: number;
+  readonly operation: "read" | "append" | "sync" | "rename" | "remove";
+  /** For `rename`: the new name. */
+  readonly file: string;
+  /** `begun` is told of an append only: it may never end. */
+  readonly state: "begun" | "done" | "failed";
+  /** For `append`: how many were to be added. */
+  readonly bytes?: number;
+  /** Of the file, as this life of the node knows it: before a `begun` append, after what is `done`. */
+  readonly length?: number;
+  readonly tookUs?: number;
+  /** For `failed`: "FULL", "IO". */
+  readonly code?: string;
 }
 
 /** Something happened to a distributed transaction, as one of those who take part saw it. */

@@ -7,7 +7,7 @@ import { ConfigCenter, DocumentSchema, type Document } from "../../runtime/confi
 import type { Clock } from "../../runtime/ports/clock.ts";
 import { DiskError } from "../../runtime/ports/disk.ts";
 import { ConfigReader } from "../config.ts";
-import type { ServiceProgram } from "../service.ts";
+import type { RunningService, ServiceProgram } from "../service.ts";
 import { DocumentLog } from "./log.ts";
 import { DocumentStore } from "./store.ts";
 
@@ -36,7 +36,13 @@ export const configCenter: ServiceProgram<ConfigCenterConfig> = {
       await store.stop();
       await listener.close();
     };
-    return { address: listener.address, go: () => Promise.resolve(), drain: stop, stop };
+    const disturb: RunningService["disturb"] = (disturbance) => {
+      if (disturbance.kind !== "late-document") return undefined;
+      store.retell(disturbance);
+      // It was one message, and can't be taken back.
+      return Promise.resolve(() => undefined);
+    };
+    return { address: listener.address, go: () => Promise.resolve(), disturb, drain: stop, stop };
   },
 };
 
@@ -60,6 +66,9 @@ function handlers(store: DocumentStore, clock: Clock): Handlers<typeof ConfigCen
           if (isNews) told = document.version;
           watch.spokeUs = clock.nowUs();
           yield isNews ? document : create(DocumentSchema, { key, group, version: told, exists: document.exists });
+          const { late } = watch;
+          watch.late = undefined;
+          if (late !== undefined) yield late;
           isOpen = await watch.bell.rung();
           isNews = watch.latest().version > told;
         } while (isOpen);

@@ -78,6 +78,15 @@ export class DocumentStore {
     });
   }
 
+  /** Tells those who watch a document what it was before its latest change, as a message that was on its way for too long. */
+  retell(name: Name): void {
+    const shelf = this.#shelves.get(pathOf(name));
+    for (const watch of shelf?.watches ?? []) {
+      watch.late = shelf?.before ?? neverPublished(name);
+      watch.bell.ring();
+    }
+  }
+
   watch(name: Name): Watch {
     checkName(name);
     if (this.#watches >= limits.watches) throw exhausted(`the config centre has ${limits.watches} watches already`);
@@ -91,6 +100,7 @@ export class DocumentStore {
       bell,
       spokeUs: this.#clock.nowUs(),
       latest: () => present.document,
+      late: undefined,
       close: (error) => {
         if (!watches.delete(watch)) return;
         this.#watches--;
@@ -133,6 +143,7 @@ export class DocumentStore {
     if (shelf === undefined) this.#shelves.set(path, (shelf = { document, watches: new Set() }));
     else this.#bytes -= shelf.document.content.length;
     this.#bytes += document.content.length;
+    shelf.before = shelf.document === document ? undefined : shelf.document;
     shelf.document = document;
     return shelf;
   }
@@ -166,11 +177,15 @@ export interface Watch {
   /** When the watcher was last told anything. */
   spokeUs: number;
   latest(): Document;
+  /** An older one that is to be told once, behind the latest. */
+  late: Document | undefined;
   close(error?: RpcError): void;
 }
 
 interface Shelf {
   document: Document;
+  /** What it was before that, since this process began. */
+  before?: Document | undefined;
   readonly watches: Set<Watch>;
 }
 

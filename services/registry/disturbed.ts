@@ -80,6 +80,8 @@ export class RegistryDisturbances {
         this.#brownOuts.add(own);
         return () => void this.#brownOuts.delete(own);
       }
+      case "own-session-expiry":
+      case "late-document":
       case "zombie":
       case "flapping-registration":
       case "half-dead":

@@ -80,6 +80,23 @@ export function at(moment: string) {
       fault({ kind: "event-loop-block", target, ...options }),
     /** They get a share of a processor only. */
     slowCpu: (target: string, options: Options<"slow-cpu">) => fault({ kind: "slow-cpu", target, ...options }),
+    /** Their wall clocks are wrong by `by`, and right again afterwards. */
+    clockOffset: (target: string, options: Options<"clock-offset">) =>
+      fault({ kind: "clock-offset", target, ...options }),
+    /** Their wall clocks jump by `by`, and go on from there. */
+    clockStep: (target: string, options: Options<"clock-step">) => fault({ kind: "clock-step", target, ...options }),
+    /** Their wall clocks go wrong by `rate` of the time that passes. */
+    clockDrift: (target: string, options: Options<"clock-drift">) => fault({ kind: "clock-drift", target, ...options }),
+    /** No space is left on their disks. */
+    diskFull: (target: string, options: Options<"disk-full"> = {}) => fault({ kind: "disk-full", target, ...options }),
+    /** Whatever is asked of their disks takes `delay` longer. */
+    slowDisk: (target: string, options: Options<"slow-disk">) => fault({ kind: "slow-disk", target, ...options }),
+    /** The power goes in the middle of their next write; with `for` they are started again. */
+    tornWrite: (target: string, options: Options<"torn-write"> = {}) =>
+      fault({ kind: "torn-write", target, ...options }),
+    /** The power goes before their next write is on the disk; with `for` they are started again. */
+    lostUnsynced: (target: string, options: Options<"lost-unsynced"> = {}) =>
+      fault({ kind: "lost-unsynced", target, ...options }),
     /** Publishes a document that nobody can read, and afterwards what was there before. */
     malformedRule: (key: string, options: Omit<Options<"malformed-rule">, "key">) =>
       fault({ kind: "malformed-rule", key, ...options }),
@@ -89,6 +106,9 @@ export function at(moment: string) {
     /** Publishes a document that reaches these nodes only. */
     halfPushedRule: (target: string, options: Options<"half-pushed-rule">) =>
       fault({ kind: "half-pushed-rule", target, ...options }),
+    /** Publishes a document, behind which the one before it comes once more. */
+    outOfOrderRule: (key: string, options: Omit<Options<"out-of-order-rule">, "key">) =>
+      fault({ kind: "out-of-order-rule", key, ...options }),
     /** Graceful: deregisters, drains, ends. */
     stop: (target: string) => action({ kind: "stop", target }),
     /** Starts a node that was stopped or killed; a running one is stopped gracefully first. */

@@ -133,6 +133,14 @@ export class ForeignNode implements OwnedNode {
     throw new WorldError(`${this.id} is no program of ours: it can't be broken from inside`, { code: "UNAVAILABLE" });
   }
 
+  async skew(): Promise<never> {
+    throw new WorldError(`${this.id} is no program of ours: its clock is this machine's`, { code: "UNAVAILABLE" });
+  }
+
+  async breakDisk(): Promise<never> {
+    throw new WorldError(`${this.id} is no program of ours: its disk can't be broken`, { code: "UNAVAILABLE" });
+  }
+
   async drive(drive: Parameters<FleetNode["drive"]>[0]): Promise<void> {
     this.#heardUs = this.#options.clock.nowUs();
     // A dead node makes no more calls: that is an end too.

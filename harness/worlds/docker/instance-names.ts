@@ -37,6 +37,9 @@ export function withNames(events: readonly RuntimeEvent[], names: Names): readon
       case "registry":
       case "node":
       case "lag":
+      case "document":
+      case "clock":
+      case "disk":
       case "transaction":
       case "span.export":
         return event;

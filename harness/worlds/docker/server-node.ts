@@ -93,6 +93,14 @@ export class ServerNode implements OwnedNode {
     throw new WorldError(`${this.id} is no program of ours: it can't be broken from inside`, { code: "UNAVAILABLE" });
   }
 
+  async skew(): Promise<never> {
+    throw new WorldError(`${this.id} is no program of ours: its clock is this machine's`, { code: "UNAVAILABLE" });
+  }
+
+  async breakDisk(): Promise<never> {
+    throw new WorldError(`${this.id} is no program of ours: its disk can't be broken`, { code: "UNAVAILABLE" });
+  }
+
   async drive(): Promise<void> {}
 
   annotate(): void {}

@@ -350,6 +350,7 @@ class DockerGround implements Ground {
     return new LiveNode({
       plan,
       tls: this.#identityOf?.(plan.service),
+      watched: this.#plan.watched,
       ...rest,
       config: own === undefined ? rest.config : { ...(rest.config as object), own: own.config },
       listen: `0.0.0.0:${nodePort}`,

@@ -21,6 +21,8 @@ function stubbornGround(): { readonly ground: Ground; readonly closed: string[] 
     restart: nothing,
     slow: nothing,
     disturb: async () => nothing,
+    skew: async () => nothing,
+    breakDisk: async () => nothing,
     drive: nothing,
     annotate: () => undefined,
     collect: nothing,

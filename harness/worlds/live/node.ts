@@ -5,7 +5,10 @@ import type { TlsIdentity } from "../../../runtime/security/tls-identity.ts";
 import type { Note } from "../../../runtime/telemetry/span.ts";
 import { controlVersion, type DialMap, type FromNode, type ToNode, type Tracing } from "../../../services/control.ts";
 import type { Disturbance } from "../../../services/disturbance.ts";
-import type { NodePlan } from "../../scenario/plan.ts";
+import type { DiskFault } from "../../../services/faulty-disk.ts";
+import type { ClockSkew } from "../../../services/skewed-clock.ts";
+import type { NodePlan, Plan } from "../../scenario/plan.ts";
+import { BrokenMachine } from "../broken-machine.ts";
 import { WorldError } from "../error.ts";
 import type { FleetNode, WorldOptions } from "../world.ts";
 
@@ -35,6 +38,8 @@ export interface LiveNodeOptions {
   readonly config: unknown;
   /** Absent: its calls aren't traced. */
   readonly tracing?: Tracing | undefined;
+  /** What the timeline breaks of machines. */
+  readonly watched?: Plan["watched"];
   /** Absent: it talks without TLS. */
   readonly tls?: TlsIdentity | undefined;
   /** Where it listens, and, where that isn't what others dial, what it registers. */
@@ -86,6 +91,7 @@ export class LiveNode implements FleetNode {
   #isClosed = false;
   #lives = 0;
   #disturbances = 0;
+  readonly #machine: BrokenMachine;
   /** When the last event happened that was handed over. */
   #heardUs: number;
 
@@ -93,6 +99,10 @@ export class LiveNode implements FleetNode {
     this.id = options.plan.id;
     this.#options = options;
     this.#heardUs = options.clock.nowUs();
+    this.#machine = new BrokenMachine(options, async (machine) => {
+      const told = this.#life?.ask({ type: "machine", machine }, "machine.set").catch(() => undefined);
+      if (told !== undefined) await this.#within(settleWithinUs, told);
+    });
   }
 
   get address(): string {
@@ -136,6 +146,7 @@ export class LiveNode implements FleetNode {
         ...(metrics !== undefined && { metrics }),
         dial,
         ...(tracing && { tracing }),
+        ...(this.#machine.state && { machine: this.#machine.state }),
         ...(tls && { tls }),
       },
       "listening",
@@ -210,6 +221,14 @@ export class LiveNode implements FleetNode {
       const settled = life.ask({ type: "settle", id }, "settled").catch(() => undefined);
       await this.#within(settleWithinUs, settled);
     };
+  }
+
+  skew(skew: ClockSkew): Promise<() => Promise<void>> {
+    return this.#machine.skew(skew);
+  }
+
+  breakDisk(fault: DiskFault): Promise<() => Promise<void>> {
+    return this.#machine.breakDisk(fault);
   }
 
   async drive(drive: Parameters<FleetNode["drive"]>[0]): Promise<void> {

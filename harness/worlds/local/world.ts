@@ -181,6 +181,7 @@ class LocalGround implements Ground {
     return new LiveNode({
       plan,
       tracing: this.#plan.tracing,
+      watched: this.#plan.watched,
       tls: this.#identityOf?.(plan.service),
       ...place,
       clock: this.clock,

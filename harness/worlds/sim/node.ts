@@ -9,9 +9,13 @@ import { sample } from "../../../services/distribution.ts";
 import { controlVersion, type FromNode, type ToNode, type Tracing } from "../../../services/control.ts";
 import type { Disturbance } from "../../../services/disturbance.ts";
 import { createNode, type ControlledNode } from "../../../services/node.ts";
+import type { DiskFault } from "../../../services/faulty-disk.ts";
 import { programs } from "../../../services/programs.ts";
 import type { NodeContext } from "../../../services/service.ts";
-import type { NodePlan } from "../../scenario/plan.ts";
+import type { ClockSkew } from "../../../services/skewed-clock.ts";
+import type { Machine } from "../../../services/machine.ts";
+import type { NodePlan, Plan } from "../../scenario/plan.ts";
+import { BrokenMachine } from "../broken-machine.ts";
 import { WorldError } from "../error.ts";
 import type { FleetNode, WorldOptions } from "../world.ts";
 import { SimDisk } from "./disk.ts";
@@ -24,6 +28,8 @@ export interface SimNodeOptions {
   /** The program's configuration, with the addresses of the infrastructure. */
   readonly config: unknown;
   readonly tracing: Tracing | undefined;
+  /** What the timeline breaks of machines. */
+  readonly watched: Plan["watched"];
   /** Its connections prove that they are of its service: what is left of mutual TLS where nobody listens in. */
   readonly hasIdentity: boolean;
   /** The fleet's own clock, which no node's pause stops. */
@@ -66,6 +72,7 @@ export class SimNode implements FleetNode {
   readonly #random: Random;
   readonly #host: SimHost;
   readonly #disk: SimDisk;
+  readonly #machine: BrokenMachine;
   #process: SimProcess;
   #node: ControlledNode | undefined;
   #state: FleetNode["state"] = "stopped";
@@ -86,6 +93,12 @@ export class SimNode implements FleetNode {
     this.#host = network.addHost(hostName, plan.id, this.#process);
     if (options.hasIdentity) this.#host.principal = plan.service;
     this.#disk = new SimDisk(this.#random.fork("disk"));
+    this.#machine = new BrokenMachine(options, async (machine) => {
+      if (!this.#process.isAlive) return;
+      // One that dies of it has heard enough, and one that stands still hears of it when it goes on.
+      const told = this.#ask({ type: "machine", machine }, "machine.set").catch(() => undefined);
+      if (this.#state === "running") await told;
+    });
   }
 
   get state(): FleetNode["state"] {
@@ -112,7 +125,7 @@ export class SimNode implements FleetNode {
     this.#state = "running";
     const node = createNode(
       programs.get(plan.program)!,
-      () => this.#context(process, random),
+      (_start, _telemetry, machine) => this.#context(process, random, machine),
       (message) => this.#heard(process, message),
       { lagTickMs: 0 },
     );
@@ -130,6 +143,7 @@ export class SimNode implements FleetNode {
         listen: this.address,
         dial: {},
         ...(tracing && { tracing }),
+        machine: this.#machine.state,
       }),
     );
     await listening;
@@ -200,6 +214,14 @@ export class SimNode implements FleetNode {
     };
   }
 
+  skew(skew: ClockSkew): Promise<() => Promise<void>> {
+    return this.#machine.skew(skew);
+  }
+
+  breakDisk(fault: DiskFault): Promise<() => Promise<void>> {
+    return this.#machine.breakDisk(fault);
+  }
+
   async drive(drive: Parameters<FleetNode["drive"]>[0]): Promise<void> {
     if (!this.#process.isAlive) return;
     // A dead node makes no more calls: that is an end too.
@@ -232,9 +254,9 @@ export class SimNode implements FleetNode {
     this.#options.world.onEvents(this.id, events);
   }
 
-  #context(process: SimProcess, random: Random): NodeContext {
+  #context(process: SimProcess, random: Random, machine: Machine): NodeContext {
     const { network, world, modules } = this.#options;
-    const clock = new SimClock(process);
+    const clock = machine.clock(new SimClock(process));
     const telemetry = {
       emit: (event: RuntimeEvent): void => {
         if (!process.isAlive) return;
@@ -254,7 +276,7 @@ export class SimNode implements FleetNode {
       clock,
       random: random.fork("program"),
       transport,
-      disk: this.#disk.open(process),
+      disk: machine.disk(this.#disk.open(process), clock),
       telemetry,
       calls: new CallLog({ clock, telemetry }),
       policies: world.sabotage?.policies?.(this.id, builtInPolicies) ?? builtInPolicies,

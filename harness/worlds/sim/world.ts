@@ -108,6 +108,7 @@ class SimFleet implements RunningFleet {
           plan: node,
           config: withInfrastructure(node, infrastructure, secretOf),
           tracing: plan.tracing,
+          watched: plan.watched,
           hasIdentity: plan.hasMutualTls,
           number,
           clock: this.clock,

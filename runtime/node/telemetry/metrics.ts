@@ -149,7 +149,11 @@ class Metrics implements NodeMetrics {
       case "span.export":
       // Traces have a way of their own.
       case "push":
+      case "document":
       // Lists are counted as they are believed: `membership`.
+      case "clock":
+      case "disk":
+      // Evidence of what a harness did to the machine.
     }
   }
 

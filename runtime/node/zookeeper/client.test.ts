@@ -74,6 +74,33 @@ describe("a session", () => {
     expect(server.handshakes.map(({ session }) => session)).toEqual([0n, 1n, 0n]);
   });
 
+  test("is ended from another connection, and its client hears of it as of any expiry", async () => {
+    const { server, states, open } = await world();
+    const client = open();
+    await client.connected();
+    server.onHandshake = (socket, session) => {
+      if (session === 0n || server.handshakes.length === 2) server.accept(socket, session);
+      else server.expire(socket);
+    };
+    server.onRequest = (socket, xid, type) => {
+      server.reply(socket, xid);
+      if (type === opcode.closeSession) server.sockets[0]?.destroy();
+    };
+    await client.expire();
+    await until(() => client.sessions === 2);
+    expect(states).toEqual(["connected", "suspended", "expired", "suspended", "connected"]);
+    // The second was the other connection's, with this session's id.
+    expect(server.handshakes.map(({ session }) => session)).toEqual([0n, 1n, 1n, 0n]);
+  });
+
+  test("that no server takes up any more can't be ended", async () => {
+    const { server, open } = await world();
+    const client = open();
+    await client.connected();
+    server.onHandshake = (socket) => server.expire(socket);
+    await expect(client.expire()).rejects.toMatchObject({ code: "UNAVAILABLE" });
+  });
+
   test("with servers that forgot everything ends in a new one, and versions go on growing", async () => {
     const { server, open } = await world();
     server.onRequest = (socket, xid) => server.reply(socket, xid, { zxid: 500n });

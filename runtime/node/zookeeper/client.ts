@@ -289,6 +289,41 @@ export class ZooKeeperClient {
     for (const table of Object.values(this.#watchers)) table.forget(watcher);
   }
 
+  /**
+   * Ends the session from another connection, which takes it up by its id and password and closes it: this client learns of it as of
+   * any expiry, when it comes back with a session that no server knows. Rejects where there is no session, or no server takes it up.
+   */
+  async expire(): Promise<void> {
+    const { session } = this;
+    if (session === undefined) throw away(this.#options.servers);
+    const { clock, dial } = this.#options;
+    await new Promise<void>((resolve, reject) => {
+      const other = new Connection({
+        clock,
+        target: dial(this.#servers[(this.#tries - 1) % this.#servers.length]!),
+        session,
+        timeoutMs: this.#timeoutMs,
+        lastZxid: this.#lastZxid,
+        connectWithinUs: this.#timeoutMs * 1000,
+        onSession: ({ timeoutMs }) => {
+          if (timeoutMs <= 0) return other.close();
+          other.request(
+            opcode.closeSession,
+            "close the session",
+            () => undefined,
+            (error) => {
+              if (error === undefined) resolve();
+              other.close();
+            },
+          );
+        },
+        onZxid: () => undefined,
+        onEvent: () => undefined,
+        onClosed: () => reject(away(this.#options.servers)),
+      });
+    });
+  }
+
   /** Ends the session: its ephemeral nodes disappear at once, if a server can be told. */
   async close(): Promise<void> {
     if (this.#isClosed) return;

@@ -159,6 +159,10 @@ export class ZooKeeperRegistry implements Registry {
     return subscription;
   }
 
+  expireSession(): Promise<void> {
+    return this.#client.expire();
+  }
+
   async close(): Promise<void> {
     if (this.#state === "closed") return;
     this.#hearState("closed");
