@@ -2,16 +2,19 @@
 import { cpus, loadavg } from "node:os";
 import { parseArgs } from "node:util";
 
-import { at } from "./at.ts";
 import { balancing } from "./balancing.ts";
 
 import type { Bench } from "./bench.ts";
 import { cli } from "./cli.ts";
+import { coordinator } from "./coordinator.ts";
+import { pipeline } from "./pipeline.ts";
 import { preflight } from "./preflight.ts";
 import { sim } from "./sim.ts";
 import { table } from "./table.ts";
+import { transactions } from "./transactions.ts";
+import { transfers } from "./transfers.ts";
 
-const benches: readonly Bench[] = [sim, cli, preflight, balancing, at];
+const benches: readonly Bench[] = [sim, cli, preflight, balancing, pipeline, transactions, transfers, coordinator];
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

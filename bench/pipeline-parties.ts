@@ -201,8 +201,8 @@ async function listen(
   const server = createServer({ transport, ...options });
   server.add(Worker, {
     do: ({ payload }) => Promise.resolve({ instance, payload }),
-    // eslint-disable-next-line require-yield
-    stream: async function* () {
+
+    async *stream() {
       throw new Error("nobody asks for streams here");
     },
   });
