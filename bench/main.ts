@@ -3,7 +3,6 @@ import { cpus, loadavg } from "node:os";
 import { parseArgs } from "node:util";
 
 import { balancing } from "./balancing.ts";
-
 import type { Bench } from "./bench.ts";
 import { cli } from "./cli.ts";
 import { coordinator } from "./coordinator.ts";
@@ -26,7 +25,7 @@ if (unknown !== undefined || !(Number.isInteger(rounds) && rounds >= 1)) {
   const problem =
     unknown === undefined ? `--rounds ${values.rounds}: a whole number from 1 on` : `there is no bench ${unknown}`;
   process.stderr.write(
-    `error: ${problem}\n\n${benches.map(({ name, about }) => `  ${name.padEnd(6)}${about}`).join("\n")}\n`,
+    `error: ${problem}\n\n${benches.map(({ name, about }) => `  ${name.padEnd(14)}${about}`).join("\n")}\n`,
   );
   process.exit(2);
 }
