@@ -7,6 +7,7 @@ import { nodeHost } from "../harness/cli/host.ts";
 import { runScenario } from "../harness/run.ts";
 import { simWorld } from "../harness/worlds/sim/world.ts";
 import { bankModes } from "../services/bank/mode.ts";
+import { threadCpuUs } from "./cpu.ts";
 import { bankUnderLoad } from "./transfers-fleet.ts";
 
 export interface TransfersRound {
@@ -23,7 +24,7 @@ const [modeName, minutes] = process.argv.slice(2);
 const out = await mkdtemp(join(tmpdir(), "flyball-bench-"));
 try {
   const mode = bankModes.find((known) => known === modeName)!;
-  const [begunMs, begunCpuMs] = [performance.now(), cpuMs()];
+  const [begunMs, begunCpuMs] = [performance.now(), threadCpuUs() / 1000];
   const { result } = await runScenario(bankUnderLoad(mode, Number(minutes)), {
     world: simWorld({ host: await nodeHost() }),
     seed: 1,
@@ -37,15 +38,10 @@ try {
     transfers: result.calls.total,
     failed: result.calls.failed,
     wallMs: performance.now() - begunMs,
-    cpuMs: cpuMs() - begunCpuMs,
+    cpuMs: threadCpuUs() / 1000 - begunCpuMs,
     digest: result.digest ?? "",
   };
   process.stdout.write(`${JSON.stringify(round)}\n`);
 } finally {
   await rm(out, { recursive: true, force: true });
-}
-
-function cpuMs(): number {
-  const { user, system } = process.threadCpuUsage();
-  return (user + system) / 1000;
 }
