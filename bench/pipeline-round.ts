@@ -13,6 +13,8 @@ export interface PipelineRound {
 const [windows, callsPerWindow] = process.argv.slice(2).map(Number);
 /** Calls that are under way at a time. */
 const concurrency = 16;
+/** Windows before those that count. */
+const warmUps = 5;
 const payload = "x".repeat(100);
 
 const parties: Readonly<Record<keyof PipelineRound, Party>> = {
@@ -25,8 +27,8 @@ const parties: Readonly<Record<keyof PipelineRound, Party>> = {
 const names = Object.keys(parties) as (keyof PipelineRound)[];
 const cpuUs = Object.fromEntries(names.map((name) => [name, 0])) as Record<keyof PipelineRound, number>;
 
-// The first two let the engine compile.
-for (let window = -2; window < windows!; window++) {
+// The first let the engine compile.
+for (let window = -warmUps; window < windows!; window++) {
   for (const name of names) {
     const tookUs = await one(parties[name]);
     if (window >= 0) cpuUs[name] += tookUs;
