@@ -17,8 +17,9 @@ export const whats: readonly Step["what"][] = [
 
 /**
  * Does the steps in their order and tells what each of them answered at once, when those answered that had to wait, and what was there in the
- * end. Left out is one thing, in which databases may differ: to those who wait for a row that its transaction removes and adds again,
- * PostgreSQL says that it is gone, and the row store hands out the new one. `settled` resolves when everything that can go on by itself has done so: so many transactions, as `busy` tells, may wait for others.
+ * end. Left out is what databases may answer differently: to those who wait for a row that its transaction removes and adds again,
+ * PostgreSQL says that it is gone, and the row store hands out the new one; and of two who wait for one row, PostgreSQL lets chance say who comes
+ * first, where one of them would add it or it has been changed (each looks for its new version by itself). `settled` resolves when everything that can go on by itself has done so: so many transactions, as `busy` tells, may wait for others.
  */
 export async function told(
   dataSource: DataSource,
@@ -46,7 +47,7 @@ export async function told(
   const busy = (): number => players.filter(({ isBusy }) => isBusy).length;
   for (const step of steps) {
     const player = players[step.of]!;
-    if (player.isBusy || player.addsAgain(step)) continue;
+    if (player.isBusy || player.addsAgain(step) || isRace(players, step)) continue;
     lines.push(`${step.of}? ${step.what} ${step.id}`);
     player.take(step);
     await settled(busy);
@@ -64,6 +65,17 @@ export async function told(
   return [...lines, ...rows.map(({ id, amount }) => `${String(id)}=${String(amount)}`).sort()];
 }
 
+/** Whether another waits for the row of this step, and chance would say which of them comes first. */
+function isRace(players: readonly Player[], { what, id }: Step): boolean {
+  const waiting = players.map((player) => player.waitsTo(id)).filter((one) => one !== undefined);
+  if (waiting.length === 0 || !locks.has(what)) return false;
+  if (what === "insert") return waiting.some((one) => one !== "lock");
+  if (what !== "lock" && waiting.includes("insert")) return true;
+  const inTurn = waiting.filter((one) => one !== "insert").length;
+  if (what !== "lock" && inTurn > 1) return true;
+  return inTurn > 0 && players.some((player) => player.hasChanged(id));
+}
+
 /** How a transaction, or what came after a savepoint, is to end. */
 type End = "commit" | "rollback" | "back";
 
@@ -75,8 +87,11 @@ class Player {
   /** Whom the next step goes to; undefined: no transaction is under way. */
   #next: ((step: Step) => void) | undefined;
   #transaction: Promise<void> | undefined;
+  #taken: Step | undefined;
   /** Rows that its transaction has removed. */
   readonly #removed = new Set<number>();
+  /** Rows that its transaction has changed, and those whose change it has undone. */
+  readonly #changed = new Set<number>();
   isBusy = false;
 
   constructor(
@@ -88,7 +103,17 @@ class Player {
     this.#tell = tell;
   }
 
+  /** What it waits to do with this row; undefined: nothing. */
+  waitsTo(id: number): Step["what"] | undefined {
+    return this.isBusy && this.#taken?.id === id ? this.#taken.what : undefined;
+  }
+
+  hasChanged(id: number): boolean {
+    return this.#changed.has(id);
+  }
+
   take(step: Step): void {
+    this.#taken = step;
     if (this.#next === undefined) {
       if (ends.has(step.what)) return;
       const first = this.#step();
@@ -120,6 +145,7 @@ class Player {
     }
     this.#next = undefined;
     this.#removed.clear();
+    this.#changed.clear();
     this.isBusy = false;
   }
 
@@ -160,6 +186,7 @@ class Player {
     if (what === "insert") {
       return `inserted ${await local.insert(contractTable, { ...key, amount, note: null, data: null, at: null })}`;
     }
+    this.#changed.add(id);
     await local.update(contractTable, { ...key, amount });
     return "updated";
   }
@@ -176,6 +203,7 @@ class Player {
   }
 }
 
+const locks: ReadonlySet<Step["what"]> = new Set<Step["what"]>(["lock", "insert", "update", "remove"]);
 const ends: ReadonlySet<string> = new Set<End>(["commit", "rollback", "back"]);
 
 class Stop extends Error {

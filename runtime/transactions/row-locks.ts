@@ -9,6 +9,8 @@ export interface LockOwner {
 interface Lock {
   owner: LockOwner;
   readonly waiting: { readonly owner: LockOwner; readonly grant: () => void }[];
+  /** Who wants to know when its owner changes, or changes its mind. */
+  readonly watching: { readonly owner: LockOwner; readonly look: () => void }[];
 }
 
 /**
@@ -33,18 +35,33 @@ export class RowLocks {
   async acquire(owner: LockOwner, key: string): Promise<void> {
     const lock = this.#locks.get(key);
     if (lock === undefined) {
-      this.#locks.set(key, { owner, waiting: [] });
+      this.#locks.set(key, { owner, waiting: [], watching: [] });
       this.#hold(owner, key);
       return;
     }
     if (lock.owner === owner) return;
     // Who waits before it will have the row before it.
     const ahead = lock.waiting.at(-1)?.owner ?? lock.owner;
-    if (leadsTo(lock.owner, owner) || leadsTo(ahead, owner)) {
-      throw new DataSourceError("two transactions wait for each other", { code: "DEADLOCK" });
-    }
+    if (leadsTo(lock.owner, owner) || leadsTo(ahead, owner)) throw deadlock();
     owner.waitsFor = ahead;
     await new Promise<void>((resolve) => lock.waiting.push({ owner, grant: resolve }));
+  }
+
+  /**
+   * Resolves when whoever has the row has let go of it, or has undone something (`undone`), without taking it; at once when it is free. Rejects
+   * with a `DataSourceError`: `DEADLOCK`.
+   */
+  async changed(owner: LockOwner, key: string): Promise<void> {
+    const lock = this.#locks.get(key);
+    if (lock === undefined || lock.owner === owner) return;
+    if (leadsTo(lock.owner, owner)) throw deadlock();
+    owner.waitsFor = lock.owner;
+    await new Promise<void>((resolve) => lock.watching.push({ owner, look: resolve }));
+  }
+
+  /** Something that this owner did is undone, though it holds its rows still. */
+  undone(owner: LockOwner): void {
+    for (const key of this.#held.get(owner) ?? []) wake(this.#locks.get(key)!);
   }
 
   /** Lets go of what it has taken, but for the first so many. */
@@ -66,6 +83,7 @@ export class RowLocks {
 
   #passOn(key: string): void {
     const lock = this.#locks.get(key)!;
+    wake(lock);
     const next = lock.waiting.shift();
     if (next === undefined) {
       this.#locks.delete(key);
@@ -81,6 +99,16 @@ export class RowLocks {
     const held = this.#held.get(owner);
     if (held === undefined) this.#held.set(owner, [key]);
     else held.push(key);
+  }
+}
+
+const deadlock = (): DataSourceError =>
+  new DataSourceError("two transactions wait for each other", { code: "DEADLOCK" });
+
+function wake({ watching }: Lock): void {
+  for (const { owner, look } of watching.splice(0)) {
+    owner.waitsFor = undefined;
+    look();
   }
 }
 

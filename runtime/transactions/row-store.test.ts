@@ -1,9 +1,9 @@
 import fc from "fast-check";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 
 import { contractTable, dataSourceContract } from "../ports/data-source.contract.ts";
 import { DataSourceError } from "../ports/data-source.ts";
-import { told, whats } from "../ports/data-source.sequences.ts";
+import { told, whats, type Step } from "../ports/data-source.sequences.ts";
 import { settled } from "../testing/clock.ts";
 import { DiskError } from "../ports/disk.ts";
 import { openRowStore } from "./row-store.ts";
@@ -111,4 +111,26 @@ test("whatever meets at a few rows comes to an end, the same again, and is there
       await store.transaction((local) => local.lockEach(contractTable, { tenant: "t" }));
     }),
   );
+});
+
+describe("who would add a row waits for who changes it, and for nobody else", () => {
+  const sequence = async (...steps: readonly [of: number, what: Step["what"]][]): Promise<readonly string[]> => {
+    const given = steps.map(([of, what]) => ({ of, what, id: 0, amount: 7 }));
+    return told(await openRowStore(new MemoryDisk()), { tenant: "t", steps: given, settled });
+  };
+
+  test("not for one who waited longer, and then only locks it", async () => {
+    expect(await sequence([1, "update"], [2, "lock"], [0, "insert"], [1, "commit"], [2, "read"])).toEqual([
+      ...["1? update 0", "1: updated", "2? lock 0", "0? insert 0"],
+      ...["1? commit 0", "0: inserted false", "1: committed", "2: lock 7", "2? read 0", "2: read 7"],
+      ...["0: committed", "2: committed", "0=7", "1=1"],
+    ]);
+  });
+
+  test("not for one who goes back to a savepoint before it changed the row, and keeps it locked", async () => {
+    expect(await sequence([1, "lock"], [1, "savepoint"], [1, "update"], [0, "insert"], [1, "back"])).toEqual([
+      ...["1? lock 0", "1: lock 0", "1? savepoint 0", "1: saved", "1? update 0", "1: updated", "0? insert 0"],
+      ...["1? back 0", "0: inserted false", "1: back", "0: committed", "1: committed", "0=0", "1=1"],
+    ]);
+  });
 });

@@ -8,7 +8,7 @@ import { isSameValue, wholeRow } from "./values.ts";
 /**
  * The embedded database: rows in memory, every commit on the disk before it is told, strict two-phase row locks (`row-locks.ts`), reading
  * what is committed. The same statements in the same order do what they do in PostgreSQL, waiting included: a row that isn't there can't
- * be locked, and whoever adds, changes or removes one is waited for by those who would add it. One difference: whoever waits for a row that its
+ * be locked, and whoever adds, changes or removes one, but not who merely locks it, is waited for by those who would add it. One difference: whoever waits for a row that its
  * transaction removes and adds again gets the new one, where PostgreSQL says that it is gone.
  */
 export async function openRowStore(disk: Disk): Promise<DataSource> {
@@ -104,8 +104,8 @@ class Local implements LocalTransaction, LockOwner {
   readonly #locks: RowLocks;
   #writes = new Map<string, Row | undefined>();
   #hasFailed = false;
-  /** How many locks it had at its latest savepoint. */
-  #locksKept = 0;
+  /** What it had written at its latest savepoint, and how many locks it had. */
+  #kept: { readonly writes: Writes; readonly locks: number } = { writes: new Map(), locks: 0 };
   waitsFor: LockOwner | undefined;
 
   constructor(rows: Rows, locks: RowLocks) {
@@ -151,13 +151,10 @@ class Local implements LocalTransaction, LockOwner {
   async insert(table: Table, row: Row): Promise<boolean> {
     this.check();
     const key = nameOf(table, row);
-    if (this.#now(key) !== undefined && !this.#isChanging(key)) return false;
+    // Who is at it may add, change, remove or keep it. Who merely locks a row that is there isn't waited for.
+    while (this.#isAnothers(key) && (this.#now(key) === undefined || this.#isChanging(key))) await this.#changed(key);
+    if (this.#now(key) !== undefined) return false;
     await this.#acquire(key);
-    // Who was waited for may have added it, or kept it: then there is nothing to hold.
-    if (this.#now(key) !== undefined) {
-      this.#locks.releaseOne(this, key);
-      return false;
-    }
     this.#writes.set(key, wholeRow(table, row));
     return true;
   }
@@ -180,20 +177,18 @@ class Local implements LocalTransaction, LockOwner {
 
   async savepoint<T>(work: () => Promise<T>): Promise<T> {
     this.check();
-    const writes = new Map(this.#writes);
-    const outer = this.#locksKept;
-    const locks = (this.#locksKept = this.#locks.countOf(this));
+    const outer = this.#kept;
+    const kept = (this.#kept = { writes: new Map(this.#writes), locks: this.#locks.countOf(this) });
     try {
       const result = await work();
       this.check();
       return result;
     } catch (error) {
-      this.#writes = writes;
+      this.#undo(kept);
       this.#hasFailed = false;
-      this.#locks.release(this, locks);
       throw error;
     } finally {
-      this.#locksKept = outer;
+      this.#kept = outer;
     }
   }
 
@@ -206,19 +201,39 @@ class Local implements LocalTransaction, LockOwner {
     return row;
   }
 
-  async #acquire(key: string): Promise<void> {
+  #acquire(key: string): Promise<void> {
+    return this.#waiting(this.#locks.acquire(this, key));
+  }
+
+  #changed(key: string): Promise<void> {
+    return this.#waiting(this.#locks.changed(this, key));
+  }
+
+  async #waiting(wait: Promise<void>): Promise<void> {
     try {
-      await this.#locks.acquire(this, key);
+      await wait;
     } catch (error) {
       // What it has done since its savepoint is lost: who waits for it needn't wait any longer.
       this.#hasFailed = true;
-      this.#locks.release(this, this.#locksKept);
+      this.#undo(this.#kept);
       throw error;
     }
   }
 
+  /** Goes back to what it had at a savepoint; who waits may look again. */
+  #undo({ writes, locks }: { readonly writes: Writes; readonly locks: number }): void {
+    this.#writes = new Map(writes);
+    this.#locks.release(this, locks);
+    this.#locks.undone(this);
+  }
+
   #now(key: string): Row | undefined {
     return this.#writes.has(key) ? this.#writes.get(key) : this.#rows.get(key);
+  }
+
+  #isAnothers(key: string): boolean {
+    const owner = this.#locks.ownerOf(key);
+    return owner !== undefined && owner !== this;
   }
 
   /** Whether somebody else is changing or removing it at this moment. */

@@ -32,11 +32,11 @@ export const liveFacts: Readonly<Record<string, (world: World) => Promise<void>>
       expect(run.instances()).toEqual(["orders/0", "orders/1"]);
 
       await orders.pause();
-      await orders.collect();
-      expect(orders.state).toBe("paused");
-      // Its sockets stay open and nobody answers: those who asked it run into their deadline.
+      // Its sockets stay open and nobody answers: until its session has run out, those who ask it run into their deadline.
       const paused = await run.drive(fleet, 20);
       expect(Object.keys(paused).sort()).toEqual(["DEADLINE_EXCEEDED", "OK"]);
+      await orders.collect();
+      expect(orders.state).toBe("paused");
       await orders.resume();
       expect(await run.drive(fleet, 20)).toEqual({ OK: 20 });
 
