@@ -4,7 +4,7 @@ import { ratios, type Bench } from "./bench.ts";
 import { measured } from "./child.ts";
 import type { PipelineRound } from "./pipeline-round.ts";
 
-const windows = 20;
+const windows = 10;
 const callsPerWindow = 1_000;
 const roundFile = fileURLToPath(new URL("pipeline-round.ts", import.meta.url));
 
@@ -20,7 +20,14 @@ export const pipeline: Bench = {
     const all: PipelineRound[] = [];
     for (let round = 1; round <= rounds; round++) {
       progress(`pipeline: round ${round} of ${rounds}`);
-      all.push(await measured<PipelineRound>(process.execPath, [roundFile, String(windows), String(callsPerWindow)]));
+      all.push(
+        await measured<PipelineRound>(process.execPath, [
+          "--expose-gc",
+          roundFile,
+          String(windows),
+          String(callsPerWindow),
+        ]),
+      );
     }
     const of = (party: keyof PipelineRound): readonly number[] => all.map((round) => round[party]);
     const [bare, ungoverned, governed] = [of("bare"), of("ungoverned"), of("governed")];
