@@ -4,6 +4,7 @@ import { Call } from "../runtime/call/call.ts";
 import { endpointOf, type Endpoint } from "../runtime/discovery/endpoint.ts";
 import { systemClock } from "../runtime/node/clock.ts";
 import { createRandom } from "../runtime/random.ts";
+import { threadCpuUs } from "./cpu.ts";
 import { ratios, type Bench, type Figure } from "./bench.ts";
 
 const sizes = [10, 1_000, 100_000];
@@ -96,16 +97,11 @@ function measure(policy: BalancerPolicy, size: number): Measured {
     const next = [...list];
     next[(change * 7919) % size] = server(size + change);
     list = next;
-    changeUs -= cpuUs();
+    changeUs -= threadCpuUs();
     balancer(list).pick(calls[change & 255]!);
-    changeUs += cpuUs();
+    changeUs += threadCpuUs();
   }
   return { pickNs, callNs, changeMs: changeUs / changes / 1e3 };
-}
-
-function cpuUs(): number {
-  const { user, system } = process.threadCpuUsage();
-  return user + system;
 }
 
 function nsOf(count: number, work: (index: number) => void): number {

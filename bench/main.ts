@@ -2,17 +2,29 @@
 import { cpus, loadavg } from "node:os";
 import { parseArgs } from "node:util";
 
-import { at } from "./at.ts";
 import { balancing } from "./balancing.ts";
-
 import type { Bench } from "./bench.ts";
 import { cli } from "./cli.ts";
+import { coordinator } from "./coordinator.ts";
+import { pipeline } from "./pipeline.ts";
 import { preflight } from "./preflight.ts";
 import { sim } from "./sim.ts";
 import { start } from "./start.ts";
 import { table } from "./table.ts";
+import { transactions } from "./transactions.ts";
+import { transfers } from "./transfers.ts";
 
-const benches: readonly Bench[] = [sim, cli, preflight, balancing, at, start];
+const benches: readonly Bench[] = [
+  sim,
+  cli,
+  preflight,
+  balancing,
+  pipeline,
+  transactions,
+  transfers,
+  coordinator,
+  start,
+];
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -24,7 +36,7 @@ if (unknown !== undefined || !(Number.isInteger(rounds) && rounds >= 1)) {
   const problem =
     unknown === undefined ? `--rounds ${values.rounds}: a whole number from 1 on` : `there is no bench ${unknown}`;
   process.stderr.write(
-    `error: ${problem}\n\n${benches.map(({ name, about }) => `  ${name.padEnd(6)}${about}`).join("\n")}\n`,
+    `error: ${problem}\n\n${benches.map(({ name, about }) => `  ${name.padEnd(14)}${about}`).join("\n")}\n`,
   );
   process.exit(2);
 }

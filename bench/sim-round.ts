@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { nodeHost } from "../harness/cli/host.ts";
 import { runScenario } from "../harness/run.ts";
 import { simWorld } from "../harness/worlds/sim/world.ts";
+import { threadCpuUs } from "./cpu.ts";
 import { fleet } from "./sim-fleet.ts";
 
 export interface SimRound {
@@ -31,11 +32,11 @@ try {
     onProgress: ({ phase }) => {
       if (phase === "running" && moments.loadMs === 0) {
         moments.loadMs = performance.now();
-        moments.loadCpuMs = -cpuMs();
+        moments.loadCpuMs = -threadCpuUs() / 1000;
       }
       if (phase === "judging") {
         moments.judgeMs = performance.now();
-        moments.loadCpuMs += cpuMs();
+        moments.loadCpuMs += threadCpuUs() / 1000;
       }
     },
   });
@@ -54,9 +55,4 @@ try {
   process.stdout.write(`${JSON.stringify(round)}\n`);
 } finally {
   await rm(out, { recursive: true, force: true });
-}
-
-function cpuMs(): number {
-  const { user, system } = process.threadCpuUsage();
-  return (user + system) / 1000;
 }

@@ -80,8 +80,8 @@ function usedAtRest(history: History, service: string): number | undefined {
   const holdings = last.flatMap((audit) => audit.holdings);
   if (holdings.some(({ frozen }) => frozen !== 0)) return undefined;
   const first = new Map<string, number>();
-  for (const { node, item, after } of movesOf(history, service)) {
-    if (!first.has(`${node} ${item}`)) first.set(`${node} ${item}`, after.used);
+  for (const { node, item, before, after } of movesOf(history, service)) {
+    if (before === undefined && !first.has(`${node} ${item}`)) first.set(`${node} ${item}`, after.used);
   }
   const atFirst = [...first.values()].reduce((sum, used) => sum + used, 0);
   return holdings.reduce((sum, { used }) => sum + used, -atFirst);

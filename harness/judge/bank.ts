@@ -74,21 +74,37 @@ export interface Move {
  * Every change of what the service has, in order, and what it read on its disk when it began and at the end. What is read while a
  * transaction is being written down may be ahead of what that one reports: it is compared, and nothing else is counted from there.
  */
-export function movesOf(history: History, service: string): readonly Move[] {
-  const last = new Map<string, Holding>();
+export const movesOf: (history: History, service: string) => readonly Move[] = once((service) => service, readMoves);
+
+function readMoves(history: History, service: string): readonly Move[] {
+  const nodes = new Map<string, Map<string, Holding>>();
   const moves: Move[] = [];
   for (const change of history.transactions) {
     if (!isOf(service, change) || (change.what !== "holding" && change.what !== "audit")) continue;
     const { node, atUs, xid } = change;
     const branchId = change.what === "holding" ? change.branchId : undefined;
+    const last = nodes.get(node) ?? new Map<string, Holding>();
+    nodes.set(node, last);
     for (const { item, free, frozen, used } of change.what === "holding" ? [change] : change.holdings) {
-      const key = `${node} ${item}`;
       const after = { free, frozen, used };
-      moves.push({ node, item, atUs, xid, branchId, before: last.get(key), after });
-      if (change.what === "holding" || change.isFirst === true) last.set(key, after);
+      moves.push({ node, item, atUs, xid, branchId, before: last.get(item), after });
+      if (change.what === "holding" || change.isFirst === true) last.set(item, after);
     }
   }
   return moves;
+}
+
+/** The same of a history that is whole, read once however many checks ask for it. `keyOf`: what else it is read by. */
+export function once<By, T>(keyOf: (by: By) => string, read: (history: History, by: By) => T): typeof read {
+  const known = new WeakMap<History, Map<string, T>>();
+  return (history, by) => {
+    const own = known.get(history) ?? new Map<string, T>();
+    known.set(history, own);
+    const key = keyOf(by);
+    let found = own.get(key);
+    if (found === undefined) own.set(key, (found = read(history, by)));
+    return found;
+  };
 }
 
 /** What a service's nodes reported once the load was over and the transactions with it; undefined where one didn't. */

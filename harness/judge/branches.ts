@@ -2,7 +2,7 @@ import { isEnded, needsRepair } from "../../runtime/transactions/status.ts";
 import type { GlobalStatus } from "../../runtime/transactions/status.ts";
 import type { History } from "../history/history.ts";
 import type { BankPlan } from "../scenario/plan.ts";
-import { movesOf, type Move } from "./bank.ts";
+import { movesOf, once, type Move } from "./bank.ts";
 
 /** A global transaction, from what everybody reported of it. */
 export interface Transaction {
@@ -21,7 +21,12 @@ export interface Transaction {
 }
 
 /** Every transaction that began, or did something, since the load did. */
-export function transactionsOf(history: History, bank: BankPlan): readonly Transaction[] {
+export const transactionsOf: (history: History, bank: BankPlan) => readonly Transaction[] = once(
+  ({ account, stock }) => `${account} ${stock}`,
+  readTransactions,
+);
+
+function readTransactions(history: History, bank: BankPlan): readonly Transaction[] {
   const paid = byXid(movesOf(history, bank.account));
   const taken = byXid(movesOf(history, bank.stock));
   const gaps = history.gaps.filter(({ node }) =>

@@ -40,6 +40,22 @@ test("a rename replaces the whole file", async () => {
   expect(await disk.read("state.new")).toBeUndefined();
 });
 
+test("what is added after a rename or a removal goes into the file that has the name now", async () => {
+  await disk.append("log", bytes("old"));
+  await disk.append("log.new", bytes("new"));
+  await disk.append("log", bytes(" and older"));
+  await disk.rename("log.new", "log");
+  await disk.append("log", bytes(" and newer"));
+  expect(text(await disk.read("log"))).toBe("new and newer");
+  await disk.rename("log", "moved");
+  await disk.append("log", bytes("begun anew"));
+  await disk.sync("log");
+  expect(text(await disk.read("moved"))).toBe("new and newer");
+  await disk.remove("log");
+  await disk.append("log", bytes("once more"));
+  expect(text(await disk.read("log"))).toBe("once more");
+});
+
 test("what isn't there reads as undefined, and can be synced and removed", async () => {
   expect(await disk.read("absent")).toBeUndefined();
   await disk.sync("absent");

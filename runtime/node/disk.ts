@@ -1,11 +1,14 @@
+import * as fs from "node:fs";
 import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { promisify } from "node:util";
 
 import { DiskError, type Disk } from "../ports/disk.ts";
 
 /**
  * A directory as a disk; it is made by the first write. `sync` is fsync, of the directory too when the file is new to it;
- * `rename` is durable when it resolves. Operations happen one after the other, in the order in which they were asked for.
+ * `rename` is durable when it resolves. Operations happen one after the other, in the order in which they were asked for. The file that was
+ * added to last stays open, so that adding to it again is one system call: nobody else may replace it meanwhile.
  */
 export function directoryDisk(path: string): Disk {
   return new DirectoryDisk(path);
@@ -18,6 +21,8 @@ class DirectoryDisk implements Disk {
   readonly #path: string;
   /** Files whose entry in the directory is durable already. */
   readonly #named = new Set<string>();
+  /** The file that was added to last. A descriptor and not a `FileHandle`, which complains when its disk is simply let go. */
+  #growing: { readonly name: string; readonly descriptor: number; size: number } | undefined;
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(path: string) {
@@ -33,14 +38,14 @@ class DirectoryDisk implements Disk {
 
   append(name: string, bytes: Uint8Array): Promise<void> {
     return this.#next(name, async (file) => {
-      await mkdir(this.#path, { recursive: true });
-      await using handle = await open(file, "a");
-      const { size } = await handle.stat();
+      const growing = this.#growing?.name === name ? this.#growing : await this.#open(name, file);
+      const { descriptor, size } = growing;
       try {
-        await handle.writeFile(bytes);
+        for (let at = 0; at < bytes.length;) at += (await write(descriptor, bytes, at)).bytesWritten;
+        growing.size += bytes.length;
       } catch (error) {
         // What fitted goes again: the next append doesn't continue half a record.
-        await handle.truncate(size).catch(() => undefined);
+        await truncate(descriptor, size).catch(() => undefined);
         throw error;
       }
     });
@@ -49,7 +54,8 @@ class DirectoryDisk implements Disk {
   sync(name: string): Promise<void> {
     return this.#next(name, async (file) => {
       try {
-        await sync(file);
+        if (this.#growing?.name === name) await fsync(this.#growing.descriptor);
+        else await sync(file);
       } catch (error) {
         return absent(error);
       }
@@ -62,6 +68,7 @@ class DirectoryDisk implements Disk {
   rename(from: string, to: string): Promise<void> {
     checkName(to);
     return this.#next(from, async (file) => {
+      await this.#close(from, to);
       await rename(file, join(this.#path, to));
       await sync(this.#path);
       this.#named.delete(from);
@@ -71,9 +78,25 @@ class DirectoryDisk implements Disk {
 
   remove(name: string): Promise<void> {
     return this.#next(name, async (file) => {
+      await this.#close(name);
       await rm(file, { force: true });
       this.#named.delete(name);
     });
+  }
+
+  async #open(name: string, file: string) {
+    await this.#close(this.#growing?.name);
+    await mkdir(this.#path, { recursive: true });
+    const descriptor = await openFile(file, "a");
+    this.#growing = { name, descriptor, size: (await stat(descriptor)).size };
+    return this.#growing;
+  }
+
+  async #close(...names: readonly (string | undefined)[]): Promise<void> {
+    const growing = this.#growing;
+    if (growing === undefined || !names.includes(growing.name)) return;
+    this.#growing = undefined;
+    await close(growing.descriptor);
   }
 
   #next<T>(name: string, act: (file: string) => Promise<T>): Promise<T> {
@@ -85,6 +108,17 @@ class DirectoryDisk implements Disk {
     });
   }
 }
+
+const openFile = promisify(fs.open) as (path: string, flags: string) => Promise<number>;
+const write = promisify(fs.write) as (
+  descriptor: number,
+  bytes: Uint8Array,
+  from: number,
+) => Promise<{ readonly bytesWritten: number }>;
+const truncate = promisify(fs.ftruncate);
+const stat = promisify(fs.fstat);
+const fsync = promisify(fs.fsync);
+const close = promisify(fs.close);
 
 async function sync(path: string): Promise<void> {
   await using handle = await open(path, "r");

@@ -32,19 +32,23 @@ export const holdingsOf = (service: string): Table => ({
   key: ["item"],
 });
 
-/** Makes `items` holdings, "u0", "u1", …, of so much each, where they aren't there yet; answers those that were made. */
+/** Holdings that are made together: each transaction is a write to the disk. */
+const seededAtOnce = 1_000;
+
+/** Makes `items` holdings, "u0", "u1", …, of so much each, where they aren't there yet. */
 export async function seedHoldings(
   dataSource: DataSource,
   table: Table,
   { items, initial }: { readonly items: number; readonly initial: number },
 ): Promise<void> {
   const present = new Set((await dataSource.rows(table)).map(({ item }) => item));
-  for (let index = 0; index < items; index++) {
-    const item = `u${index}`;
-    if (present.has(item)) continue;
-    await dataSource.transaction((local) =>
-      local.insert(table, { item, free: initial, frozen: 0, used: 0, version: 0 }),
-    );
+  const missing = Array.from({ length: items }, (_, index) => `u${index}`).filter((item) => !present.has(item));
+  for (let from = 0; from < missing.length; from += seededAtOnce) {
+    await dataSource.transaction(async (local) => {
+      for (const item of missing.slice(from, from + seededAtOnce)) {
+        await local.insert(table, { item, free: initial, frozen: 0, used: 0, version: 0 });
+      }
+    });
   }
 }
 
