@@ -10,8 +10,9 @@ import { cli } from "./cli.ts";
 import { preflight } from "./preflight.ts";
 import { sim } from "./sim.ts";
 import { table } from "./table.ts";
+import { wire } from "./wire.ts";
 
-const benches: readonly Bench[] = [sim, cli, preflight, balancing, at];
+const benches: readonly Bench[] = [sim, cli, preflight, balancing, at, wire];
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
