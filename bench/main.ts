@@ -13,6 +13,7 @@ import { start } from "./start.ts";
 import { table } from "./table.ts";
 import { transactions } from "./transactions.ts";
 import { transfers } from "./transfers.ts";
+import { wire } from "./wire.ts";
 
 const benches: readonly Bench[] = [
   sim,
@@ -24,6 +25,7 @@ const benches: readonly Bench[] = [
   transfers,
   coordinator,
   start,
+  wire,
 ];
 
 const { values, positionals } = parseArgs({

@@ -13,16 +13,24 @@ export function clientOptionsOf({ ca, cert, key, serverName }: TlsIdentity) {
   return { ca, cert, key, minVersion: "TLSv1.2" as const, ...(serverName !== undefined && { servername: serverName }) };
 }
 
-/** Connects; with an identity over TLS. The answer is writable at once; `onConnect` is called when bytes can really go. */
+/**
+ * Connects; with an identity over TLS, and then `protocol` is what both sides have to agree on (ALPN; default: nothing). The answer is
+ * writable at once; `onConnect` is called when bytes can really go.
+ */
 export function connectTo(
   { host, port }: { readonly host: string; readonly port: number },
   identity: TlsIdentity | undefined,
   onConnect: () => void,
+  protocol?: string,
 ): Socket {
   if (identity === undefined) return connectTcp({ host, port, noDelay: true }, onConnect);
   const { serverName = host } = identity;
   const isName = !/^[\d.]+$|:/.test(serverName);
-  const options = { ...clientOptionsOf(identity), ...(isName && { servername: serverName }) };
+  const options = {
+    ...clientOptionsOf(identity),
+    ...(isName && { servername: serverName }),
+    ...(protocol !== undefined && { ALPNProtocols: [protocol] }),
+  };
   return connectTls({ host, port, ...options }, onConnect).setNoDelay(true);
 }
 

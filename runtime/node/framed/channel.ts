@@ -4,8 +4,10 @@ import { RpcError } from "../../call/status.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { Response } from "../../ports/transport.ts";
 import { splitAddress } from "../address.ts";
+import { Reconnecting, type ConnectionLife } from "../reconnecting.ts";
 import { connectTo, tlsTrouble, type TlsIdentity } from "../tls.ts";
-import { FramedConnection, unavailable, type Keepalive } from "./connection.ts";
+import { unavailable } from "../unavailable.ts";
+import { FramedConnection, type Keepalive } from "./connection.ts";
 import { decodeEnd, decodeText, encodeCredit, encodeRequest, frameTypes, malformed, type Frame } from "./wire.ts";
 
 export interface FramedChannelOptions {
@@ -22,92 +24,37 @@ export const creditInitial = 16;
 const connectWithinUs = 20_000_000;
 const streamMax = 0xffffffff;
 
-/**
- * The way to one address: one connection, made when the first call wants it and again when a call finds it gone. While the peer
- * refuses, calls fail at once, and the next attempt is made by the first call after a pause.
- */
+/** The way to one address, over framed TCP. */
 export class FramedChannel {
-  readonly address: string;
   readonly target: string;
-  readonly #options: FramedChannelOptions;
-  /** Takes new calls. */
-  #current: ClientConnection | undefined;
-  /** Every one that still has calls. */
-  readonly #connections = new Set<ClientConnection>();
-  #pauseMs: number;
-  #refusedUntilUs = 0;
-  #why = "";
-  #onGone: (() => void) | undefined;
+  readonly #connections: Reconnecting<ClientConnection>;
 
   constructor(address: string, target: string, options: FramedChannelOptions) {
-    this.address = address;
     this.target = target;
-    this.#options = options;
-    this.#pauseMs = options.reconnect.initialMs;
+    const { clock, reconnect } = options;
+    const connect = (life: ConnectionLife): ClientConnection => new ClientConnection(target, options, life);
+    this.#connections = new Reconnecting({ address, clock, reconnect, connect });
   }
 
-  invoke(method: Method<unknown, unknown>, call: Call, request: unknown): Promise<Response> {
-    const { clock } = this.#options;
-    if (this.#current === undefined && clock.nowUs() < this.#refusedUntilUs) {
-      return Promise.reject(unavailable(`${this.address} can't be reached: ${this.#why}`));
-    }
+  async invoke(method: Method<unknown, unknown>, call: Call, request: unknown): Promise<Response> {
+    const connection = this.#connections.take();
     const stream = new ClientStream(method, call, method.input.encode(request));
-    if (!stream.isOver) (this.#current ??= this.#connect()).start(stream);
+    if (!stream.isOver) connection.start(stream);
     return stream.response;
   }
 
-  /** For a channel that gets no new calls: its connections go when those in flight have ended, and `onGone` hears when all have. */
   retire(onGone: () => void): void {
-    this.#current = undefined;
-    this.#onGone = onGone;
-    for (const connection of [...this.#connections]) connection.leave();
-    this.#goneWhenEmpty();
+    this.#connections.retire(onGone);
   }
 
   close(): void {
-    this.#current = undefined;
-    for (const connection of this.#connections) connection.reset(unavailable("the transport was closed"));
+    this.#connections.close();
   }
-
-  #goneWhenEmpty(): void {
-    if (this.#connections.size === 0) this.#onGone?.();
-  }
-
-  #connect(): ClientConnection {
-    const { clock, reconnect } = this.#options;
-    const beganUs = clock.nowUs();
-    const connection = new ClientConnection(this.target, this.#options, {
-      onReady: () => {
-        this.#pauseMs = reconnect.initialMs;
-      },
-      onLeaving: () => {
-        if (this.#current === connection) this.#current = undefined;
-      },
-      onLost: (error, wasReady) => {
-        this.#connections.delete(connection);
-        if (this.#current === connection) this.#current = undefined;
-        this.#goneWhenEmpty();
-        if (wasReady) return;
-        this.#why = error.message;
-        this.#refusedUntilUs = beganUs + this.#pauseMs * 1000;
-        this.#pauseMs = Math.min(this.#pauseMs * 1.6, reconnect.maxMs);
-      },
-    });
-    this.#connections.add(connection);
-    return connection;
-  }
-}
-
-interface ClientConnectionEvents {
-  readonly onReady: () => void;
-  /** It takes no new calls. */
-  readonly onLeaving: () => void;
-  readonly onLost: (error: RpcError, wasReady: boolean) => void;
 }
 
 class ClientConnection {
   readonly #target: string;
-  readonly #events: ClientConnectionEvents;
+  readonly #events: ConnectionLife;
   readonly #connection: FramedConnection;
   readonly #streams = new Map<number, ClientStream>();
   /** Those that wait for the peer's hello. */
@@ -115,7 +62,7 @@ class ClientConnection {
   #last = 0;
   #isLeaving = false;
 
-  constructor(target: string, options: FramedChannelOptions, events: ClientConnectionEvents) {
+  constructor(target: string, options: FramedChannelOptions, events: ConnectionLife) {
     const { clock, tls } = options;
     this.#target = target;
     this.#events = events;
@@ -144,7 +91,8 @@ class ClientConnection {
           disarm();
           const wasReady = this.#waiting === undefined;
           const told =
-            troubleOf(error, wasReady) ?? (error.code === "UNAVAILABLE" ? error : unavailable(error.message, error));
+            troubleOf(error, wasReady) ??
+            (error.code === "UNAVAILABLE" ? error : unavailable(error.message, { cause: error }));
           events.onLost(told, wasReady);
           for (const stream of [...(this.#waiting ?? []), ...this.#streams.values()])
             stream.fail(describe(told, target));

@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 
 import { RpcError } from "../../call/status.ts";
 import type { Clock } from "../../ports/clock.ts";
+import { unavailable } from "../unavailable.ts";
 import {
   decodeHello,
   encodeHello,
@@ -68,7 +69,7 @@ export class FramedConnection {
     this.#heardUs = clock.nowUs();
     this.#disarm = clock.after(helloWithinUs, () => this.fail(malformed("no hello came in time")));
     socket.on("data", (chunk: Buffer) => this.#receive(chunk));
-    socket.on("error", (cause) => this.#lost(unavailable("the connection broke", cause)));
+    socket.on("error", (cause) => this.#lost(unavailable("the connection broke", { cause })));
     socket.on("close", () => this.#lost(unavailable("the peer closed the connection")));
     socket.write(frame(frameTypes.hello, 0, encodeHello({ version: protocolVersion, frameBytesMax })));
   }
@@ -178,10 +179,3 @@ export class FramedConnection {
     this.#events.onLost(error);
   }
 }
-
-export const unavailable = (message: string, cause?: unknown): RpcError =>
-  new RpcError(message, {
-    code: "UNAVAILABLE",
-    hint: "is a node listening there, and is the network between healthy?",
-    ...(cause !== undefined && { cause }),
-  });

@@ -9,7 +9,8 @@ import type { Listener, ListenOptions, Response, ServedMethod, StreamResponse } 
 import { listenAt } from "../address.ts";
 import { acceptorOf, breakOff, type Accepted, type TlsIdentity } from "../tls.ts";
 import { creditInitial } from "./channel.ts";
-import { FramedConnection, unavailable, type Keepalive } from "./connection.ts";
+import { unavailable } from "../unavailable.ts";
+import { FramedConnection, type Keepalive } from "./connection.ts";
 import { decodeCredit, decodeRequest, encodeEnd, encodeText, frameTypes, malformed, type Frame } from "./wire.ts";
 
 export interface FramedListenerOptions {

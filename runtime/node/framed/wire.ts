@@ -1,5 +1,6 @@
 import { metadata as noted, noMetadata, type Metadata } from "../../call/metadata.ts";
 import { RpcError, rpcCodeOf, rpcCodes } from "../../call/status.ts";
+import { Partial } from "../partial.ts";
 
 /**
  * Flyball's framed TCP, version 1: docs/framed-tcp.md is its specification. A frame is
@@ -60,15 +61,10 @@ export interface End {
   readonly message: Uint8Array | undefined;
 }
 
-/**
- * Cuts a connection's bytes into frames. Whole frames are cut out of the bytes as they came; a part of one is gathered in a buffer
- * that doubles, so that it takes at most twice what has really arrived, whatever its length claims and however small the pieces are.
- */
+/** Cuts a connection's bytes into frames, however they were cut on their way. */
 export class FrameSplitter {
   readonly #frameBytesMax: number;
-  /** The beginning of a frame: the first `#length` bytes of it. */
-  #partial = nothing;
-  #length = 0;
+  readonly #partial = new Partial();
 
   constructor(frameBytesMax: number) {
     this.#frameBytesMax = frameBytesMax;
@@ -76,16 +72,12 @@ export class FrameSplitter {
 
   /** A frame has begun and isn't complete. */
   get isPartial(): boolean {
-    return this.#length > 0;
+    return this.#partial.length > 0;
   }
 
   /** Throws INVALID_ARGUMENT for a length that no frame of this connection has: the rest of the bytes has no meaning then. */
   *push(chunk: Buffer): Generator<Frame> {
-    let bytes = chunk;
-    if (this.#length > 0) {
-      this.#gather(chunk);
-      bytes = this.#partial.subarray(0, this.#length);
-    }
+    const bytes = this.#partial.after(chunk);
     let at = 0;
     while (bytes.length - at >= lengthBytes) {
       const length = bytes.readUInt32BE(at);
@@ -97,22 +89,7 @@ export class FrameSplitter {
       yield { type: bytes.readUInt8(at + lengthBytes), stream: bytes.readUInt32BE(at + lengthBytes + 1), payload };
       at += lengthBytes + length;
     }
-    if (at === 0 && this.#length > 0) return;
-    // Frames that were handed out may share the buffer: what is left begins a new one.
-    this.#partial = nothing;
-    this.#length = 0;
-    if (at < bytes.length) this.#gather(bytes.subarray(at));
-  }
-
-  #gather(bytes: Buffer): void {
-    const length = this.#length + bytes.length;
-    if (length > this.#partial.length) {
-      const larger = Buffer.allocUnsafe(Math.max(length, 2 * this.#partial.length));
-      this.#partial.copy(larger, 0, 0, this.#length);
-      this.#partial = larger;
-    }
-    bytes.copy(this.#partial, this.#length);
-    this.#length = length;
+    this.#partial.keep(bytes, at);
   }
 }
 

@@ -1,7 +1,9 @@
 import {
   Client,
   credentials,
+  logVerbosity,
   Metadata,
+  setLogVerbosity,
   status as grpcStatus,
   type ClientDuplexStream,
   type ServiceError,
@@ -183,3 +185,6 @@ export function grpcAddress(httpAddress: string): string {
   const colon = httpAddress.lastIndexOf(":");
   return `${httpAddress.slice(0, colon)}:${Number(httpAddress.slice(colon + 1)) + 1000}`;
 }
+
+// Every failure reaches somebody as an `RpcError`; the library would print it to stderr as well.
+setLogVerbosity(logVerbosity.NONE);

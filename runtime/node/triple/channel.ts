@@ -1,280 +1,305 @@
-import {
-  Channel,
-  connectivityState,
-  credentials,
-  status as grpcStatus,
-  type ChannelCredentials,
-  type ChannelOptions,
-  type Metadata as GrpcMetadata,
-} from "@grpc/grpc-js";
-
-import type { Call } from "../../call/call.ts";
+import type { Call, Cancellable } from "../../call/call.ts";
+import type { Metadata } from "../../call/metadata.ts";
 import type { Method } from "../../call/service.ts";
 import { RpcError } from "../../call/status.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { Response } from "../../ports/transport.ts";
-import { tlsTrouble, type TlsIdentity } from "../tls.ts";
-import { codecHeader, fromGrpc, fromStatus, isConnectionLost, timeoutHeader, toGrpc } from "./wire.ts";
+import { splitAddress } from "../address.ts";
+import { GrpcClientCall, requestBlock, type ClientCallEvents } from "../grpc/client-call.ts";
+import { timeoutHeader, toFields } from "../grpc/fields.ts";
+import type { Held } from "../grpc/messages.ts";
+import type { FieldBlock } from "../http2/hpack/encoder.ts";
+import { Http2Session } from "../http2/session.ts";
+import { Reconnecting, type ConnectionLife, type KeptConnection } from "../reconnecting.ts";
+import { connectTo, tlsTrouble, type TlsIdentity } from "../tls.ts";
+import { unavailable } from "../unavailable.ts";
+import { StreamReader, unreadable } from "./stream-reader.ts";
 
 export interface TripleChannelOptions {
   readonly messageBytesMax: number;
   readonly reconnect: { readonly initialMs: number; readonly maxMs: number };
+  readonly keepalive: { readonly idleMs: number; readonly timeoutMs: number };
   readonly clock: Clock;
   readonly tls: TlsIdentity | undefined;
 }
 
-type GrpcCall = ReturnType<Channel["createCall"]>;
-type GrpcStatus = Parameters<Parameters<GrpcCall["start"]>[1]["onReceiveStatus"]>[0];
+/** An attempt to connect that takes longer has failed: gRPC's. */
+const connectWithinUs = 20_000_000;
 
-/** `propagate.DEFAULTS`; nothing is propagated, because there is no parent call of @grpc/grpc-js's. */
-const noPropagation = null;
-
-/**
- * The way to one address: one connection, made when the first call wants it and again when a call finds it gone; while the
- * peer refuses, calls fail at once and attempts back off. Below @grpc/grpc-js's `Client`, whose per-call surface (an event
- * emitter, two stack traces, a timer) costs more than the call.
- */
+/** The way to one address, over HTTP/2. */
 export class TripleChannel {
-  /** The address that callers know. */
-  readonly address: string;
   /** The address that is dialled. */
   readonly target: string;
-  readonly #channel: Channel;
   readonly #options: TripleChannelOptions;
-  readonly #inFlight = new Set<(reason: string) => void>();
-  #onRetired: (() => void) | undefined;
+  readonly #connections: Reconnecting<TripleConnection>;
+  /** What is the same in all requests of a method. */
+  readonly #blocks = new Map<Method<unknown, unknown>, FieldBlock>();
 
   constructor(address: string, target: string, options: TripleChannelOptions) {
-    this.address = address;
     this.target = target;
-    this.#channel = new Channel(uriOf(target), credentialsOf(options.tls), channelOptions(options));
     this.#options = options;
+    const { clock, reconnect } = options;
+    const connect = (life: ConnectionLife): TripleConnection =>
+      new TripleConnection({ address, target }, options, life);
+    this.#connections = new Reconnecting({ address, clock, reconnect, connect });
   }
 
-  invoke(method: Method<unknown, unknown>, call: Call, request: unknown): Promise<Response> {
-    return method.kind === "unary" ? this.#unary(method, call, request) : this.#stream(method, call, request);
+  async invoke(method: Method<unknown, unknown>, call: Call, request: unknown): Promise<Response> {
+    const one = new TripleCall({ method, call, block: this.#block(method) }, request, this.#options);
+    const connection = this.#connections.take();
+    call.attach(one);
+    if (!one.isOver) connection.start(one);
+    return one.response;
   }
 
-  /** For a channel that gets no new calls: closes it when those in flight have ended, and says so. */
-  retire(onClosed: () => void): void {
-    this.#onRetired = onClosed;
-    this.#closeWhenIdle();
+  retire(onGone: () => void): void {
+    this.#connections.retire(onGone);
   }
 
-  /** Ends every call with UNAVAILABLE, and the connection. */
   close(): void {
-    for (const end of [...this.#inFlight]) end("the transport was closed");
-    this.#channel.close();
+    this.#connections.close();
   }
 
-  #closeWhenIdle(): void {
-    if (this.#onRetired === undefined || this.#inFlight.size > 0) return;
-    this.#channel.close();
-    this.#onRetired();
-  }
-
-  #unary(method: Method<unknown, unknown>, call: Call, request: unknown): Promise<Response> {
-    return new Promise((resolve, reject) => {
-      let bytes: Uint8Array | undefined;
-      const active = this.#start(method, call, request, {
-        onHeaders: () => undefined,
-        onMessage: (message) => {
-          if (bytes === undefined) bytes = message;
-          else active.end("the server sent more than one message for a unary call");
-          active.grpc.startRead();
-        },
-        onEnd: (error, trailers) => {
-          if (error !== undefined) return reject(error);
-          if (bytes === undefined) return reject(new RpcError("the server sent no message", { code: "UNIMPLEMENTED" }));
-          try {
-            resolve({ kind: "unary", message: method.output.decode(bytes), trailers: fromGrpc(trailers) });
-          } catch (cause) {
-            reject(malformed(method, cause));
-          }
-        },
+  #block(method: Method<unknown, unknown>): FieldBlock {
+    let block = this.#blocks.get(method);
+    if (block === undefined) {
+      const { tls } = this.#options;
+      block = requestBlock({
+        path: method.path,
+        authority: tls?.serverName ?? this.target,
+        isSecure: tls !== undefined,
+        subtype: method.isCodecChosen === true ? method.codecName : undefined,
       });
-      active.grpc.startRead();
-    });
+      this.#blocks.set(method, block);
+    }
+    return block;
   }
+}
 
-  #stream(method: Method<unknown, unknown>, call: Call, request: unknown): Promise<Response> {
-    return new Promise((resolve, reject) => {
-      const reader = new StreamReader(
-        method,
-        () => active.grpc.startRead(),
-        () => active.cancel(),
-      );
-      const active = this.#start(method, call, request, {
-        onHeaders: () => resolve({ kind: "stream", messages: reader }),
-        onMessage: (message) => reader.onMessage(message),
-        onEnd: (error) => {
-          reader.onEnd(error);
-          // A stream that ended OK without any message has no headers of its own: it is an empty stream.
-          if (error === undefined) resolve({ kind: "stream", messages: reader });
-          else reject(error);
+/** One connection of a client's, and the calls that wait for it: until the server is there, and while it takes no more at a time. */
+class TripleConnection implements KeptConnection {
+  readonly #address: string;
+  readonly #session: Http2Session;
+  readonly #waiting = new Set<TripleCall>();
+  readonly #held: Held = { bytes: 0 };
+  readonly #life: ConnectionLife;
+  #isLeaving = false;
+
+  constructor(way: { address: string; target: string }, options: TripleChannelOptions, life: ConnectionLife) {
+    const { clock, tls, keepalive } = options;
+    const { address, target } = way;
+    this.#address = address;
+    this.#life = life;
+    const { host, port } = splitAddress(target);
+    const onConnect = (): void => {
+      disarm();
+      const { alpnProtocol } = socket as { readonly alpnProtocol?: string | false };
+      if (tls !== undefined && alpnProtocol !== "h2") this.reset(unavailable("the server speaks no HTTP/2"));
+    };
+    const socket = connectTo({ host: host.replace(/^\[|\]$/g, ""), port }, tls, onConnect, "h2");
+    let wasReady = false;
+    this.#session = new Http2Session(
+      socket,
+      true,
+      { clock, keepalive },
+      {
+        onReady: () => {
+          wasReady = true;
+          life.onReady();
+          this.#startWaiting();
         },
-      });
-    });
+        onRoom: () => this.#startWaiting(),
+        onGoaway: () => {
+          this.#turnAway(unavailable(`${address}: the server is going away`, { reach: "nowhere" }));
+          this.leave();
+        },
+        onStream: () => undefined,
+        onClosed: (cause) => {
+          disarm();
+          const error = this.#lost(cause, wasReady ? undefined : { tls, wallMs: clock.wallMs() });
+          life.onLost(error, wasReady);
+          this.#turnAway(error);
+        },
+      },
+    );
+    const disarm = clock.after(connectWithinUs, () => this.reset(unavailable("it doesn't answer")));
   }
 
-  #start(method: Method<unknown, unknown>, call: Call, request: unknown, events: CallEvents): ActiveCall {
-    const metadata = toGrpc(call.metadata);
-    if (method.isCodecChosen === true) metadata.set(codecHeader, method.codecName);
-    const message = method.input.encode(request);
-    const grpc = this.#channel.createCall(method.path, this.#deadline(call, metadata), null, null, noPropagation);
-    const end = (reason: string): void => grpc.cancelWithStatus(grpcStatus.UNAVAILABLE, reason);
-    const leave = call.onCancel(() => grpc.cancelWithStatus(grpcStatus.CANCELLED, "the caller cancelled"));
-    this.#inFlight.add(end);
-    let isCommitted = false;
-    grpc.start(metadata, {
-      onReceiveMetadata: () => {
-        isCommitted = true;
-        events.onHeaders();
-      },
-      onReceiveMessage: (received: Uint8Array) => events.onMessage(received),
-      onReceiveStatus: (status: GrpcStatus) => {
-        leave();
-        this.#inFlight.delete(end);
-        this.#closeWhenIdle();
-        const error = status.code === grpcStatus.OK ? undefined : (call.reason ?? this.#errorOf(status, isCommitted));
-        events.onEnd(error, status.metadata);
-      },
-    });
-    grpc.sendMessageWithContext({}, Buffer.from(message.buffer, message.byteOffset, message.byteLength));
-    grpc.halfClose();
-    return { grpc, end, cancel: () => grpc.cancelWithStatus(grpcStatus.CANCELLED, "the reader left the stream") };
+  start(call: TripleCall): void {
+    if (this.#session.hasRoom) call.begin(this.#session, this.#held, this.#address);
+    else if (this.#session.isLeaving || this.#session.isOver) {
+      // Its numbers are used up, or the peer goes: who keeps it hears so now.
+      this.#life.onLeaving();
+      call.fail(unavailable(`${this.#address}: the connection takes no more calls`, { reach: "nowhere" }));
+    } else {
+      this.#waiting.add(call);
+      call.onOver = () => {
+        this.#waiting.delete(call);
+        this.#leaveWhenAllBegan();
+      };
+    }
   }
 
-  #errorOf(status: GrpcStatus, isCommitted: boolean): RpcError {
-    const error = fromStatus(status, this.address, isCommitted);
-    // A status of the server's own is none of the connection's.
-    if (isCommitted || error.trailers.size > 0 || !isConnectionLost(status.details)) return error;
-    const { clock, tls } = this.#options;
-    const trouble = tlsTrouble(status.details, tls, clock.wallMs());
+  leave(): void {
+    if (!this.#isLeaving) this.#life.onLeaving();
+    this.#isLeaving = true;
+    this.#leaveWhenAllBegan();
+  }
+
+  reset(error: RpcError): void {
+    this.#session.destroy(error);
+  }
+
+  #startWaiting(): void {
+    for (const call of this.#waiting) {
+      if (!this.#session.hasRoom) break;
+      this.#waiting.delete(call);
+      call.onOver = undefined;
+      call.begin(this.#session, this.#held, this.#address);
+    }
+    this.#leaveWhenAllBegan();
+  }
+
+  #leaveWhenAllBegan(): void {
+    if (this.#isLeaving && this.#waiting.size === 0) this.#session.leave();
+  }
+
+  #turnAway(error: RpcError): void {
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    for (const call of waiting) call.fail(error);
+  }
+
+  /** Why it is gone; before the server was there, it may have been the handshake's fault. */
+  #lost(cause: Error, handshake: { tls: TlsIdentity | undefined; wallMs: number } | undefined): RpcError {
+    const { code = "", message } = cause as NodeJS.ErrnoException;
+    const trouble = handshake && tlsTrouble(`${code} ${message}`, handshake.tls, handshake.wallMs);
+    // `reset` is how a transport is closed: its words are meant for callers.
+    const error = unavailable(`${this.#address}: ${trouble?.message ?? message}`, { cause, reach: "nowhere" });
     if (trouble === undefined) return error;
-    const { code, reach } = error;
-    return new RpcError(`${this.address}: ${trouble.message}`, { code, reach, hint: trouble.hint });
-  }
-
-  /**
-   * On a live connection the header is written here, in microseconds, and the call's own timer is the only one. Else
-   * @grpc/grpc-js has to write it when the connection is there (in milliseconds), to count the time that connecting took.
-   */
-  #deadline(call: Call, metadata: GrpcMetadata): number {
-    const leftUs = call.remainingUs();
-    if (leftUs === Infinity) return Infinity;
-    if (this.#channel.getConnectivityState(false) !== connectivityState.READY) return Date.now() + leftUs / 1000;
-    metadata.set("grpc-timeout", timeoutHeader(leftUs));
-    return Infinity;
+    return new RpcError(error.message, { code: "UNAVAILABLE", hint: trouble.hint, cause, reach: "nowhere" });
   }
 }
 
-interface CallEvents {
-  readonly onHeaders: () => void;
-  readonly onMessage: (bytes: Uint8Array) => void;
-  readonly onEnd: (error: RpcError | undefined, trailers: GrpcMetadata) => void;
+interface TripleCallWhat {
+  readonly method: Method<unknown, unknown>;
+  readonly call: Call;
+  readonly block: FieldBlock;
 }
 
-interface ActiveCall {
-  readonly grpc: GrpcCall;
-  readonly end: (reason: string) => void;
-  readonly cancel: () => void;
-}
+/** One call as its client sees it. */
+class TripleCall implements Cancellable, ClientCallEvents {
+  readonly response: Promise<Response>;
+  isOver = false;
+  /** Hears that nobody waits for it any more, before it has begun. */
+  onOver: (() => void) | undefined;
+  readonly #what: TripleCallWhat;
+  readonly #message: Uint8Array;
+  readonly #list: string[];
+  readonly #messageBytesMax: number;
+  #grpc: GrpcClientCall | undefined;
+  #bytes: Buffer | undefined;
+  #reader: StreamReader | undefined;
+  #resolve!: (response: Response) => void;
+  #reject!: (error: RpcError) => void;
 
-/** A stream's messages, read from the network only as fast as somebody asks for them: HTTP/2's flow control does the rest. */
-class StreamReader implements AsyncIterableIterator<unknown> {
-  readonly #method: Method<unknown, unknown>;
-  readonly #read: () => void;
-  readonly #cancel: () => void;
-  #waiting: { resolve: (result: IteratorResult<unknown>) => void; reject: (error: RpcError) => void } | undefined;
-  #isOver = false;
-  #error: RpcError | undefined;
-
-  constructor(method: Method<unknown, unknown>, read: () => void, cancel: () => void) {
-    this.#method = method;
-    this.#read = read;
-    this.#cancel = cancel;
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-
-  /** One at a time, as `for await` asks. */
-  next(): Promise<IteratorResult<unknown>> {
-    if (this.#error !== undefined) {
-      const error = this.#error;
-      this.#error = undefined;
-      return Promise.reject(error);
+  /** Throws INVALID_ARGUMENT and RESOURCE_EXHAUSTED for what can't be sent. */
+  constructor(what: TripleCallWhat, request: unknown, { messageBytesMax }: TripleChannelOptions) {
+    this.#what = what;
+    this.#messageBytesMax = messageBytesMax;
+    this.#list = toFields(what.call.metadata);
+    this.#message = what.method.input.encode(request);
+    if (this.#message.length > messageBytesMax) {
+      throw new RpcError(`a request of ${this.#message.length} bytes; ${messageBytesMax} are allowed`, {
+        code: "RESOURCE_EXHAUSTED",
+        reach: "nowhere",
+      });
     }
-    if (this.#isOver) return Promise.resolve({ done: true, value: undefined });
-    return new Promise((resolve, reject) => {
-      this.#waiting = { resolve, reject };
-      this.#read();
+    this.response = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
     });
   }
 
-  return(): Promise<IteratorResult<unknown>> {
-    this.#error = undefined;
-    if (!this.#isOver) this.#cancel();
-    this.#isOver = true;
-    return Promise.resolve({ done: true, value: undefined });
+  /** The deadline goes as what is left of it now. */
+  begin(session: Http2Session, held: Held, peer: string): void {
+    const { call, block, method } = this.#what;
+    const leftUs = call.remainingUs();
+    if (leftUs !== Infinity) this.#list.push("grpc-timeout", timeoutHeader(leftUs));
+    try {
+      const options = { messageBytesMax: this.#messageBytesMax, held, peer };
+      this.#grpc = GrpcClientCall.begin(session, { block, list: this.#list }, options, this);
+      this.#grpc.send(this.#message, true);
+    } catch (error) {
+      return this.fail(error as RpcError);
+    }
+    if (method.kind === "unary") this.#grpc.read();
   }
 
-  onMessage(bytes: Uint8Array): void {
-    const waiting = this.#waiting;
-    this.#waiting = undefined;
+  /** Nobody waits for it any more. */
+  cancel(reason: RpcError): void {
+    if (this.isOver) return;
+    this.#grpc?.cancel();
+    this.fail(reason);
+  }
+
+  fail(error: RpcError): void {
+    if (this.isOver) return;
+    this.isOver = true;
+    this.onOver?.();
+    this.#what.call.detach(this);
+    if (this.#reader === undefined) this.#reject(error);
+    else this.#reader.onEnd(error);
+  }
+
+  onHeaders(): void {
+    if (this.#what.method.kind !== "unary") this.#begun();
+  }
+
+  onMessage(bytes: Buffer): void {
+    if (this.#reader !== undefined) return this.#reader.onMessage(bytes);
+    if (this.#bytes !== undefined) {
+      return this.cancel(
+        new RpcError("the server sent more than one message", { code: "INTERNAL", reach: "answered" }),
+      );
+    }
+    this.#bytes = bytes;
+    // There is no second one: what is waited for is the end.
+    this.#grpc!.read();
+  }
+
+  onEnd(error: RpcError | undefined, trailers: Metadata): void {
+    if (this.isOver) return;
+    const { method, call } = this.#what;
+    if (error !== undefined) return this.fail(call.reason ?? error);
+    this.isOver = true;
+    call.detach(this);
+    if (method.kind !== "unary") {
+      // A stream that ended OK without any message may have had no beginning of its own: it is an empty stream.
+      this.#begun();
+      return this.#reader!.onEnd(undefined);
+    }
+    if (this.#bytes === undefined) {
+      return this.#reject(new RpcError("the server sent no message", { code: "UNIMPLEMENTED", reach: "answered" }));
+    }
     try {
-      waiting?.resolve({ done: false, value: this.#method.output.decode(bytes) });
+      this.#resolve({ kind: "unary", message: method.output.decode(this.#bytes), trailers });
     } catch (cause) {
-      this.#isOver = true;
-      this.#cancel();
-      waiting?.reject(malformed(this.#method, cause));
+      this.#reject(unreadable(method, cause));
     }
   }
 
-  onEnd(error: RpcError | undefined): void {
-    if (this.#isOver) return;
-    this.#isOver = true;
-    const waiting = this.#waiting;
-    this.#waiting = undefined;
-    if (waiting === undefined) this.#error = error;
-    else if (error === undefined) waiting.resolve({ done: true, value: undefined });
-    else waiting.reject(error);
+  onDrain(): void {
+    // The one message is all that there is to send.
   }
-}
 
-const malformed = (method: Method<unknown, unknown>, cause: unknown): RpcError =>
-  new RpcError(`the reply to ${method.path} is malformed`, {
-    code: "INTERNAL",
-    hint: "do both sides use the same interface description and codec?",
-    cause,
-  });
-
-function credentialsOf(tls: TlsIdentity | undefined): ChannelCredentials {
-  if (tls === undefined) return credentials.createInsecure();
-  return credentials.createSsl(Buffer.from(tls.ca), Buffer.from(tls.key), Buffer.from(tls.cert));
-}
-
-function channelOptions({ messageBytesMax, reconnect, tls }: TripleChannelOptions): ChannelOptions {
-  return {
-    ...(tls?.serverName !== undefined && { "grpc.ssl_target_name_override": tls.serverName }),
-    "grpc.max_receive_message_length": messageBytesMax,
-    "grpc.max_send_message_length": messageBytesMax,
-    "grpc.initial_reconnect_backoff_ms": reconnect.initialMs,
-    "grpc.max_reconnect_backoff_ms": reconnect.maxMs,
-    // Retries, balancing and addresses are the runtime's business.
-    "grpc.enable_retries": 0,
-    "grpc.service_config_disable_resolution": 1,
-    "grpc.use_local_subchannel_pool": 1,
-    "grpc.enable_http_proxy": 0,
-    "grpc.enable_channelz": 0,
-  };
-}
-
-/** A target that @grpc/grpc-js resolves without asking a name server wherever the host is an address. */
-function uriOf(target: string): string {
-  if (/^\d+\.\d+\.\d+\.\d+:\d+$/.test(target)) return `ipv4:${target}`;
-  if (target.startsWith("[")) return `ipv6:${target}`;
-  return `dns:${target}`;
+  #begun(): void {
+    if (this.#reader !== undefined) return;
+    this.#reader = new StreamReader(
+      this.#what.method,
+      () => this.#grpc!.read(),
+      () => this.cancel(new RpcError("the reader left the stream", { code: "CANCELLED" })),
+    );
+    this.#resolve({ kind: "stream", messages: this.#reader });
+  }
 }

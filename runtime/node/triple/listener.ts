@@ -1,27 +1,25 @@
 import type { Socket } from "node:net";
 
-import {
-  Server,
-  ServerCredentials,
-  type handleServerStreamingCall,
-  type handleUnaryCall,
-  type sendUnaryData,
-  type ServerUnaryCall,
-  type ServerWritableStream,
-} from "@grpc/grpc-js";
-
 import { Call, whileWaiting } from "../../call/call.ts";
 import { inCodec } from "../../call/service.ts";
 import { RpcError, toRpcError } from "../../call/status.ts";
 import type { Clock } from "../../ports/clock.ts";
-import type { Listener, ListenOptions, ServedMethod, StreamResponse } from "../../ports/transport.ts";
+import type { Listener, ListenOptions, Response, ServedMethod, StreamResponse } from "../../ports/transport.ts";
 import { listenAt } from "../address.ts";
-import { acceptorOf, breakOff, type TlsIdentity } from "../tls.ts";
-import { codecHeader, fromGrpc, toGrpc, toStatus } from "./wire.ts";
+import type { Held } from "../grpc/messages.ts";
+import { GrpcServerCall, readRequest, type GrpcRequest, type ServerCallEvents } from "../grpc/server-call.ts";
+import { encodeFields } from "../http2/hpack/encoder.ts";
+import { statusFields } from "../grpc/status.ts";
+import { errorCodes } from "../http2/errors.ts";
+import type { Fields } from "../http2/hpack/decoder.ts";
+import { Http2Session } from "../http2/session.ts";
+import type { Http2Stream } from "../http2/stream.ts";
+import { acceptorOf, breakOff, type Accepted, type TlsIdentity } from "../tls.ts";
 
 export interface TripleListenerOptions {
   readonly clock: Clock;
   readonly messageBytesMax: number;
+  readonly keepalive: { readonly idleMs: number; readonly timeoutMs: number };
   readonly isLoopbackOnly: boolean;
   readonly tls: TlsIdentity | undefined;
 }
@@ -30,53 +28,40 @@ export interface TripleListenerOptions {
 const connectionsMax = 4096;
 /** Calls in flight on one connection; a client that has more waits. */
 const concurrentStreamsMax = 1000;
-/** Megabytes of frames and replies that one connection may hold unsent; above it new streams are refused. */
-const sessionMegabytesMax = 64;
+/** Handlers at work for one connection, those of calls that were cancelled included. */
+const handlersMax = 2 * concurrentStreamsMax;
 
-/**
- * Starts serving. Rejects with UNAVAILABLE when the address is taken, and with INVALID_ARGUMENT when it isn't a loopback one.
- * The sockets are ours and @grpc/grpc-js is handed connections: its own force close leaves them open.
- */
+/** Starts serving. Rejects with UNAVAILABLE when the address is taken, and with INVALID_ARGUMENT when it isn't a loopback one. */
 export async function listenTriple(
   { address, methods }: ListenOptions,
-  { clock, messageBytesMax, isLoopbackOnly, tls }: TripleListenerOptions,
+  options: TripleListenerOptions,
 ): Promise<Listener> {
-  const server = new Server({
-    "grpc.max_receive_message_length": messageBytesMax,
-    "grpc.max_send_message_length": messageBytesMax,
-    "grpc.max_concurrent_streams": concurrentStreamsMax,
-    "grpc-node.max_session_memory": sessionMegabytesMax,
-    "grpc.enable_channelz": 0,
-  });
-  /** Who is at the other end, by its address: proven by the handshake. */
-  const principals = new Map<string, string>();
-  const toCall: ToCall = (grpc) => serverCall(grpc, clock, principals.get(grpc.getPeer()));
-  for (const [path, served] of methods) register(server, path, served, toCall);
-  const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
-
+  const { clock, isLoopbackOnly, tls } = options;
+  const connections = new Set<ServerConnection>();
   const sockets = new Set<Socket>();
+  let isDraining = false;
   const acceptor = acceptorOf(
     tls,
-    ({ socket, principal }) => {
-      const peer = `${socket.remoteAddress}:${socket.remotePort}`;
-      if (principal !== undefined) principals.set(peer, principal);
-      sockets.add(socket);
-      socket.once("close", () => {
-        sockets.delete(socket);
-        principals.delete(peer);
-      });
-      injector.injectConnection(socket);
+    (accepted) => {
+      const connection = new ServerConnection(accepted, methods, options, () => connections.delete(connection));
+      connections.add(connection);
+      if (isDraining) connection.leave();
     },
     "h2",
   );
   acceptor.maxConnections = connectionsMax;
+  acceptor.on("connection", (socket: Socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+    socket.on("error", () => undefined);
+  });
   const listening = await listenAt(acceptor, address, isLoopbackOnly);
 
   let closed: Promise<void> | undefined;
   const close = (): Promise<void> => {
     closed ??= new Promise((resolve) => {
-      server.forceShutdown();
       acceptor.close(() => resolve());
+      for (const connection of [...connections]) connection.reset();
       for (const socket of sockets) breakOff(socket);
     });
     return closed;
@@ -86,158 +71,226 @@ export async function listenTriple(
     drain: (graceUs) =>
       new Promise((resolve) => {
         if (closed !== undefined) return resolve(closed);
+        isDraining = true;
         acceptor.close();
         const stopWaiting = clock.after(graceUs, () => void close().then(resolve));
-        // The library answers before calls in flight have ended. A connection whose last call has ended is ended by this side.
-        void Promise.all([...sockets].map(ended)).then(() => {
+        // A connection goes with its last call; who isn't one yet is no reason to wait.
+        void Promise.all([...connections].map((connection) => connection.left)).then(() => {
           stopWaiting();
           resolve();
         });
-        server.tryShutdown(() => undefined);
+        for (const connection of connections) connection.leave();
       }),
     close,
   };
 }
 
-const ended = (socket: Socket): Promise<void> =>
-  new Promise((resolve) => {
-    socket.once("finish", resolve);
-    socket.once("close", () => resolve());
-  });
+class ServerConnection {
+  /** Resolves when it is gone, or has answered all and was asked to leave. */
+  readonly left: Promise<void>;
+  readonly #accepted: Accepted;
+  readonly #methods: ListenOptions["methods"];
+  readonly #options: TripleListenerOptions;
+  readonly #session: Http2Session;
+  readonly #held: Held = { bytes: 0 };
+  readonly #peer: string;
+  #handlers = 0;
 
-/** Makes the runtime's call of the library's. */
-type ToCall = (grpc: ServerUnaryCall<Buffer, Buffer> | ServerWritableStream<Buffer, Buffer>) => Call;
-
-function register(server: Server, path: string, served: ServedMethod, toCall: ToCall): void {
-  // Which codec it is stands in the call's metadata, which the library doesn't show to its own coding.
-  const asItIs = (bytes: Buffer): Buffer => bytes;
-  if (served.method.kind === "unary") {
-    const handle: handleUnaryCall<Buffer, Buffer> = (grpc, answer) => serveUnary(grpc, answer, served, toCall);
-    server.register(path, handle, asItIs, asItIs, "unary");
-  } else {
-    const handle: handleServerStreamingCall<Buffer, Buffer> = (grpc) => void serveStream(grpc, served, toCall);
-    server.register(path, handle, asItIs, asItIs, "serverStream");
+  constructor(
+    accepted: Accepted,
+    methods: ListenOptions["methods"],
+    options: TripleListenerOptions,
+    onGone: () => void,
+  ) {
+    const { socket } = accepted;
+    const { clock, keepalive } = options;
+    this.#accepted = accepted;
+    this.#methods = methods;
+    this.#options = options;
+    this.#peer = `${socket.remoteAddress}:${socket.remotePort}`;
+    let setLeft!: () => void;
+    this.left = new Promise((resolve) => (setLeft = resolve));
+    socket.once("finish", setLeft);
+    this.#session = new Http2Session(
+      socket,
+      false,
+      { clock, keepalive, concurrentStreamsMax },
+      {
+        onReady: () => undefined,
+        onRoom: () => undefined,
+        onGoaway: () => undefined,
+        onStream: (stream, fields, isEnd) => this.#begin(stream, fields, isEnd),
+        onClosed: () => {
+          onGone();
+          setLeft();
+        },
+      },
+    );
   }
-}
 
-/** The method in the codec that the caller has chosen. */
-function methodOf(grpc: ServerUnaryCall<Buffer, Buffer> | ServerWritableStream<Buffer, Buffer>, served: ServedMethod) {
-  const [wanted] = grpc.metadata.get(codecHeader);
-  if (wanted === undefined) return served.method;
-  const method = inCodec(served.method, String(wanted));
-  if (method !== undefined) return method;
-  throw new RpcError(`the codec ${String(wanted).slice(0, 100)} isn't spoken here`, { code: "UNIMPLEMENTED" });
-}
-
-function decoded({ input, path }: ServedMethod["method"], bytes: Buffer): unknown {
-  try {
-    return input.decode(bytes);
-  } catch (cause) {
-    throw new RpcError(`the request of ${path} is malformed`, { code: "INTERNAL", cause });
+  leave(): void {
+    this.#session.leave();
   }
-}
 
-function encoded({ output }: ServedMethod["method"], message: unknown): Buffer {
-  const bytes = output.encode(message);
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
-
-function serveUnary(
-  grpc: ServerUnaryCall<Buffer, Buffer>,
-  answer: sendUnaryData<Buffer>,
-  served: ServedMethod,
-  toCall: ToCall,
-): void {
-  let method: ServedMethod["method"];
-  let request: unknown;
-  try {
-    method = methodOf(grpc, served);
-    request = decoded(method, grpc.request);
-  } catch (error) {
-    return answer(toStatus(toRpcError(error)));
+  reset(): void {
+    this.#session.destroy(new Error("the server was closed"));
   }
-  const call = toCall(grpc);
-  served
-    .serve(call, request)
-    .then((response) => {
-      if (response.kind !== "unary") throw new RpcError("a stream answered a unary call", { code: "INTERNAL" });
-      const trailers = response.trailers.size === 0 ? undefined : toGrpc(response.trailers);
-      const message = encoded(method, response.message);
-      call.end();
-      answer(null, message, trailers);
-    })
-    .catch((thrown: unknown) => {
-      call.end();
-      answer(toStatus(toRpcError(thrown)));
-    });
-}
 
-async function serveStream(
-  grpc: ServerWritableStream<Buffer, Buffer>,
-  served: ServedMethod,
-  toCall: ToCall,
-): Promise<void> {
-  const call = toCall(grpc);
-  try {
-    const method = methodOf(grpc, served);
-    const response = await served.serve(call, decoded(method, grpc.request));
-    if (response.kind !== "stream") throw new RpcError("one message answered a streaming call", { code: "INTERNAL" });
-    grpc.sendMetadata(toGrpc(new Map()));
-    await send(response, { grpc, call, method });
-    grpc.end();
-  } catch (thrown) {
-    grpc.emit("error", toStatus(toRpcError(thrown)));
-  } finally {
-    call.end();
-  }
-}
-
-/** Takes the next message only when the connection has room for it. */
-async function send(
-  response: StreamResponse,
-  {
-    grpc,
-    call,
-    method,
-  }: {
-    readonly grpc: ServerWritableStream<Buffer, Buffer>;
-    readonly call: Call;
-    readonly method: ServedMethod["method"];
-  },
-): Promise<void> {
-  const messages = response.messages[Symbol.asyncIterator]();
-  try {
-    for (;;) {
-      const next = await whileWaiting(call, messages.next());
-      if (next.done === true) return;
-      if (!grpc.write(encoded(method, next.value))) await whileWaiting(call, drained(grpc));
+  #begin(stream: Http2Stream, fields: Fields, isEnd: boolean): void {
+    let request: GrpcRequest | undefined;
+    let served: ServedMethod | undefined;
+    try {
+      request = readRequest(stream, fields);
+      if (request === undefined) return;
+      served = this.#served(request);
+    } catch (error) {
+      return refuse(stream, toRpcError(error));
     }
-  } catch (error) {
-    // Not awaited: a generator that is stuck in a wait of its own would hold the stream open.
-    messages.return?.().catch(() => undefined);
-    throw error;
+    if (this.#handlers >= handlersMax) return stream.reset(errorCodes.refusedStream);
+    const { clock, messageBytesMax } = this.#options;
+    const { path, metadata, timeoutUs } = request;
+    const grpc = new GrpcServerCall(stream, request, isEnd, { messageBytesMax, held: this.#held });
+    const begun = clock.nowUs();
+    const callOf = (message: unknown): Call =>
+      new Call({
+        clock,
+        // The name in discovery stays with the client; the path says it all.
+        service: "",
+        method: path,
+        metadata,
+        // From when the call arrived: its message may have taken its time.
+        timeoutUs: timeoutUs === undefined ? undefined : Math.max(0, timeoutUs - (clock.nowUs() - begun)),
+        peer: this.#peer,
+        principal: this.#accepted.principal,
+        request: message,
+      });
+    new ServerCall(grpc, served, callOf, (by) => (this.#handlers += by));
+  }
+
+  #served({ path, subtype }: GrpcRequest): ServedMethod {
+    const served = this.#methods.get(path);
+    if (served === undefined) {
+      throw new RpcError(`${path.slice(0, 300)} isn't served here`, { code: "UNIMPLEMENTED" });
+    }
+    const method = subtype === undefined ? served.method : inCodec(served.method, subtype);
+    if (method === undefined)
+      throw new RpcError(`the codec ${subtype?.slice(0, 100)} isn't spoken here`, { code: "UNIMPLEMENTED" });
+    return method === served.method ? served : { method, serve: served.serve };
   }
 }
 
-const drained = (grpc: ServerWritableStream<Buffer, Buffer>): Promise<void> =>
-  new Promise((resolve) => grpc.once("drain", resolve));
+/** A call that nobody serves: its caller hears so, and nothing that it still sends is read. */
+function refuse(stream: Http2Stream, error: RpcError): void {
+  const list = [":status", "200", "content-type", "application/grpc", ...statusFields(error)];
+  stream.fields({ block: noBlock, list }, true);
+  stream.reset(errorCodes.noError);
+}
 
-function serverCall(grpc: Parameters<ToCall>[0], clock: Clock, principal: string | undefined): Call {
-  const deadline = grpc.getDeadline();
-  const call = new Call({
-    clock,
-    // The name in discovery stays with the client; the path says it all.
-    service: "",
-    method: grpc.getPath(),
-    metadata: fromGrpc(grpc.metadata),
-    timeoutUs: deadline === Infinity ? undefined : Math.max(0, Number(deadline) - Date.now()) * 1000,
-    peer: grpc.getPeer(),
-    principal,
-  });
-  grpc.once("cancelled", () => {
-    // @grpc/grpc-js says the same for a deadline of its own, which is this call's within a millisecond.
-    if (call.remainingUs() > 1500) call.cancel(new RpcError("the caller has gone", { code: "CANCELLED" }));
-    else call.cancel(new RpcError(`deadline exceeded while serving ${call.method}`, { code: "DEADLINE_EXCEEDED" }));
-  });
-  return call;
+const noBlock = encodeFields([]);
+
+/** One call as its server sees it: one message, and then the handler. */
+class ServerCall implements ServerCallEvents {
+  readonly #grpc: GrpcServerCall;
+  readonly #served: ServedMethod;
+  readonly #callOf: (request: unknown) => Call;
+  readonly #count: (handlers: number) => void;
+  #message: Buffer | undefined;
+  #call: Call | undefined;
+  #onDrain: (() => void) | undefined;
+
+  constructor(
+    grpc: GrpcServerCall,
+    served: ServedMethod,
+    callOf: (request: unknown) => Call,
+    count: (handlers: number) => void,
+  ) {
+    this.#grpc = grpc;
+    this.#served = served;
+    this.#callOf = callOf;
+    this.#count = count;
+    grpc.events = this;
+    grpc.read();
+  }
+
+  onMessage(bytes: Buffer): void {
+    if (this.#message !== undefined) {
+      return this.#grpc.fail(
+        new RpcError("more than one message for a call that takes one", { code: "UNIMPLEMENTED" }),
+      );
+    }
+    this.#message = bytes;
+    this.#grpc.read();
+  }
+
+  onEnd(): void {
+    const { method } = this.#served;
+    if (this.#message === undefined) {
+      return this.#grpc.fail(new RpcError("no message for a call that takes one", { code: "UNIMPLEMENTED" }));
+    }
+    let request: unknown;
+    try {
+      request = method.input.decode(this.#message);
+    } catch (cause) {
+      const error = new RpcError(`the request of ${method.path} is malformed`, { code: "INTERNAL", cause });
+      return this.#grpc.fail(error);
+    }
+    this.#message = undefined;
+    void this.#run(request);
+  }
+
+  onCancel(error: RpcError): void {
+    this.#call?.cancel(error);
+    this.#onDrain?.();
+  }
+
+  onDrain(): void {
+    this.#onDrain?.();
+  }
+
+  async #run(request: unknown): Promise<void> {
+    const call = (this.#call = this.#callOf(request));
+    this.#count(1);
+    try {
+      const response = await this.#served.serve(call, request);
+      await this.#answer(response, call);
+    } catch (thrown) {
+      this.#grpc.fail(toRpcError(thrown));
+    } finally {
+      call.end();
+      this.#count(-1);
+    }
+  }
+
+  async #answer(response: Response, call: Call): Promise<void> {
+    const { kind, output } = this.#served.method;
+    if ((response.kind === "unary") !== (kind === "unary")) {
+      throw new RpcError("a stream answered a unary call, or one message a stream", { code: "INTERNAL" });
+    }
+    if (response.kind === "unary") {
+      this.#grpc.send(output.encode(response.message));
+      return this.#grpc.end(response.trailers);
+    }
+    this.#grpc.begin();
+    await this.#sendAll(response, call);
+    this.#grpc.end();
+  }
+
+  /** Takes the next message only when the connection has room for it. */
+  async #sendAll(response: StreamResponse, call: Call): Promise<void> {
+    const messages = response.messages[Symbol.asyncIterator]();
+    try {
+      for (;;) {
+        const next = await whileWaiting(call, messages.next());
+        if (next.done === true) return;
+        this.#grpc.send(this.#served.method.output.encode(next.value));
+        if (this.#grpc.isWritable) continue;
+        await whileWaiting(call, new Promise<void>((resolve) => (this.#onDrain = resolve)));
+        this.#onDrain = undefined;
+      }
+    } catch (error) {
+      // Not awaited: a generator that is stuck in a wait of its own would hold the stream open.
+      messages.return?.().catch(() => undefined);
+      throw error;
+    }
+  }
 }

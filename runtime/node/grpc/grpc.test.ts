@@ -1,0 +1,413 @@
+import { connect, createServer, type AddressInfo, type Socket } from "node:net";
+import { gzipSync } from "node:zlib";
+
+import {
+  Client,
+  compressionAlgorithms,
+  credentials,
+  Metadata as GrpcMetadata,
+  Server,
+  ServerCredentials,
+  type handleBidiStreamingCall,
+  type handleClientStreamingCall,
+} from "@grpc/grpc-js";
+import fc from "fast-check";
+import { afterEach, describe, expect, test } from "vitest";
+
+import { metadata, noMetadata, type Metadata } from "../../call/metadata.ts";
+import { RpcError } from "../../call/status.ts";
+import { systemClock } from "../clock.ts";
+import { Http2Session } from "../http2/session.ts";
+import { sessionEvents } from "../http2/testing.ts";
+import { GrpcClientCall, requestBlock } from "./client-call.ts";
+import { fromFields, parseTimeout, percentDecode, percentEncode, timeoutHeader, toFields } from "./fields.ts";
+import { GrpcServerCall, readRequest } from "./server-call.ts";
+
+const clock = systemClock();
+const messageBytesMax = 4 * 1024 * 1024;
+const owned: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const close of owned.splice(0).reverse()) await close();
+});
+
+type Handler = (call: GrpcServerCall) => void;
+
+/** A server whose handlers get calls as they are on the wire. */
+async function serve(handlers: Readonly<Record<string, Handler>>): Promise<string> {
+  const sockets = new Set<Socket>();
+  const server = createServer({ noDelay: true }, (socket) => {
+    sockets.add(socket);
+    const held = { bytes: 0 };
+    void new Http2Session(
+      socket,
+      false,
+      { clock },
+      sessionEvents({
+        onStream: (stream, fields, isEnd) => {
+          const request = readRequest(stream, fields);
+          if (request === undefined) return;
+          const call = new GrpcServerCall(stream, request, isEnd, { messageBytesMax, held });
+          call.events = serverEvents({});
+          const handler = handlers[request.path];
+          if (handler === undefined) call.fail(new RpcError("not here", { code: "UNIMPLEMENTED" }));
+          else handler(call);
+        },
+      }),
+    );
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  owned.push(() => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  });
+  return `127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+const nothing = (): void => undefined;
+const serverEvents = (events: Partial<GrpcServerCall["events"]>): GrpcServerCall["events"] => ({
+  ...{ onMessage: nothing, onEnd: nothing, onCancel: nothing, onDrain: nothing },
+  ...events,
+});
+
+/** The first letter of each message, counted, and their sum at the end: a client's stream. */
+const collect: Handler = (call) => {
+  const seen: string[] = [];
+  call.events = serverEvents({
+    onMessage: (bytes) => {
+      seen.push(`${bytes.length}${bytes.toString("latin1", 0, 1)}`);
+      call.read();
+    },
+    onEnd: () => {
+      call.send(Buffer.from(seen.join()));
+      call.end(metadata({ "x-count": String(seen.length) }));
+    },
+  });
+  call.read();
+};
+
+/** Each message comes back, at the pace at which the caller reads. */
+const echo: Handler = (call) => {
+  call.events = serverEvents({
+    onMessage: (bytes) => {
+      call.send(bytes);
+      if (call.isWritable) call.read();
+    },
+    onDrain: () => call.read(),
+    onEnd: () => call.end(),
+  });
+  call.begin();
+  call.read();
+};
+
+async function session(address: string): Promise<Http2Session> {
+  const [host, port] = address.split(":");
+  const socket = connect({ host: host!, port: Number(port), noDelay: true });
+  owned.push(() => socket.destroy());
+  return new Promise((resolve) => {
+    const made: Http2Session = new Http2Session(
+      socket,
+      true,
+      { clock },
+      sessionEvents({ onReady: () => resolve(made) }),
+    );
+  });
+}
+
+interface Outcome {
+  readonly messages: string[];
+  readonly error: RpcError | undefined;
+  readonly trailers: Metadata;
+}
+
+/** One of our calls, its messages sent as fast as there is room for them and read one after the other. */
+async function ours(
+  address: string,
+  path: string,
+  sent: readonly Uint8Array[],
+  { list = [], isGzip = false }: { list?: readonly string[]; isGzip?: boolean } = {},
+): Promise<Outcome> {
+  const on = await session(address);
+  const block = requestBlock({ path, authority: address, isSecure: false, subtype: undefined });
+  const messages: string[] = [];
+  return new Promise((resolve) => {
+    let next = 0;
+    const write = (): void => {
+      while (next < sent.length && call.isWritable) call.send(sent[next++]!);
+      if (next === sent.length) call.end();
+    };
+    const call = GrpcClientCall.begin(
+      on,
+      { block, list },
+      { messageBytesMax, held: { bytes: 0 }, peer: address, isGzip },
+      {
+        onHeaders: nothing,
+        onMessage: (bytes) => {
+          messages.push(bytes.toString("latin1"));
+          call.read();
+        },
+        onEnd: (error, trailers) => resolve({ messages, error, trailers }),
+        onDrain: () => next < sent.length && write(),
+      },
+    );
+    call.read();
+    write();
+  });
+}
+
+/** The same of @grpc/grpc-js. */
+function theirs(address: string, path: string, sent: readonly Uint8Array[], options: object = {}): Promise<Outcome> {
+  const client = new Client(address, credentials.createInsecure(), options);
+  owned.push(() => client.close());
+  const asItIs = (bytes: Buffer): Buffer => bytes;
+  const stream = client.makeBidiStreamRequest(path, asItIs, asItIs, new GrpcMetadata());
+  const messages: string[] = [];
+  return new Promise((resolve) => {
+    stream.on("data", (bytes: Buffer) => messages.push(bytes.toString("latin1")));
+    stream.on("error", () => undefined);
+    stream.on("status", ({ code, details, metadata: trailers }) => {
+      const error = Number(code) === 0 ? undefined : new RpcError(details, { code: "UNKNOWN" });
+      resolve({
+        messages,
+        error,
+        trailers: new Map(Object.entries(trailers.getMap()).map(([k, v]) => [k, String(v)])),
+      });
+    });
+    for (const message of sent) stream.write(Buffer.from(message));
+    stream.end();
+  });
+}
+
+/** A server of @grpc/grpc-js's with the same two methods. */
+async function theirServer(options: object = {}): Promise<string> {
+  const server = new Server(options);
+  const asItIs = (bytes: Buffer): Buffer => bytes;
+  const collecting: handleClientStreamingCall<Buffer, Buffer> = (call, answer) => {
+    const seen: string[] = [];
+    call.on("data", (bytes: Buffer) => seen.push(`${bytes.length}${bytes.toString("latin1", 0, 1)}`));
+    call.on("end", () => {
+      const trailers = new GrpcMetadata();
+      trailers.set("x-count", String(seen.length));
+      answer(null, Buffer.from(seen.join()), trailers);
+    });
+  };
+  const echoing: handleBidiStreamingCall<Buffer, Buffer> = (call) => {
+    call.on("data", (bytes: Buffer) => call.write(bytes));
+    call.on("end", () => call.end());
+  };
+  server.register("/t.T/Collect", collecting, asItIs, asItIs, "clientStream");
+  server.register("/t.T/Echo", echoing, asItIs, asItIs, "bidi");
+  const port = await new Promise<number>((resolve, reject) =>
+    server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, bound) =>
+      error === null ? resolve(bound) : reject(error),
+    ),
+  );
+  owned.push(() => server.forceShutdown());
+  return `127.0.0.1:${port}`;
+}
+
+const sizes = [0, 1, 5, 100, 16_379, 16_384, 70_000, 300_000, 1_000_000];
+const sent = sizes.map((size, index) => Buffer.alloc(size, "abcdefghi"[index]));
+
+describe("streams of messages of all sizes, ours and @grpc/grpc-js's, both ways", () => {
+  test.each(["/t.T/Collect", "/t.T/Echo"])("%s", async (path) => {
+    const addresses = [await serve({ "/t.T/Collect": collect, "/t.T/Echo": echo }), await theirServer()];
+    const outcomes: Outcome[] = [];
+    for (const address of addresses) {
+      outcomes.push(await ours(address, path, sent), await theirs(address, path, sent));
+    }
+    const expected =
+      path === "/t.T/Echo"
+        ? sent.map((bytes) => bytes.toString("latin1"))
+        : [sent.map((bytes) => `${bytes.length}${bytes.toString("latin1", 0, 1)}`).join()];
+    for (const { messages, error, trailers } of outcomes) {
+      expect(error).toBeUndefined();
+      expect(messages.map(({ length }) => length)).toEqual(expected.map(({ length }) => length));
+      expect(messages).toEqual(expected);
+      if (path === "/t.T/Collect") expect(trailers.get("x-count")).toBe(String(sizes.length));
+    }
+  });
+
+  test("gzip: what they compress is read, and what we compress they read", async () => {
+    const address = await serve({ "/t.T/Echo": echo });
+    const gzip = { "grpc.default_compression_algorithm": compressionAlgorithms.gzip };
+    const text = [Buffer.from("a".repeat(10_000)), Buffer.from("b")];
+    const expected = text.map((bytes) => bytes.toString());
+    expect((await theirs(address, "/t.T/Echo", text, gzip)).messages).toEqual(expected);
+    const answered = await ours(await theirServer(), "/t.T/Echo", text, {
+      list: ["grpc-encoding", "gzip"],
+      isGzip: true,
+    });
+    expect(answered).toMatchObject({ messages: expected, error: undefined });
+  });
+});
+
+test("a caller that doesn't read holds back a server that heeds it, and a server that doesn't read its caller", async () => {
+  let produced = 0;
+  const address = await serve({
+    "/t.T/Flood": (call) => {
+      const more = (): void => {
+        while (call.isWritable && !call.isOver) call.send(Buffer.alloc(10_000, ++produced & 0xff));
+      };
+      call.events = serverEvents({ onDrain: more });
+      more();
+    },
+    "/t.T/Deaf": () => undefined,
+  });
+  const on = await session(address);
+  const begin = (path: string, onMessage: () => void = nothing, onDrain: () => void = nothing): GrpcClientCall =>
+    GrpcClientCall.begin(
+      on,
+      { block: requestBlock({ path, authority: "", isSecure: false, subtype: undefined }), list: [] },
+      { messageBytesMax, held: { bytes: 0 }, peer: address },
+      { onHeaders: nothing, onMessage, onEnd: nothing, onDrain },
+    );
+  let read = 0;
+  const flood = begin("/t.T/Flood", () => {
+    if (++read % 100 > 0) flood.read();
+  });
+  let written = 0;
+  const more = (): void => {
+    while (deaf.isWritable) {
+      deaf.send(Buffer.alloc(10_000));
+      written++;
+    }
+  };
+  const deaf = begin("/t.T/Deaf", nothing, () => more());
+  more();
+  await clock.sleep(150_000);
+  // A window of 256 KiB, and what waits before it.
+  expect(produced).toBeLessThan(60);
+  expect(written).toBeLessThan(60);
+  flood.read();
+  await expect.poll(() => read).toBe(100);
+  expect(produced).toBeLessThan(160);
+  flood.cancel();
+  deaf.cancel();
+});
+
+test("an order of magnitude more than the window comes through, with one slow reader beside it", async () => {
+  const address = await serve({ "/t.T/Echo": echo, "/t.T/Collect": collect });
+  const many = Array.from({ length: 60 }, (_, index) => Buffer.alloc(50_000, index));
+  const [one, other] = await Promise.all([ours(address, "/t.T/Echo", many), ours(address, "/t.T/Collect", many)]);
+  expect(one.messages.map(({ length }) => length)).toEqual(many.map(({ length }) => length));
+  expect(other.trailers.get("x-count")).toBe("60");
+});
+
+test("thousands of small messages that nobody reads at first cost each of them once", async () => {
+  const address = await serve({
+    "/t.T/Late": (call) => {
+      let count = 0;
+      call.events = serverEvents({
+        onMessage: () => {
+          count++;
+          call.read();
+        },
+        onEnd: () => {
+          call.send(Buffer.from(String(count)));
+          call.end();
+        },
+      });
+      clock.after(50_000, () => call.read());
+    },
+  });
+  const small = Array.from({ length: 5_000 }, () => Buffer.alloc(20));
+  expect((await ours(address, "/t.T/Late", small)).messages).toEqual(["5000"]);
+});
+
+describe("what is no sequence of messages ends the call, by the server's word", () => {
+  const prefixed = (flag: number, length: number, body: Uint8Array): Buffer => {
+    const prefix = Buffer.alloc(5);
+    prefix[0] = flag;
+    prefix.writeUInt32BE(length, 1);
+    return Buffer.concat([prefix, body]);
+  };
+  test.each<[string, Buffer, readonly string[], string]>([
+    ["a flag that means nothing", prefixed(2, 1, Buffer.from("x")), [], "INTERNAL"],
+    ["compression without an encoding", prefixed(1, 1, Buffer.from("x")), [], "INTERNAL"],
+    ["what isn't gzip", prefixed(1, 1, Buffer.from("x")), ["grpc-encoding", "gzip"], "INTERNAL"],
+    ["a length of 4 GiB", prefixed(0, 0xffffffff, Buffer.from("x")), [], "RESOURCE_EXHAUSTED"],
+    ["half a message", prefixed(0, 9, Buffer.from("x")), [], "INTERNAL"],
+    ["half a prefix", Buffer.from([0, 0]), [], "INTERNAL"],
+    ["a bomb", ...bomb(), "RESOURCE_EXHAUSTED"],
+    ["an encoding that nobody speaks", prefixed(0, 0, Buffer.alloc(0)), ["grpc-encoding", "br"], "UNIMPLEMENTED"],
+  ])("%s", async (_, body, list, code) => {
+    const { tripleTransport } = await import("../triple.ts");
+    const transport = tripleTransport({ clock, stack: "http2" });
+    owned.push(() => transport.close());
+    const text = { create: (m: unknown) => m, encode: () => body, decode: String, copy: (m: unknown) => m };
+    const method = { path: "/t.T/Any", kind: "unary", codecName: "t", input: text, output: text } as const;
+    const serveIt = async () => ({ kind: "unary", message: "", trailers: noMetadata }) as const;
+    const { address } = await transport.listen({
+      address: "127.0.0.1:0",
+      methods: new Map([[method.path, { method, serve: serveIt }]]),
+    });
+    const on = await session(address);
+    const error = await new Promise<RpcError | undefined>((resolve) => {
+      const stream = on.open(
+        { block: requestBlock({ path: method.path, authority: "", isSecure: false, subtype: undefined }), list },
+        {
+          onFields: ({ list: heard }, isEnd) => {
+            const at = heard.indexOf("grpc-status");
+            if (isEnd) resolve(new RpcError("", { code: statusOf(heard[at + 1]) }));
+          },
+          ...{ onData: nothing, onReset: () => resolve(undefined), onDrain: nothing },
+        },
+      );
+      stream!.data(body, true);
+    });
+    expect(error?.code).toBe(code);
+  });
+
+  function bomb(): [Buffer, readonly string[]] {
+    const body = gzipSync(Buffer.alloc(50_000_000));
+    return [prefixed(1, body.length, body), ["grpc-encoding", "gzip"]];
+  }
+});
+
+const statusOf = (wire: string | undefined) =>
+  (({ "8": "RESOURCE_EXHAUSTED", "12": "UNIMPLEMENTED", "13": "INTERNAL" }) as const)[wire as "8"] ?? "UNKNOWN";
+
+describe("fields", () => {
+  test("a timeout is at most 8 digits, never grows, and comes back as it went", () => {
+    fc.assert(
+      fc.property(fc.double({ min: 0, max: 1e15, noNaN: true }), (us) => {
+        const header = timeoutHeader(us);
+        expect(header).toMatch(/^\d{1,8}[umS]$/);
+        const back = parseTimeout(header)!;
+        expect(back).toBeLessThanOrEqual(us);
+        if (us < 1e8) expect(back).toBe(Math.floor(us));
+      }),
+    );
+    expect(["1H", "2M", "3S", "4m", "5u", "6000n"].map(parseTimeout)).toEqual([3.6e9, 1.2e8, 3e6, 4000, 5, 6]);
+    expect(["", "1", "S", "-1S", "123456789S", "1s", "1.5S"].map(parseTimeout)).toEqual(Array(7).fill(undefined));
+  });
+
+  test("any message comes back from its percent-encoding, which is printable", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: "grapheme" }), (text) => {
+        const encoded = percentEncode(text.toWellFormed());
+        expect(encoded).toMatch(/^[\x20-\x7e]*$/);
+        expect(percentDecode(encoded)).toBe(text.toWellFormed());
+      }),
+    );
+    expect(percentEncode("50 % 好")).toBe("50 %25 %E5%A5%BD");
+    expect(percentDecode("100 %, %zz, %4")).toBe("100 %, %zz, %4");
+  });
+
+  test("binary metadata goes without padding, each value by itself, and comes back with it", () => {
+    const given = metadata({ "x-raw-bin": "AAE=,/w==", "x-key": "a, b" });
+    const list = toFields(given);
+    expect(list).toEqual(["x-raw-bin", "AAE", "x-raw-bin", "/w", "x-key", "a, b"]);
+    expect(fromFields(list)).toEqual(given);
+    expect(fromFields(["x-raw-bin", "AAE=,/w"])).toEqual(metadata({ "x-raw-bin": "AAE=,/w==" }));
+  });
+
+  test("a transport's own headers neither go nor come, and a status's details do", () => {
+    const own = { "grpc-timeout": "1n", "content-type": "x", te: "y", "user-agent": "z" };
+    expect(toFields(metadata({ ...own, "grpc-status-details-bin": "CAM=" }))).toEqual([
+      "grpc-status-details-bin",
+      "CAM",
+    ]);
+    expect(fromFields([":status", "200", "grpc-status", "0", "x-a", "1"])).toEqual(metadata({ "x-a": "1" }));
+  });
+});

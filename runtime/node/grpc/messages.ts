@@ -1,0 +1,176 @@
+import { gunzipSync, gzipSync } from "node:zlib";
+
+import { RpcError } from "../../call/status.ts";
+import type { Http2Stream } from "../http2/stream.ts";
+import { Partial } from "../partial.ts";
+
+/** A flag (1: compressed) and a length u32 stand before each message. */
+export const prefixBytes = 5;
+
+/** Bytes of unfinished messages that all calls of a connection may hold together. */
+export const heldBytesMax = 64 * 1024 * 1024;
+
+/** What the unfinished messages of a connection hold. */
+export interface Held {
+  bytes: number;
+}
+
+export interface MessageEvents {
+  onMessage(bytes: Buffer): void;
+  /** The peer has sent all its messages, and they have been read. */
+  onMessagesEnd(): void;
+  /** What came is no sequence of messages; nothing comes after it. */
+  onMalformed(error: RpcError): void;
+}
+
+/**
+ * Cuts a stream's data into messages, each when somebody asks for it: what nobody has asked for stays in the stream's window, and the
+ * peer waits when that is used up. A message that is asked for may be larger than the window.
+ */
+export class MessageReader {
+  /** `grpc-encoding` of the peer. */
+  encoding = "identity";
+  readonly #stream: Http2Stream;
+  readonly #events: MessageEvents;
+  readonly #messageBytesMax: number;
+  readonly #held: Held;
+  readonly #partial = new Partial();
+  /** Bytes of `#partial` that the peer has been given back already. */
+  #credited = 0;
+  #heldBytes = 0;
+  #wanted = 0;
+  #isEnd = false;
+  #isOver = false;
+  #isDelivering = false;
+
+  constructor(
+    stream: Http2Stream,
+    events: MessageEvents,
+    options: { readonly messageBytesMax: number; readonly held: Held },
+  ) {
+    this.#stream = stream;
+    this.#events = events;
+    this.#messageBytesMax = options.messageBytesMax;
+    this.#held = options.held;
+  }
+
+  /** Asks for one more message, or the end. */
+  read(): void {
+    this.#wanted++;
+    if (!this.#isDelivering && (this.#partial.length > 0 || this.#isEnd)) this.#deliver(nothing);
+  }
+
+  receive(bytes: Buffer, isEnd: boolean): void {
+    if (isEnd) this.#isEnd = true;
+    this.#deliver(bytes);
+  }
+
+  /** Nobody reads any more. */
+  stop(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#partial.clear();
+    this.#hold();
+  }
+
+  #deliver(chunk: Buffer): void {
+    if (this.#isOver) return this.#stream.consumed(chunk.length);
+    const bytes = this.#partial.after(chunk);
+    let at = 0;
+    this.#isDelivering = true;
+    try {
+      while (this.#wanted > 0) {
+        const end = this.#end(bytes, at);
+        if (end === undefined) break;
+        const message = this.#message(bytes, at, end);
+        this.#consume(end - at);
+        at = end;
+        this.#wanted--;
+        this.#events.onMessage(message);
+        if (this.#isOver) return;
+      }
+    } catch (error) {
+      this.#isOver = true;
+      this.#partial.clear();
+      this.#hold();
+      return this.#events.onMalformed(error as RpcError);
+    } finally {
+      this.#isDelivering = false;
+    }
+    this.#partial.keep(bytes, at);
+    this.#hold();
+    if (this.#wanted === 0) return;
+    // Somebody waits for the rest of it.
+    this.#stream.consumed(this.#partial.length - this.#credited);
+    this.#credited = this.#partial.length;
+    if (this.#held.bytes > heldBytesMax) {
+      this.stop();
+      return this.#events.onMalformed(tooMuch("the connection's unfinished messages hold too much memory"));
+    }
+    if (!this.#isEnd) return;
+    const isCut = this.#partial.length > 0;
+    this.stop();
+    if (isCut) this.#events.onMalformed(malformed("a message is cut off"));
+    else this.#events.onMessagesEnd();
+  }
+
+  /** Where the message that begins there ends; undefined when that hasn't come yet. */
+  #end(bytes: Buffer, at: number): number | undefined {
+    if (bytes.length - at < prefixBytes) return undefined;
+    const length = bytes.readUInt32BE(at + 1);
+    if (length > this.#messageBytesMax) {
+      throw tooMuch(`a message of ${length} bytes; ${this.#messageBytesMax} are allowed`);
+    }
+    const end = at + prefixBytes + length;
+    return end > bytes.length ? undefined : end;
+  }
+
+  #message(bytes: Buffer, at: number, end: number): Buffer {
+    const flag = bytes[at]!;
+    const body = bytes.subarray(at + prefixBytes, end);
+    if (flag === 0) return body;
+    if (flag !== 1) throw malformed(`a message with the flag ${flag}`);
+    if (this.encoding !== "gzip") throw malformed(`a compressed message, and the encoding is ${this.encoding}`);
+    try {
+      return gunzipSync(body, { maxOutputLength: Math.max(1, this.#messageBytesMax) });
+    } catch (cause) {
+      const isTooLarge = (cause as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE";
+      if (isTooLarge) throw tooMuch(`a message of more than ${this.#messageBytesMax} bytes behind its compression`);
+      throw malformed("a compressed message can't be read");
+    }
+  }
+
+  #consume(bytes: number): void {
+    const credited = Math.min(bytes, this.#credited);
+    this.#credited -= credited;
+    if (bytes > credited) this.#stream.consumed(bytes - credited);
+  }
+
+  #hold(): void {
+    this.#held.bytes += this.#partial.length - this.#heldBytes;
+    this.#heldBytes = this.#partial.length;
+  }
+}
+
+const nothing = Buffer.alloc(0);
+/** Copied by whoever sends it, before the next message is made. */
+const prefix = Buffer.alloc(prefixBytes);
+
+/** Sends a message, compressed if that is wanted; `isEnd`: it is the last one. Throws RESOURCE_EXHAUSTED for one that is too large. */
+export function sendMessage(
+  stream: Http2Stream,
+  message: Uint8Array,
+  options: { readonly messageBytesMax: number; readonly isGzip?: boolean; readonly isEnd?: boolean },
+): void {
+  const { messageBytesMax, isGzip = false, isEnd = false } = options;
+  if (message.length > messageBytesMax) {
+    throw tooMuch(`a message of ${message.length} bytes; ${messageBytesMax} are allowed`);
+  }
+  const body = isGzip ? gzipSync(message) : message;
+  prefix[0] = isGzip ? 1 : 0;
+  prefix.writeUInt32BE(body.length, 1);
+  stream.data(body, isEnd, prefix);
+}
+
+const malformed = (message: string): RpcError => new RpcError(message, { code: "INTERNAL" });
+const tooMuch = (message: string): RpcError => new RpcError(message, { code: "RESOURCE_EXHAUSTED" });

@@ -1,0 +1,212 @@
+import { noMetadata, type Metadata } from "../../call/metadata.ts";
+import { RpcError } from "../../call/status.ts";
+import { errorCodes } from "../http2/errors.ts";
+import type { Fields } from "../http2/hpack/decoder.ts";
+import { encodeFields, type FieldBlock } from "../http2/hpack/encoder.ts";
+import type { Http2Stream, Reset, StreamEvents } from "../http2/stream.ts";
+import { codecHeader, fromFields, parseTimeout, toFields } from "./fields.ts";
+import { MessageReader, sendMessage, type Held, type MessageEvents } from "./messages.ts";
+import { okTrailers, statusFields } from "./status.ts";
+
+/** What a handler hears of its call. */
+export interface ServerCallEvents {
+  /** One for each `read`, in order. */
+  onMessage(bytes: Buffer): void;
+  /** The caller has sent all its messages, and they have been read. */
+  onEnd(): void;
+  /** Nobody waits any more, or what came is malformed and has been answered so: nothing comes after it. */
+  onCancel(error: RpcError): void;
+  /** What was sent has gone: there is room for more. */
+  onDrain(): void;
+}
+
+export interface ServerCallOptions {
+  readonly messageBytesMax: number;
+  /** Of the connection that the call is on. */
+  readonly held: Held;
+}
+
+/** What a request's fields say. */
+export interface GrpcRequest {
+  readonly path: string;
+  /** Of the codec: "proto", "json"; undefined: the caller leaves it to the server. */
+  readonly subtype: string | undefined;
+  readonly metadata: Metadata;
+  /** What is left of the deadline; undefined without one. */
+  readonly timeoutUs: number | undefined;
+  readonly encoding: string;
+}
+
+/** Reads a request's fields. Undefined where it isn't gRPC at all, and has been answered so; throws the status that it gets otherwise. */
+export function readRequest(stream: Http2Stream, { list, isTooLarge }: Fields): GrpcRequest | undefined {
+  if (isTooLarge) return refuse(stream, "431");
+  let path = "";
+  let method = "";
+  let type = "";
+  let timeout: string | undefined;
+  let encoding = "identity";
+  let codec: string | undefined;
+  for (let at = 0; at < list.length; at += 2) {
+    const name = list[at]!;
+    if (name === ":path") path = list[at + 1]!;
+    else if (name === ":method") method = list[at + 1]!;
+    else if (name === "content-type") type = list[at + 1]!;
+    else if (name === "grpc-timeout") timeout = list[at + 1]!;
+    else if (name === codecHeader) codec = list[at + 1]!;
+    else if (name === "grpc-encoding") encoding = list[at + 1]!;
+  }
+  const subtype = contentType.exec(type);
+  if (subtype === null) return refuse(stream, "415");
+  if (method !== "POST") return refuse(stream, "405");
+  const timeoutUs = timeout === undefined ? undefined : parseTimeout(timeout);
+  if (timeout !== undefined && timeoutUs === undefined) {
+    throw new RpcError(`"${timeout.slice(0, 100)}" is no grpc-timeout`, { code: "INTERNAL" });
+  }
+  if (encoding !== "identity" && encoding !== "gzip") {
+    const trailers = new Map([["accepted-encodings", "identity,gzip"]]);
+    throw new RpcError(`the encoding ${encoding.slice(0, 100)} isn't spoken here`, { code: "UNIMPLEMENTED", trailers });
+  }
+  return { path, subtype: subtype[1] ?? codec, metadata: fromFields(list), timeoutUs, encoding };
+}
+
+const contentType = /^application\/grpc(?:\+([a-z0-9.-]+))?(?:;|$)/;
+
+/** Section "Responses" of the protocol: what isn't gRPC gets a status of HTTP's. */
+function refuse(stream: Http2Stream, status: string): undefined {
+  const known = status === "431" ? ["grpc-status", "8", "grpc-message", "too much metadata"] : [];
+  stream.fields({ block: empty, list: [":status", status, ...known] }, true);
+  stream.reset(errorCodes.noError);
+}
+
+const empty: FieldBlock = encodeFields([]);
+const blocks = new Map<string, FieldBlock>();
+
+/** The first fields of every response with this codec. */
+function responseBlock(subtype: string | undefined): FieldBlock {
+  const type = subtype === undefined ? "application/grpc" : `application/grpc+${subtype}`;
+  let block = blocks.get(type);
+  if (block === undefined) {
+    block = encodeFields([":status", "200", "content-type", type, "grpc-accept-encoding", "identity,gzip"]);
+    // The subtype is the caller's word: no more of them are kept than there are codecs.
+    if (blocks.size < 16) blocks.set(type, block);
+  }
+  return block;
+}
+
+/** One call of gRPC's on a server's connection, of any of its four kinds: messages in as they are asked for, messages out, a status. */
+export class GrpcServerCall implements StreamEvents, MessageEvents {
+  /** Set by the handler before it reads. */
+  events!: ServerCallEvents;
+  readonly request: GrpcRequest;
+  readonly #stream: Http2Stream;
+  readonly #options: ServerCallOptions;
+  readonly #reader: MessageReader;
+  #hasBegun = false;
+  #isOver = false;
+
+  constructor(stream: Http2Stream, request: GrpcRequest, isEnd: boolean, options: ServerCallOptions) {
+    this.request = request;
+    this.#stream = stream;
+    this.#options = options;
+    this.#reader = new MessageReader(stream, this, options);
+    this.#reader.encoding = request.encoding;
+    stream.events = this;
+    if (isEnd) this.#reader.receive(none, true);
+  }
+
+  /** The caller doesn't wait any more, or has its status. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** False: wait for `onDrain` before you send more. */
+  get isWritable(): boolean {
+    return this.#stream.isWritable;
+  }
+
+  /** Asks for the next message. */
+  read(): void {
+    this.#reader.read();
+  }
+
+  /** Tells the caller that an answer has begun; `send` does so by itself. */
+  begin(): void {
+    if (this.#hasBegun || this.#isOver) return;
+    this.#hasBegun = true;
+    this.#stream.fields({ block: responseBlock(this.request.subtype), list: noFields });
+  }
+
+  /** Throws RESOURCE_EXHAUSTED for a message that is too large, before the caller hears anything. */
+  send(message: Uint8Array): void {
+    if (this.#isOver) return;
+    const { messageBytesMax } = this.#options;
+    if (message.length <= messageBytesMax) this.begin();
+    sendMessage(this.#stream, message, { messageBytesMax });
+  }
+
+  /** OK. Throws INVALID_ARGUMENT for trailers that can't be carried. */
+  end(trailers: Metadata = noMetadata): void {
+    if (this.#isOver) return;
+    const list = trailers.size === 0 ? noFields : toFields(trailers);
+    this.begin();
+    this.#over();
+    this.#stream.trailers({ block: okTrailers, list });
+    this.#leave();
+  }
+
+  fail(error: RpcError): void {
+    if (this.#isOver) return;
+    this.#over();
+    const list = statusFields(error);
+    if (this.#hasBegun) this.#stream.trailers({ block: empty, list });
+    else this.#stream.fields({ block: responseBlock(this.request.subtype), list }, true);
+    this.#leave();
+  }
+
+  onFields(_: Fields, isEnd: boolean): void {
+    // Trailers of a request say nothing in gRPC.
+    if (isEnd && !this.#isOver) this.#reader.receive(none, true);
+  }
+
+  onData(bytes: Buffer, isEnd: boolean): void {
+    this.#reader.receive(bytes, isEnd);
+  }
+
+  onReset(reset: Reset): void {
+    if (this.#isOver) return;
+    this.#over();
+    const why = reset.by === "connection" ? "the caller's connection is gone" : "the caller cancelled";
+    this.events.onCancel(new RpcError(why, { code: "CANCELLED" }));
+  }
+
+  onDrain(): void {
+    if (!this.#isOver) this.events.onDrain();
+  }
+
+  onMessage(bytes: Buffer): void {
+    if (!this.#isOver) this.events.onMessage(bytes);
+  }
+
+  onMessagesEnd(): void {
+    if (!this.#isOver) this.events.onEnd();
+  }
+
+  onMalformed(error: RpcError): void {
+    if (this.#isOver) return;
+    this.fail(error);
+    this.events.onCancel(error);
+  }
+
+  #over(): void {
+    this.#isOver = true;
+    this.#reader.stop();
+  }
+
+  /** A caller that is still sending is told that nobody wants it (RFC 9113 section 8.1). */
+  #leave(): void {
+    if (!this.#stream.isRemoteEnded && this.#stream.isLocalEnded) this.#stream.reset(errorCodes.noError);
+  }
+}
+
+const none = Buffer.alloc(0);
+const noFields: readonly string[] = [];

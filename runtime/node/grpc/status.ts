@@ -1,0 +1,73 @@
+import { RpcError, rpcCodeOf, rpcCodes, type RpcCode } from "../../call/status.ts";
+import { errorCodes } from "../http2/errors.ts";
+import { valueOf } from "../http2/fields.ts";
+import { encodeFields, type FieldBlock } from "../http2/hpack/encoder.ts";
+import type { Reset } from "../http2/stream.ts";
+import { fromFields, percentDecode, percentEncode, toFields } from "./fields.ts";
+
+/** A longer message wouldn't fit into many peers' header lists. */
+const messageCharactersMax = 4096;
+
+export const okTrailers: FieldBlock = encodeFields(["grpc-status", "0"]);
+
+/** The trailers that a server sends for an error. */
+export function statusFields(error: RpcError): string[] {
+  const list = ["grpc-status", String(rpcCodes.indexOf(error.code))];
+  const message = error.message.slice(0, messageCharactersMax).toWellFormed();
+  if (message !== "") list.push("grpc-message", percentEncode(message).slice(0, 3 * messageCharactersMax));
+  try {
+    return toFields(error.trailers, list);
+  } catch {
+    // Trailers that can't be carried are no reason to lose the status.
+    return list.slice(0, 4);
+  }
+}
+
+/** What a response's last fields say: undefined for OK. `httpStatus`: of the response they end. */
+export function errorOf(list: readonly string[], httpStatus: string, isCommitted: boolean): RpcError | undefined {
+  const status = valueOf(list, "grpc-status");
+  if (status === "0") return undefined;
+  const trailers = fromFields(list);
+  const reach = isCommitted ? ("answered" as const) : undefined;
+  if (status === undefined || !/^\d{1,3}$/.test(status)) {
+    const code = httpStatus === "200" ? "UNKNOWN" : (httpCodes[httpStatus] ?? "UNKNOWN");
+    const message = status === undefined ? "the server sent no grpc-status" : `grpc-status ${status.slice(0, 100)}`;
+    return new RpcError(httpStatus === "200" ? message : `the server answered with HTTP status ${httpStatus}`, {
+      ...{ code, trailers, reach },
+      hint: "is it gRPC that listens there?",
+    });
+  }
+  const code = rpcCodeOf(Number(status));
+  const message = percentDecode(valueOf(list, "grpc-message") ?? "");
+  return new RpcError(message, { code: code === "OK" ? "UNKNOWN" : code, trailers, reach });
+}
+
+/** What a response that isn't gRPC's means (https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md). */
+const httpCodes: Readonly<Record<string, Exclude<RpcCode, "OK">>> = {
+  "400": "INTERNAL",
+  "401": "UNAUTHENTICATED",
+  "403": "PERMISSION_DENIED",
+  "404": "UNIMPLEMENTED",
+  "429": "UNAVAILABLE",
+  "502": "UNAVAILABLE",
+  "503": "UNAVAILABLE",
+  "504": "UNAVAILABLE",
+};
+
+/** What a reset means; all others are INTERNAL. */
+const resetCodes: Readonly<Record<number, Exclude<RpcCode, "OK">>> = {
+  [errorCodes.refusedStream]: "UNAVAILABLE",
+  [errorCodes.cancel]: "CANCELLED",
+  [errorCodes.enhanceYourCalm]: "RESOURCE_EXHAUSTED",
+  [errorCodes.inadequateSecurity]: "PERMISSION_DENIED",
+};
+
+/** The error of a call whose stream was reset, or whose connection has gone. */
+export function resetError(reset: Reset, peer: string, isCommitted: boolean): RpcError {
+  const { by, code, isUnprocessed, message } = reset;
+  return new RpcError(`${peer}: ${message}`, {
+    code: by === "connection" ? "UNAVAILABLE" : (resetCodes[code] ?? "INTERNAL"),
+    hint: by === "connection" ? "is a node listening there, and is the network between healthy?" : undefined,
+    reach: isCommitted ? "answered" : isUnprocessed ? "server" : "application",
+  });
+}

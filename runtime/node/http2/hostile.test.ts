@@ -1,0 +1,183 @@
+import fc from "fast-check";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+
+import { ManualClock } from "../../testing/clock.ts";
+import { systemClock } from "../clock.ts";
+import { errorCodes } from "./errors.ts";
+import { frame, frameFlags, frameTypes, u32 } from "./frames.ts";
+import { settingIds } from "./settings.ts";
+import { beginning, echoServer, emptySettings, requestBlock, settingsFrame, type TestServer } from "./testing.ts";
+
+const clock = systemClock();
+const { data, headers, priority, rstStream, ping, windowUpdate, continuation } = frameTypes;
+const { endStream, endHeaders } = frameFlags;
+const request = (id: number, flags: number = endHeaders): Buffer => frame(headers, flags, id, requestBlock);
+const times = (count: number, make: (index: number) => Buffer): Buffer =>
+  Buffer.concat(Array.from({ length: count }, (_, index) => make(index)));
+
+let server: TestServer;
+beforeEach(async () => {
+  server = await echoServer();
+});
+afterEach(() => server.close());
+
+describe("floods end their own connection with ENHANCE_YOUR_CALM, and no other", () => {
+  test.each<[string, () => Buffer]>([
+    [
+      "streams that are reset at once (CVE-2023-44487)",
+      () => times(12_000, (at) => Buffer.concat([request(2 * at + 1), frame(rstStream, 0, 2 * at + 1, u32(8))])),
+    ],
+    [
+      "streams that make the server reset them (CVE-2025-8671)",
+      () => times(12_000, (at) => Buffer.concat([request(2 * at + 1), frame(windowUpdate, 0, 2 * at + 1, u32(0))])),
+    ],
+    ["malformed requests", () => times(12_000, (at) => frame(headers, endHeaders, 2 * at + 1, Buffer.from([0x82])))],
+    ["PING", () => times(30_000, () => frame(ping, 0, 0, Buffer.alloc(8)))],
+    ["SETTINGS", () => times(30_000, () => emptySettings)],
+    ["PRIORITY", () => times(30_000, () => frame(priority, 0, 1, Buffer.alloc(5)))],
+    ["frames of unknown types", () => times(30_000, () => frame(200, 0, 0))],
+    ["DATA of nothing", () => Buffer.concat([request(1), times(30_000, () => frame(data, 0, 1))])],
+    [
+      "WINDOW_UPDATE of one byte",
+      () => Buffer.concat([request(1), times(30_000, () => frame(windowUpdate, 0, 1, u32(1)))]),
+    ],
+    ["CONTINUATION of nothing", () => Buffer.concat([request(1, 0), times(1_000, () => frame(continuation, 0, 1))])],
+    [
+      "CONTINUATION without an end (CVE-2024-27316)",
+      () => Buffer.concat([request(1, 0), times(30, () => frame(continuation, 0, 1, Buffer.alloc(16_384)))]),
+    ],
+  ])("%s", async (_, flood) => {
+    // prettier-ignore
+    const other = await server.open(beginning, request(1));
+    const peer = await server.open(beginning);
+    peer.send(flood());
+    expect(await peer.goaway()).toBe(errorCodes.enhanceYourCalm);
+    await peer.closed();
+    other.send(frame(data, endStream, 1, Buffer.from("alive")));
+    await other.frame(({ type, flags }) => type === headers && (flags & endStream) !== 0);
+    expect(other.data(1).toString()).toBe("alive");
+  });
+});
+
+test("as many frames that bring something are no flood", async () => {
+  const peer = await server.open(beginning);
+  for (let id = 1; id < 8_000; id += 2) {
+    peer.send(frame(ping, 0, 0, Buffer.alloc(8)), request(id), frame(data, endStream, id, Buffer.from("x")));
+    if (id % 200 === 1) await peer.settled();
+  }
+  await peer.frame(({ type, streamId, flags }) => type === headers && streamId === 7_999 && (flags & endStream) !== 0);
+});
+
+test("a bomb of HPACK costs its request, and little memory", async () => {
+  const peer = await server.open(beginning);
+  const entry = Buffer.concat([Buffer.from([0x40, 0x01, 0x61, 0x7f, 0x8f, 0x1e]), Buffer.alloc(3982, "x")]);
+  const before = process.memoryUsage().heapUsed;
+  for (let id = 1; id < 40; id += 2) {
+    peer.send(
+      frame(headers, 0, id, Buffer.concat([requestBlock, entry])),
+      frame(continuation, endHeaders, id, Buffer.alloc(16_000, 0xbe)),
+    );
+  }
+  await peer.settled();
+  expect(server.streams.every(({ list }) => list.length < 60)).toBe(true);
+  expect(process.memoryUsage().heapUsed - before).toBeLessThan(50_000_000);
+});
+
+test("a reader that never reads is given up, and what it asked for is not kept for ever", async () => {
+  const peer = await server.open(beginning, settingsFrame([settingIds.initialWindowSize, 0x7fffffff]));
+  peer.send(frame(windowUpdate, 0, 0, u32(0x7fffffff - 65_535)));
+  await peer.settled();
+  peer.socket.pause();
+  const echoed = Buffer.alloc(16_384);
+  for (let id = 1; id < 400 && !peer.socket.destroyed; id += 2) {
+    // Each comes back, and is queued at its stream; the socket takes no more.
+    const written = peer.socket.write(Buffer.concat([request(id), times(15, () => frame(data, 0, id, echoed))]));
+    if (!written) await clock.sleep(2_000);
+  }
+  const pings = times(9_000, () => frame(ping, 0, 0, Buffer.alloc(8)));
+  peer.socket.write(pings);
+  await clock.sleep(50_000);
+  const [session] = server.sessions;
+  expect(session!.isFull || session!.isOver).toBe(true);
+});
+
+test("zero windows hold a stream, and nothing else", async () => {
+  const peer = await server.open(beginning.subarray(0, 24), settingsFrame([settingIds.initialWindowSize, 0]));
+  peer.send(request(1), frame(data, endStream, 1, Buffer.from("held")));
+  peer.send(request(3), frame(data, endStream, 3));
+  await peer.frame(({ type, streamId, flags }) => type === headers && streamId === 3 && (flags & endStream) !== 0);
+  expect(peer.data(1)).toHaveLength(0);
+  peer.send(frame(windowUpdate, 0, 1, u32(1)));
+  await peer.settled();
+  expect(peer.data(1).toString()).toBe("h");
+});
+
+test("half a preface, half a frame and half a field section are given 10 s, however they trickle", async () => {
+  const virtual = new ManualClock();
+  const slow = await echoServer({ clock: virtual });
+  try {
+    const cut = request(1);
+    const peers = await Promise.all([
+      slow.open(),
+      slow.open(beginning.subarray(0, 10)),
+      slow.open(beginning, cut.subarray(0, 5)),
+      slow.open(beginning, cut.subarray(0, cut.length - 1)),
+      slow.open(beginning, request(1, 0)),
+    ]);
+    await expect.poll(() => slow.sessions.length).toBe(5);
+    const fine = await slow.open(beginning, request(1));
+    await fine.settled();
+    await clock.sleep(20_000);
+    for (let second = 0; second < 12; second++) {
+      await virtual.advance(1_000_000);
+      if (second % 2 === 0 && !peers[4].isClosed) peers[4].send(frame(continuation, 0, 1, Buffer.from([0x82])));
+      await clock.sleep(5_000);
+    }
+    for (const peer of peers) expect(await peer.goaway()).toBe(errorCodes.enhanceYourCalm);
+    await fine.settled();
+  } finally {
+    slow.close();
+  }
+});
+
+const anyFrame = fc
+  .tuple(
+    fc.oneof(fc.integer({ min: 0, max: 10 }), fc.nat(255)),
+    fc.oneof(fc.constantFrom(0, 1, 4, 5, 8, 0x20), fc.nat(255)),
+    fc.constantFrom(0, 1, 2, 3, 5, 7, 0x7fffffff),
+    fc.oneof(
+      fc.constantFrom(requestBlock, Buffer.alloc(0), u32(1), Buffer.alloc(5), Buffer.alloc(8), u32(0x7fffffff)),
+      fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes)),
+    ),
+  )
+  .map(([type, flags, id, payload]) => frame(type, flags, id, payload));
+
+test("whatever frames come, in whatever order, and however they are cut: the same answer, an orderly end, others unharmed", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(anyFrame, { maxLength: 12 }), fc.integer({ min: 1, max: 60 }), async (frames, size) => {
+      const sent = Buffer.concat([beginning, ...frames]);
+      const answers: string[] = [];
+      for (const pieces of [[sent], cut(sent, size)]) {
+        const peer = await server.open();
+        for (const piece of pieces) {
+          peer.socket.write(piece);
+          if (pieces.length > 1) await new Promise<void>((resolve) => setImmediate(resolve));
+        }
+        await Promise.race([peer.settled().catch(() => undefined), peer.closed()]);
+        const end = peer.seen.find(({ type }) => type === frameTypes.goaway);
+        answers.push(end === undefined ? "open" : String(end.payload.readUInt32BE(4)));
+        peer.socket.destroy();
+      }
+      expect(answers[1]).toBe(answers[0]);
+    }),
+    { numRuns: 60 },
+  );
+  const peer = await server.open(beginning, request(1, endHeaders | endStream));
+  await peer.frame(({ type, flags }) => type === headers && (flags & endStream) !== 0);
+}, 60_000);
+
+function cut(bytes: Buffer, size: number): Buffer[] {
+  const pieces: Buffer[] = [];
+  for (let at = 0; at < bytes.length; at += size) pieces.push(bytes.subarray(at, at + size));
+  return pieces;
+}

@@ -1,0 +1,69 @@
+import type { Duplex } from "node:stream";
+
+/** Holds a hundred small calls; larger needs get a slab of their own size. */
+const slabBytes = 32 * 1024;
+
+/**
+ * What a connection is about to send. Frames are written one behind the other into a slab, and all that one turn of the event loop made
+ * goes with one write. Bytes that have been handed to the socket are never touched again.
+ */
+export class Output {
+  /** Where to write, from `at` on; valid until `room` is called again. */
+  bytes = Buffer.alloc(0);
+  at = 0;
+  readonly #socket: Duplex;
+  readonly #flush = (): void => {
+    this.#isScheduled = false;
+    this.flush();
+  };
+  #from = 0;
+  #isScheduled = false;
+  #isFull = false;
+
+  /** `onDrain`: there is room again after `isFull`. */
+  constructor(socket: Duplex, onDrain: () => void) {
+    this.#socket = socket;
+    socket.on("drain", () => {
+      this.#isFull = false;
+      onDrain();
+    });
+  }
+
+  /** The peer doesn't read as fast as this side writes: what can wait should. */
+  get isFull(): boolean {
+    return this.#isFull;
+  }
+
+  /** Bytes that the socket hasn't got rid of. */
+  get unsentBytes(): number {
+    return this.#socket.writableLength + this.at - this.#from;
+  }
+
+  /** There is room for so many bytes at `at`, and they go at the end of this turn. */
+  room(bytes: number): void {
+    if (this.bytes.length - this.at < bytes) {
+      this.flush();
+      this.bytes = Buffer.allocUnsafeSlow(Math.max(slabBytes, bytes));
+      this.at = 0;
+      this.#from = 0;
+    }
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    // After the promises of this turn: they make more of it.
+    process.nextTick(this.#flush);
+  }
+
+  /** Writes a copy. */
+  push(bytes: Uint8Array): void {
+    this.room(bytes.length);
+    this.bytes.set(bytes, this.at);
+    this.at += bytes.length;
+  }
+
+  flush(): void {
+    if (this.at === this.#from) return;
+    const filled = this.bytes.subarray(this.#from, this.at);
+    this.#from = this.at;
+    if (this.#socket.writable && !this.#socket.write(filled)) this.#isFull = true;
+  }
+}

@@ -1,0 +1,716 @@
+import type { Duplex } from "node:stream";
+
+import type { Clock } from "../../ports/clock.ts";
+import { Allowance } from "./allowance.ts";
+import { ConnectionError, errorCodes, StreamError } from "./errors.ts";
+import { troubleOf, valueOf } from "./fields.ts";
+import { ReceiveWindow, SendWindow } from "./flow-control.ts";
+import {
+  clientPreface,
+  frame,
+  frameFlags,
+  frameHeadBytes,
+  FrameReader,
+  frameTypes,
+  int31Max,
+  u32,
+  unpadded,
+  writeFrameHead,
+} from "./frames.ts";
+import { HpackDecoder, type Fields } from "./hpack/decoder.ts";
+import { listBytes, noTable, writeFields } from "./hpack/encoder.ts";
+import { Output } from "./output.ts";
+import { readSettings, settingIds, settingsDefault, writeSettings, type PeerSettings } from "./settings.ts";
+import { connectionGone, Http2Stream, type OutgoingFields, type StreamEvents, type StreamHost } from "./stream.ts";
+
+export interface Http2Options {
+  readonly clock: Clock;
+  /** Streams that the peer may have open at a time; one more is refused. Default 1000. */
+  readonly concurrentStreamsMax?: number | undefined;
+  /** Bytes of one stream that the peer may send ahead of their reader. Default 256 KiB. */
+  readonly streamWindowBytes?: number | undefined;
+  /** While streams are open, a peer that is silent for `idleMs` is pinged, and given up after `timeoutMs` more. Default 20000 and 20000. */
+  readonly keepalive?: { readonly idleMs: number; readonly timeoutMs: number } | undefined;
+}
+
+export interface SessionEvents {
+  /** The peer's SETTINGS have come: it is there, and speaks HTTP/2. */
+  onReady(): void;
+  /** The peer takes no new streams; those above `lastStreamId` it hasn't begun, and they have ended. */
+  onGoaway(lastStreamId: number): void;
+  /** A stream has closed, or the peer's settings have changed: there may be room for another. */
+  onRoom(): void;
+  /** A server's: a request has begun. The owner sets the stream's `events` before it returns. */
+  onStream(stream: Http2Stream, fields: Fields, isEnd: boolean): void;
+  /** It is over, for this reason; nothing comes after it. */
+  onClosed(error: Error): void;
+}
+
+/** What everybody together may send ahead on one connection; given back as it arrives, since each stream has a window of its own. */
+const connectionWindowBytes = 1024 * 1024;
+const windowBytesDefault = 65_535;
+/** A field section's size, as RFC 9113 section 10.5.1 counts it. */
+export const listBytesMax = 64 * 1024;
+/** A block is never larger than its list; one that is, is read up to here for the table's sake, and its request refused. */
+const blockBytesMax = 256 * 1024;
+const continuationsMax = 64;
+/** Streams that this side has reset, whose last frames may still be on their way. */
+const resetsRemembered = 10_000;
+/** Frames, and replies to PING and SETTINGS, that a peer may leave unread. */
+const unsentBytesMax = 16 * 1024 * 1024;
+/** A frame that has begun, a field section, and the peer's first SETTINGS have so much time. */
+const partWithinUs = 10_000_000;
+/** Between two looks at what takes too long. */
+const lookEachUs = 1_000_000;
+/** After the last word, for the peer to read it. */
+const lingerUs = 250_000;
+/** A drain waits so long for the peer to have heard of it. */
+const leaveWithinUs = 1_000_000;
+
+/** Resets cost the peer nothing and this side a request's beginning (CVE-2023-44487). */
+const resetsAllowed = { burst: 2000, perSecond: 1000 };
+/** Frames that bring nothing: PING, SETTINGS, PRIORITY, empty DATA, WINDOW_UPDATE, what is unknown. */
+const idleFramesAllowed = { burst: 10_000, perSecond: 1000 };
+/** What a request, or data, makes up for. */
+const idleFramesEarned = 8;
+
+/**
+ * One end of an HTTP/2 connection (RFC 9113): frames in, frames out, and the rules that hold for all of its streams. A client begins with
+ * the preface (section 3.4); both sides say their SETTINGS first.
+ */
+export class Http2Session implements StreamHost {
+  readonly sendWindow = new SendWindow(windowBytesDefault);
+  readonly isClient: boolean;
+  readonly #socket: Duplex;
+  readonly #events: SessionEvents;
+  readonly #clock: Clock;
+  readonly #concurrentStreamsMax: number;
+  readonly #streamWindowBytes: number;
+  readonly #keepalive: { readonly idleMs: number; readonly timeoutMs: number };
+  readonly #output: Output;
+  readonly #reader: FrameReader;
+  readonly #decoder = new HpackDecoder({ listBytesMax });
+  readonly #peer: PeerSettings = settingsDefault();
+  readonly #receiveWindow = new ReceiveWindow(connectionWindowBytes);
+  readonly #resets: Allowance;
+  readonly #idleFrames: Allowance;
+  readonly #streams = new Map<number, Http2Stream>();
+  readonly #wereReset = new Set<number>();
+  /** Those that have something to send, in turn. */
+  readonly #ready: Http2Stream[] = [];
+  /** Those that couldn't send because the connection's window was empty. */
+  readonly #blocked = new Set<Http2Stream>();
+  #prefaceLeft: number;
+  #isReady = false;
+  #hasSentFields = false;
+  #lastPeerId = 0;
+  #nextId = 1;
+  /** A field section that has begun: CONTINUATION has to follow. */
+  #block: { readonly streamId: number; readonly isEnd: boolean; readonly parts: Buffer[]; bytes: number } | undefined;
+  #peerLeft = false;
+  #isLeaving = false;
+  #isOver = false;
+  #heardUs: number;
+  #pingedUs: number | undefined;
+  #partSinceUs: number | undefined;
+  #disarm: () => void;
+  #onLeavePing: (() => void) | undefined;
+  #stopLeaving: (() => void) | undefined;
+
+  constructor(socket: Duplex, isClient: boolean, options: Http2Options, events: SessionEvents) {
+    const { clock, concurrentStreamsMax = 1000, streamWindowBytes = 256 * 1024 } = options;
+    this.isClient = isClient;
+    this.#socket = socket;
+    this.#events = events;
+    this.#clock = clock;
+    this.#concurrentStreamsMax = concurrentStreamsMax;
+    this.#streamWindowBytes = streamWindowBytes;
+    this.#keepalive = options.keepalive ?? { idleMs: 20_000, timeoutMs: 20_000 };
+    this.#resets = new Allowance(clock, resetsAllowed);
+    this.#idleFrames = new Allowance(clock, idleFramesAllowed);
+    this.#prefaceLeft = isClient ? 0 : clientPreface.length;
+    this.#heardUs = clock.nowUs();
+    this.#partSinceUs = this.#heardUs;
+    this.#output = new Output(socket, () => this.#pump());
+    this.#reader = new FrameReader((type, flags, id, payload) => this.#frame(type, flags, id, payload));
+    socket.on("data", (chunk: Buffer) => this.#receive(chunk));
+    socket.on("error", (error) => this.#over(error));
+    socket.on("close", () => this.#over(new Error("the peer closed the connection")));
+    if (isClient) this.#output.push(clientPreface);
+    const settings = writeSettings([
+      ...(isClient ? [[settingIds.enablePush, 0] as const] : []),
+      ...(isClient ? [] : [[settingIds.maxConcurrentStreams, concurrentStreamsMax] as const]),
+      [settingIds.initialWindowSize, streamWindowBytes],
+      [settingIds.maxHeaderListSize, listBytesMax],
+    ]);
+    this.#output.push(frame(frameTypes.settings, 0, 0, settings));
+    this.writeWindowUpdate(0, connectionWindowBytes - windowBytesDefault);
+    this.#disarm = clock.after(this.#lookEachUs, () => this.#look());
+  }
+
+  /** The peer's SETTINGS have come, and nothing has ended since. */
+  get isReady(): boolean {
+    return this.#isReady && !this.#isOver;
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  get streamCount(): number {
+    return this.#streams.size;
+  }
+
+  /** The peer takes one more stream now. */
+  get hasRoom(): boolean {
+    return this.isReady && !this.isLeaving && this.#streams.size < this.#peer.maxConcurrentStreams;
+  }
+
+  /** One of both sides goes; no new streams. */
+  get isLeaving(): boolean {
+    return this.#isLeaving || this.#peerLeft || this.#nextId > int31Max;
+  }
+
+  /** The longest payload of a frame that the peer takes. */
+  get payloadBytesMax(): number {
+    return this.#peer.maxFrameSize;
+  }
+
+  /** The peer doesn't read as fast as this side writes. */
+  get isFull(): boolean {
+    return this.#output.isFull;
+  }
+
+  /** A client's: begins a request; only while `hasRoom`. Undefined when the peer doesn't take so many fields. */
+  open(fields: OutgoingFields, events: StreamEvents, isEnd = false): Http2Stream | undefined {
+    if (!this.#takes(fields)) return undefined;
+    const stream = this.#stream(this.#nextId);
+    this.#nextId += 2;
+    stream.events = events;
+    stream.fields(fields, isEnd);
+    return stream;
+  }
+
+  /**
+   * Section 6.8: tells the peer to go elsewhere with new requests, takes those that were on their way, and ends the connection after the
+   * last one.
+   */
+  leave(): void {
+    if (this.#isLeaving || this.#isOver) return;
+    this.#isLeaving = true;
+    if (this.isClient) return this.#endWhenIdle();
+    this.#goaway(int31Max, errorCodes.noError, "");
+    const finish = (): void => {
+      this.#onLeavePing = undefined;
+      this.#stopLeaving?.();
+      this.#goaway(this.#lastPeerId, errorCodes.noError, "");
+      this.#endWhenIdle();
+    };
+    // Its answer comes behind whatever the peer sent before it heard.
+    this.#stopLeaving = this.#clock.after(leaveWithinUs, finish);
+    this.#onLeavePing = finish;
+    this.#output.push(frame(frameTypes.ping, 0, 0, leavePing));
+  }
+
+  /** Ends everything now, without a word. */
+  destroy(error: Error): void {
+    this.#over(error);
+    this.#socket.destroy();
+  }
+
+  // What streams need (`StreamHost`).
+
+  writeFields(streamId: number, fields: OutgoingFields, isEnd: boolean): void {
+    if (this.#isOver) return;
+    const { list } = fields;
+    const block = fields.block.bytes;
+    const ahead = this.#hasSentFields ? 0 : noTable.length;
+    this.#hasSentFields = true;
+    this.#output.room(frameHeadBytes + ahead + block.length + listBytes(list));
+    const { bytes, at } = this.#output;
+    let end = at + frameHeadBytes;
+    if (ahead > 0) bytes[end++] = noTable[0]!;
+    // Blocks are short, and a loop is then faster than a call.
+    for (let index = 0; index < block.length; index++) bytes[end++] = block[index]!;
+    end = writeFields(bytes, end, list);
+    const length = end - at - frameHeadBytes;
+    const flags = isEnd ? frameFlags.endStream : 0;
+    if (length > this.#peer.maxFrameSize) {
+      // Not written yet: `at` stays, and the same room is used again.
+      return this.#writeSplit(streamId, flags, Buffer.from(bytes.subarray(at + frameHeadBytes, end)));
+    }
+    const type = frameTypes.headers;
+    writeFrameHead(bytes, at, { length, type, flags: flags | frameFlags.endHeaders, streamId });
+    this.#output.at = end;
+  }
+
+  writeData(streamId: number, first: Uint8Array, second: Uint8Array, isEnd: boolean): void {
+    if (this.#isOver) return;
+    const length = first.length + second.length;
+    this.#output.room(frameHeadBytes + length);
+    const { bytes, at } = this.#output;
+    const flags = isEnd ? frameFlags.endStream : 0;
+    const begin = writeFrameHead(bytes, at, { length, type: frameTypes.data, flags, streamId });
+    bytes.set(first, begin);
+    bytes.set(second, begin + first.length);
+    this.#output.at = begin + length;
+    if (length > 0) this.#idleFrames.earn(idleFramesEarned);
+  }
+
+  writeReset(streamId: number, code: number): void {
+    this.#write(frame(frameTypes.rstStream, 0, streamId, u32(code)));
+  }
+
+  writeWindowUpdate(streamId: number, bytes: number): void {
+    this.#write(frame(frameTypes.windowUpdate, 0, streamId, u32(bytes)));
+  }
+
+  enqueue(stream: Http2Stream): void {
+    stream.isEnqueued = true;
+    this.#ready.push(stream);
+    this.#pump();
+  }
+
+  remove(stream: Http2Stream, wasReset: boolean): void {
+    this.#streams.delete(stream.id);
+    this.#blocked.delete(stream);
+    if (wasReset) this.#remember(stream.id);
+    if (this.#isOver) return;
+    this.#endWhenIdle();
+    this.#events.onRoom();
+  }
+
+  // Sending.
+
+  #takes({ block, list }: OutgoingFields): boolean {
+    const { maxHeaderListSize } = this.#peer;
+    return maxHeaderListSize === Infinity || block.listBytes + listBytes(list) <= maxHeaderListSize;
+  }
+
+  /** Section 6.10: a block that is too long for a frame. */
+  #writeSplit(streamId: number, flags: number, block: Buffer): void {
+    const { maxFrameSize } = this.#peer;
+    for (let from = 0; from < block.length; from += maxFrameSize) {
+      const part = block.subarray(from, from + maxFrameSize);
+      const isLast = from + maxFrameSize >= block.length;
+      const type = from === 0 ? frameTypes.headers : frameTypes.continuation;
+      const own = (from === 0 ? flags : 0) | (isLast ? frameFlags.endHeaders : 0);
+      this.#output.push(frame(type, own, streamId, part));
+    }
+  }
+
+  #write(bytes: Buffer): void {
+    if (this.#isOver) return;
+    this.#output.push(bytes);
+  }
+
+  #goaway(lastStreamId: number, code: number, debug: string): void {
+    const text = Buffer.from(debug.slice(0, 200));
+    this.#write(frame(frameTypes.goaway, 0, 0, Buffer.concat([u32(lastStreamId), u32(code), text])));
+  }
+
+  /** One frame of each stream in turn, while the connection has room. */
+  #pump(): void {
+    while (this.#ready.length > 0 && !this.#output.isFull && !this.#isOver) {
+      const stream = this.#ready.shift()!;
+      stream.isEnqueued = false;
+      if (stream.sendQueued()) {
+        stream.isEnqueued = true;
+        this.#ready.push(stream);
+      } else if (this.sendWindow.size <= 0 && !stream.isClosed) {
+        // It may be the connection's window that is empty: all of them wait for the same WINDOW_UPDATE.
+        this.#blocked.add(stream);
+      }
+    }
+  }
+
+  #unblock(): void {
+    const blocked = [...this.#blocked];
+    this.#blocked.clear();
+    for (const stream of blocked) stream.wake();
+  }
+
+  #endWhenIdle(): void {
+    if (!this.isLeaving || this.#streams.size > 0 || this.#onLeavePing !== undefined || this.#isOver) return;
+    if (this.isClient) this.#goaway(0, errorCodes.noError, "");
+    this.#output.flush();
+    this.#socket.end();
+  }
+
+  // Receiving.
+
+  #receive(chunk: Buffer): void {
+    if (this.#isOver) return;
+    this.#heardUs = this.#clock.nowUs();
+    this.#pingedUs = undefined;
+    try {
+      const rest = this.#prefaceLeft > 0 ? this.#preface(chunk) : chunk;
+      if (rest.length > 0) this.#reader.push(rest);
+    } catch (error) {
+      return this.#fail(error);
+    }
+    const isPartial = !this.#isReady || this.#reader.isPartial || this.#block !== undefined;
+    if (!isPartial) this.#partSinceUs = undefined;
+    else this.#partSinceUs ??= this.#heardUs;
+    if (this.#output.unsentBytes > unsentBytesMax) {
+      this.#fail(new ConnectionError("too much is left unread", errorCodes.enhanceYourCalm));
+    }
+  }
+
+  /** Section 3.4. */
+  #preface(chunk: Buffer): Buffer {
+    const length = Math.min(this.#prefaceLeft, chunk.length);
+    const from = clientPreface.length - this.#prefaceLeft;
+    if (clientPreface.compare(chunk, 0, length, from, from + length) !== 0) {
+      throw new ConnectionError("the client doesn't speak HTTP/2");
+    }
+    this.#prefaceLeft -= length;
+    return chunk.subarray(length);
+  }
+
+  #frame(type: number, flags: number, id: number, payload: Buffer): void {
+    if (this.#isOver) return;
+    // However slowly its bytes come, this one is complete; a field section has its own time.
+    if (this.#block === undefined) this.#partSinceUs = undefined;
+    if (this.#block !== undefined && (type !== frameTypes.continuation || id !== this.#block.streamId)) {
+      throw new ConnectionError("a field section is interrupted");
+    }
+    if (!this.#isReady && (type !== frameTypes.settings || flags & frameFlags.ack)) {
+      throw new ConnectionError("the first frame isn't SETTINGS");
+    }
+    try {
+      this.#dispatch(type, flags, id, payload);
+    } catch (error) {
+      if (!(error instanceof StreamError)) throw error;
+      this.#failStream(id, error);
+    }
+  }
+
+  #dispatch(type: number, flags: number, id: number, payload: Buffer): void {
+    switch (type) {
+      case frameTypes.data:
+        return this.#data(flags, id, payload);
+      case frameTypes.headers:
+        return this.#headers(flags, id, payload);
+      case frameTypes.continuation:
+        return this.#continuation(flags, payload);
+      case frameTypes.rstStream:
+        return this.#rstStream(id, payload);
+      case frameTypes.windowUpdate:
+        return this.#windowUpdate(id, payload);
+      case frameTypes.settings:
+        return this.#settings(flags, id, payload);
+      case frameTypes.ping:
+        return this.#ping(flags, id, payload);
+      case frameTypes.goaway:
+        return this.#receiveGoaway(id, payload);
+      case frameTypes.pushPromise:
+        throw new ConnectionError("nobody may push");
+      case frameTypes.priority:
+        if (id === 0) throw new ConnectionError("a priority of no stream");
+        if (payload.length !== 5) throw new StreamError("a PRIORITY of another size", errorCodes.frameSizeError);
+        return this.#idle();
+      default:
+        // Section 4.1: later versions may know it.
+        return this.#idle();
+    }
+  }
+
+  /** Section 6.1. */
+  #data(flags: number, id: number, payload: Buffer): void {
+    if (id === 0) throw new ConnectionError("DATA of no stream");
+    const isEnd = (flags & frameFlags.endStream) !== 0;
+    if (!this.#receiveWindow.take(payload.length)) {
+      throw new ConnectionError("more than the connection's window", errorCodes.flowControlError);
+    }
+    const grant = this.#receiveWindow.consume(payload.length);
+    if (grant > 0) this.writeWindowUpdate(0, grant);
+    if (payload.length === 0 && !isEnd) this.#idle();
+    else this.#idleFrames.earn(idleFramesEarned);
+    const bytes = flags & frameFlags.padded ? unpadded(payload) : payload;
+    const stream = this.#known(id);
+    if (stream === undefined) return;
+    if (stream.isRemoteEnded) throw new StreamError("DATA after the end", errorCodes.streamClosed);
+    if (!stream.hasFields) throw new StreamError("DATA before the fields");
+    if (!stream.receiveWindow.take(payload.length)) {
+      throw new StreamError("more than the stream's window", errorCodes.flowControlError);
+    }
+    if (stream.expectedBytes >= 0) {
+      stream.expectedBytes -= bytes.length;
+      if (stream.expectedBytes < 0 || (isEnd && stream.expectedBytes > 0)) throw new StreamError("content-length lied");
+    }
+    const padding = payload.length - bytes.length;
+    stream.receive(bytes, isEnd);
+    if (padding > 0) {
+      const more = stream.isRemoteEnded || stream.isClosed ? 0 : stream.receiveWindow.consume(padding);
+      if (more > 0) this.writeWindowUpdate(id, more);
+    }
+  }
+
+  /** Section 6.2; priorities are ignored (section 5.3.2). */
+  #headers(flags: number, id: number, payload: Buffer): void {
+    if (id === 0) throw new ConnectionError("HEADERS of no stream");
+    let part = flags & frameFlags.padded ? unpadded(payload) : payload;
+    if (flags & frameFlags.priority) {
+      if (part.length < 5) throw new ConnectionError("HEADERS without their priority", errorCodes.frameSizeError);
+      part = part.subarray(5);
+    }
+    const isEnd = (flags & frameFlags.endStream) !== 0;
+    if (flags & frameFlags.endHeaders) return this.#section(id, isEnd, part);
+    this.#block = { streamId: id, isEnd, parts: [Buffer.from(part)], bytes: part.length };
+    this.#partSinceUs ??= this.#heardUs;
+  }
+
+  /** Section 6.10. */
+  #continuation(flags: number, payload: Buffer): void {
+    const block = this.#block;
+    if (block === undefined) throw new ConnectionError("CONTINUATION of nothing");
+    block.bytes += payload.length;
+    block.parts.push(Buffer.from(payload));
+    if (block.bytes > blockBytesMax || block.parts.length > continuationsMax) {
+      throw new ConnectionError("a field section without an end", errorCodes.enhanceYourCalm);
+    }
+    if (!(flags & frameFlags.endHeaders)) return;
+    this.#block = undefined;
+    this.#partSinceUs = undefined;
+    try {
+      this.#section(block.streamId, block.isEnd, Buffer.concat(block.parts));
+    } catch (error) {
+      if (!(error instanceof StreamError)) throw error;
+      this.#failStream(block.streamId, error);
+    }
+  }
+
+  /** A whole field section. It is decoded in any case: the table is the connection's. */
+  #section(id: number, isEnd: boolean, block: Buffer): void {
+    const fields = this.#decoder.decode(block);
+    this.#idleFrames.earn(idleFramesEarned);
+    if (!this.isClient && id > this.#lastPeerId) return this.#request(id, isEnd, fields);
+    const stream = this.#known(id);
+    if (stream === undefined) return;
+    if (stream.isRemoteEnded) throw new StreamError("HEADERS after the end", errorCodes.streamClosed);
+    if (fields.isTooLarge) throw new StreamError("more fields than this side takes", errorCodes.enhanceYourCalm);
+    const isTrailers = stream.hasFields;
+    const trouble = troubleOf(fields, isTrailers ? "trailers" : "response");
+    if (trouble !== undefined) throw new StreamError(trouble);
+    if (isTrailers && !isEnd) throw new StreamError("trailers that aren't the end");
+    if (!isTrailers) {
+      const status = valueOf(fields.list, ":status")!;
+      if (!/^[1-5]\d\d$/.test(status)) throw new StreamError(`status ${status.slice(0, 20)}`);
+      // Section 8.1: others may come before the response.
+      if (status.startsWith("1")) {
+        if (isEnd || status === "101") throw new StreamError(`status ${status} as the end`);
+        return this.#idle();
+      }
+      stream.expectedBytes = expectedOf(fields, isEnd);
+    } else if (stream.expectedBytes > 0) throw new StreamError("content-length lied");
+    stream.receiveFields(fields, isEnd);
+  }
+
+  #request(id: number, isEnd: boolean, fields: Fields): void {
+    if (id % 2 === 0) throw new ConnectionError("a client's streams are odd");
+    this.#lastPeerId = id;
+    if (this.#streams.size >= this.#concurrentStreamsMax) {
+      throw new StreamError("too many streams at a time", errorCodes.refusedStream);
+    }
+    const trouble = fields.isTooLarge ? undefined : troubleOf(fields, "request");
+    if (trouble !== undefined) throw new StreamError(trouble);
+    const expectedBytes = expectedOf(fields, isEnd);
+    const stream = this.#stream(id);
+    stream.expectedBytes = expectedBytes;
+    stream.opened(isEnd);
+    this.#events.onStream(stream, fields, isEnd);
+  }
+
+  /** Section 6.4. */
+  #rstStream(id: number, payload: Buffer): void {
+    if (payload.length !== 4) throw new ConnectionError("an RST_STREAM of another size", errorCodes.frameSizeError);
+    if (id === 0) throw new ConnectionError("RST_STREAM of no stream");
+    this.#mustNotBeIdle(id);
+    const stream = this.#streams.get(id);
+    if (stream === undefined) return this.#idle();
+    this.#countReset();
+    const code = payload.readUInt32BE();
+    const isUnprocessed = code === errorCodes.refusedStream;
+    stream.abort({ code, by: "peer", isUnprocessed, message: `the peer reset the stream (${code})` });
+  }
+
+  /** Section 6.9. */
+  #windowUpdate(id: number, payload: Buffer): void {
+    if (payload.length !== 4) throw new ConnectionError("a WINDOW_UPDATE of another size", errorCodes.frameSizeError);
+    const by = payload.readUInt32BE() & int31Max;
+    this.#idle();
+    if (id === 0) {
+      if (by === 0) throw new ConnectionError("a window that grows by nothing");
+      if (!this.sendWindow.grow(by)) throw new ConnectionError("a window too large", errorCodes.flowControlError);
+      return this.#unblock();
+    }
+    this.#mustNotBeIdle(id);
+    const stream = this.#streams.get(id);
+    if (stream === undefined) return;
+    if (by === 0) throw new StreamError("a window that grows by nothing");
+    if (!stream.sendWindow.grow(by)) throw new StreamError("a window too large", errorCodes.flowControlError);
+    stream.wake();
+  }
+
+  /** Section 6.5. */
+  #settings(flags: number, id: number, payload: Buffer): void {
+    if (id !== 0) throw new ConnectionError("SETTINGS of a stream");
+    this.#idle();
+    if (flags & frameFlags.ack) {
+      if (payload.length > 0) throw new ConnectionError("an acknowledgement that says more", errorCodes.frameSizeError);
+      return;
+    }
+    const before = this.#peer.initialWindowSize;
+    readSettings(payload, this.#peer, this.isClient);
+    const by = this.#peer.initialWindowSize - before;
+    if (by !== 0) {
+      for (const stream of this.#streams.values()) {
+        if (!stream.sendWindow.grow(by)) throw new ConnectionError("a window too large", errorCodes.flowControlError);
+      }
+      for (const stream of [...this.#streams.values()]) stream.wake();
+    }
+    this.#write(settingsAck);
+    if (this.#isReady) return this.#events.onRoom();
+    this.#isReady = true;
+    this.#events.onReady();
+  }
+
+  /** Section 6.7. */
+  #ping(flags: number, id: number, payload: Buffer): void {
+    if (id !== 0) throw new ConnectionError("a PING of a stream");
+    if (payload.length !== 8) throw new ConnectionError("a PING of another size", errorCodes.frameSizeError);
+    this.#idle();
+    if (!(flags & frameFlags.ack)) this.#write(frame(frameTypes.ping, frameFlags.ack, 0, payload));
+    else if (payload.equals(leavePing)) this.#onLeavePing?.();
+  }
+
+  /** Section 6.8. */
+  #receiveGoaway(id: number, payload: Buffer): void {
+    if (id !== 0) throw new ConnectionError("GOAWAY of a stream");
+    if (payload.length < 8) throw new ConnectionError("a GOAWAY of another size", errorCodes.frameSizeError);
+    this.#idle();
+    this.#peerLeft = true;
+    const last = payload.readUInt32BE() & int31Max;
+    if (this.isClient) {
+      for (const stream of [...this.#streams.values()]) {
+        if (stream.id > last) stream.abort(connectionGone("the server is going away", true));
+      }
+    }
+    this.#events.onGoaway(last);
+    this.#endWhenIdle();
+  }
+
+  /** A stream that frames may belong to; undefined: its frames are late, and are ignored. */
+  #known(id: number): Http2Stream | undefined {
+    const stream = this.#streams.get(id);
+    if (stream !== undefined) return stream;
+    this.#mustNotBeIdle(id);
+    this.#idle();
+    if (this.#wereReset.has(id)) return undefined;
+    throw new ConnectionError("a frame of a stream that is closed", errorCodes.streamClosed);
+  }
+
+  /** Section 5.1: a stream that nobody has begun. */
+  #mustNotBeIdle(id: number): void {
+    const isIdle = this.isClient ? id % 2 === 0 || id >= this.#nextId : id % 2 === 0 || id > this.#lastPeerId;
+    if (isIdle) throw new ConnectionError("a frame of a stream that was never begun");
+  }
+
+  #stream(id: number): Http2Stream {
+    const receive = new ReceiveWindow(this.#streamWindowBytes);
+    const stream = new Http2Stream(id, this, { send: this.#peer.initialWindowSize, receive });
+    this.#streams.set(id, stream);
+    return stream;
+  }
+
+  #idle(): void {
+    if (this.#idleFrames.take()) return;
+    throw new ConnectionError("too many frames that bring nothing", errorCodes.enhanceYourCalm);
+  }
+
+  /** Whoever sent it, the peer was the cause. */
+  #countReset(): void {
+    if (this.isClient || this.#resets.take()) return;
+    throw new ConnectionError("too many streams that were reset", errorCodes.enhanceYourCalm);
+  }
+
+  #failStream(id: number, error: StreamError): void {
+    this.#countReset();
+    this.writeReset(id, error.code);
+    const stream = this.#streams.get(id);
+    if (stream === undefined) this.#remember(id);
+    else stream.abort({ code: error.code, by: "us", isUnprocessed: false, message: error.message });
+  }
+
+  /** Frames of a stream that this side has reset may still be on their way (section 5.1). */
+  #remember(id: number): void {
+    this.#wereReset.add(id);
+    if (this.#wereReset.size <= resetsRemembered) return;
+    const [oldest] = this.#wereReset;
+    this.#wereReset.delete(oldest!);
+  }
+
+  // The end.
+
+  get #lookEachUs(): number {
+    const { idleMs, timeoutMs } = this.#keepalive;
+    return Math.min(lookEachUs, idleMs * 500, timeoutMs * 500);
+  }
+
+  /** What takes too long: a slow beginning, half a frame, a peer that is silent. */
+  #look(): void {
+    const nowUs = this.#clock.nowUs();
+    const { idleMs, timeoutMs } = this.#keepalive;
+    if (this.#partSinceUs !== undefined && nowUs - this.#partSinceUs > partWithinUs && !this.isClient) {
+      return this.#fail(new ConnectionError("it took too long", errorCodes.enhanceYourCalm));
+    }
+    if (this.#pingedUs !== undefined) {
+      if (nowUs - this.#pingedUs > timeoutMs * 1000) {
+        return this.destroy(new Error(`the peer has been silent for ${idleMs + timeoutMs} ms`));
+      }
+    } else if (this.#isReady && this.#streams.size > 0 && nowUs - this.#heardUs > idleMs * 1000) {
+      this.#pingedUs = nowUs;
+      this.#output.push(frame(frameTypes.ping, 0, 0, keepalivePing));
+    }
+    this.#disarm = this.#clock.after(this.#lookEachUs, () => this.#look());
+  }
+
+  /** Section 5.4.1: says what is wrong, and goes. */
+  #fail(error: unknown): void {
+    if (this.#isOver) return;
+    const known = error instanceof ConnectionError ? error : new ConnectionError("it broke", errorCodes.internalError);
+    this.#goaway(this.#lastPeerId, known.code, known.message);
+    this.#output.flush();
+    this.#over(error instanceof Error ? error : known);
+    this.#socket.end();
+    // Bytes that nobody has read would make the socket's end a reset, and the peer would never learn why.
+    const goFinally = this.#clock.after(lingerUs, () => this.#socket.destroy());
+    this.#socket.once("close", goFinally);
+  }
+
+  #over(error: Error): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#disarm();
+    this.#stopLeaving?.();
+    this.#onLeavePing = undefined;
+    const streams = [...this.#streams.values()];
+    this.#streams.clear();
+    for (const stream of streams) stream.abort(connectionGone(error.message));
+    this.#events.onClosed(error);
+  }
+}
+
+const settingsAck = frame(frameTypes.settings, frameFlags.ack, 0);
+const keepalivePing = Buffer.from("flyball?");
+const leavePing = Buffer.from("flyball!");
+
+/** Section 8.1.1: bytes of data that are to come; -1 where nothing says how many. */
+function expectedOf({ list }: Fields, isEnd: boolean): number {
+  const length = valueOf(list, "content-length");
+  if (length === undefined) return -1;
+  if (!/^\d{1,15}$/.test(length)) throw new StreamError("a content-length that is none");
+  if (isEnd && length !== "0") throw new StreamError("content-length lied");
+  return Number(length);
+}
