@@ -61,7 +61,7 @@ describeReal("PostgreSQL as a database of branches", () => {
         ];
         expect(theirs).toEqual(own);
       }),
-      { numRuns: 40, endOnFailure: true },
+      { numRuns: 150, endOnFailure: true },
     );
     await real.close();
     await watching.close();

@@ -499,6 +499,7 @@ class Transactions {
       case "saga":
       case "repair":
       case "holding":
+      case "look":
       case "found":
       case "audit":
       // For the judge: how much there is of what isn't a rate.
