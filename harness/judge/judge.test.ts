@@ -76,6 +76,23 @@ describe("a load that fell behind", () => {
     expect(late(200, 50_001).verdict).toBe("pass");
   });
 
+  test("by more than a tenth speaks of a machine that had no time for the fleet either: only what must never happen counts", () => {
+    const missing = (plan: Plan, calls: number) =>
+      verdicts(plan, historyOf(plan, wellDone(plan, failing).slice(calls)));
+    const planned = local.drives[0]!.dueUs.length;
+    const checksOf = (plan: Plan, share: number) => missing(plan, Math.round(share * planned)).checks;
+    expect(checksOf(local, 0.09)).toEqual(["fail", "inconclusive", "inconclusive"]);
+    expect(checksOf(local, 0.11)).toEqual(["inconclusive", "inconclusive", "inconclusive"]);
+    expect(checksOf(sim, 0.11)[0]).toBe("fail");
+    const late = (share: number) =>
+      wellDone(local, (index) => ({
+        ...failing(index),
+        ...(index % share === 0 && { lateUs: 60_000, tookUs: 70_000 }),
+      }));
+    expect(verdicts(local, historyOf(local, late(12))).checks[0]).toBe("fail");
+    expect(verdicts(local, historyOf(local, late(8))).checks[0]).toBe("inconclusive");
+  });
+
   test("is measured by what it was to do: calls to the infrastructure don't make up for it", () => {
     const made = [...wellDone(local).slice(100), ...calls(100, () => ({ service: "registry" }))];
     expect(verdicts(local, historyOf(local, made)).verdict).toBe("inconclusive");
