@@ -1,5 +1,7 @@
 import { defineConfig } from "vitest/config";
 
+import { compileCache } from "./harness/compile-cache.ts";
+
 /**
  * Tests against real servers in containers (`*.docker.test.ts`): FLYBALL_DOCKER=1 runs them, FLYBALL_DOCKER=later leaves them to
  * another run; otherwise they are there, skipped by name with the reason.
@@ -9,6 +11,8 @@ const isLater = process.env["FLYBALL_DOCKER"] === "later";
 export default defineConfig({
   test: {
     environment: "node",
+    // For the programs that tests start by themselves.
+    env: { NODE_COMPILE_CACHE: compileCache },
     include: ["**/*.test.ts", ".ci/**/*.test.ts"],
     exclude: ["**/node_modules/**", "**/.flyball/**", ...(isLater ? ["**/*.docker.test.ts"] : [])],
     pool: "forks",

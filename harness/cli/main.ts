@@ -1,5 +1,8 @@
+import { enableCompileCache } from "node:module";
+
 import { Command, CommanderError, InvalidArgumentError } from "commander";
 
+import { compileCache } from "../compile-cache.ts";
 import { flyballVersion } from "../version.ts";
 import { exitCodes, explain, type ExitCode } from "./errors.ts";
 import type { CompareOptions } from "./compare.ts";
@@ -8,6 +11,9 @@ import type { PreflightOptions } from "./preflight.ts";
 import type { ExplainOptions } from "./explain.ts";
 import type { ConformanceCommandOptions } from "./conformance.ts";
 import type { RunCommandOptions, Shard } from "./selection.ts";
+
+// Most of a short command's time is Node.js reading TypeScript.
+enableCompileCache(compileCache);
 
 /**
  * The command line. Parsing and help load nothing but the parser; what a command needs is imported when it runs, so that

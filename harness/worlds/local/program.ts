@@ -1,10 +1,10 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
+import { compileCache } from "../../compile-cache.ts";
 import type { Guardian } from "../live/guardian.ts";
 
 const main = fileURLToPath(new URL("../../../services/main.ts", import.meta.url));
-const compileCache = fileURLToPath(new URL("../../../.flyball/cache", import.meta.url));
 
 /** A process that runs programs of the fleet. */
 export interface RunningProgram {
