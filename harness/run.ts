@@ -241,7 +241,8 @@ async function record(plan: Plan, options: RunOptions): Promise<Recorded> {
         }
         await readSpansBack(plan, fleet, { log, collector, progress });
         await readMetricsBack(fleet, { log, progress });
-        if (options.turn !== undefined) await untilAborted(options.turn.end(), abort.signal);
+        // The run is whole by now: who is asked to end early only stops waiting for the others.
+        if (options.turn !== undefined) await untilAborted(options.turn.end(), abort.signal).catch(() => undefined);
       },
     );
   } catch (error) {

@@ -112,13 +112,19 @@ async function measure(properties: readonly Property[], options: ConformanceComm
       for (const line of scoreLines(one, paint)) say(line);
     }
   };
+  let trouble: ExitCode | undefined;
   try {
     await allOf(
       worlds.map((world, index) => lane(world, index === 0)),
       () => broken.abort(),
     );
   } finally {
-    await Promise.all(worlds.map(async (world) => world.close?.()));
+    for (const closed of await Promise.allSettled(worlds.map(async (world) => world.close?.()))) {
+      if (closed.status === "fulfilled") continue;
+      const { message, exitCode } = explain(closed.reason);
+      trouble ??= exitCode;
+      say(`world docker: ${message}`);
+    }
     interruption.stop();
   }
   const scores = properties.flatMap((property) => found.get(property) ?? []);
@@ -129,7 +135,7 @@ async function measure(properties: readonly Property[], options: ConformanceComm
   const left = properties.filter((property) => !found.has(property)).map(({ name }) => name);
   if (left.length > 0) say(`not measured within ${options.within} minutes: ${left.join(", ")}`);
   if (options.check !== undefined && !(await isAsWritten(options.check, scores, say))) return exitCodes.failed;
-  const code = exitCodeFor(scores);
+  const code = trouble ?? exitCodeFor(scores);
   return code === exitCodes.passed && left.length > 0 ? exitCodes.inconclusive : code;
 }
 

@@ -5,6 +5,7 @@ import type { LoadDriver } from "../load/driver.ts";
 import { ScenarioError } from "../scenario/error.ts";
 import {
   coordinatorNames,
+  ownFileOf,
   type CoordinatorName,
   type LoadName,
   type Plan,
@@ -163,7 +164,7 @@ function plansOf(
 /** Throws INVALID_SCENARIO for a module of the user's own that isn't there. */
 function checkOwnFiles({ nodes }: Plan): void {
   for (const { service, config } of nodes) {
-    const { file } = (config["own"] ?? {}) as { readonly file?: string };
+    const file = ownFileOf({ config });
     if (file === undefined) continue;
     const isFile = statSync(file, { throwIfNoEntry: false })?.isFile() === true;
     if (isFile && /\.m?[jt]s$/.test(file)) continue;

@@ -48,7 +48,8 @@ export function checkConflicts(steps: readonly StepPlan[]): void {
       const holder = held.get(place.key);
       if (holder !== undefined && holder.untilUs > atUs) throw conflict(`${kind} ${place.name}`, atUs, holder);
       // What comes at one moment holds nothing afterwards.
-      const untilUs = what.kind === "fault" ? (what.forUs === undefined ? Infinity : atUs + what.forUs) : atUs;
+      const isMoment = what.kind !== "fault" || what.fault.kind === "out-of-order-rule";
+      const untilUs = isMoment ? atUs : what.forUs === undefined ? Infinity : atUs + what.forUs;
       held.set(place.key, { kind, fromUs: atUs, untilUs });
     }
   }

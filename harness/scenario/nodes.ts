@@ -206,10 +206,10 @@ function providers(
         hint: "name the one that it calls in `calls`",
       });
     }
-    if (module !== undefined && serviceTime !== undefined) {
+    if (module !== undefined && (serviceTime !== undefined || contention !== undefined)) {
       throw new ScenarioError(`fleet.${service}: the work of ${id} takes as long as ${module.file} takes`, {
         code: "INVALID_SCENARIO",
-        hint: "leave out `serviceTime`, and let it await work(us)",
+        hint: `leave out \`${serviceTime === undefined ? "contention" : "serviceTime"}\`, and let it await work(us)`,
       });
     }
     const config = defined({

@@ -68,6 +68,10 @@ export interface NodePlan {
   readonly foreign?: ForeignPlan;
 }
 
+/** The module of the user's own that does a node's work; undefined: none does. */
+export const ownFileOf = ({ config }: Pick<NodePlan, "config">): string | undefined =>
+  (config["own"] as { readonly file: string } | undefined)?.file;
+
 /** A process, and the nodes that run in it. */
 export interface ProcessPlan {
   readonly nodes: readonly string[];

@@ -439,6 +439,13 @@ test("a session with a real ZooKeeper is ended from its client's side; other rea
   );
 });
 
+test("a rule that came out of order is told at one moment, and may be published anew afterwards", () => {
+  const key = "orders.condition-router";
+  const content = "force: false\nruntime: true\nconditions: []\n";
+  const timeline = [at("1s").outOfOrderRule(key, { content }), at("3s").publish(key, content)];
+  expect(plan({ timeline }).timeline).toHaveLength(2);
+});
+
 test("steps that follow each other on one node are no contradiction", () => {
   const timeline = [
     at("1s").kill("orders/1", { for: "1s" }),

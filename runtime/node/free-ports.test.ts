@@ -16,6 +16,11 @@ test("ports are distinct, whatever host each is for, and can be listened at ther
   }
 });
 
+test("who asks at the same time is given others", async () => {
+  const [one, other] = await Promise.all([freePorts(1_000), freePorts(1_000)]);
+  expect(new Set([...one, ...other]).size).toBe(2_000);
+});
+
 test("each node has an address of loopback of its own where the system has so many, beyond 127.0.0.255 as well", async () => {
   expect(await loopbackHosts(0)).toEqual([]);
   const hosts = await loopbackHosts(300);

@@ -9,6 +9,10 @@ export const loopback = "127.0.0.1";
 const usualFirstEphemeral = 32_768;
 const candidates = 12_000;
 
+/** Given out lately, here: who was given a port may not listen yet, and fleets that start side by side mustn't share one. */
+const given = new Set<number>();
+const givenMax = 4_000;
+
 /**
  * Free ports on loopback, outside of the range from which the kernel takes those of outgoing connections. Inside it, a dead
  * node's port could become somebody's outgoing one, so that the node can't come back; and who connects to it again and again
@@ -27,8 +31,14 @@ export async function freePorts(
     const isCrowded = first - lowest < 2_000 || tries > 20 * (count + 10);
     const host = hostOf(free.size);
     const port = await tryPort(host, isCrowded ? 0 : randomInt(lowest, first));
-    if (port !== undefined) free.add(port);
-    else if (isCrowded) throw new NoPortError(`no port is free on ${host}`);
+    if (port === undefined && isCrowded) throw new NoPortError(`no port is free on ${host}`);
+    if (port === undefined || (given.has(port) && !isCrowded)) continue;
+    given.add(port);
+    free.add(port);
+  }
+  for (const oldest of given) {
+    if (given.size <= givenMax) break;
+    given.delete(oldest);
   }
   return [...free];
 }

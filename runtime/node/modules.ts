@@ -1,3 +1,4 @@
+import { existsSync, realpathSync } from "node:fs";
 import { isBuiltin, registerHooks } from "node:module";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
@@ -30,7 +31,8 @@ export async function withFlyball<T>(during: () => Promise<T>): Promise<T> {
  * it imports. Rejects with the module's own error, or one that says what it imports, or waits for.
  */
 export async function importModule(file: string, { isPortable = false } = {}): Promise<unknown> {
-  const url = pathToFileURL(file).href;
+  // The real path, as Node.js names it.
+  const url = pathToFileURL(existsSync(file) ? realpathSync(file) : file).href;
   /** The module and all that it imports, beside ours. */
   const own = new Set([url]);
   const hooks = registerHooks({

@@ -71,34 +71,40 @@ describe.runIf(process.platform === "linux")("what is left behind", () => {
     expect(readdirSync(temporary)).toEqual(["flyball-mine"]);
   });
 
-  test("isn't what a living harness has; once that is gone its nodes are, and end", async () => {
-    mkdirSync(join(temporary, run));
-    const environment = JSON.stringify({ FLYBALL_CONTROL: "ipc", FLYBALL_DISK: join(temporary, run, "orders-0") });
-    // As a harness does; what is started only waits.
-    const harness = spawn(
-      process.execPath,
-      [
-        "--eval",
-        `const node = require("node:child_process").spawn(process.execPath,
+  test.each([
+    { control: "ipc", disk: join(temporary, run, "orders-0") },
+    { control: "pack", disk: join(temporary, run) },
+  ])(
+    "isn't what a living harness has; once that is gone its nodes are, and end ($control)",
+    async ({ control, disk }) => {
+      mkdirSync(join(temporary, run));
+      const environment = JSON.stringify({ FLYBALL_CONTROL: control, FLYBALL_DISK: disk });
+      // As a harness does; what is started only waits.
+      const harness = spawn(
+        process.execPath,
+        [
+          "--eval",
+          `const node = require("node:child_process").spawn(process.execPath,
            ["--eval", "setInterval(() => 0, 1000)", "services/main.ts"], { detached: true, stdio: "ignore", env: ${environment} });
          console.log(node.pid); setInterval(() => 0, 1000);`,
-      ],
-      { stdio: ["ignore", "pipe", "inherit"] },
-    );
-    const pid = Number(
-      await new Promise<string>((resolve) => harness.stdout.once("data", (data) => resolve(String(data)))),
-    );
-    try {
-      expect(findLeftovers(temporary, later)).toEqual({ processes: [], directories: [] });
-      harness.kill("SIGKILL");
-      await new Promise((resolve) => harness.once("close", resolve));
-      const leftovers = findLeftovers(temporary, later);
-      expect(leftovers.processes.map((one) => one.pid)).toEqual([pid]);
-      expect(leftovers.directories).toEqual([join(temporary, run)]);
-      await removeLeftovers(leftovers);
-      while (startTimeOf(pid) !== undefined) await sleep(5);
-    } finally {
-      if (startTimeOf(pid) !== undefined) process.kill(pid, "SIGKILL");
-    }
-  });
+        ],
+        { stdio: ["ignore", "pipe", "inherit"] },
+      );
+      const pid = Number(
+        await new Promise<string>((resolve) => harness.stdout.once("data", (data) => resolve(String(data)))),
+      );
+      try {
+        expect(findLeftovers(temporary, later)).toEqual({ processes: [], directories: [] });
+        harness.kill("SIGKILL");
+        await new Promise((resolve) => harness.once("close", resolve));
+        const leftovers = findLeftovers(temporary, later);
+        expect(leftovers.processes.map((one) => one.pid)).toEqual([pid]);
+        expect(leftovers.directories).toEqual([join(temporary, run)]);
+        await removeLeftovers(leftovers);
+        while (startTimeOf(pid) !== undefined) await sleep(5);
+      } finally {
+        if (startTimeOf(pid) !== undefined) process.kill(pid, "SIGKILL");
+      }
+    },
+  );
 });

@@ -28,7 +28,7 @@ export function findLeftovers(temporary = tmpdir(), nowMs = Date.now()): Leftove
   const directories = namesIn(temporary)
     .filter((name) => ofRun.test(name))
     .map((name) => join(temporary, name))
-    .filter((path) => isOld(path, nowMs) && !living.some(({ disk }) => disk.startsWith(path + sep)));
+    .filter((path) => isOld(path, nowMs) && !living.some(({ disk }) => `${disk}${sep}`.startsWith(path + sep)));
   return { processes: orphans.map(({ pid }) => ({ pid, startTime: startTimeOf(pid) })), directories };
 }
 
@@ -46,7 +46,8 @@ export async function removeLeftovers({ processes, directories }: Leftovers): Pr
 
 /** A harness is a program of Node.js; whoever takes in its orphans (init, a session's manager) isn't. */
 function isOrphan(pid: number): boolean {
-  if (environmentOf(pid, "FLYBALL_CONTROL") !== "ipc" || !commandOf(pid).includes("services/main.ts")) return false;
+  const control = environmentOf(pid, "FLYBALL_CONTROL") ?? "";
+  if (!/^(ipc|pack)$/.test(control) || !commandOf(pid).includes("services/main.ts")) return false;
   const parent = parentOf(pid);
   return parent !== undefined && !/node|harness/.test(commandOf(parent));
 }

@@ -18,6 +18,8 @@ export class PackProcess {
   readonly #guardian: Guardian;
   readonly #lives = new Map<string, PackedLife>();
   #program: RunningProgram | undefined;
+  /** Whom the harness had to end, and everybody with it. */
+  #overdue: string | undefined;
 
   constructor(options: { readonly nodes: readonly string[]; readonly directory: string; readonly guardian: Guardian }) {
     this.#nodes = options.nodes;
@@ -28,7 +30,12 @@ export class PackProcess {
   /** A life of one of its nodes. */
   launch(node: string, onRecords: (events: readonly RuntimeEvent[]) => void): NodeLife {
     const program = (this.#program ??= this.#start());
-    const life = new PackedLife(node, onRecords, program, this.#nodes);
+    const life = new PackedLife(node, {
+      onRecords,
+      program,
+      all: this.#nodes,
+      onKill: () => (this.#overdue ??= node),
+    });
     this.#lives.set(node, life);
     return life;
   }
@@ -59,7 +66,9 @@ export class PackProcess {
     });
     void program.ended.then((how) => {
       this.#program = undefined;
-      for (const life of this.#lives.values()) life.end(`${how}, the process of ${this.#nodes.length} nodes`);
+      const why = this.#overdue === undefined ? how : `${this.#overdue} didn't answer in time and was ended`;
+      this.#overdue = undefined;
+      for (const life of this.#lives.values()) life.end(`${why}, the process of ${this.#nodes.length} nodes`);
     });
     return program;
   }
@@ -71,19 +80,29 @@ class PackedLife implements NodeLife {
   readonly #node: string;
   readonly #program: RunningProgram;
   readonly #all: readonly string[];
+  readonly #onKill: () => void;
   #resolve!: (why: string) => void;
   readonly ended: Promise<string> = new Promise((resolve) => (this.#resolve = resolve));
 
   constructor(
     node: string,
-    onRecords: (events: readonly RuntimeEvent[]) => void,
-    program: RunningProgram,
-    all: readonly string[],
+    {
+      onRecords,
+      program,
+      all,
+      onKill,
+    }: {
+      readonly onRecords: (events: readonly RuntimeEvent[]) => void;
+      readonly program: RunningProgram;
+      readonly all: readonly string[];
+      readonly onKill: () => void;
+    },
   ) {
     this.conversation = new Conversation(node, onRecords);
     this.#node = node;
     this.#program = program;
     this.#all = all;
+    this.#onKill = onKill;
   }
 
   get lastWords(): string {
@@ -110,6 +129,7 @@ class PackedLife implements NodeLife {
 
   /** A node that doesn't end when it is told to takes its process with it: the run is over then. */
   kill(): void {
+    this.#onKill();
     this.#program.child.kill("SIGKILL");
   }
 

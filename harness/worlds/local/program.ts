@@ -4,6 +4,8 @@ import { fileURLToPath } from "node:url";
 import { compileCache } from "../../compile-cache.ts";
 import type { Guardian } from "../live/guardian.ts";
 
+/** The one choice that nodes take from the environment, as docs/http2.md says. */
+const stack = process.env["FLYBALL_TRIPLE"];
 const main = fileURLToPath(new URL("../../../services/main.ts", import.meta.url));
 
 /** A process that runs programs of the fleet. */
@@ -28,7 +30,12 @@ export function startProgram(options: {
   const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", main, ...args], {
     detached: true,
     stdio: ["ignore", "pipe", "pipe", "ipc"],
-    env: { PATH: process.env["PATH"], NODE_COMPILE_CACHE: compileCache, ...env },
+    env: {
+      PATH: process.env["PATH"],
+      NODE_COMPILE_CACHE: compileCache,
+      ...(stack !== undefined && { FLYBALL_TRIPLE: stack }),
+      ...env,
+    },
   });
   if (child.pid !== undefined) guardian.process(child.pid);
   child.on("message", onMessage);
@@ -44,6 +51,7 @@ async function untilEnded(child: ChildProcess, guardian: Guardian): Promise<stri
     const check = (): void => {
       if (isGone && isSilent) resolve(undefined);
     };
+    child.once("exit", () => endGroup(child));
     child.once("close", () => {
       isGone = true;
       check();
@@ -60,4 +68,14 @@ async function untilEnded(child: ChildProcess, guardian: Guardian): Promise<stri
   if (failedToStart !== undefined) return `it couldn't be started: ${failedToStart.message}`;
   const { exitCode, signalCode } = child;
   return signalCode === null ? `it ended with exit code ${exitCode}` : `it was ended by ${signalCode}`;
+}
+
+/** It leads a group: what it started itself goes with it, and lets go of its output. */
+function endGroup({ pid }: ChildProcess): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, "SIGKILL");
+  } catch {
+    // Nothing is left of it.
+  }
 }

@@ -1,4 +1,4 @@
-import type { Plan } from "../../scenario/plan.ts";
+import { ownFileOf, type Plan } from "../../scenario/plan.ts";
 import { secretsOf, type SecretOf } from "../../scenario/secrets.ts";
 import { WorldError } from "../error.ts";
 import { embeddedInfrastructure, isInfrastructure, withInfrastructure } from "../infrastructure.ts";
@@ -54,10 +54,7 @@ export function simWorld({ host, parameters, record, load }: SimWorldOptions): W
  * node to tell that wants it.
  */
 async function modulesOf({ nodes }: Plan, load: (file: string) => Promise<unknown>): Promise<Modules> {
-  const files = nodes.flatMap(({ config }) => {
-    const { file } = (config["own"] ?? {}) as { readonly file?: string };
-    return file === undefined ? [] : [file];
-  });
+  const files = nodes.flatMap((node) => ownFileOf(node) ?? []);
   const modules = new Map<string, () => unknown>();
   for (const file of new Set(files)) {
     try {
