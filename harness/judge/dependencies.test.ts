@@ -67,6 +67,20 @@ describe("a history", () => {
     expect(named(observed({ x: ["T1", "T2"] }, [["T2", "x", 1]]))).toEqual([]);
   });
 
+  test("keeps in mind what isn't taken back, whoever has written on top of it", () => {
+    const stuck = observed({ x: ["T1", "clerk", "T2"] }, [], { T1: "aborted", clerk: "committed" });
+    expect(findingsIn(stuck).map(told)).toEqual([
+      "dirty-write: clerk wrote after T1 in x, which was taken back",
+      "dirty-write: T2 wrote after T1 in x, which was taken back",
+    ]);
+    const twice = observed({ x: ["T1", "T1", { by: "T1", version: 0 }, "T2"] }, [], { T1: "aborted" });
+    expect(named(twice)).toEqual([]);
+    const once = observed({ x: ["T1", "T1", { by: "T1", version: 1 }, "T2"] }, [], { T1: "aborted" });
+    expect(named(once)).toEqual(["dirty-write"]);
+    const unknown = observed({ x: ["T1", { by: undefined as never, version: 7 }, "T2"] }, [], { T1: "aborted" });
+    expect(named(unknown)).toEqual([]);
+  });
+
   test("in which a value was read that its writer wrote over itself is G1b; its own nobody reads too early", () => {
     const of = (by: string): Observed => observed({ x: ["T1", "T1"] }, [[by, "x", 1]]);
     expect(named(of("T2"))).toContain("G1b");

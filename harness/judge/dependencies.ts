@@ -57,18 +57,22 @@ export interface Dependency {
 /** Each anomaly of these. Transactions that are entangled by cycles are told once, by the gravest. */
 export function findingsIn(observed: Observed, wanted: readonly Anomaly[] = anomalies): readonly Finding[] {
   const is = new Set(wanted);
+  // Only as far as asked for: what is permitted entangles whole histories.
+  const last = cycleKinds.findLastIndex(
+    (kind) => is.has(kind.anomaly) || (kind.anomaly === "G-single" && is.has("lost-update")),
+  );
+  const kinds = cycleKinds.slice(0, last + 1);
+  const edges = dependenciesIn(observed).filter(({ kind }) =>
+    kinds.some((one) => one.special === kind || one.others.includes(kind)),
+  );
   const cycles = [
     ...cyclesIn(writeOrder(observed.rows), [{ anomaly: "G0", special: "ww", others: ["ww"] }]),
-    ...cyclesIn(dependenciesIn(observed), [
-      { anomaly: "G1c", special: "wr", others: ["ww", "wr"] },
-      { anomaly: "G-single", special: "rw", others: ["ww", "wr"] },
-      { anomaly: "G2-item", special: "rw", others: ["ww", "wr", "rw"] },
-    ]),
+    ...cyclesIn(edges, kinds),
   ];
   return [...dirtyWrites(observed), ...badReads(observed), ...cycles].filter(({ anomaly }) => is.has(anomaly));
 }
 
-/** "a overwrote b in u1, and b overwrote a in u2" */
+/** "G0: T2 wrote after T1 in x; T1 wrote after T2 in y" */
 export function told({ anomaly, steps }: Finding): string {
   const verbs = { ww: "wrote after", wr: "read what", rw: "wrote after what" } as const;
   const parts = steps.map(({ from, to, kind, row }) => {
@@ -83,11 +87,23 @@ export function told({ anomaly, steps }: Finding): string {
 function dirtyWrites({ ends, rows }: Observed): readonly Finding[] {
   return [...rows].flatMap(([row, writes]) => {
     const isUndo = undosIn(writes);
-    return writes.flatMap(({ by }, index): readonly Finding[] => {
-      const before = writes[index - 1]?.by;
-      if (by === undefined || before === undefined || before === by || isUndo[index - 1] === true) return [];
-      if (ends.get(before) !== "aborted") return [];
-      return [{ anomaly: "dirty-write", by: [by], steps: [{ from: before, to: by, kind: "ww", row }] }];
+    /** Of those that were aborted, what isn't taken back yet, whoever has written on top of it. */
+    let open: { readonly by: string; readonly index: number }[] = [];
+    return writes.flatMap(({ by, version }, index): readonly Finding[] => {
+      if (by === undefined) {
+        open = [];
+        return [];
+      }
+      if (isUndo[index] === true) {
+        const restored = writes.findIndex((write) => write.version === version);
+        open = open.filter((one) => one.by !== by || one.index <= restored);
+        return [];
+      }
+      const from = open.findLast((one) => one.by !== by)?.by;
+      if (ends.get(by) === "aborted") open.push({ by, index });
+      return from === undefined
+        ? []
+        : [{ anomaly: "dirty-write", by: [by], steps: [{ from, to: by, kind: "ww", row }] }];
     });
   });
 }
@@ -145,11 +161,14 @@ function dependenciesIn({ ends, rows, reads }: Observed): readonly Dependency[] 
       return [row, writes.filter(({ by }, index) => isKept(by) && isUndo[index] === false)];
     }),
   );
+  const places = new Map(
+    [...kept].map(([row, writes]) => [row, new Map(writes.map(({ version }, index) => [version, index]))]),
+  );
   const found = [...writeOrder(kept)];
   for (const { by, row, version } of reads) {
     const writes = kept.get(row) ?? [];
-    const index = writes.findIndex((write) => write.version === version);
-    if (index < 0 || !isKept(by)) continue;
+    const index = places.get(row)?.get(version);
+    if (index === undefined || !isKept(by)) continue;
     const [writer, next] = [writes[index]!.by, writes[index + 1]?.by];
     if (writer !== undefined && writer !== by) found.push({ from: writer, to: by, kind: "wr", row });
     if (next !== undefined && next !== by) found.push({ from: by, to: next, kind: "rw", row });
@@ -164,6 +183,13 @@ interface CycleKind {
   readonly others: readonly Dependency["kind"][];
 }
 
+/** The gravest first. */
+const cycleKinds: readonly CycleKind[] = [
+  { anomaly: "G1c", special: "wr", others: ["ww", "wr"] },
+  { anomaly: "G-single", special: "rw", others: ["ww", "wr"] },
+  { anomaly: "G2-item", special: "rw", others: ["ww", "wr", "rw"] },
+];
+
 /** Of each entanglement the shortest cycle of the first kind that it has. */
 function cyclesIn(edges: readonly Dependency[], kinds: readonly CycleKind[]): readonly Finding[] {
   return entangled(edges).flatMap((members): readonly Finding[] => {
@@ -176,7 +202,7 @@ function cyclesIn(edges: readonly Dependency[], kinds: readonly CycleKind[]): re
   });
 }
 
-/** Two that read the same version of a row and both wrote that row: the first one's update is lost. */
+/** Who has read a version of a row wrote it over the next one, without having seen that: its update is lost. */
 function nameOf(anomaly: CycleKind["anomaly"], steps: readonly Dependency[]): Anomaly {
   if (anomaly !== "G-single" || steps.length !== 2) return anomaly;
   const [one, other] = steps as [Dependency, Dependency];

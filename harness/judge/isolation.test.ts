@@ -105,6 +105,8 @@ test("those who waited for what was taken back, and got none of it, are the tria
 
 test("a wait for what was committed is no trial, and neither is one that was given up", () => {
   const rows = new Rows().many();
+  // A job that belongs to no order gave up; an order that comes later hasn't waited.
+  rows.waited("left", () => rows.look("T9", "left"), "");
   rows.waited("given up", () => undefined);
   rows.write("kept", "u7");
   rows.wait("other", "u7");
@@ -197,6 +199,23 @@ describe("who doesn't lock is promised nothing, and", () => {
     rows.end("T1", "RollbackFailed");
     expect(rows.judged(2)).toMatchObject({ verdict: "pass", observed: "0 of 32" });
     expect(rows.judged(2).message).toContain("1 that didn't lock did (dirty-write)");
+  });
+
+  test("shows none of which nobody is told: a rollback that is tried for ever", () => {
+    const rows = new Rows().many();
+    rows.write("T1", "u7");
+    rows.write("", "u7", "bypassing");
+    rows.end("T1", "RollbackRetrying");
+    expect(rows.judged(2).verdict).toBe("inconclusive");
+  });
+
+  test("and a branch that gets a row whose rollback failed is a dirty write, whoever wrote last", () => {
+    const rows = new Rows().many();
+    rows.write("T1", "u7");
+    rows.write("", "u7", "bypassing");
+    rows.end("T1", "RollbackFailed");
+    rows.write("T2", "u7");
+    expect(rows.judged(2)).toMatchObject({ verdict: "fail", observed: "1 of 33" });
   });
 });
 

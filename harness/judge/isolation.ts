@@ -93,6 +93,9 @@ function requireAccesses(name: string, { shows }: Spec, bank: BankPlan, { fleet 
   }
 }
 
+/** Who waits is told of a conflict at each try: after so long without one it isn't waiting any more. */
+const waitUs = 1_000_000;
+
 /** A row as it came to be. */
 interface RowChange {
   readonly atUs: number;
@@ -108,13 +111,15 @@ class Tale {
   readonly #ends = new Map<string, TransactionEnd>();
   /** Those whose rollback is over and done. */
   readonly #undone = new Set<string>();
+  /** Those of which a person was told. */
+  readonly #stuck = new Set<string>();
   readonly #bypassing = new Set<string>();
   readonly #plain: (Read & { readonly atUs: number })[] = [];
   readonly #locking: (Read & { readonly atUs: number })[] = [];
   /** Rows that somebody had to wait for, by who wanted them. */
   readonly #conflicts: ChangeOf<"conflict">[] = [];
   /** Under the lock, by whoever did it: the last part of a wait. */
-  readonly #accesses: { readonly by: string; readonly row: string; readonly atUs: number }[] = [];
+  readonly #accesses: (Omit<Read, "version"> & { readonly atUs: number; readonly isOutside: boolean })[] = [];
 
   constructor(history: History, bank: BankPlan) {
     this.#bank = bank;
@@ -132,7 +137,9 @@ class Tale {
 
   shown(shows: NonNullable<Spec["shows"]>): number {
     if (shows === "dirty-read") return findingsIn({ ...this.observed, reads: this.#plain }, ["G1a"]).length;
-    return findingsIn(this.observed, ["dirty-write"]).filter(({ by }) => this.#bypassing.has(by[0]!)).length;
+    return findingsIn(this.observed, ["dirty-write"]).filter(
+      ({ by, steps }) => this.#bypassing.has(by[0]!) && this.#stuck.has(steps[0]!.from),
+    ).length;
   }
 
   /** Accesses under the lock that had to wait for a row with a version that was taken back later. */
@@ -145,7 +152,11 @@ class Tale {
         if (before === undefined || before === conflict.xid || this.#ends.get(before) !== "aborted") continue;
         // Whose transaction this one was, nobody asks of those who have none.
         const access = this.#accesses.find(
-          (one) => one.row === row && one.atUs >= conflict.atUs && (conflict.xid === "" || one.by === conflict.xid),
+          (one) =>
+            one.row === row &&
+            one.atUs >= conflict.atUs &&
+            one.atUs <= conflict.atUs + waitUs &&
+            (conflict.xid === "" ? one.isOutside : one.by === conflict.xid),
         );
         if (access !== undefined) waited.add(`${row} ${access.by}`);
       }
@@ -153,10 +164,10 @@ class Tale {
     return waited.size;
   }
 
-  atUs({ by, steps }: Finding): number | undefined {
-    const { row, kind } = steps[0]!;
-    if (kind === "wr") return this.#locking.find((read) => read.row === row && read.by === by[0])?.atUs;
-    return this.#rows.get(row)?.find((write) => write.by === steps[0]!.to)?.atUs;
+  atUs({ steps }: Finding): number | undefined {
+    const { row, kind, to } = steps[0]!;
+    const seen = kind === "wr" ? this.#locking : this.#rows.get(row)?.map((write) => ({ ...write, row }));
+    return seen?.find((one) => one.row === row && one.by === to)?.atUs;
   }
 
   #hear(change: Change): void {
@@ -173,13 +184,14 @@ class Tale {
     const family = familyOf(status);
     if (family === undefined) return;
     this.#ends.set(xid, family === "commit" ? "committed" : "aborted");
-    if (family !== "commit" && isEnded(status) && !needsRepair(status)) this.#undone.add(xid);
+    if (needsRepair(status)) this.#stuck.add(xid);
+    else if (family !== "commit" && isEnded(status)) this.#undone.add(xid);
   }
 
   #hearLook({ xid, node, item, version, isLocking, atUs }: ChangeOf<"look">): void {
     const row = `${item} of ${node}`;
     (isLocking ? this.#locking : this.#plain).push({ by: xid, row, version, atUs });
-    if (isLocking) this.#accesses.push({ by: xid, row, atUs });
+    if (isLocking) this.#accesses.push({ by: xid, row, atUs, isOutside: false });
   }
 
   #hearWrite({ xid, node, item, version, outside, atUs }: ChangeOf<"holding">): void {
@@ -187,7 +199,7 @@ class Tale {
     const by = outside === undefined ? xid : `a ${outside} writer (${version})`;
     if (outside !== undefined) this.#ends.set(by, "committed");
     if (outside === "bypassing") this.#bypassing.add(by);
-    else if (outside === "locking") this.#accesses.push({ by, row, atUs });
+    else if (outside === "locking") this.#accesses.push({ by, row, atUs, isOutside: true });
     this.#push(row, { atUs, by: by === "" ? undefined : by, version });
   }
 
