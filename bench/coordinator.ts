@@ -39,11 +39,10 @@ export const coordinator: Bench = {
   run: async (rounds, progress) => {
     const reason = (await obstacleTo(openEngine()))?.message;
     progress("coordinator: starting the servers");
-    const parties: { readonly ours: Party; readonly seata: Party | undefined } = {
-      ours: await embedded(),
-      seata: reason === undefined ? await seata() : undefined,
-    };
+    const parties: { ours?: Party; seata?: Party } = {};
     try {
+      parties.ours = await embedded();
+      if (reason === undefined) parties.seata = await seata();
       const of = { ours: concurrencies.map((): number[] => []), seata: concurrencies.map((): number[] => []) };
       for (let round = 0; round <= rounds; round++) {
         for (const name of ["ours", "seata"] as const) {
@@ -69,7 +68,7 @@ export const coordinator: Bench = {
         ];
       });
     } finally {
-      await parties.ours.close();
+      await parties.ours?.close();
       await parties.seata?.close();
     }
   },

@@ -38,6 +38,7 @@ export default scenario({
   expect: [
     // 800 come, and at most 30 + 140 · 2 pass.
     callsEnd("orders", "RESOURCE_EXHAUSTED").atLeast("55%").detects("33%").during("1500ms..3500ms"),
+    successRate("orders").atLeast("99%").detects("70%").during("0s..1500ms"),
     successRate("orders").atLeast("25%").detects("8%").during("1500ms..3500ms"),
     recovery("orders").after("3500ms").within("500ms").atLeast("98%").p99Below("150ms").detects("1s"),
   ],

@@ -84,6 +84,10 @@ describe("a page", () => {
     const read = scoresOn({ en: conformancePage(scores, "en"), zh: conformancePage(scores, "zh") }, properties);
     expect(read).toEqual(scores.map((score) => ({ ...score, replay: "" })));
     expect(scoresOn({ en: "", zh: conformancePage(scores, "zh") }, properties)).toEqual([]);
+    const surprise = [scoreOf("warm-up", { outcome: "holds", verdict: "surprise" })];
+    const pages = { en: conformancePage(surprise, "en"), zh: conformancePage(surprise, "zh") };
+    expect(scoresOn(pages, properties)).toMatchObject([{ outcome: "holds", verdict: "surprise" }]);
+    expect(differences(pages.zh, surprise, "zh")).toEqual([]);
   });
 
   test("as it is committed, has every property with the verdict that is expected of it", () => {

@@ -244,7 +244,7 @@ function exitCodeFor(scores: readonly Score[]): ExitCode {
   return scores.some(({ verdict }) => verdict === "unmeasured") ? exitCodes.inconclusive : exitCodes.passed;
 }
 
-/** What wasn't measured now stays as it is written. */
+/** What wasn't measured now, or couldn't be, stays as it is written. */
 async function writePages(docs: string, scores: readonly Score[], say: (text: string) => void): Promise<void> {
   const [en = "", zh = ""] = await Promise.all(
     pages.map(([, file]) => readFile(join(docs, file), "utf8").catch(() => "")),
@@ -253,7 +253,8 @@ async function writePages(docs: string, scores: readonly Score[], say: (text: st
   const written = scoresOn({ en, zh }, all);
   const merged = all.flatMap((property) => {
     const isItself = (score: Score): boolean => score.property.name === property.name;
-    return scores.find(isItself) ?? written.find(isItself) ?? [];
+    const [now, before] = [scores.find(isItself), written.find(isItself)];
+    return (now?.outcome === "unmeasured" ? (before ?? now) : (now ?? before)) ?? [];
   });
   for (const [language, file] of pages) {
     await writeFile(join(docs, file), conformancePage(merged, language));

@@ -75,7 +75,7 @@ export function differences(page: string, scores: readonly Score[], language: La
   const written = rowsOf(page);
   const { outcomes } = words[language];
   return scores.flatMap(({ property, outcome }) => {
-    const says = written.get(property.promise[language])?.outcome;
+    const says = rowOf(written, property, language)?.outcome;
     if (says === undefined) return [`${property.name} isn't on the page`];
     return outcome === "unmeasured" || says === outcomes[outcome]
       ? []
@@ -87,7 +87,7 @@ export function differences(page: string, scores: readonly Score[], language: La
 export function scoresOn(pages: Bilingual, properties: readonly Property[]): readonly Score[] {
   const [en, zh] = [rowsOf(pages.en), rowsOf(pages.zh)];
   return properties.flatMap((property) => {
-    const [row, other] = [en.get(property.promise.en), zh.get(property.promise.zh)];
+    const [row, other] = [rowOf(en, property, "en"), rowOf(zh, property, "zh")];
     const outcome = (["holds", "fails", "unmeasured"] as const).find((one) => words.en.outcomes[one] === row?.outcome);
     if (row === undefined || other === undefined || outcome === undefined) return [];
     const evidence = { en: row.evidence, zh: other.evidence };
@@ -112,21 +112,34 @@ function rowsOf(page: string): ReadonlyMap<string, Row> {
   );
 }
 
+/** A surprise says so beside its promise. */
+function promiseCell(
+  { property, outcome, verdict }: Pick<Score, "property" | "outcome" | "verdict">,
+  language: Language,
+): string {
+  const promise = property.promise[language];
+  return verdict === "surprise" ? `${promise} (${words[language].surprise[outcome]})` : promise;
+}
+
+/** What a page says of a property, a surprise or not. */
+function rowOf(rows: ReadonlyMap<string, Row>, property: Property, language: Language): Row | undefined {
+  const surprises = (["holds", "fails"] as const).map((outcome) =>
+    promiseCell({ property, outcome, verdict: "surprise" }, language),
+  );
+  return [property.promise[language], ...surprises].map((cell) => rows.get(cell)).find((row) => row !== undefined);
+}
+
 function section(area: Area, scores: readonly Score[], language: Language): readonly string[] {
   const own = scores.filter(({ property }) => property.area === area);
   if (own.length === 0) return [];
-  const { areas: names, columns, outcomes, surprise } = words[language];
+  const { areas: names, columns, outcomes } = words[language];
   return [
     `## ${names[area]}`,
     "",
     row(columns),
     row(columns.map(() => "---")),
     ...own.map(({ property, outcome, verdict, evidence }) =>
-      row([
-        outcomes[outcome],
-        verdict === "surprise" ? `${property.promise[language]} (${surprise[outcome]})` : property.promise[language],
-        evidence[language],
-      ]),
+      row([outcomes[outcome], promiseCell({ property, outcome, verdict }, language), evidence[language]]),
     ),
     "",
   ];

@@ -58,6 +58,39 @@ test("what a full disk refuses didn't happen, and all goes on when there is room
   expect(await (await openRowStore(disk)).rows(contractTable)).toEqual([row(1, 1), row(2, 2)]);
 });
 
+test("a commit is seen when it is on the disk, and not before; one that doesn't get there never was", async () => {
+  const disk = new MemoryDisk();
+  const store = await openRowStore(disk);
+  for (const id of [1, 2]) await store.transaction((local) => local.insert(contractTable, row(id, 1)));
+  let refuse: () => void = () => undefined;
+  const append = disk.append.bind(disk);
+  disk.append = () =>
+    new Promise((_, reject) => (refuse = () => reject(new DiskError("no space left", { code: "FULL" }))));
+  const under = store.transaction(async (local) => {
+    await local.update(contractTable, row(1, 7));
+    await local.remove(contractTable, { tenant: "t", id: 2 });
+    await local.insert(contractTable, row(3, 3));
+  });
+  await settled();
+  expect(await store.rows(contractTable)).toEqual([row(1, 1), row(2, 1)]);
+  const seen = await store.transaction(async (local) => {
+    return Promise.all([1, 2, 3].map((id) => local.read(contractTable, { tenant: "t", id })));
+  });
+  expect(seen).toEqual([row(1, 1), row(2, 1), undefined]);
+  let locked: unknown = "waits";
+  const waiting = store.transaction(async (local) => {
+    locked = await local.lock(contractTable, { tenant: "t", id: 2 });
+  });
+  await settled();
+  expect(locked).toBe("waits");
+  refuse();
+  await expect(under).rejects.toMatchObject({ code: "UNAVAILABLE" });
+  disk.append = append;
+  await waiting;
+  expect(locked).toEqual(row(2, 1));
+  expect(await store.rows(contractTable)).toEqual([row(1, 1), row(2, 1)]);
+});
+
 test("transfers in any order keep the sum, never wait for ever, and end in one order that explains them", async () => {
   const transfers = fc.array(fc.record({ from: fc.nat(3), to: fc.nat(3), amount: fc.nat(5) }), { maxLength: 30 });
   await fc.assert(

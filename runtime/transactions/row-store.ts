@@ -61,14 +61,13 @@ class RowStore implements DataSource {
 
   async #commit(writes: Writes): Promise<void> {
     if (writes.size === 0) return;
-    const before = [...writes.keys()].map((key) => [key, this.#rows.get(key)] as const);
-    for (const [key, row] of writes) this.#rows.set(key, row);
+    this.#rows.note(writes);
     this.#log.note(...this.#stored(writes));
     try {
       await this.#log.durable();
+      this.#rows.show(writes.keys());
     } catch (error) {
-      // Its locks are held still: nobody has seen it.
-      for (const [key, row] of before) this.#rows.set(key, row);
+      this.#rows.takeBack(writes.keys());
       const message = error instanceof DiskError ? error.message : String(error);
       throw new DataSourceError(`the database can't write: ${message}`, { code: "UNAVAILABLE", cause: error });
     }
@@ -82,13 +81,39 @@ class RowStore implements DataSource {
 /** Every row of every table. A key is the table's name, a line break, and the key's values as JSON: a separator within one is no other key. */
 class Rows {
   readonly #tables = new Map<string, Map<string, Row>>();
+  /** What is still to be seen of rows whose change isn't on the disk yet. */
+  readonly #before = new Map<string, Row | undefined>();
 
   of(table: string): ReadonlyMap<string, Row> {
-    return this.#tables.get(table) ?? new Map<string, Row>();
+    const rows = this.#tables.get(table) ?? new Map<string, Row>();
+    if (this.#before.size === 0) return rows;
+    const seen = new Map(rows);
+    for (const [key, row] of this.#before) if (tableOf(key) === table) put(seen, key, row);
+    return seen;
   }
 
   get(key: string): Row | undefined {
-    return this.#tables.get(tableOf(key))?.get(key);
+    return this.#before.has(key) ? this.#before.get(key) : this.#tables.get(tableOf(key))?.get(key);
+  }
+
+  /** Takes over what nobody may see yet: it is part of what a snapshot has. */
+  note(writes: Writes): void {
+    for (const [key, row] of writes) {
+      const before = this.get(key);
+      this.set(key, row);
+      this.#before.set(key, before);
+    }
+  }
+
+  show(keys: Iterable<string>): void {
+    for (const key of keys) this.#before.delete(key);
+  }
+
+  takeBack(keys: Iterable<string>): void {
+    for (const key of keys) {
+      this.set(key, this.#before.get(key));
+      this.#before.delete(key);
+    }
   }
 
   /** Undefined: it is gone. */
@@ -96,13 +121,17 @@ class Rows {
     const name = tableOf(key);
     const table = this.#tables.get(name) ?? new Map<string, Row>();
     this.#tables.set(name, table);
-    if (row === undefined) table.delete(key);
-    else table.set(key, row);
+    put(table, key, row);
   }
 
   *[Symbol.iterator](): Iterator<[string, Row]> {
     for (const table of this.#tables.values()) yield* table;
   }
+}
+
+function put(rows: Map<string, Row>, key: string, row: Row | undefined): void {
+  if (row === undefined) rows.delete(key);
+  else rows.set(key, row);
 }
 
 /** What a transaction has left of rows; undefined: it has removed it. */

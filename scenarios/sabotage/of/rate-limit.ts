@@ -1,5 +1,6 @@
 import { failingCalls, leakyAdmission, type SabotagedCheck, second, withoutAdmission } from "../kit.ts";
 
+const calm = { fromUs: 0, toUs: 1.5 * second };
 const crowd = { fromUs: 1.5 * second, toUs: 3.5 * second };
 
 export default [
@@ -10,7 +11,12 @@ export default [
     mild: (seed) => leakyAdmission(seed, "rateLimit", 0.48),
   },
   {
-    check: "success-rate",
+    check: "success-rate 0s..1500ms",
+    gross: (seed) => failingCalls(seed, "orders", 1, calm, "RESOURCE_EXHAUSTED"),
+    mild: (seed) => failingCalls(seed, "orders", 0.4, calm, "RESOURCE_EXHAUSTED"),
+  },
+  {
+    check: "success-rate 1500ms..3500ms",
     // Refused as if the limit had done it: the other check sees nothing wrong.
     gross: (seed) => failingCalls(seed, "orders", 1, crowd, "RESOURCE_EXHAUSTED"),
     mild: (seed) => failingCalls(seed, "orders", 0.92, crowd, "RESOURCE_EXHAUSTED"),
