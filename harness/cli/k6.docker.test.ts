@@ -80,9 +80,12 @@ describeReal("the real k6", () => {
 
   test("finds what the judge finds: failures, and calls that take too long", async () => {
     const failing = await run({ errorRate: "50%" });
-    const verdictOf = (name: string) => failing.result.checks.find((check) => check.name === name)?.verdict;
-    expect(verdictOf("orders success ≥ 99%")).toBe("fail");
-    expect(verdictOf("k6: orders success ≥ 99%")).toBe("fail");
+    // Where the load fell far behind, not even counts are a proof; what was counted is the same.
+    for (const name of ["orders success ≥ 99%", "k6: orders success ≥ 99%"]) {
+      const found = failing.result.checks.find((check) => check.name === name)!;
+      expect(found.verdict).toMatch(failing.result.reason === undefined ? /^fail$/ : /^(fail|inconclusive)$/);
+      expect(Number.parseFloat(found.observed)).toBeLessThan(95);
+    }
     const { failed } = failing.history.loadReport!;
     const orders = failing.history.calls.filter(({ service, dueUs }) => service === "orders" && dueUs >= 0);
     expect(failed).toBe(orders.filter(({ code }) => code === "UNAVAILABLE").length);
