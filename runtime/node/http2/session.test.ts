@@ -2,6 +2,7 @@ import { connect as connectHttp2 } from "node:http2";
 
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
+import { ManualClock } from "../../testing/clock.ts";
 import { systemClock } from "../clock.ts";
 import { errorCodes } from "./errors.ts";
 import { clientPreface, frame, frameFlags, frameTypes, u32 } from "./frames.ts";
@@ -18,6 +19,7 @@ import {
   settingsFrame,
   streamEvents,
   type RawPeer,
+  type SeenFrame,
   type TestServer,
 } from "./testing.ts";
 
@@ -446,6 +448,25 @@ test("6.8 a server that leaves says so twice, takes what was on its way, and end
   await peer.closed();
 });
 
+test("6.8 a server serves no stream that its last GOAWAY disowned, for the client repeats it elsewhere", async () => {
+  const virtual = new ManualClock();
+  const leaving = await echoServer({ clock: virtual });
+  closing.push(leaving);
+  const peer = await leaving.open(beginning, request(1));
+  await peer.settled();
+  leaving.sessions[0]!.leave();
+  // Its PING gets no answer.
+  await virtual.advance(1_000_000);
+  const isLast = ({ type, payload }: SeenFrame): boolean => type === goaway && payload.readUInt32BE() !== 0x7fffffff;
+  expect((await peer.frame(isLast)).payload.readUInt32BE()).toBe(1);
+  peer.send(request(3), frame(data, endStream, 3, Buffer.from("late")));
+  expect(await peer.reset(3)).toBe(errorCodes.refusedStream);
+  expect(leaving.streams).toHaveLength(1);
+  peer.send(frame(data, endStream, 1, Buffer.from("served")));
+  await answered(peer, 1);
+  await peer.closed();
+});
+
 describe("a client", () => {
   const post = { block: encodeFields([...requestList]), list: [] };
   const ok = (id: number, flags: number = endHeaders): Buffer => frame(headers, flags, id, block(":status", "200"));
@@ -536,6 +557,15 @@ describe("a client", () => {
     await peer.closed();
     expect(log.at(-1)).toBe("a fields :status,200 end");
     expect(await peer.goaway()).toBe(errorCodes.noError);
+  });
+
+  test("6.8 what a server still says on streams that its GOAWAY ended is ignored", async () => {
+    const { session, peer, log, events } = await opened();
+    session.open(post, events("a"));
+    session.open(post, events("b"));
+    peer.send(frame(goaway, 0, 0, Buffer.concat([u32(1), u32(0)])), ok(3), frame(data, 0, 3, Buffer.from("late")));
+    await peer.settled();
+    expect(log).toEqual(["b reset 7 by connection!", "goaway 1"]);
   });
 
   test("5.1.2 opens no more streams than the server takes", async () => {

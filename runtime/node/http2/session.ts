@@ -104,6 +104,8 @@ export class Http2Session implements StreamHost {
   #isReady = false;
   #hasSentFields = false;
   #lastPeerId = 0;
+  /** The last stream that this side serves: what its final GOAWAY said. */
+  #lastServedId = int31Max;
   #nextId = 1;
   /** A field section that has begun: CONTINUATION has to follow. */
   #block: { readonly streamId: number; readonly isEnd: boolean; readonly parts: Buffer[]; bytes: number } | undefined;
@@ -203,7 +205,8 @@ export class Http2Session implements StreamHost {
     const finish = (): void => {
       this.#onLeavePing = undefined;
       this.#stopLeaving?.();
-      this.#goaway(this.#lastPeerId, errorCodes.noError, "");
+      this.#lastServedId = this.#lastPeerId;
+      this.#goaway(this.#lastServedId, errorCodes.noError, "");
       this.#endWhenIdle();
     };
     // Its answer comes behind whatever the peer sent before it heard.
@@ -510,6 +513,8 @@ export class Http2Session implements StreamHost {
   #request(id: number, isEnd: boolean, fields: Fields): void {
     if (id % 2 === 0) throw new ConnectionError("a client's streams are odd");
     this.#lastPeerId = id;
+    // Its client has been told that it isn't begun here, and may have repeated it elsewhere.
+    if (id > this.#lastServedId) throw new StreamError("this side is going away", errorCodes.refusedStream);
     if (this.#streams.size >= this.#concurrentStreamsMax) {
       throw new StreamError("too many streams at a time", errorCodes.refusedStream);
     }
@@ -680,7 +685,7 @@ export class Http2Session implements StreamHost {
   #fail(error: unknown): void {
     if (this.#isOver) return;
     const known = error instanceof ConnectionError ? error : new ConnectionError("it broke", errorCodes.internalError);
-    this.#goaway(this.#lastPeerId, known.code, known.message);
+    this.#goaway(Math.min(this.#lastPeerId, this.#lastServedId), known.code, known.message);
     this.#output.flush();
     this.#over(error instanceof Error ? error : known);
     this.#socket.end();

@@ -198,10 +198,11 @@ export class Http2Stream {
     if (isEnd) this.isRemoteEnded = true;
   }
 
-  /** The connection ends it. */
+  /** It ends without having said all: by the peer's RST_STREAM, by this side's, or because the connection goes. */
   abort(reset: Reset): void {
     if (this.isClosed) return;
-    this.#close(reset.by === "us");
+    // Unless the peer has said that nothing more comes, its frames may be on their way.
+    this.#close(reset.by !== "peer");
     this.events.onReset(reset);
   }
 
