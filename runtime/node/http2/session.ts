@@ -58,7 +58,7 @@ const continuationsMax = 64;
 const resetsRemembered = 10_000;
 /** Frames, and replies to PING and SETTINGS, that a peer may leave unread. */
 const unsentBytesMax = 16 * 1024 * 1024;
-/** A frame that has begun, a field section, and the peer's first SETTINGS have so much time. */
+/** A client's frame that has begun, its field section, and its first SETTINGS have so much time. A client's owner limits how long it waits for a server's. */
 const partWithinUs = 10_000_000;
 /** Between two looks at what takes too long. */
 const lookEachUs = 1_000_000;

@@ -6,7 +6,9 @@ import { Call } from "../../call/call.ts";
 import { metadata, noMetadata } from "../../call/metadata.ts";
 import type { Method } from "../../call/service.ts";
 import { RpcError } from "../../call/status.ts";
+import type { Clock } from "../../ports/clock.ts";
 import type { Response, Transport } from "../../ports/transport.ts";
+import { ManualClock } from "../../testing/clock.ts";
 import { systemClock } from "../clock.ts";
 import { tripleTransport } from "../triple.ts";
 
@@ -58,6 +60,20 @@ test("a peer that accepts and says nothing lets calls wait until their deadlines
   const tookUs = clock.nowUs() - begin;
   expect(tookUs).toBeGreaterThanOrEqual(148_000);
   expect(tookUs).toBeLessThan(1_000_000);
+});
+
+test("a peer that accepts and says nothing for 20 s is left, and a new process at its address is reached", async () => {
+  const virtual = new ManualClock();
+  const client = tripleTransport({ clock: virtual, stack: "http2" });
+  closing.push(client);
+  const deaf = await deafServer();
+  const waiting = failure(ask(client, deaf.address, {}, virtual));
+  await until(() => deaf.sockets.size === 1);
+  await virtual.advance(20_000_000);
+  expect((await waiting).code).toBe("UNAVAILABLE");
+  await deaf.stop();
+  await listen(async () => reply("new"), deaf.address);
+  expect(await ask(client, deaf.address, {}, virtual)).toBe("new");
 });
 
 test("a changed way takes effect with the next call, and calls in flight finish on the old one", async () => {
@@ -182,9 +198,9 @@ function transport(dial?: (address: string) => string): Transport {
   return made;
 }
 
-async function listen(serve: () => Promise<Response>): Promise<string> {
+async function listen(serve: () => Promise<Response>, address = "127.0.0.1:0"): Promise<string> {
   const methods = new Map([[method.path, { method, serve }]]);
-  return (await server.listen({ address: "127.0.0.1:0", methods })).address;
+  return (await server.listen({ address, methods })).address;
 }
 
 const reply = (message: string): Response => ({ kind: "unary", message, trailers: noMetadata });
@@ -193,8 +209,9 @@ async function ask(
   client: Transport,
   address: string,
   options: { readonly timeoutUs?: number; readonly metadata?: ReadonlyMap<string, string> } = {},
+  on: Clock = clock,
 ): Promise<unknown> {
-  const call = new Call({ clock, service: "", method: method.path, ...options });
+  const call = new Call({ clock: on, service: "", method: method.path, ...options });
   try {
     const response = await client.invoke(address, method, call, "who?");
     return response.kind === "unary" ? response.message : undefined;

@@ -23,7 +23,7 @@ export interface TripleChannelOptions {
   readonly tls: TlsIdentity | undefined;
 }
 
-/** An attempt to connect that takes longer has failed: gRPC's. */
+/** An attempt that takes longer has failed: until the server's SETTINGS are there, for what accepts may still be no server. gRPC's. */
 const connectWithinUs = 20_000_000;
 
 /** The way to one address, over HTTP/2. */
@@ -92,7 +92,6 @@ class TripleConnection implements KeptConnection {
     this.#life = life;
     const { host, port } = splitAddress(target);
     const onConnect = (): void => {
-      disarm();
       const { alpnProtocol } = socket as { readonly alpnProtocol?: string | false };
       if (tls !== undefined && alpnProtocol !== "h2") this.reset(unavailable("the server speaks no HTTP/2"));
     };
@@ -104,6 +103,7 @@ class TripleConnection implements KeptConnection {
       { clock, keepalive },
       {
         onReady: () => {
+          disarm();
           wasReady = true;
           life.onReady();
           this.#startWaiting();
