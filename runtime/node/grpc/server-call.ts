@@ -119,6 +119,11 @@ export class GrpcServerCall implements StreamEvents, MessageEvents {
     return this.#isOver;
   }
 
+  /** The caller has sent all that it will. */
+  get isCallerDone(): boolean {
+    return this.#stream.isRemoteEnded;
+  }
+
   /** False: wait for `onDrain` before you send more. */
   get isWritable(): boolean {
     return this.#stream.isWritable;
