@@ -81,6 +81,7 @@ const idleFramesEarned = 8;
 export class Http2Session implements StreamHost {
   readonly sendWindow = new SendWindow(windowBytesDefault);
   readonly isClient: boolean;
+  queuedBytes = 0;
   readonly #socket: Duplex;
   readonly #events: SessionEvents;
   readonly #clock: Clock;
