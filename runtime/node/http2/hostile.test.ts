@@ -178,6 +178,27 @@ test("half a preface, half a frame and half a field section are given 10 s, howe
   }
 });
 
+test("a peer that doesn't take the last word keeps its connection 10 s", async () => {
+  const virtual = new ManualClock();
+  const leaving = await echoServer({ clock: virtual });
+  try {
+    const peer = await leaving.open(beginning, request(1, endHeaders | endStream));
+    await peer.frame(({ type, flags }) => type === headers && (flags & endStream) !== 0);
+    peer.socket.pause();
+    const [session] = leaving.sessions;
+    session!.leave();
+    await virtual.advance(1_000_000);
+    await virtual.advance(9_900_000);
+    await clock.sleep(20_000);
+    expect(session!.isOver).toBe(false);
+    await virtual.advance(200_000);
+    await expect.poll(() => session!.isOver).toBe(true);
+    expect(virtual.pending).toBe(0);
+  } finally {
+    leaving.close();
+  }
+});
+
 const anyFrame = fc
   .tuple(
     fc.oneof(fc.integer({ min: 0, max: 10 }), fc.nat(255)),

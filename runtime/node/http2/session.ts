@@ -62,8 +62,10 @@ const unsentBytesMax = 16 * 1024 * 1024;
 const partWithinUs = 10_000_000;
 /** Between two looks at what takes too long. */
 const lookEachUs = 1_000_000;
-/** After the last word, for the peer to read it. */
+/** After an error, for the peer to read why. */
 const lingerUs = 250_000;
+/** After the last word in good order, for the peer to take what is on its way and to end its side. */
+const endWithinUs = 10_000_000;
 /** A drain waits so long for the peer to have heard of it. */
 const leaveWithinUs = 1_000_000;
 
@@ -112,6 +114,8 @@ export class Http2Session implements StreamHost {
   #block: { readonly streamId: number; readonly isEnd: boolean; readonly parts: Buffer[]; bytes: number } | undefined;
   #peerLeft = false;
   #isLeaving = false;
+  /** The last word has been said. */
+  #hasEnded = false;
   #isOver = false;
   #heardUs: number;
   #pingedUs: number | undefined;
@@ -335,10 +339,14 @@ export class Http2Session implements StreamHost {
   }
 
   #endWhenIdle(): void {
-    if (!this.isLeaving || this.#streams.size > 0 || this.#onLeavePing !== undefined || this.#isOver) return;
+    if (!this.isLeaving || this.#streams.size > 0 || this.#onLeavePing !== undefined) return;
+    if (this.#hasEnded || this.#isOver) return;
+    this.#hasEnded = true;
+    // An answer couldn't go any more.
+    this.#lastServedId = Math.min(this.#lastServedId, this.#lastPeerId);
     if (this.isClient) this.#goaway(0, errorCodes.noError, "");
     this.#output.flush();
-    this.#socket.end();
+    this.#endSocket(endWithinUs);
   }
 
   // Receiving.
@@ -689,10 +697,15 @@ export class Http2Session implements StreamHost {
     this.#goaway(Math.min(this.#lastPeerId, this.#lastServedId), known.code, known.message);
     this.#output.flush();
     this.#over(error instanceof Error ? error : known);
-    this.#socket.end();
     // Bytes that nobody has read would make the socket's end a reset, and the peer would never learn why.
-    const goFinally = this.#clock.after(lingerUs, () => this.#socket.destroy());
-    this.#socket.once("close", goFinally);
+    this.#endSocket(lingerUs);
+  }
+
+  /** Ends this side of the socket; when its peer doesn't do so as well, it is broken off. */
+  #endSocket(withinUs: number): void {
+    this.#socket.end();
+    const disarm = this.#clock.after(withinUs, () => this.#socket.destroy());
+    this.#socket.once("close", disarm);
   }
 
   #over(error: Error): void {
