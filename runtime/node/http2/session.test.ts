@@ -596,6 +596,29 @@ describe("a client", () => {
   });
 });
 
+test("a client is over when its server ends the connection, even if the socket is stuck for 10 s more", async () => {
+  const virtual = new ManualClock();
+  const why: string[] = [];
+  const client = await clientOf({ onClosed: ({ message }) => why.push(message) }, { clock: virtual });
+  closing.push(client);
+  const { session, peer, socket } = client;
+  peer.send(settingsFrame([settingIds.initialWindowSize, 0x7fffffff]), frame(windowUpdate, 0, 0, u32(0x7fff0000)));
+  await peer.settled();
+  peer.socket.pause();
+  const resets: string[] = [];
+  const events = streamEvents({ onReset: ({ by }) => resets.push(by) });
+  const stream = session.open({ block: encodeFields([...requestList]), list: [] }, events)!;
+  for (let time = 0; time < 1_000; time++) stream.data(Buffer.alloc(16_000), time === 999);
+  await expect.poll(() => session.isFull).toBe(true);
+  peer.socket.end();
+  await expect.poll(() => session.isOver).toBe(true);
+  expect([session.hasRoom, socket.destroyed, ...resets, ...why]).toEqual([
+    ...[false, false, "connection", "the peer closed the connection"],
+  ]);
+  await virtual.advance(10_000_000);
+  expect([socket.destroyed, virtual.pending, why.length]).toEqual([true, 0, 1]);
+});
+
 test("3.5 node:http2 understands it, and it understands node:http2: 100 requests of 100 KB at a time", async () => {
   const client = connectHttp2(`http://127.0.0.1:${server.port}`);
   closing.push({ close: () => client.destroy() });

@@ -142,6 +142,7 @@ export class Http2Session implements StreamHost {
     this.#reader = new FrameReader((type, flags, id, payload) => this.#frame(type, flags, id, payload));
     socket.on("data", (chunk: Buffer) => this.#receive(chunk));
     socket.on("error", (error) => this.#over(error));
+    socket.on("end", () => this.#end());
     socket.on("close", () => this.#over(new Error("the peer closed the connection")));
     if (isClient) this.#output.push(clientPreface);
     const settings = writeSettings([
@@ -688,6 +689,13 @@ export class Http2Session implements StreamHost {
       this.#output.push(frame(frameTypes.ping, 0, 0, keepalivePing));
     }
     this.#disarm = this.#clock.after(this.#lookEachUs, () => this.#look());
+  }
+
+  /** The peer has ended its side, and the socket ends with it: nothing can be asked or answered any more. */
+  #end(): void {
+    if (this.#isOver) return;
+    this.#over(new Error("the peer closed the connection"));
+    this.#endSocket(endWithinUs);
   }
 
   /** Section 5.4.1: says what is wrong, and goes. */
