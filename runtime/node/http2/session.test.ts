@@ -102,6 +102,11 @@ describe("a server ends the connection", () => {
       [beginning, frame(headers, endHeaders | frameFlags.priority, 1, bytes("0000"))],
       "frameSizeError",
     ],
+    [
+      "6.3 at PRIORITY of another size on a stream that was never begun",
+      [beginning, frame(priority, 0, 5, Buffer.alloc(4))],
+      "frameSizeError",
+    ],
     ["6.3 at PRIORITY of no stream", [beginning, frame(priority, 0, 0, Buffer.alloc(5))], "protocolError"],
     ["6.4 at RST_STREAM of no stream", [beginning, frame(rstStream, 0, 0, u32(8))], "protocolError"],
     [

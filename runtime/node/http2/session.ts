@@ -421,12 +421,18 @@ export class Http2Session implements StreamHost {
         throw new ConnectionError("nobody may push");
       case frameTypes.priority:
         if (id === 0) throw new ConnectionError("a priority of no stream");
-        if (payload.length !== 5) throw new StreamError("a PRIORITY of another size", errorCodes.frameSizeError);
+        if (payload.length !== 5) this.#badPriority(id);
         return this.#idle();
       default:
         // Section 4.1: later versions may know it.
         return this.#idle();
     }
+  }
+
+  /** Section 6.3. It may come on streams that nobody has begun, which can't be reset (section 6.4). */
+  #badPriority(id: number): never {
+    const [message, code] = ["a PRIORITY of another size", errorCodes.frameSizeError] as const;
+    throw this.#isIdle(id) ? new ConnectionError(message, code) : new StreamError(message, code);
   }
 
   /** Section 6.1. */
@@ -627,9 +633,12 @@ export class Http2Session implements StreamHost {
   }
 
   /** Section 5.1: a stream that nobody has begun. */
+  #isIdle(id: number): boolean {
+    return id % 2 === 0 || (this.isClient ? id >= this.#nextId : id > this.#lastPeerId);
+  }
+
   #mustNotBeIdle(id: number): void {
-    const isIdle = this.isClient ? id % 2 === 0 || id >= this.#nextId : id % 2 === 0 || id > this.#lastPeerId;
-    if (isIdle) throw new ConnectionError("a frame of a stream that was never begun");
+    if (this.#isIdle(id)) throw new ConnectionError("a frame of a stream that was never begun");
   }
 
   #stream(id: number): Http2Stream {
