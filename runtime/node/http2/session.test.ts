@@ -480,7 +480,10 @@ describe("a client", () => {
     const log: string[] = [];
     let isReady!: () => void;
     const ready = new Promise<void>((resolve) => (isReady = resolve));
-    const client = await clientOf({ onReady: () => isReady(), onGoaway: (last) => log.push(`goaway ${last}`) });
+    const client = await clientOf({
+      onReady: () => isReady(),
+      onGoaway: ({ lastStreamId }) => log.push(`goaway ${lastStreamId}`),
+    });
     closing.push(client);
     client.peer.send(...(said.length > 0 ? said : [emptySettings]));
     await ready;
@@ -562,6 +565,31 @@ describe("a client", () => {
     await peer.closed();
     expect(log.at(-1)).toBe("a fields :status,200 end");
     expect(await peer.goaway()).toBe(errorCodes.noError);
+  });
+
+  test("6.8 the code and the text of a GOAWAY reach whom they concern", async () => {
+    const said: unknown[] = [];
+    const client = await clientOf({
+      onGoaway: ({ code, debug }) => said.push([code, debug]),
+      onClosed: ({ message }) => said.push(message),
+    });
+    closing.push(client);
+    const { session, peer } = client;
+    peer.send(emptySettings);
+    await expect.poll(() => session.hasRoom).toBe(true);
+    const heard = (name: string) => streamEvents({ onReset: ({ message }) => said.push(`${name}: ${message}`) });
+    session.open(post, heard("a"));
+    session.open(post, heard("b"));
+    const text = Buffer.concat([u32(1), u32(errorCodes.enhanceYourCalm), Buffer.from("too_many_pings\n")]);
+    peer.send(frame(goaway, 0, 0, text));
+    peer.socket.end();
+    await expect.poll(() => session.isOver).toBe(true);
+    expect(said).toEqual([
+      "b: the server is going away (11: too_many_pings?)",
+      [11, "too_many_pings?"],
+      "a: the peer closed the connection (11: too_many_pings?)",
+      "the peer closed the connection (11: too_many_pings?)",
+    ]);
   });
 
   test("6.8 what a server still says on streams that its GOAWAY ended is ignored", async () => {

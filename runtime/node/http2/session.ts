@@ -37,13 +37,23 @@ export interface SessionEvents {
   /** The peer's SETTINGS have come: it is there, and speaks HTTP/2. */
   onReady(): void;
   /** The peer takes no new streams; those above `lastStreamId` it hasn't begun, and they have ended. */
-  onGoaway(lastStreamId: number): void;
+  onGoaway(goaway: Goaway): void;
   /** A stream has closed, or the peer's settings have changed: there may be room for another. */
   onRoom(): void;
   /** A server's: a request has begun. The owner sets the stream's `events` before it returns. */
   onStream(stream: Http2Stream, fields: Fields, isEnd: boolean): void;
   /** It is over, for this reason; nothing comes after it. */
   onClosed(error: Error): void;
+}
+
+/** What a GOAWAY says (section 6.8). */
+export interface Goaway {
+  readonly lastStreamId: number;
+  readonly code: number;
+  /** The beginning of its text, printable. */
+  readonly debug: string;
+  /** All of it, for people. */
+  readonly message: string;
 }
 
 /** What everybody together may send ahead on one connection; given back as it arrives, since each stream has a window of its own. */
@@ -54,6 +64,8 @@ export const listBytesMax = 64 * 1024;
 /** A block is never larger than its list; one that is, is read up to here for the table's sake, and its request refused. */
 const blockBytesMax = 256 * 1024;
 const continuationsMax = 64;
+/** Of a GOAWAY's text, of ours as of the peer's. */
+const debugCharactersMax = 200;
 /** Streams that this side has reset, whose last frames may still be on their way. */
 const resetsRemembered = 10_000;
 /** Frames, and replies to PING and SETTINGS, that a peer may leave unread. */
@@ -113,6 +125,8 @@ export class Http2Session implements StreamHost {
   /** A field section that has begun: CONTINUATION has to follow. */
   #block: { readonly streamId: number; readonly isEnd: boolean; readonly parts: Buffer[]; bytes: number } | undefined;
   #peerLeft = false;
+  /** Why, in its words. */
+  #said = "";
   #isLeaving = false;
   /** The last word has been said. */
   #hasEnded = false;
@@ -143,7 +157,7 @@ export class Http2Session implements StreamHost {
     socket.on("data", (chunk: Buffer) => this.#receive(chunk));
     socket.on("error", (error) => this.#over(error));
     socket.on("end", () => this.#end());
-    socket.on("close", () => this.#over(new Error("the peer closed the connection")));
+    socket.on("close", () => this.#over(this.#closedByPeer));
     if (isClient) this.#output.push(clientPreface);
     const settings = writeSettings([
       ...(isClient ? [[settingIds.enablePush, 0] as const] : []),
@@ -314,7 +328,7 @@ export class Http2Session implements StreamHost {
   }
 
   #goaway(lastStreamId: number, code: number, debug: string): void {
-    const text = Buffer.from(debug.slice(0, 200));
+    const text = Buffer.from(debug.slice(0, debugCharactersMax));
     this.#write(frame(frameTypes.goaway, 0, 0, Buffer.concat([u32(lastStreamId), u32(code), text])));
   }
 
@@ -612,13 +626,17 @@ export class Http2Session implements StreamHost {
     if (payload.length < 8) throw new ConnectionError("a GOAWAY of another size", errorCodes.frameSizeError);
     this.#idle();
     this.#peerLeft = true;
-    const last = payload.readUInt32BE() & int31Max;
+    const lastStreamId = payload.readUInt32BE() & int31Max;
+    const code = payload.readUInt32BE(4);
+    const debug = payload.toString("latin1", 8, 8 + debugCharactersMax).replace(/[^\x20-\x7e]/g, "?");
+    if (code !== errorCodes.noError || debug !== "") this.#said = ` (${code}${debug === "" ? "" : `: ${debug}`})`;
+    const message = `the ${this.isClient ? "server" : "client"} is going away${this.#said}`;
     if (this.isClient) {
       for (const stream of [...this.#streams.values()]) {
-        if (stream.id > last) stream.abort(connectionGone("the server is going away", true));
+        if (stream.id > lastStreamId) stream.abort(connectionGone(message, true));
       }
     }
-    this.#events.onGoaway(last);
+    this.#events.onGoaway({ lastStreamId, code, debug, message });
     this.#endWhenIdle();
   }
 
@@ -700,10 +718,14 @@ export class Http2Session implements StreamHost {
     this.#disarm = this.#clock.after(this.#lookEachUs, () => this.#look());
   }
 
+  get #closedByPeer(): Error {
+    return new Error(`the peer closed the connection${this.#said}`);
+  }
+
   /** The peer has ended its side, and the socket ends with it: nothing can be asked or answered any more. */
   #end(): void {
     if (this.#isOver) return;
-    this.#over(new Error("the peer closed the connection"));
+    this.#over(this.#closedByPeer);
     this.#endSocket(endWithinUs);
   }
 

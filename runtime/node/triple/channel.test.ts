@@ -10,6 +10,9 @@ import type { Clock } from "../../ports/clock.ts";
 import type { Response, Transport } from "../../ports/transport.ts";
 import { ManualClock } from "../../testing/clock.ts";
 import { systemClock } from "../clock.ts";
+import { errorCodes } from "../http2/errors.ts";
+import { clientPreface, frame, frameTypes, u32 } from "../http2/frames.ts";
+import { emptySettings, RawPeer, type SeenFrame } from "../http2/testing.ts";
 import { tripleTransport } from "../triple.ts";
 
 const clock = systemClock();
@@ -74,6 +77,36 @@ test("a peer that accepts and says nothing for 20 s is left, and a new process a
   await deaf.stop();
   await listen(async () => reply("new"), deaf.address);
   expect(await ask(client, deaf.address, {}, virtual)).toBe("new");
+});
+
+test("a server that finds pings too many gets them half as often on the next connection", async () => {
+  const virtual = new ManualClock();
+  const client = tripleTransport({ clock: virtual, stack: "http2" });
+  closing.push(client);
+  const peers: RawPeer[] = [];
+  const { address } = await tcpServer((socket) => {
+    peers.push(new RawPeer(socket, clientPreface.length));
+    peers.at(-1)!.send(emptySettings);
+  });
+  const begun = async (index: number): Promise<RawPeer> => {
+    void failure(ask(client, address, {}, virtual));
+    await until(() => peers.length > index);
+    await peers[index]!.frame(({ type }) => type === frameTypes.headers);
+    return peers[index]!;
+  };
+  const isPing = ({ type, flags }: SeenFrame): boolean => type === frameTypes.ping && flags === 0;
+  const first = await begun(0);
+  await virtual.advance(22_000_000);
+  await first.frame(isPing);
+  const text = Buffer.from("too_many_pings");
+  first.send(frame(frameTypes.goaway, 0, 0, Buffer.concat([u32(1), u32(errorCodes.enhanceYourCalm), text])));
+  await first.settled();
+  const second = await begun(1);
+  await virtual.advance(38_000_000);
+  await clock.sleep(50_000);
+  expect(second.seen.filter(isPing)).toEqual([]);
+  await virtual.advance(4_000_000);
+  await second.frame(isPing);
 });
 
 test("a changed way takes effect with the next call, and calls in flight finish on the old one", async () => {
