@@ -2,6 +2,7 @@ import { connect as connectHttp2 } from "node:http2";
 
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
+import type { Clock } from "../../ports/clock.ts";
 import { ManualClock } from "../../testing/clock.ts";
 import { systemClock } from "../clock.ts";
 import { errorCodes } from "./errors.ts";
@@ -627,6 +628,39 @@ describe("a client", () => {
     expect(peer.fields(1)).toEqual([[...requestList, ...list]]);
     expect(session.open({ ...post, list: [...list, ...list] }, events("b"))).toBeUndefined();
   });
+});
+
+test("a process that stood still reads its peers before it gives them up", async () => {
+  const virtual = new ManualClock();
+  let stoodStillUs = 0;
+  const stopped: Clock = {
+    nowUs: () => virtual.nowUs() + stoodStillUs,
+    wallMs: () => virtual.wallMs(),
+    after: (delayUs, fn) => virtual.after(delayUs, fn),
+    sleep: (delayUs, signal) => virtual.sleep(delayUs, signal),
+  };
+  const serving = await echoServer({ clock: stopped });
+  closing.push(serving);
+  const peer = await serving.open(beginning, request(1));
+  await peer.settled();
+  const [session] = serving.sessions;
+  const asked = (): number => peer.seen.filter(({ type, flags }) => type === ping && flags === 0).length;
+  await virtual.advance(22_000_000);
+  await expect.poll(asked).toBe(1);
+  // The answer comes while nobody reads.
+  stoodStillUs = 60_000_000;
+  await virtual.advance(1_000_000);
+  expect(session!.isOver).toBe(false);
+  peer.send(frame(ping, ack, 0, Buffer.from("flyball?")));
+  await peer.settled();
+  await virtual.advance(5_000_000);
+  expect(session!.isOver).toBe(false);
+  // One that is really silent is given up all the same.
+  await virtual.advance(22_000_000);
+  await expect.poll(asked).toBe(2);
+  stoodStillUs += 60_000_000;
+  await virtual.advance(2_000_000);
+  expect(session!.isOver).toBe(true);
 });
 
 test("a client is over when its server ends the connection, even if the socket is stuck for 10 s more", async () => {

@@ -134,6 +134,9 @@ export class Http2Session implements StreamHost {
   #heardUs: number;
   #pingedUs: number | undefined;
   #partSinceUs: number | undefined;
+  #lookedUs: number;
+  /** The last look came so late that it judged nobody. */
+  #wasLate = false;
   #disarm: () => void;
   #onLeavePing: (() => void) | undefined;
   #stopLeaving: (() => void) | undefined;
@@ -152,6 +155,7 @@ export class Http2Session implements StreamHost {
     this.#prefaceLeft = isClient ? 0 : clientPreface.length;
     this.#heardUs = clock.nowUs();
     this.#partSinceUs = this.#heardUs;
+    this.#lookedUs = this.#heardUs;
     this.#output = new Output(socket, () => this.#pump());
     this.#reader = new FrameReader((type, flags, id, payload) => this.#frame(type, flags, id, payload));
     socket.on("data", (chunk: Buffer) => this.#receive(chunk));
@@ -167,7 +171,7 @@ export class Http2Session implements StreamHost {
     ]);
     this.#output.push(frame(frameTypes.settings, 0, 0, settings));
     this.writeWindowUpdate(0, connectionWindowBytes - windowBytesDefault);
-    this.#disarm = clock.after(this.#lookEachUs, () => this.#look());
+    this.#disarm = clock.after(this.#periodUs, () => this.#look());
   }
 
   /** The peer's SETTINGS have come, and nothing has ended since. */
@@ -695,7 +699,8 @@ export class Http2Session implements StreamHost {
 
   // The end.
 
-  get #lookEachUs(): number {
+  /** From one look to the next. */
+  get #periodUs(): number {
     const { idleMs, timeoutMs } = this.#keepalive;
     return Math.min(lookEachUs, idleMs * 500, timeoutMs * 500);
   }
@@ -704,6 +709,10 @@ export class Http2Session implements StreamHost {
   #look(): void {
     const nowUs = this.#clock.nowUs();
     const { idleMs, timeoutMs } = this.#keepalive;
+    // Where the whole process stood still, what its peers sent meanwhile waits in the sockets: they are read before the next look.
+    this.#wasLate = !this.#wasLate && nowUs - this.#lookedUs > 3 * this.#periodUs;
+    this.#lookedUs = nowUs;
+    if (this.#wasLate) return this.#lookAgain();
     if (this.#partSinceUs !== undefined && nowUs - this.#partSinceUs > partWithinUs && !this.isClient) {
       return this.#fail(new ConnectionError("it took too long", errorCodes.enhanceYourCalm));
     }
@@ -715,7 +724,11 @@ export class Http2Session implements StreamHost {
       this.#pingedUs = nowUs;
       this.#output.push(frame(frameTypes.ping, 0, 0, keepalivePing));
     }
-    this.#disarm = this.#clock.after(this.#lookEachUs, () => this.#look());
+    this.#lookAgain();
+  }
+
+  #lookAgain(): void {
+    this.#disarm = this.#clock.after(this.#periodUs, () => this.#look());
   }
 
   get #closedByPeer(): Error {
