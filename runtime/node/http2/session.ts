@@ -59,7 +59,7 @@ export interface Goaway {
 /** What everybody together may send ahead on one connection; given back as it arrives, since each stream has a window of its own. */
 const connectionWindowBytes = 1024 * 1024;
 const windowBytesDefault = 65_535;
-/** A field section's size, as RFC 9113 section 10.5.1 counts it. */
+/** A field section's size, as RFC 9113 section 6.5.2 counts it. */
 export const listBytesMax = 64 * 1024;
 /** A block is never larger than its list; one that is, is read up to here for the table's sake, and its request refused. */
 const blockBytesMax = 256 * 1024;
@@ -510,12 +510,7 @@ export class Http2Session implements StreamHost {
     if (!(flags & frameFlags.endHeaders)) return;
     this.#block = undefined;
     this.#partSinceUs = undefined;
-    try {
-      this.#section(block.streamId, block.isEnd, Buffer.concat(block.parts));
-    } catch (error) {
-      if (!(error instanceof StreamError)) throw error;
-      this.#failStream(block.streamId, error);
-    }
+    this.#section(block.streamId, block.isEnd, Buffer.concat(block.parts));
   }
 
   /** A whole field section. It is decoded in any case: the table is the connection's. */

@@ -36,7 +36,7 @@ export interface StreamHost {
   writeData(streamId: number, first: Uint8Array, second: Uint8Array, isEnd: boolean): void;
   writeReset(streamId: number, code: number): void;
   writeWindowUpdate(streamId: number, bytes: number): void;
-  /** It has something to send and room in its own window. */
+  /** It has something to send that its own window allows; an end alone needs no room. */
   enqueue(stream: Http2Stream): void;
   /** Both sides have ended, or it was reset. */
   remove(stream: Http2Stream, wasReset: boolean): void;
@@ -155,7 +155,7 @@ export class Http2Stream {
 
   // What follows is the connection's side of it.
 
-  /** It has room, in its own window, for what it has to send. */
+  /** Its window has changed, or its queue: it may be able to send now. */
   wake(): void {
     if (this.isEnqueued || this.isClosed || this.#queue.length === 0) return;
     if (this.sendWindow.size > 0 || this.#queuedBytes === 0) this.#host.enqueue(this);

@@ -8,7 +8,7 @@ import type { Listener, ListenOptions, Response, ServedMethod, StreamResponse } 
 import { listenAt } from "../address.ts";
 import { HeldShare, type Held } from "../grpc/messages.ts";
 import { GrpcServerCall, readRequest, type GrpcRequest, type ServerCallEvents } from "../grpc/server-call.ts";
-import { encodeFields } from "../http2/hpack/encoder.ts";
+import { noBlock } from "../http2/hpack/encoder.ts";
 import { statusFields } from "../grpc/status.ts";
 import { errorCodes } from "../http2/errors.ts";
 import type { Fields } from "../http2/hpack/decoder.ts";
@@ -144,7 +144,7 @@ class ServerConnection {
       if (request === undefined) return;
       served = this.#served(request);
     } catch (error) {
-      return refuse(stream, toRpcError(error));
+      return refuseCall(stream, toRpcError(error));
     }
     if (this.#handlers >= handlersMax) return stream.reset(errorCodes.refusedStream);
     const { clock, messageBytesMax } = this.#options;
@@ -181,13 +181,11 @@ class ServerConnection {
 }
 
 /** A call that nobody serves: its caller hears so, and nothing that it still sends is read. */
-function refuse(stream: Http2Stream, error: RpcError): void {
+function refuseCall(stream: Http2Stream, error: RpcError): void {
   const list = [":status", "200", "content-type", "application/grpc", ...statusFields(error)];
   stream.fields({ block: noBlock, list }, true);
   stream.reset(errorCodes.noError);
 }
-
-const noBlock = encodeFields([]);
 
 interface ServerCallWhat {
   readonly served: ServedMethod;
