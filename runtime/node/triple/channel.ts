@@ -106,12 +106,12 @@ class TripleConnection implements KeptConnection {
     const { address, target } = way;
     this.#address = address;
     this.#life = life;
-    const { host, port } = splitAddress(target);
+    const { bareHost: host, port } = splitAddress(target);
     const onConnect = (): void => {
       const { alpnProtocol } = socket as { readonly alpnProtocol?: string | false };
       if (tls !== undefined && alpnProtocol !== "h2") this.reset(unavailable("the server speaks no HTTP/2"));
     };
-    const socket = connectTo({ host: host.replace(/^\[|\]$/g, ""), port }, tls, onConnect, "h2");
+    const socket = connectTo({ host, port }, tls, onConnect, "h2");
     let wasReady = false;
     this.#session = new Http2Session(
       socket,
