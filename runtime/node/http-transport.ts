@@ -56,9 +56,9 @@ export function httpTransport(protocol: HttpProtocol, options: HttpTransportOpti
 
   const exchange = (target: string, { path, headers, body }: OutgoingRequest, call: Call): Promise<IncomingResponse> =>
     new Promise((resolve, reject) => {
-      const { host, port } = splitAddress(target);
+      const { bareHost: host, port } = splitAddress(target);
       const request = (tls === undefined ? plainRequest : tlsRequest)({
-        host: host.replace(/^\[|\]$/g, ""),
+        host,
         port,
         agent: agentTo(target),
         method: "POST",

@@ -8,6 +8,9 @@ export type { TlsIdentity } from "../security/tls-identity.ts";
 /** A handshake that takes longer is given up. */
 export const handshakeWithinMs = 5_000;
 
+/** A client that vanished without a word would keep its place for ever: after so much silence the kernel asks whether it is there. */
+const accepting = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 } as const;
+
 /** What every client of an identity's says of it, and asks of its server. */
 export function clientOptionsOf({ ca, cert, key, serverName }: TlsIdentity) {
   return { ca, cert, key, minVersion: "TLSv1.2" as const, ...(serverName !== undefined && { servername: serverName }) };
@@ -51,12 +54,12 @@ export function acceptorOf(
   protocol?: string,
 ): Server {
   if (identity === undefined) {
-    return createTcpServer({ noDelay: true }, (socket) => onConnection({ socket, principal: undefined }));
+    return createTcpServer(accepting, (socket) => onConnection({ socket, principal: undefined }));
   }
   const { ca, cert, key } = identity;
   const server = createTlsServer(
     {
-      ...{ ca, cert, key, requestCert: true, rejectUnauthorized: true, noDelay: true },
+      ...{ ca, cert, key, requestCert: true, rejectUnauthorized: true, ...accepting },
       ...(protocol !== undefined && { ALPNProtocols: [protocol] }),
       handshakeTimeout: handshakeWithinMs,
       minVersion: "TLSv1.2",

@@ -46,7 +46,8 @@ interface Channel extends KeptChannel {
 /**
  * Dubbo's Triple protocol: gRPC over HTTP/2, without TLS or with mutual TLS (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md),
  * on our own HTTP/2 (docs/http2.md) or on @grpc/grpc-js. One connection an address. Nothing is retried or balanced here. A peer that refuses
- * fails calls at once with UNAVAILABLE; one that is silent lets them wait until their deadlines, or until keepalive gives it up.
+ * fails calls at once with UNAVAILABLE; one that is silent lets them wait until their deadlines, at most 20 s where it has never said
+ * anything, or until keepalive gives it up.
  */
 export function tripleTransport({
   clock,

@@ -66,14 +66,14 @@ class ClientConnection {
     const { clock, tls } = options;
     this.#target = target;
     this.#events = events;
-    const { host, port } = splitAddress(target);
+    const { bareHost: host, port } = splitAddress(target);
     /** Until the peer's hello is there, what goes wrong may be the handshake's fault. */
     const troubleOf = (error: RpcError, wasReady: boolean): RpcError | undefined => {
       const { code = "", message = "" } = (error.cause ?? {}) as NodeJS.ErrnoException;
       const trouble = wasReady ? undefined : tlsTrouble(`${code} ${message} ${error.message}`, tls, clock.wallMs());
       return trouble && new RpcError(trouble.message, { code: "UNAVAILABLE", hint: trouble.hint, cause: error.cause });
     };
-    const socket = connectTo({ host: host.replace(/^\[|\]$/g, ""), port }, tls, () => disarm());
+    const socket = connectTo({ host, port }, tls, () => disarm());
     const disarm = clock.after(connectWithinUs, () => this.reset(unavailable(`${target} doesn't answer`)));
     this.#connection = new FramedConnection(
       socket,

@@ -60,16 +60,18 @@ export function fromFields(list: readonly string[]): Metadata {
 /** Senders may pad base64 or not; here it is padded. */
 const canonical = (base64: string): string => Buffer.from(base64, "base64").toString("base64");
 
-/** `grpc-message`: what isn't printable ASCII goes as the bytes of its UTF-8. */
+/** `grpc-message`: what isn't printable ASCII goes as the bytes of its UTF-8, and so do spaces at its edges, where no field may have any. */
 export function percentEncode(text: string): string {
-  if (/^[\x20-\x24\x26-\x7e]*$/.test(text)) return text;
+  if (/^[\x20-\x24\x26-\x7e]*$/.test(text)) return withoutEdges(text);
   let encoded = "";
   for (const byte of Buffer.from(text)) {
     const isPlain = byte >= 0x20 && byte <= 0x7e && byte !== percent;
     encoded += isPlain ? String.fromCharCode(byte) : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
   }
-  return encoded;
+  return withoutEdges(encoded);
 }
+
+const withoutEdges = (encoded: string): string => encoded.replace(/^ | $/g, "%20");
 
 /** What isn't properly encoded stays as it is: a message is for people, and no reason to lose the status. */
 export function percentDecode(text: string): string {

@@ -17,11 +17,13 @@ import { afterEach, describe, expect, test } from "vitest";
 import { metadata, noMetadata, type Metadata } from "../../call/metadata.ts";
 import { RpcError } from "../../call/status.ts";
 import { systemClock } from "../clock.ts";
+import { troubleOf } from "../http2/fields.ts";
 import { Http2Session } from "../http2/session.ts";
 import { sessionEvents } from "../http2/testing.ts";
 import { GrpcClientCall, requestBlock } from "./client-call.ts";
 import { fromFields, parseTimeout, percentDecode, percentEncode, timeoutHeader, toFields } from "./fields.ts";
 import { GrpcServerCall, readRequest } from "./server-call.ts";
+import { statusFields } from "./status.ts";
 
 const clock = systemClock();
 const messageBytesMax = 4 * 1024 * 1024;
@@ -382,16 +384,28 @@ describe("fields", () => {
     expect(["", "1", "S", "-1S", "123456789S", "1s", "1.5S"].map(parseTimeout)).toEqual(Array(7).fill(undefined));
   });
 
-  test("any message comes back from its percent-encoding, which is printable", () => {
+  test("any message comes back from its percent-encoding, which is printable and has no spaces at its edges", () => {
+    const withSpaces = fc.string({ unit: fc.constantFrom(" ", "%", "好", "a") });
     fc.assert(
-      fc.property(fc.string({ unit: "grapheme" }), (text) => {
+      fc.property(fc.oneof(fc.string({ unit: "grapheme" }), withSpaces), (text) => {
         const encoded = percentEncode(text.toWellFormed());
         expect(encoded).toMatch(/^[\x20-\x7e]*$/);
+        expect(encoded).not.toMatch(/^[ \t]|[ \t]$/);
         expect(percentDecode(encoded)).toBe(text.toWellFormed());
       }),
     );
     expect(percentEncode("50 % 好")).toBe("50 %25 %E5%A5%BD");
     expect(percentDecode("100 %, %zz, %4")).toBe("100 %, %zz, %4");
+  });
+
+  test("a status is well-formed, however long its message is and wherever it is cut", () => {
+    for (const spaces of [0, 1, 2, 3, 4]) {
+      const text = `${"好".repeat(1365)}${"a".repeat(spaces)}${" ".repeat(3000)}`;
+      for (const message of [text, ` ${text}`, " "]) {
+        const fields = { list: statusFields(new RpcError(message, { code: "ABORTED" })), isTooLarge: false };
+        expect(troubleOf(fields, "trailers")).toBeUndefined();
+      }
+    }
   });
 
   test("binary metadata goes without padding, each value by itself, and comes back with it", () => {

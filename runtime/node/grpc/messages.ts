@@ -7,12 +7,31 @@ import { Partial } from "../partial.ts";
 /** A flag (1: compressed) and a length u32 stand before each message. */
 export const prefixBytes = 5;
 
-/** Bytes of unfinished messages that all calls of a connection may hold together. */
-export const heldBytesMax = 64 * 1024 * 1024;
+/** Bytes that all calls of a connection may hold together, of those that the peer has had back in its windows. */
+const heldBytesMax = 64 * 1024 * 1024;
 
-/** What the unfinished messages of a connection hold. */
+/** What a connection's calls hold: messages that are unfinished, or whose calls are. */
 export interface Held {
   bytes: number;
+}
+
+/** One call's part of it. What nobody has asked for doesn't count: the windows bound it. */
+export class HeldShare {
+  readonly #all: Held;
+  #bytes = 0;
+
+  constructor(all: Held) {
+    this.#all = all;
+  }
+
+  /** From now on it holds so many. Throws RESOURCE_EXHAUSTED where that is too much; who holds nothing isn't to blame for the others. */
+  set(bytes: number): void {
+    this.#all.bytes += bytes - this.#bytes;
+    this.#bytes = bytes;
+    if (bytes > 0 && this.#all.bytes > heldBytesMax) {
+      throw tooMuch("the connection's unfinished calls hold too much memory");
+    }
+  }
 }
 
 export interface MessageEvents {
@@ -33,11 +52,10 @@ export class MessageReader {
   readonly #stream: Http2Stream;
   readonly #events: MessageEvents;
   readonly #messageBytesMax: number;
-  readonly #held: Held;
+  readonly #held: HeldShare;
   readonly #partial = new Partial();
   /** Bytes of `#partial` that the peer has been given back already. */
   #credited = 0;
-  #heldBytes = 0;
   #wanted = 0;
   #isEnd = false;
   #isOver = false;
@@ -51,7 +69,7 @@ export class MessageReader {
     this.#stream = stream;
     this.#events = events;
     this.#messageBytesMax = options.messageBytesMax;
-    this.#held = options.held;
+    this.#held = new HeldShare(options.held);
   }
 
   /** Asks for one more message, or the end. */
@@ -70,7 +88,8 @@ export class MessageReader {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#partial.clear();
-    this.#hold();
+    this.#credited = 0;
+    this.#held.set(0);
   }
 
   #deliver(chunk: Buffer): void {
@@ -90,24 +109,24 @@ export class MessageReader {
         if (this.#isOver) return;
       }
     } catch (error) {
-      this.#isOver = true;
-      this.#partial.clear();
-      this.#hold();
+      this.stop();
       return this.#events.onMalformed(error as RpcError);
     } finally {
       this.#isDelivering = false;
     }
     this.#partial.keep(bytes, at);
-    this.#hold();
-    if (this.#wanted === 0) return;
-    // Somebody waits for the rest of it.
-    this.#stream.consumed(this.#partial.length - this.#credited);
-    this.#credited = this.#partial.length;
-    if (this.#held.bytes > heldBytesMax) {
-      this.stop();
-      return this.#events.onMalformed(tooMuch("the connection's unfinished messages hold too much memory"));
+    if (this.#wanted > 0) {
+      // Somebody waits for the rest of it.
+      this.#stream.consumed(this.#partial.length - this.#credited);
+      this.#credited = this.#partial.length;
     }
-    if (!this.#isEnd) return;
+    try {
+      this.#held.set(this.#credited);
+    } catch (error) {
+      this.stop();
+      return this.#events.onMalformed(error as RpcError);
+    }
+    if (!this.#isEnd || this.#wanted === 0) return;
     const isCut = this.#partial.length > 0;
     this.stop();
     if (isCut) this.#events.onMalformed(malformed("a message is cut off"));
@@ -144,11 +163,6 @@ export class MessageReader {
     const credited = Math.min(bytes, this.#credited);
     this.#credited -= credited;
     if (bytes > credited) this.#stream.consumed(bytes - credited);
-  }
-
-  #hold(): void {
-    this.#held.bytes += this.#partial.length - this.#heldBytes;
-    this.#heldBytes = this.#partial.length;
   }
 }
 

@@ -2,7 +2,7 @@ import { noMetadata, type Metadata } from "../../call/metadata.ts";
 import { RpcError } from "../../call/status.ts";
 import { errorCodes } from "../http2/errors.ts";
 import type { Fields } from "../http2/hpack/decoder.ts";
-import { encodeFields, type FieldBlock } from "../http2/hpack/encoder.ts";
+import { encodeFields, noBlock, type FieldBlock } from "../http2/hpack/encoder.ts";
 import type { Http2Stream, Reset, StreamEvents } from "../http2/stream.ts";
 import { codecHeader, fromFields, parseTimeout, toFields } from "./fields.ts";
 import { MessageReader, sendMessage, type Held, type MessageEvents } from "./messages.ts";
@@ -39,7 +39,7 @@ export interface GrpcRequest {
 
 /** Reads a request's fields. Undefined where it isn't gRPC at all, and has been answered so; throws the status that it gets otherwise. */
 export function readRequest(stream: Http2Stream, { list, isTooLarge }: Fields): GrpcRequest | undefined {
-  if (isTooLarge) return refuse(stream, "431");
+  if (isTooLarge) return refuseAsHttp(stream, "431");
   let path = "";
   let method = "";
   let type = "";
@@ -56,8 +56,8 @@ export function readRequest(stream: Http2Stream, { list, isTooLarge }: Fields): 
     else if (name === "grpc-encoding") encoding = list[at + 1]!;
   }
   const subtype = contentType.exec(type);
-  if (subtype === null) return refuse(stream, "415");
-  if (method !== "POST") return refuse(stream, "405");
+  if (subtype === null) return refuseAsHttp(stream, "415");
+  if (method !== "POST") return refuseAsHttp(stream, "405");
   const timeoutUs = timeout === undefined ? undefined : parseTimeout(timeout);
   if (timeout !== undefined && timeoutUs === undefined) {
     throw new RpcError(`"${timeout.slice(0, 100)}" is no grpc-timeout`, { code: "INTERNAL" });
@@ -72,13 +72,12 @@ export function readRequest(stream: Http2Stream, { list, isTooLarge }: Fields): 
 const contentType = /^application\/grpc(?:\+([a-z0-9.-]+))?(?:;|$)/;
 
 /** Section "Responses" of the protocol: what isn't gRPC gets a status of HTTP's. */
-function refuse(stream: Http2Stream, status: string): undefined {
+function refuseAsHttp(stream: Http2Stream, status: string): undefined {
   const known = status === "431" ? ["grpc-status", "8", "grpc-message", "too much metadata"] : [];
-  stream.fields({ block: empty, list: [":status", status, ...known] }, true);
+  stream.fields({ block: noBlock, list: [":status", status, ...known] }, true);
   stream.reset(errorCodes.noError);
 }
 
-const empty: FieldBlock = encodeFields([]);
 const blocks = new Map<string, FieldBlock>();
 
 /** The first fields of every response with this codec. */
@@ -117,6 +116,11 @@ export class GrpcServerCall implements StreamEvents, MessageEvents {
   /** The caller doesn't wait any more, or has its status. */
   get isOver(): boolean {
     return this.#isOver;
+  }
+
+  /** The caller has sent all that it will. */
+  get isCallerDone(): boolean {
+    return this.#stream.isRemoteEnded;
   }
 
   /** False: wait for `onDrain` before you send more. */
@@ -158,7 +162,7 @@ export class GrpcServerCall implements StreamEvents, MessageEvents {
     if (this.#isOver) return;
     this.#over();
     const list = statusFields(error);
-    if (this.#hasBegun) this.#stream.trailers({ block: empty, list });
+    if (this.#hasBegun) this.#stream.trailers({ block: noBlock, list });
     else this.#stream.fields({ block: responseBlock(this.request.subtype), list }, true);
     this.#leave();
   }

@@ -14,7 +14,11 @@ export const okTrailers: FieldBlock = encodeFields(["grpc-status", "0"]);
 export function statusFields(error: RpcError): string[] {
   const list = ["grpc-status", String(rpcCodes.indexOf(error.code))];
   const message = error.message.slice(0, messageCharactersMax).toWellFormed();
-  if (message !== "") list.push("grpc-message", percentEncode(message).slice(0, 3 * messageCharactersMax));
+  // A cut behind a space would leave one at the edge.
+  const encoded = percentEncode(message)
+    .slice(0, 3 * messageCharactersMax)
+    .trimEnd();
+  if (encoded !== "") list.push("grpc-message", encoded);
   try {
     return toFields(error.trailers, list);
   } catch {

@@ -18,12 +18,10 @@ export class Allowance {
 
   /** Once more; false when it is too much. */
   take(): boolean {
-    if (this.#left < 1) {
-      const nowUs = this.#clock.nowUs();
-      this.#left = Math.min(this.#burst, this.#left + (nowUs - this.#atUs) * this.#perUs);
-      this.#atUs = nowUs;
-      if (this.#left < 1) return false;
-    }
+    const nowUs = this.#clock.nowUs();
+    this.#left = Math.min(this.#burst, this.#left + (nowUs - this.#atUs) * this.#perUs);
+    this.#atUs = nowUs;
+    if (this.#left < 1) return false;
     this.#left--;
     return true;
   }

@@ -6,6 +6,7 @@ import { systemClock } from "../clock.ts";
 import { errorCodes } from "./errors.ts";
 import { frame, frameFlags, frameTypes, u32 } from "./frames.ts";
 import { settingIds } from "./settings.ts";
+import { queuedBytesMax } from "./stream.ts";
 import { beginning, echoServer, emptySettings, requestBlock, settingsFrame, type TestServer } from "./testing.ts";
 
 const clock = systemClock();
@@ -14,6 +15,9 @@ const { endStream, endHeaders } = frameFlags;
 const request = (id: number, flags: number = endHeaders): Buffer => frame(headers, flags, id, requestBlock);
 const times = (count: number, make: (index: number) => Buffer): Buffer =>
   Buffer.concat(Array.from({ length: count }, (_, index) => make(index)));
+
+/** As much as a frame holds. */
+const full = Buffer.alloc(16_384);
 
 let server: TestServer;
 beforeEach(async () => {
@@ -84,22 +88,56 @@ test("a bomb of HPACK costs its request, and little memory", async () => {
 });
 
 test("a reader that never reads is given up, and what it asked for is not kept for ever", async () => {
-  const peer = await server.open(beginning, settingsFrame([settingIds.initialWindowSize, 0x7fffffff]));
-  peer.send(frame(windowUpdate, 0, 0, u32(0x7fffffff - 65_535)));
-  await peer.settled();
-  peer.socket.pause();
-  const echoed = Buffer.alloc(16_384);
-  for (let id = 1; id < 400 && !peer.socket.destroyed; id += 2) {
-    // Each comes back, and is queued at its stream; the socket takes no more.
-    const written = peer.socket.write(Buffer.concat([request(id), times(15, () => frame(data, 0, id, echoed))]));
-    if (!written) await clock.sleep(2_000);
+  const virtual = new ManualClock();
+  const patient = await echoServer({ clock: virtual });
+  try {
+    const peer = await patient.open(beginning, settingsFrame([settingIds.initialWindowSize, 0x7fffffff]));
+    peer.send(frame(windowUpdate, 0, 0, u32(0x7fffffff - 65_535)));
+    await peer.settled();
+    peer.socket.pause();
+    const [session] = patient.sessions;
+    for (let id = 1; id < 800; id += 2) {
+      // Each comes back, and is queued at its stream; the socket takes no more.
+      const written = peer.socket.write(Buffer.concat([request(id), times(15, () => frame(data, 0, id, full))]));
+      if (!written) await clock.sleep(2_000);
+    }
+    await expect.poll(() => patient.streams.length, { timeout: 10_000 }).toBe(400);
+    await expect.poll(() => session!.queuedBytes).toBeGreaterThan(queuedBytesMax - 15 * full.length);
+    expect(session!.queuedBytes).toBeLessThanOrEqual(queuedBytesMax);
+    expect(patient.streams.at(-1)!.resets).toEqual([errorCodes.enhanceYourCalm]);
+    // Nothing comes any more, no answer to a PING either.
+    await virtual.advance(45_000_000);
+    expect(session).toMatchObject({ isOver: true, queuedBytes: 0, streamCount: 0 });
+  } finally {
+    patient.close();
   }
-  const pings = times(9_000, () => frame(ping, 0, 0, Buffer.alloc(8)));
-  peer.socket.write(pings);
-  await clock.sleep(50_000);
+}, 20_000);
+
+test("answers that wait for closed windows are 64 MiB at most; beyond it streams are reset, and others go on", async () => {
+  const peer = await server.open(beginning.subarray(0, 24), settingsFrame([settingIds.initialWindowSize, 0]));
+  const count = Math.ceil(queuedBytesMax / (15 * full.length)) + 5;
+  for (let at = 0; at < count; at++) {
+    const id = 2 * at + 1;
+    peer.send(
+      request(id),
+      times(15, () => frame(data, 0, id, full)),
+    );
+    if (at % 20 === 0) await peer.settled();
+  }
+  await peer.settled();
   const [session] = server.sessions;
-  expect(session!.isFull || session!.isOver).toBe(true);
-});
+  expect(session!.queuedBytes).toBeLessThanOrEqual(queuedBytesMax);
+  expect(await peer.reset(2 * count - 1)).toBe(errorCodes.enhanceYourCalm);
+  const reset = peer.seen.filter(({ type }) => type === rstStream).length;
+  expect(reset).toBeGreaterThanOrEqual(5);
+  expect(session!.streamCount).toBe(count - reset);
+  // Room for one more, when one has gone.
+  const last = 2 * count + 1;
+  peer.send(frame(rstStream, 0, 1, u32(errorCodes.cancel)), request(last), frame(data, endStream, last, full));
+  peer.send(frame(windowUpdate, 0, last, u32(full.length)));
+  await peer.frame(({ type, streamId, flags }) => type === headers && streamId === last && (flags & endStream) !== 0);
+  expect(peer.data(last)).toHaveLength(full.length);
+}, 20_000);
 
 test("zero windows hold a stream, and nothing else", async () => {
   const peer = await server.open(beginning.subarray(0, 24), settingsFrame([settingIds.initialWindowSize, 0]));
@@ -137,6 +175,27 @@ test("half a preface, half a frame and half a field section are given 10 s, howe
     await fine.settled();
   } finally {
     slow.close();
+  }
+});
+
+test("a peer that doesn't take the last word keeps its connection 10 s", async () => {
+  const virtual = new ManualClock();
+  const leaving = await echoServer({ clock: virtual });
+  try {
+    const peer = await leaving.open(beginning, request(1, endHeaders | endStream));
+    await peer.frame(({ type, flags }) => type === headers && (flags & endStream) !== 0);
+    peer.socket.pause();
+    const [session] = leaving.sessions;
+    session!.leave();
+    await virtual.advance(1_000_000);
+    await virtual.advance(9_900_000);
+    await clock.sleep(20_000);
+    expect(session!.isOver).toBe(false);
+    await virtual.advance(200_000);
+    await expect.poll(() => session!.isOver).toBe(true);
+    expect(virtual.pending).toBe(0);
+  } finally {
+    leaving.close();
   }
 });
 

@@ -2,6 +2,8 @@ import { connect as connectHttp2 } from "node:http2";
 
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
+import type { Clock } from "../../ports/clock.ts";
+import { ManualClock } from "../../testing/clock.ts";
 import { systemClock } from "../clock.ts";
 import { errorCodes } from "./errors.ts";
 import { clientPreface, frame, frameFlags, frameTypes, u32 } from "./frames.ts";
@@ -18,6 +20,7 @@ import {
   settingsFrame,
   streamEvents,
   type RawPeer,
+  type SeenFrame,
   type TestServer,
 } from "./testing.ts";
 
@@ -98,6 +101,11 @@ describe("a server ends the connection", () => {
     [
       "6.2 at a priority that is cut off",
       [beginning, frame(headers, endHeaders | frameFlags.priority, 1, bytes("0000"))],
+      "frameSizeError",
+    ],
+    [
+      "6.3 at PRIORITY of another size on a stream that was never begun",
+      [beginning, frame(priority, 0, 5, Buffer.alloc(4))],
       "frameSizeError",
     ],
     ["6.3 at PRIORITY of no stream", [beginning, frame(priority, 0, 0, Buffer.alloc(5))], "protocolError"],
@@ -446,6 +454,25 @@ test("6.8 a server that leaves says so twice, takes what was on its way, and end
   await peer.closed();
 });
 
+test("6.8 a server serves no stream that its last GOAWAY disowned, for the client repeats it elsewhere", async () => {
+  const virtual = new ManualClock();
+  const leaving = await echoServer({ clock: virtual });
+  closing.push(leaving);
+  const peer = await leaving.open(beginning, request(1));
+  await peer.settled();
+  leaving.sessions[0]!.leave();
+  // Its PING gets no answer.
+  await virtual.advance(1_000_000);
+  const isLast = ({ type, payload }: SeenFrame): boolean => type === goaway && payload.readUInt32BE() !== 0x7fffffff;
+  expect((await peer.frame(isLast)).payload.readUInt32BE()).toBe(1);
+  peer.send(request(3), frame(data, endStream, 3, Buffer.from("late")));
+  expect(await peer.reset(3)).toBe(errorCodes.refusedStream);
+  expect(leaving.streams).toHaveLength(1);
+  peer.send(frame(data, endStream, 1, Buffer.from("served")));
+  await answered(peer, 1);
+  await peer.closed();
+});
+
 describe("a client", () => {
   const post = { block: encodeFields([...requestList]), list: [] };
   const ok = (id: number, flags: number = endHeaders): Buffer => frame(headers, flags, id, block(":status", "200"));
@@ -454,7 +481,10 @@ describe("a client", () => {
     const log: string[] = [];
     let isReady!: () => void;
     const ready = new Promise<void>((resolve) => (isReady = resolve));
-    const client = await clientOf({ onReady: () => isReady(), onGoaway: (last) => log.push(`goaway ${last}`) });
+    const client = await clientOf({
+      onReady: () => isReady(),
+      onGoaway: ({ lastStreamId }) => log.push(`goaway ${lastStreamId}`),
+    });
     closing.push(client);
     client.peer.send(...(said.length > 0 ? said : [emptySettings]));
     await ready;
@@ -538,6 +568,40 @@ describe("a client", () => {
     expect(await peer.goaway()).toBe(errorCodes.noError);
   });
 
+  test("6.8 the code and the text of a GOAWAY reach whom they concern", async () => {
+    const said: unknown[] = [];
+    const client = await clientOf({
+      onGoaway: ({ code, debug }) => said.push([code, debug]),
+      onClosed: ({ message }) => said.push(message),
+    });
+    closing.push(client);
+    const { session, peer } = client;
+    peer.send(emptySettings);
+    await expect.poll(() => session.hasRoom).toBe(true);
+    const heard = (name: string) => streamEvents({ onReset: ({ message }) => said.push(`${name}: ${message}`) });
+    session.open(post, heard("a"));
+    session.open(post, heard("b"));
+    const text = Buffer.concat([u32(1), u32(errorCodes.enhanceYourCalm), Buffer.from("too_many_pings\n")]);
+    peer.send(frame(goaway, 0, 0, text));
+    peer.socket.end();
+    await expect.poll(() => session.isOver).toBe(true);
+    expect(said).toEqual([
+      "b: the server is going away (11: too_many_pings?)",
+      [11, "too_many_pings?"],
+      "a: the peer closed the connection (11: too_many_pings?)",
+      "the peer closed the connection (11: too_many_pings?)",
+    ]);
+  });
+
+  test("6.8 what a server still says on streams that its GOAWAY ended is ignored", async () => {
+    const { session, peer, log, events } = await opened();
+    session.open(post, events("a"));
+    session.open(post, events("b"));
+    peer.send(frame(goaway, 0, 0, Buffer.concat([u32(1), u32(0)])), ok(3), frame(data, 0, 3, Buffer.from("late")));
+    await peer.settled();
+    expect(log).toEqual(["b reset 7 by connection!", "goaway 1"]);
+  });
+
   test("5.1.2 opens no more streams than the server takes", async () => {
     const { session, peer, events } = await opened(settingsFrame([settingIds.maxConcurrentStreams, 1]));
     expect(session.hasRoom).toBe(true);
@@ -564,6 +628,62 @@ describe("a client", () => {
     expect(peer.fields(1)).toEqual([[...requestList, ...list]]);
     expect(session.open({ ...post, list: [...list, ...list] }, events("b"))).toBeUndefined();
   });
+});
+
+test("a process that stood still reads its peers before it gives them up", async () => {
+  const virtual = new ManualClock();
+  let stoodStillUs = 0;
+  const stopped: Clock = {
+    nowUs: () => virtual.nowUs() + stoodStillUs,
+    wallMs: () => virtual.wallMs(),
+    after: (delayUs, fn) => virtual.after(delayUs, fn),
+    sleep: (delayUs, signal) => virtual.sleep(delayUs, signal),
+  };
+  const serving = await echoServer({ clock: stopped });
+  closing.push(serving);
+  const peer = await serving.open(beginning, request(1));
+  await peer.settled();
+  const [session] = serving.sessions;
+  const asked = (): number => peer.seen.filter(({ type, flags }) => type === ping && flags === 0).length;
+  await virtual.advance(22_000_000);
+  await expect.poll(asked).toBe(1);
+  // The answer comes while nobody reads.
+  stoodStillUs = 60_000_000;
+  await virtual.advance(1_000_000);
+  expect(session!.isOver).toBe(false);
+  peer.send(frame(ping, ack, 0, Buffer.from("flyball?")));
+  await peer.settled();
+  await virtual.advance(5_000_000);
+  expect(session!.isOver).toBe(false);
+  // One that is really silent is given up all the same.
+  await virtual.advance(22_000_000);
+  await expect.poll(asked).toBe(2);
+  stoodStillUs += 60_000_000;
+  await virtual.advance(2_000_000);
+  expect(session!.isOver).toBe(true);
+});
+
+test("a client is over when its server ends the connection, even if the socket is stuck for 10 s more", async () => {
+  const virtual = new ManualClock();
+  const why: string[] = [];
+  const client = await clientOf({ onClosed: ({ message }) => why.push(message) }, { clock: virtual });
+  closing.push(client);
+  const { session, peer, socket } = client;
+  peer.send(settingsFrame([settingIds.initialWindowSize, 0x7fffffff]), frame(windowUpdate, 0, 0, u32(0x7fff0000)));
+  await peer.settled();
+  peer.socket.pause();
+  const resets: string[] = [];
+  const events = streamEvents({ onReset: ({ by }) => resets.push(by) });
+  const stream = session.open({ block: encodeFields([...requestList]), list: [] }, events)!;
+  for (let time = 0; time < 1_000; time++) stream.data(Buffer.alloc(16_000), time === 999);
+  await expect.poll(() => session.isFull).toBe(true);
+  peer.socket.end();
+  await expect.poll(() => session.isOver).toBe(true);
+  expect([session.hasRoom, socket.destroyed, ...resets, ...why]).toEqual([
+    ...[false, false, "connection", "the peer closed the connection"],
+  ]);
+  await virtual.advance(10_000_000);
+  expect([socket.destroyed, virtual.pending, why.length]).toEqual([true, 0, 1]);
 });
 
 test("3.5 node:http2 understands it, and it understands node:http2: 100 requests of 100 KB at a time", async () => {

@@ -37,7 +37,7 @@ export interface SessionEvents {
   /** The peer's SETTINGS have come: it is there, and speaks HTTP/2. */
   onReady(): void;
   /** The peer takes no new streams; those above `lastStreamId` it hasn't begun, and they have ended. */
-  onGoaway(lastStreamId: number): void;
+  onGoaway(goaway: Goaway): void;
   /** A stream has closed, or the peer's settings have changed: there may be room for another. */
   onRoom(): void;
   /** A server's: a request has begun. The owner sets the stream's `events` before it returns. */
@@ -46,24 +46,38 @@ export interface SessionEvents {
   onClosed(error: Error): void;
 }
 
+/** What a GOAWAY says (section 6.8). */
+export interface Goaway {
+  readonly lastStreamId: number;
+  readonly code: number;
+  /** The beginning of its text, printable. */
+  readonly debug: string;
+  /** All of it, for people. */
+  readonly message: string;
+}
+
 /** What everybody together may send ahead on one connection; given back as it arrives, since each stream has a window of its own. */
 const connectionWindowBytes = 1024 * 1024;
 const windowBytesDefault = 65_535;
-/** A field section's size, as RFC 9113 section 10.5.1 counts it. */
+/** A field section's size, as RFC 9113 section 6.5.2 counts it. */
 export const listBytesMax = 64 * 1024;
 /** A block is never larger than its list; one that is, is read up to here for the table's sake, and its request refused. */
 const blockBytesMax = 256 * 1024;
 const continuationsMax = 64;
+/** Of a GOAWAY's text, of ours as of the peer's. */
+const debugCharactersMax = 200;
 /** Streams that this side has reset, whose last frames may still be on their way. */
 const resetsRemembered = 10_000;
 /** Frames, and replies to PING and SETTINGS, that a peer may leave unread. */
 const unsentBytesMax = 16 * 1024 * 1024;
-/** A frame that has begun, a field section, and the peer's first SETTINGS have so much time. */
+/** A client's frame that has begun, its field section, and its first SETTINGS have so much time. A client's owner limits how long it waits for a server's. */
 const partWithinUs = 10_000_000;
 /** Between two looks at what takes too long. */
 const lookEachUs = 1_000_000;
-/** After the last word, for the peer to read it. */
+/** After an error, for the peer to read why. */
 const lingerUs = 250_000;
+/** After the last word in good order, for the peer to take what is on its way and to end its side. */
+const endWithinUs = 10_000_000;
 /** A drain waits so long for the peer to have heard of it. */
 const leaveWithinUs = 1_000_000;
 
@@ -81,6 +95,7 @@ const idleFramesEarned = 8;
 export class Http2Session implements StreamHost {
   readonly sendWindow = new SendWindow(windowBytesDefault);
   readonly isClient: boolean;
+  queuedBytes = 0;
   readonly #socket: Duplex;
   readonly #events: SessionEvents;
   readonly #clock: Clock;
@@ -104,15 +119,24 @@ export class Http2Session implements StreamHost {
   #isReady = false;
   #hasSentFields = false;
   #lastPeerId = 0;
+  /** The last stream that this side serves: what its final GOAWAY said. */
+  #lastServedId = int31Max;
   #nextId = 1;
   /** A field section that has begun: CONTINUATION has to follow. */
   #block: { readonly streamId: number; readonly isEnd: boolean; readonly parts: Buffer[]; bytes: number } | undefined;
   #peerLeft = false;
+  /** Why, in its words. */
+  #said = "";
   #isLeaving = false;
+  /** The last word has been said. */
+  #hasEnded = false;
   #isOver = false;
   #heardUs: number;
   #pingedUs: number | undefined;
   #partSinceUs: number | undefined;
+  #lookedUs: number;
+  /** The last look came so late that it judged nobody. */
+  #wasLate = false;
   #disarm: () => void;
   #onLeavePing: (() => void) | undefined;
   #stopLeaving: (() => void) | undefined;
@@ -131,11 +155,13 @@ export class Http2Session implements StreamHost {
     this.#prefaceLeft = isClient ? 0 : clientPreface.length;
     this.#heardUs = clock.nowUs();
     this.#partSinceUs = this.#heardUs;
+    this.#lookedUs = this.#heardUs;
     this.#output = new Output(socket, () => this.#pump());
     this.#reader = new FrameReader((type, flags, id, payload) => this.#frame(type, flags, id, payload));
     socket.on("data", (chunk: Buffer) => this.#receive(chunk));
     socket.on("error", (error) => this.#over(error));
-    socket.on("close", () => this.#over(new Error("the peer closed the connection")));
+    socket.on("end", () => this.#end());
+    socket.on("close", () => this.#over(this.#closedByPeer));
     if (isClient) this.#output.push(clientPreface);
     const settings = writeSettings([
       ...(isClient ? [[settingIds.enablePush, 0] as const] : []),
@@ -145,7 +171,7 @@ export class Http2Session implements StreamHost {
     ]);
     this.#output.push(frame(frameTypes.settings, 0, 0, settings));
     this.writeWindowUpdate(0, connectionWindowBytes - windowBytesDefault);
-    this.#disarm = clock.after(this.#lookEachUs, () => this.#look());
+    this.#disarm = clock.after(this.#periodUs, () => this.#look());
   }
 
   /** The peer's SETTINGS have come, and nothing has ended since. */
@@ -203,7 +229,8 @@ export class Http2Session implements StreamHost {
     const finish = (): void => {
       this.#onLeavePing = undefined;
       this.#stopLeaving?.();
-      this.#goaway(this.#lastPeerId, errorCodes.noError, "");
+      this.#lastServedId = this.#lastPeerId;
+      this.#goaway(this.#lastServedId, errorCodes.noError, "");
       this.#endWhenIdle();
     };
     // Its answer comes behind whatever the peer sent before it heard.
@@ -305,7 +332,7 @@ export class Http2Session implements StreamHost {
   }
 
   #goaway(lastStreamId: number, code: number, debug: string): void {
-    const text = Buffer.from(debug.slice(0, 200));
+    const text = Buffer.from(debug.slice(0, debugCharactersMax));
     this.#write(frame(frameTypes.goaway, 0, 0, Buffer.concat([u32(lastStreamId), u32(code), text])));
   }
 
@@ -331,10 +358,14 @@ export class Http2Session implements StreamHost {
   }
 
   #endWhenIdle(): void {
-    if (!this.isLeaving || this.#streams.size > 0 || this.#onLeavePing !== undefined || this.#isOver) return;
+    if (!this.isLeaving || this.#streams.size > 0 || this.#onLeavePing !== undefined) return;
+    if (this.#hasEnded || this.#isOver) return;
+    this.#hasEnded = true;
+    // An answer couldn't go any more.
+    this.#lastServedId = Math.min(this.#lastServedId, this.#lastPeerId);
     if (this.isClient) this.#goaway(0, errorCodes.noError, "");
     this.#output.flush();
-    this.#socket.end();
+    this.#endSocket(endWithinUs);
   }
 
   // Receiving.
@@ -408,12 +439,18 @@ export class Http2Session implements StreamHost {
         throw new ConnectionError("nobody may push");
       case frameTypes.priority:
         if (id === 0) throw new ConnectionError("a priority of no stream");
-        if (payload.length !== 5) throw new StreamError("a PRIORITY of another size", errorCodes.frameSizeError);
+        if (payload.length !== 5) this.#badPriority(id);
         return this.#idle();
       default:
         // Section 4.1: later versions may know it.
         return this.#idle();
     }
+  }
+
+  /** Section 6.3. It may come on streams that nobody has begun, which can't be reset (section 6.4). */
+  #badPriority(id: number): never {
+    const [message, code] = ["a PRIORITY of another size", errorCodes.frameSizeError] as const;
+    throw this.#isIdle(id) ? new ConnectionError(message, code) : new StreamError(message, code);
   }
 
   /** Section 6.1. */
@@ -473,12 +510,7 @@ export class Http2Session implements StreamHost {
     if (!(flags & frameFlags.endHeaders)) return;
     this.#block = undefined;
     this.#partSinceUs = undefined;
-    try {
-      this.#section(block.streamId, block.isEnd, Buffer.concat(block.parts));
-    } catch (error) {
-      if (!(error instanceof StreamError)) throw error;
-      this.#failStream(block.streamId, error);
-    }
+    this.#section(block.streamId, block.isEnd, Buffer.concat(block.parts));
   }
 
   /** A whole field section. It is decoded in any case: the table is the connection's. */
@@ -510,6 +542,8 @@ export class Http2Session implements StreamHost {
   #request(id: number, isEnd: boolean, fields: Fields): void {
     if (id % 2 === 0) throw new ConnectionError("a client's streams are odd");
     this.#lastPeerId = id;
+    // Its client has been told that it isn't begun here, and may have repeated it elsewhere.
+    if (id > this.#lastServedId) throw new StreamError("this side is going away", errorCodes.refusedStream);
     if (this.#streams.size >= this.#concurrentStreamsMax) {
       throw new StreamError("too many streams at a time", errorCodes.refusedStream);
     }
@@ -591,13 +625,17 @@ export class Http2Session implements StreamHost {
     if (payload.length < 8) throw new ConnectionError("a GOAWAY of another size", errorCodes.frameSizeError);
     this.#idle();
     this.#peerLeft = true;
-    const last = payload.readUInt32BE() & int31Max;
+    const lastStreamId = payload.readUInt32BE() & int31Max;
+    const code = payload.readUInt32BE(4);
+    const debug = payload.toString("latin1", 8, 8 + debugCharactersMax).replace(/[^\x20-\x7e]/g, "?");
+    if (code !== errorCodes.noError || debug !== "") this.#said = ` (${code}${debug === "" ? "" : `: ${debug}`})`;
+    const message = `the ${this.isClient ? "server" : "client"} is going away${this.#said}`;
     if (this.isClient) {
       for (const stream of [...this.#streams.values()]) {
-        if (stream.id > last) stream.abort(connectionGone("the server is going away", true));
+        if (stream.id > lastStreamId) stream.abort(connectionGone(message, true));
       }
     }
-    this.#events.onGoaway(last);
+    this.#events.onGoaway({ lastStreamId, code, debug, message });
     this.#endWhenIdle();
   }
 
@@ -612,9 +650,12 @@ export class Http2Session implements StreamHost {
   }
 
   /** Section 5.1: a stream that nobody has begun. */
+  #isIdle(id: number): boolean {
+    return id % 2 === 0 || (this.isClient ? id >= this.#nextId : id > this.#lastPeerId);
+  }
+
   #mustNotBeIdle(id: number): void {
-    const isIdle = this.isClient ? id % 2 === 0 || id >= this.#nextId : id % 2 === 0 || id > this.#lastPeerId;
-    if (isIdle) throw new ConnectionError("a frame of a stream that was never begun");
+    if (this.#isIdle(id)) throw new ConnectionError("a frame of a stream that was never begun");
   }
 
   #stream(id: number): Http2Stream {
@@ -653,7 +694,8 @@ export class Http2Session implements StreamHost {
 
   // The end.
 
-  get #lookEachUs(): number {
+  /** From one look to the next. */
+  get #periodUs(): number {
     const { idleMs, timeoutMs } = this.#keepalive;
     return Math.min(lookEachUs, idleMs * 500, timeoutMs * 500);
   }
@@ -662,6 +704,10 @@ export class Http2Session implements StreamHost {
   #look(): void {
     const nowUs = this.#clock.nowUs();
     const { idleMs, timeoutMs } = this.#keepalive;
+    // Where the whole process stood still, what its peers sent meanwhile waits in the sockets: they are read before the next look.
+    this.#wasLate = !this.#wasLate && nowUs - this.#lookedUs > 3 * this.#periodUs;
+    this.#lookedUs = nowUs;
+    if (this.#wasLate) return this.#lookAgain();
     if (this.#partSinceUs !== undefined && nowUs - this.#partSinceUs > partWithinUs && !this.isClient) {
       return this.#fail(new ConnectionError("it took too long", errorCodes.enhanceYourCalm));
     }
@@ -673,20 +719,40 @@ export class Http2Session implements StreamHost {
       this.#pingedUs = nowUs;
       this.#output.push(frame(frameTypes.ping, 0, 0, keepalivePing));
     }
-    this.#disarm = this.#clock.after(this.#lookEachUs, () => this.#look());
+    this.#lookAgain();
+  }
+
+  #lookAgain(): void {
+    this.#disarm = this.#clock.after(this.#periodUs, () => this.#look());
+  }
+
+  get #closedByPeer(): Error {
+    return new Error(`the peer closed the connection${this.#said}`);
+  }
+
+  /** The peer has ended its side, and the socket ends with it: nothing can be asked or answered any more. */
+  #end(): void {
+    if (this.#isOver) return;
+    this.#over(this.#closedByPeer);
+    this.#endSocket(endWithinUs);
   }
 
   /** Section 5.4.1: says what is wrong, and goes. */
   #fail(error: unknown): void {
     if (this.#isOver) return;
     const known = error instanceof ConnectionError ? error : new ConnectionError("it broke", errorCodes.internalError);
-    this.#goaway(this.#lastPeerId, known.code, known.message);
+    this.#goaway(Math.min(this.#lastPeerId, this.#lastServedId), known.code, known.message);
     this.#output.flush();
     this.#over(error instanceof Error ? error : known);
-    this.#socket.end();
     // Bytes that nobody has read would make the socket's end a reset, and the peer would never learn why.
-    const goFinally = this.#clock.after(lingerUs, () => this.#socket.destroy());
-    this.#socket.once("close", goFinally);
+    this.#endSocket(lingerUs);
+  }
+
+  /** Ends this side of the socket; when its peer doesn't do so as well, it is broken off. */
+  #endSocket(withinUs: number): void {
+    this.#socket.end();
+    const disarm = this.#clock.after(withinUs, () => this.#socket.destroy());
+    this.#socket.once("close", disarm);
   }
 
   #over(error: Error): void {

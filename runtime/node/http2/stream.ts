@@ -30,11 +30,13 @@ export interface StreamHost {
   readonly payloadBytesMax: number;
   readonly sendWindow: SendWindow;
   readonly isFull: boolean;
+  /** What the queues of all its streams keep in memory. */
+  queuedBytes: number;
   writeFields(streamId: number, fields: OutgoingFields, isEnd: boolean): void;
   writeData(streamId: number, first: Uint8Array, second: Uint8Array, isEnd: boolean): void;
   writeReset(streamId: number, code: number): void;
   writeWindowUpdate(streamId: number, bytes: number): void;
-  /** It has something to send and room in its own window. */
+  /** It has something to send that its own window allows; an end alone needs no room. */
   enqueue(stream: Http2Stream): void;
   /** Both sides have ended, or it was reset. */
   remove(stream: Http2Stream, wasReset: boolean): void;
@@ -53,6 +55,8 @@ interface Chunk {
 
 /** Queued bytes above which a writer should wait for `onDrain`. */
 const queuedBytesHigh = 64 * 1024;
+/** What all streams of a connection may queue: a peer that asks and opens no window for the answers. */
+export const queuedBytesMax = 64 * 1024 * 1024;
 
 /**
  * One stream (RFC 9113 section 5.1): a message in each direction. It is idle before its first fields, "half-closed" once one side has
@@ -115,6 +119,9 @@ export class Http2Stream {
       if (isEnd) this.#localEnd();
       return;
     }
+    // One message alone may be as large as its owner allows.
+    if (host.queuedBytes > 0 && host.queuedBytes + length > queuedBytesMax) return this.#giveUp();
+    host.queuedBytes += length;
     if (ahead.length > 0) this.#queue.push({ bytes: Buffer.from(ahead), at: 0 });
     if (bytes.length > 0 || this.#queue.length === 0) this.#queue.push({ bytes, at: 0 });
     this.#queuedBytes += length;
@@ -148,7 +155,7 @@ export class Http2Stream {
 
   // What follows is the connection's side of it.
 
-  /** It has room, in its own window, for what it has to send. */
+  /** Its window has changed, or its queue: it may be able to send now. */
   wake(): void {
     if (this.isEnqueued || this.isClosed || this.#queue.length === 0) return;
     if (this.sendWindow.size > 0 || this.#queuedBytes === 0) this.#host.enqueue(this);
@@ -165,7 +172,11 @@ export class Http2Stream {
     if (length === 0 && left > 0) return false;
     const part = chunk.bytes.subarray(chunk.at, chunk.at + length);
     chunk.at += length;
-    if (length === left) this.#queue.shift();
+    if (length === left) {
+      this.#queue.shift();
+      // Not before: a chunk is kept whole until its last byte has gone.
+      this.#host.queuedBytes -= chunk.bytes.length;
+    }
     this.#queuedBytes -= length;
     const isLast = this.#queue.length === 0;
     const isEnd = isLast && this.#isEndQueued && this.#trailers === undefined;
@@ -198,11 +209,19 @@ export class Http2Stream {
     if (isEnd) this.isRemoteEnded = true;
   }
 
-  /** The connection ends it. */
+  /** It ends without having said all: by the peer's RST_STREAM, by this side's, or because the connection goes. */
   abort(reset: Reset): void {
     if (this.isClosed) return;
-    this.#close(reset.by === "us");
+    // Unless the peer has said that nothing more comes, its frames may be on their way.
+    this.#close(reset.by !== "peer");
     this.events.onReset(reset);
+  }
+
+  /** The peer takes too little of what it has asked for. */
+  #giveUp(): void {
+    const code = errorCodes.enhanceYourCalm;
+    this.#host.writeReset(this.id, code);
+    this.abort({ code, by: "us", isUnprocessed: false, message: "too much waits for the peer to take it" });
   }
 
   #spend(bytes: number): void {
@@ -221,6 +240,7 @@ export class Http2Stream {
 
   #close(wasReset: boolean): void {
     this.isClosed = true;
+    for (const { bytes } of this.#queue) this.#host.queuedBytes -= bytes.length;
     this.#queue = [];
     this.#queuedBytes = 0;
     this.#host.remove(this, wasReset);

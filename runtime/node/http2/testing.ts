@@ -212,7 +212,7 @@ export async function clientOf(events: Partial<SessionEvents> = {}, options: Par
     peer.socket.destroy();
     server.close();
   };
-  return { session, peer, close };
+  return { session, peer, socket, close };
 }
 
 const nothing = (): void => undefined;

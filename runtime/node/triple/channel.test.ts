@@ -6,8 +6,13 @@ import { Call } from "../../call/call.ts";
 import { metadata, noMetadata } from "../../call/metadata.ts";
 import type { Method } from "../../call/service.ts";
 import { RpcError } from "../../call/status.ts";
+import type { Clock } from "../../ports/clock.ts";
 import type { Response, Transport } from "../../ports/transport.ts";
+import { ManualClock } from "../../testing/clock.ts";
 import { systemClock } from "../clock.ts";
+import { errorCodes } from "../http2/errors.ts";
+import { clientPreface, frame, frameTypes, u32 } from "../http2/frames.ts";
+import { emptySettings, RawPeer, type SeenFrame } from "../http2/testing.ts";
 import { tripleTransport } from "../triple.ts";
 
 const clock = systemClock();
@@ -58,6 +63,50 @@ test("a peer that accepts and says nothing lets calls wait until their deadlines
   const tookUs = clock.nowUs() - begin;
   expect(tookUs).toBeGreaterThanOrEqual(148_000);
   expect(tookUs).toBeLessThan(1_000_000);
+});
+
+test("a peer that accepts and says nothing for 20 s is left, and a new process at its address is reached", async () => {
+  const virtual = new ManualClock();
+  const client = tripleTransport({ clock: virtual, stack: "http2" });
+  closing.push(client);
+  const deaf = await deafServer();
+  const waiting = failure(ask(client, deaf.address, {}, virtual));
+  await until(() => deaf.sockets.size === 1);
+  await virtual.advance(20_000_000);
+  expect((await waiting).code).toBe("UNAVAILABLE");
+  await deaf.stop();
+  await listen(async () => reply("new"), deaf.address);
+  expect(await ask(client, deaf.address, {}, virtual)).toBe("new");
+});
+
+test("a server that finds pings too many gets them half as often on the next connection", async () => {
+  const virtual = new ManualClock();
+  const client = tripleTransport({ clock: virtual, stack: "http2" });
+  closing.push(client);
+  const peers: RawPeer[] = [];
+  const { address } = await tcpServer((socket) => {
+    peers.push(new RawPeer(socket, clientPreface.length));
+    peers.at(-1)!.send(emptySettings);
+  });
+  const begun = async (index: number): Promise<RawPeer> => {
+    void failure(ask(client, address, {}, virtual));
+    await until(() => peers.length > index);
+    await peers[index]!.frame(({ type }) => type === frameTypes.headers);
+    return peers[index]!;
+  };
+  const isPing = ({ type, flags }: SeenFrame): boolean => type === frameTypes.ping && flags === 0;
+  const first = await begun(0);
+  await virtual.advance(22_000_000);
+  await first.frame(isPing);
+  const text = Buffer.from("too_many_pings");
+  first.send(frame(frameTypes.goaway, 0, 0, Buffer.concat([u32(1), u32(errorCodes.enhanceYourCalm), text])));
+  await first.settled();
+  const second = await begun(1);
+  await virtual.advance(38_000_000);
+  await clock.sleep(50_000);
+  expect(second.seen.filter(isPing)).toEqual([]);
+  await virtual.advance(4_000_000);
+  await second.frame(isPing);
 });
 
 test("a changed way takes effect with the next call, and calls in flight finish on the old one", async () => {
@@ -182,9 +231,9 @@ function transport(dial?: (address: string) => string): Transport {
   return made;
 }
 
-async function listen(serve: () => Promise<Response>): Promise<string> {
+async function listen(serve: () => Promise<Response>, address = "127.0.0.1:0"): Promise<string> {
   const methods = new Map([[method.path, { method, serve }]]);
-  return (await server.listen({ address: "127.0.0.1:0", methods })).address;
+  return (await server.listen({ address, methods })).address;
 }
 
 const reply = (message: string): Response => ({ kind: "unary", message, trailers: noMetadata });
@@ -193,8 +242,9 @@ async function ask(
   client: Transport,
   address: string,
   options: { readonly timeoutUs?: number; readonly metadata?: ReadonlyMap<string, string> } = {},
+  on: Clock = clock,
 ): Promise<unknown> {
-  const call = new Call({ clock, service: "", method: method.path, ...options });
+  const call = new Call({ clock: on, service: "", method: method.path, ...options });
   try {
     const response = await client.invoke(address, method, call, "who?");
     return response.kind === "unary" ? response.message : undefined;

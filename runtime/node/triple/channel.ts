@@ -8,6 +8,7 @@ import { splitAddress } from "../address.ts";
 import { GrpcClientCall, requestBlock, type ClientCallEvents } from "../grpc/client-call.ts";
 import { timeoutHeader, toFields } from "../grpc/fields.ts";
 import type { Held } from "../grpc/messages.ts";
+import { errorCodes } from "../http2/errors.ts";
 import type { FieldBlock } from "../http2/hpack/encoder.ts";
 import { Http2Session } from "../http2/session.ts";
 import { Reconnecting, type ConnectionLife, type KeptConnection } from "../reconnecting.ts";
@@ -23,14 +24,19 @@ export interface TripleChannelOptions {
   readonly tls: TlsIdentity | undefined;
 }
 
-/** An attempt to connect that takes longer has failed: gRPC's. */
+/** An attempt that takes longer has failed: until the server's SETTINGS are there, for what accepts may still be no server. gRPC's. */
 const connectWithinUs = 20_000_000;
+
+/** What a server says that finds a client's keepalive too eager (gRFC A8). */
+const tooManyPings = "too_many_pings";
 
 /** The way to one address, over HTTP/2. */
 export class TripleChannel {
   /** The address that is dialled. */
   readonly target: string;
   readonly #options: TripleChannelOptions;
+  /** Of the next connection. */
+  #keepalive: TripleChannelOptions["keepalive"];
   readonly #connections: Reconnecting<TripleConnection>;
   /** What is the same in all requests of a method. */
   readonly #blocks = new Map<Method<unknown, unknown>, FieldBlock>();
@@ -38,9 +44,15 @@ export class TripleChannel {
   constructor(address: string, target: string, options: TripleChannelOptions) {
     this.target = target;
     this.#options = options;
+    this.#keepalive = options.keepalive;
     const { clock, reconnect } = options;
-    const connect = (life: ConnectionLife): TripleConnection =>
-      new TripleConnection({ address, target }, options, life);
+    const connect = (life: ConnectionLife): TripleConnection => {
+      const keepalive = this.#keepalive;
+      const onTooManyPings = (): void => {
+        this.#keepalive = { ...keepalive, idleMs: 2 * keepalive.idleMs };
+      };
+      return new TripleConnection({ address, target }, { ...options, keepalive }, { ...life, onTooManyPings });
+    };
     this.#connections = new Reconnecting({ address, clock, reconnect, connect });
   }
 
@@ -76,27 +88,30 @@ export class TripleChannel {
   }
 }
 
+interface TripleLife extends ConnectionLife {
+  readonly onTooManyPings: () => void;
+}
+
 /** One connection of a client's, and the calls that wait for it: until the server is there, and while it takes no more at a time. */
 class TripleConnection implements KeptConnection {
   readonly #address: string;
   readonly #session: Http2Session;
   readonly #waiting = new Set<TripleCall>();
   readonly #held: Held = { bytes: 0 };
-  readonly #life: ConnectionLife;
+  readonly #life: TripleLife;
   #isLeaving = false;
 
-  constructor(way: { address: string; target: string }, options: TripleChannelOptions, life: ConnectionLife) {
+  constructor(way: { address: string; target: string }, options: TripleChannelOptions, life: TripleLife) {
     const { clock, tls, keepalive } = options;
     const { address, target } = way;
     this.#address = address;
     this.#life = life;
-    const { host, port } = splitAddress(target);
+    const { bareHost: host, port } = splitAddress(target);
     const onConnect = (): void => {
-      disarm();
       const { alpnProtocol } = socket as { readonly alpnProtocol?: string | false };
       if (tls !== undefined && alpnProtocol !== "h2") this.reset(unavailable("the server speaks no HTTP/2"));
     };
-    const socket = connectTo({ host: host.replace(/^\[|\]$/g, ""), port }, tls, onConnect, "h2");
+    const socket = connectTo({ host, port }, tls, onConnect, "h2");
     let wasReady = false;
     this.#session = new Http2Session(
       socket,
@@ -104,13 +119,15 @@ class TripleConnection implements KeptConnection {
       { clock, keepalive },
       {
         onReady: () => {
+          disarm();
           wasReady = true;
           life.onReady();
           this.#startWaiting();
         },
         onRoom: () => this.#startWaiting(),
-        onGoaway: () => {
-          this.#turnAway(unavailable(`${address}: the server is going away`, { reach: "nowhere" }));
+        onGoaway: ({ code, debug, message }) => {
+          if (code === errorCodes.enhanceYourCalm && debug === tooManyPings) life.onTooManyPings();
+          this.#turnAway(unavailable(`${address}: ${message}`, { reach: "nowhere" }));
           this.leave();
         },
         onStream: () => undefined,

@@ -1,4 +1,4 @@
-import { connect as connectHttp2, constants, type ClientHttp2Session } from "node:http2";
+import { connect as connectHttp2, constants, type ClientHttp2Session, type ClientHttp2Stream } from "node:http2";
 import { connect, type Socket } from "node:net";
 
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -24,6 +24,11 @@ const echo: Method<unknown, unknown> = {
   codecName: "bytes",
   input: bytes,
   output: bytes,
+};
+
+/** What @grpc/grpc-js doesn't do. */
+const ours = (fact: string, holds: () => Promise<void>): void => {
+  if (process.env["FLYBALL_TRIPLE"] === "http2") test(fact, holds, 20_000);
 };
 
 let transport: Transport;
@@ -132,6 +137,73 @@ test("10 MB are RESOURCE_EXHAUSTED, whichever side says so", async () => {
   } finally {
     await generous.close();
   }
+});
+
+ours("calls that never end their side hold 64 MiB of a connection at most", async () => {
+  const session = await openSession();
+  const message = Buffer.alloc(5 + 4_000_000);
+  message.writeUInt32BE(4_000_000, 1);
+  const statuses: number[] = [];
+  const begin = (): ClientHttp2Stream => {
+    const stream = session.request({ ":path": echo.path, ":method": "POST", "content-type": "application/grpc" });
+    // OK comes in trailers.
+    stream.on("error", () => undefined).on("response", (heard) => statuses.push(Number(heard["grpc-status"])));
+    return stream;
+  };
+  const sending = async (): Promise<ClientHttp2Stream> => {
+    const stream = begin();
+    await new Promise<void>((resolve) => stream.on("close", resolve).write(message, () => resolve()));
+    return stream;
+  };
+  try {
+    const streams: ClientHttp2Stream[] = [];
+    for (let count = 0; count < 20; count++) streams.push(await sending());
+    await expect.poll(() => statuses.length).toBeGreaterThanOrEqual(20 - 16);
+    await clock.sleep(100_000);
+    const refused = statuses.length;
+    expect(refused).toBeLessThan(10);
+    expect(new Set(statuses)).toEqual(new Set([8]));
+    // Who ends it is served all the same, and what is cancelled is let go of.
+    begin().end(Buffer.from([0, 0, 0, 0, 0]));
+    await expect.poll(() => statuses.length).toBe(refused + 1);
+    for (const stream of streams) stream.close(constants.NGHTTP2_CANCEL);
+    (await sending()).end();
+    await expect.poll(() => statuses.length).toBe(refused + 2);
+    expect(statuses.slice(refused)).toEqual([NaN, NaN]);
+    await expectAlive();
+  } finally {
+    session.destroy();
+  }
+});
+
+ours("streams whose readers pause make no other call of their connection fail", async () => {
+  const chunk = new Uint8Array(60_000);
+  const streaming: Method<unknown, unknown> = { ...echo, path: "/test.Test/Stream", kind: "server-streaming" };
+  let produced = 0;
+  const serve = async () =>
+    ({
+      kind: "stream",
+      messages: (async function* () {
+        for (; ; produced++) yield chunk;
+      })(),
+    }) as const;
+  const echoed = async (_: Call, message: unknown) => ({ kind: "unary", message, trailers: noMetadata }) as const;
+  const { address } = await transport.listen({
+    address: "127.0.0.1:0",
+    methods: new Map([
+      [streaming.path, { method: streaming, serve }],
+      [echo.path, { method: echo, serve: echoed }],
+    ]),
+  });
+  const paused = Array.from({ length: 270 }, () => new Call({ clock, service: "", method: streaming.path }));
+  await Promise.all(paused.map((call) => transport.invoke(address, streaming, call, new Uint8Array(0))));
+  // Each has filled its window.
+  await expect.poll(() => produced, { timeout: 10_000 }).toBeGreaterThanOrEqual(270 * 4);
+  await clock.sleep(100_000);
+  const call = new Call({ clock, service: "", method: echo.path });
+  const response = await transport.invoke(address, echo, call, new Uint8Array(1_000_000));
+  expect(response.kind === "unary" && (response.message as Uint8Array).length).toBe(1_000_000);
+  for (const one of paused) one.cancel();
 });
 
 test("a flood of streams that are reset at once ends with the connection, not with the node", async () => {

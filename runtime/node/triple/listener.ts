@@ -6,9 +6,9 @@ import { RpcError, toRpcError } from "../../call/status.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { Listener, ListenOptions, Response, ServedMethod, StreamResponse } from "../../ports/transport.ts";
 import { listenAt } from "../address.ts";
-import type { Held } from "../grpc/messages.ts";
+import { HeldShare, type Held } from "../grpc/messages.ts";
 import { GrpcServerCall, readRequest, type GrpcRequest, type ServerCallEvents } from "../grpc/server-call.ts";
-import { encodeFields } from "../http2/hpack/encoder.ts";
+import { noBlock } from "../http2/hpack/encoder.ts";
 import { statusFields } from "../grpc/status.ts";
 import { errorCodes } from "../http2/errors.ts";
 import type { Fields } from "../http2/hpack/decoder.ts";
@@ -144,7 +144,7 @@ class ServerConnection {
       if (request === undefined) return;
       served = this.#served(request);
     } catch (error) {
-      return refuse(stream, toRpcError(error));
+      return refuseCall(stream, toRpcError(error));
     }
     if (this.#handlers >= handlersMax) return stream.reset(errorCodes.refusedStream);
     const { clock, messageBytesMax } = this.#options;
@@ -164,7 +164,8 @@ class ServerConnection {
         principal: this.#accepted.principal,
         request: message,
       });
-    new ServerCall(grpc, served, callOf, (by) => (this.#handlers += by));
+    const held = new HeldShare(this.#held);
+    new ServerCall(grpc, { served, callOf, held, count: (by) => (this.#handlers += by) });
   }
 
   #served({ path, subtype }: GrpcRequest): ServedMethod {
@@ -180,65 +181,66 @@ class ServerConnection {
 }
 
 /** A call that nobody serves: its caller hears so, and nothing that it still sends is read. */
-function refuse(stream: Http2Stream, error: RpcError): void {
+function refuseCall(stream: Http2Stream, error: RpcError): void {
   const list = [":status", "200", "content-type", "application/grpc", ...statusFields(error)];
   stream.fields({ block: noBlock, list }, true);
   stream.reset(errorCodes.noError);
 }
 
-const noBlock = encodeFields([]);
+interface ServerCallWhat {
+  readonly served: ServedMethod;
+  readonly callOf: (request: unknown) => Call;
+  /** Its message, until the caller has ended its side and the handler begins. */
+  readonly held: HeldShare;
+  readonly count: (handlers: number) => void;
+}
 
 /** One call as its server sees it: one message, and then the handler. */
 class ServerCall implements ServerCallEvents {
   readonly #grpc: GrpcServerCall;
-  readonly #served: ServedMethod;
-  readonly #callOf: (request: unknown) => Call;
-  readonly #count: (handlers: number) => void;
+  readonly #what: ServerCallWhat;
   #message: Buffer | undefined;
   #call: Call | undefined;
   #onDrain: (() => void) | undefined;
 
-  constructor(
-    grpc: GrpcServerCall,
-    served: ServedMethod,
-    callOf: (request: unknown) => Call,
-    count: (handlers: number) => void,
-  ) {
+  constructor(grpc: GrpcServerCall, what: ServerCallWhat) {
     this.#grpc = grpc;
-    this.#served = served;
-    this.#callOf = callOf;
-    this.#count = count;
+    this.#what = what;
     grpc.events = this;
     grpc.read();
   }
 
   onMessage(bytes: Buffer): void {
     if (this.#message !== undefined) {
-      return this.#grpc.fail(
-        new RpcError("more than one message for a call that takes one", { code: "UNIMPLEMENTED" }),
-      );
+      return this.#fail(new RpcError("more than one message for a call that takes one", { code: "UNIMPLEMENTED" }));
     }
     this.#message = bytes;
+    try {
+      if (!this.#grpc.isCallerDone) this.#what.held.set(bytes.length);
+    } catch (error) {
+      return this.#fail(error as RpcError);
+    }
     this.#grpc.read();
   }
 
   onEnd(): void {
-    const { method } = this.#served;
+    const { method } = this.#what.served;
     if (this.#message === undefined) {
-      return this.#grpc.fail(new RpcError("no message for a call that takes one", { code: "UNIMPLEMENTED" }));
+      return this.#fail(new RpcError("no message for a call that takes one", { code: "UNIMPLEMENTED" }));
     }
     let request: unknown;
     try {
       request = method.input.decode(this.#message);
     } catch (cause) {
       const error = new RpcError(`the request of ${method.path} is malformed`, { code: "INTERNAL", cause });
-      return this.#grpc.fail(error);
+      return this.#fail(error);
     }
-    this.#message = undefined;
+    this.#letGo();
     void this.#run(request);
   }
 
   onCancel(error: RpcError): void {
+    this.#letGo();
     this.#call?.cancel(error);
     this.#onDrain?.();
   }
@@ -247,22 +249,33 @@ class ServerCall implements ServerCallEvents {
     this.#onDrain?.();
   }
 
+  #fail(error: RpcError): void {
+    this.#letGo();
+    this.#grpc.fail(error);
+  }
+
+  #letGo(): void {
+    this.#message = undefined;
+    this.#what.held.set(0);
+  }
+
   async #run(request: unknown): Promise<void> {
-    const call = (this.#call = this.#callOf(request));
-    this.#count(1);
+    const { served, callOf, count } = this.#what;
+    const call = (this.#call = callOf(request));
+    count(1);
     try {
-      const response = await this.#served.serve(call, request);
+      const response = await served.serve(call, request);
       await this.#answer(response, call);
     } catch (thrown) {
       this.#grpc.fail(toRpcError(thrown));
     } finally {
       call.end();
-      this.#count(-1);
+      count(-1);
     }
   }
 
   async #answer(response: Response, call: Call): Promise<void> {
-    const { kind, output } = this.#served.method;
+    const { kind, output } = this.#what.served.method;
     if ((response.kind === "unary") !== (kind === "unary")) {
       throw new RpcError("a stream answered a unary call, or one message a stream", { code: "INTERNAL" });
     }
@@ -282,7 +295,7 @@ class ServerCall implements ServerCallEvents {
       for (;;) {
         const next = await whileWaiting(call, messages.next());
         if (next.done === true) return;
-        this.#grpc.send(this.#served.method.output.encode(next.value));
+        this.#grpc.send(this.#what.served.method.output.encode(next.value));
         if (this.#grpc.isWritable) continue;
         await whileWaiting(call, new Promise<void>((resolve) => (this.#onDrain = resolve)));
         this.#onDrain = undefined;

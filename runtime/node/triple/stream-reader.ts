@@ -38,6 +38,9 @@ export class StreamReader implements AsyncIterableIterator<unknown> {
     this.#error = undefined;
     const wasOver = this.#isOver;
     this.#isOver = true;
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    waiting?.resolve({ done: true, value: undefined });
     if (!wasOver) this.#cancel();
     return Promise.resolve({ done: true, value: undefined });
   }

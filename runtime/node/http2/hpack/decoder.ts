@@ -36,7 +36,7 @@ export class HpackDecoder {
   #bytes: Buffer = Buffer.alloc(0);
   #at = 0;
 
-  /** `listBytesMax`: fields beyond it (by section 10.5.1 of RFC 9113: texts and 32 each) are left out. */
+  /** `listBytesMax`: fields beyond it (by section 6.5.2 of RFC 9113: texts and 32 each) are left out. */
   constructor({ listBytesMax, tableBytesMax = tableBytesDefault }: { listBytesMax: number; tableBytesMax?: number }) {
     this.#listBytesMax = listBytesMax;
     this.#tableBytesLimit = tableBytesMax;

@@ -17,13 +17,16 @@ export function encodeFields(list: readonly string[]): FieldBlock {
   return { bytes: bytes.subarray(0, writeFields(bytes, 0, list)), listBytes: listBytes(list) };
 }
 
+/** No fields. */
+export const noBlock: FieldBlock = { bytes: Buffer.alloc(0), listBytes: 0 };
+
 /**
  * Section 4.2, sent before the first block of a connection: the table that the peer keeps for this side is empty from then on, so that
  * no change of its SETTINGS_HEADER_TABLE_SIZE needs an answer.
  */
 export const noTable = Buffer.from([0x20]);
 
-/** What the list counts for at its receiver (RFC 9113 section 10.5.1); no encoding of it is longer, because 32 are more than its lengths take. */
+/** What the list counts for at its receiver (RFC 9113 section 6.5.2); no encoding of it is longer, because 32 are more than its lengths take. */
 export function listBytes(list: readonly string[]): number {
   let bytes = 0;
   for (let at = 0; at < list.length; at++) bytes += list[at]!.length;
