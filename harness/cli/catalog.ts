@@ -141,7 +141,7 @@ async function readScenario(
   }
 }
 
-/** A module that ends the process, or waits for what never comes, must not look as if everything had passed. */
+/** A scenario whose module ends the process is named, before the command line says it in general. */
 async function importModule(file: string, reference: string): Promise<unknown> {
   const onExit = (): void => {
     process.stderr.write(
@@ -149,7 +149,7 @@ async function importModule(file: string, reference: string): Promise<unknown> {
     );
     process.exitCode = exitCodes.usage;
   };
-  process.once("exit", onExit);
+  process.prependOnceListener("exit", onExit);
   try {
     return await withFlyball(() => import(pathToFileURL(file).href));
   } finally {

@@ -162,6 +162,16 @@ program
     await end(await conformanceCommand(properties, options));
   });
 
+/** Whether it is this program that ends the process. */
+let isEnding = false;
+/** A module of the user's that ends the process, or waits for what never comes, must not look as if everything had passed. */
+process.on("exit", (code) => {
+  const isMeant = isEnding || code === exitCodes.interrupted || code === exitCodes.terminated;
+  if (isMeant || process.exitCode === exitCodes.usage) return;
+  process.stderr.write("error: a module of the scenario's ends the process, or waits for something that never comes\n");
+  process.exitCode = exitCodes.usage;
+});
+
 /** What nobody awaits is a bug like any other; left to Node.js it would end with 1, as a failed expectation does. */
 process.on("uncaughtException", (error) => void end(report(error)));
 
@@ -192,6 +202,7 @@ function report(error: unknown): ExitCode {
 
 /** Ends the process when everything is written: nothing that a run has left behind may keep it alive. */
 async function end(code: ExitCode): Promise<void> {
+  isEnding = true;
   await Promise.all(
     [process.stdout, process.stderr].map((stream) => new Promise((resolve) => stream.write("", resolve))),
   );

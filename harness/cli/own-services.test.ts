@@ -105,6 +105,14 @@ describe("what is wrong with a service is told with its file", () => {
     60_000,
   );
 
+  test("one that ends the process of sim doesn't look as if everything had passed", async () => {
+    await writeFile(join(directory, "quits.ts"), own("() => ({ do: () => process.exit(0) })"));
+    const args = ["./shop.yaml", "--set", "fleet.orders.own.file=./quits.ts", "--world", "sim", "--out", "quits"];
+    const { code, stderr } = await run(...args);
+    expect(stderr).toContain("error: a module of the scenario's ends the process");
+    expect(code).toBe(2);
+  });
+
   test.each([
     ["a module of Node.js", `import "node:fs";`, "node:fs, which "],
     ["one that it imports in turn", `import "./deep.ts";`, "os, which "],
