@@ -35,7 +35,7 @@ export interface TripleOptions {
   readonly isLoopbackOnly?: boolean | undefined;
   /** Mutual TLS, both as client and as server. Default none. */
   readonly tls?: TlsIdentity | undefined;
-  /** Default: what FLYBALL_TRIPLE in the environment says, else "grpc-js". */
+  /** Default: what FLYBALL_TRIPLE in the environment says, else "http2". */
   readonly stack?: TripleStack | undefined;
 }
 
@@ -88,8 +88,8 @@ export function tripleTransport({
 }
 
 function stackOf(name: string | undefined): TripleStack {
-  if (name === undefined || name === "" || name === "grpc-js") return "grpc-js";
-  if (name === "http2") return "http2";
+  if (name === undefined || name === "" || name === "http2") return "http2";
+  if (name === "grpc-js") return "grpc-js";
   throw new RpcError(`FLYBALL_TRIPLE is "${name}"`, { code: "INVALID_ARGUMENT", hint: 'say "http2" or "grpc-js"' });
 }
 
