@@ -334,7 +334,7 @@ describe("what is no sequence of messages ends the call, by the server's word", 
     ["an encoding that nobody speaks", prefixed(0, 0, Buffer.alloc(0)), ["grpc-encoding", "br"], "UNIMPLEMENTED"],
   ])("%s", async (_, body, list, code) => {
     const { tripleTransport } = await import("../triple.ts");
-    const transport = tripleTransport({ clock, stack: "http2" });
+    const transport = tripleTransport({ clock });
     owned.push(() => transport.close());
     const text = { create: (m: unknown) => m, encode: () => body, decode: String, copy: (m: unknown) => m };
     const method = { path: "/t.T/Any", kind: "unary", codecName: "t", input: text, output: text } as const;

@@ -67,7 +67,7 @@ test("a peer that accepts and says nothing lets calls wait until their deadlines
 
 test("a peer that accepts and says nothing for 20 s is left, and a new process at its address is reached", async () => {
   const virtual = new ManualClock();
-  const client = tripleTransport({ clock: virtual, stack: "http2" });
+  const client = tripleTransport({ clock: virtual });
   closing.push(client);
   const deaf = await deafServer();
   const waiting = failure(ask(client, deaf.address, {}, virtual));
@@ -81,7 +81,7 @@ test("a peer that accepts and says nothing for 20 s is left, and a new process a
 
 test("a server that finds pings too many gets them half as often on the next connection", async () => {
   const virtual = new ManualClock();
-  const client = tripleTransport({ clock: virtual, stack: "http2" });
+  const client = tripleTransport({ clock: virtual });
   closing.push(client);
   const peers: RawPeer[] = [];
   const { address } = await tcpServer((socket) => {
