@@ -582,14 +582,19 @@ class RunLog {
 }
 
 /** What events have of moments beside their own. */
-const moments = ["beginUs", "dueUs", "deadlineUs", "workUs", "goneUs"] as const;
-type Moment = (typeof moments)[number];
+const moments: Partial<Record<RuntimeEvent["type"], readonly string[]>> = {
+  "call.begin": ["dueUs"],
+  "task.begin": ["deadlineUs"],
+  "task.end": ["workUs", "goneUs"],
+  access: ["beginUs"],
+  span: ["beginUs"],
+};
 
 /** The event on the run's time. Nodes hand their events over for good, so they are changed in place. */
 function rebased(event: RuntimeEvent, originUs: number): RuntimeEvent {
-  const own = event as { -readonly [Key in keyof RuntimeEvent]: RuntimeEvent[Key] } & Partial<Record<Moment, number>>;
+  const own = event as unknown as { atUs: number } & Record<string, number | undefined>;
   own.atUs -= originUs;
-  for (const moment of moments) if (own[moment] !== undefined) own[moment] -= originUs;
+  for (const moment of moments[event.type] ?? []) if (own[moment] !== undefined) own[moment] -= originUs;
   if (event.type === "call.end") {
     for (const attempt of event.attempts as unknown as { beginUs: number; endUs: number }[]) {
       attempt.beginUs -= originUs;
