@@ -19,5 +19,11 @@ export function certificates() {
     writeFileSync(path, text, { mode: 0o600 });
     return path;
   };
-  return { ca, cert, key, files: { ca: file("ca.pem", ca), cert: file("cert.pem", cert), key: file("key.pem", key) } };
+  return {
+    ca,
+    cert,
+    key,
+    room,
+    files: { ca: file("ca.pem", ca), cert: file("cert.pem", cert), key: file("key.pem", key) },
+  };
 }
