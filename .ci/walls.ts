@@ -34,19 +34,19 @@ export const walls: readonly Wall[] = [
   {
     name: "runtime-is-the-bottom",
     from: "^runtime/",
-    to: { path: "^(services|harness|scenarios|bench|dashboards)/" },
+    to: { path: "^(services|harness|scenarios|bench|dashboards|proof)/" },
     why: "Arrows point scenarios → harness → services → runtime: a service embeds the runtime without the testbed. Move what is shared down into runtime/.",
   },
   {
     name: "services-stand-on-the-runtime",
     from: "^services/",
-    to: { path: "^(harness|scenarios|bench|dashboards)/" },
+    to: { path: "^(harness|scenarios|bench|dashboards|proof)/" },
     why: "Arrows point scenarios → harness → services → runtime: a service doesn't know that it is being tested. Move what is shared down into services/ or runtime/.",
   },
   {
     name: "harness-knows-no-scenario",
     from: "^harness/",
-    to: { path: "^(scenarios|bench|dashboards)/" },
+    to: { path: "^(scenarios|bench|dashboards|proof)/" },
     why: "Arrows point scenarios → harness → services → runtime: a scenario is data that the harness is given. Pass it in.",
   },
   {

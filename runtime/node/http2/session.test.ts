@@ -554,6 +554,14 @@ describe("a client", () => {
     await peer.settled();
   });
 
+  test("8.3.2 a status of no known class is a response all the same (RFC 9110 section 15)", async () => {
+    const { session, peer, log, events } = await opened();
+    session.open(post, events("a"), true);
+    peer.send(frame(headers, endHeaders | endStream, 1, block(":status", "800")));
+    await peer.settled();
+    expect(log).toEqual(["a fields :status,800 end"]);
+  });
+
   test("6.8 GOAWAY ends what the server hasn't begun, lets the rest finish, and then the connection", async () => {
     const { session, peer, log, events } = await opened();
     session.open(post, events("a"), true);
