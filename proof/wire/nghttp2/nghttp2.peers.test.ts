@@ -38,8 +38,8 @@ const grpc = ["-H", "content-type: application/grpc", "-H", "te: trailers"];
 
 describePeer("nghttp2", "nghttp2's programs at our server", () => {
   const transports = [
-    tripleTransport({ clock, stack: "http2" }),
-    tripleTransport({ clock, stack: "http2", tls: { ca, cert, key } }),
+    tripleTransport({ clock }),
+    tripleTransport({ clock, tls: { ca, cert, key } }),
   ];
   let plain = "";
   let mutual = "";

@@ -89,7 +89,7 @@ test("a server that ends a call at its deadline, a moment before this side's tim
     after: (delayUs, fn) => virtual.after(delayUs, fn),
     sleep: (delayUs, signal) => virtual.sleep(delayUs, signal),
   };
-  const client = tripleTransport({ clock: late, stack: "http2" });
+  const client = tripleTransport({ clock: late });
   closing.push(client);
   const { address } = await tcpServer((socket) => {
     const peer = new RawPeer(socket, clientPreface.length);
