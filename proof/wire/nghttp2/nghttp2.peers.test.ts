@@ -37,10 +37,7 @@ function messageFile(bytes: number): string {
 const grpc = ["-H", "content-type: application/grpc", "-H", "te: trailers"];
 
 describePeer("nghttp2", "nghttp2's programs at our server", () => {
-  const transports = [
-    tripleTransport({ clock }),
-    tripleTransport({ clock, tls: { ca, cert, key } }),
-  ];
+  const transports = [tripleTransport({ clock }), tripleTransport({ clock, tls: { ca, cert, key } })];
   let plain = "";
   let mutual = "";
   beforeAll(async () => {
