@@ -52,9 +52,7 @@ export async function listenTriple(
     reflection: services && (() => (reflection ??= new Reflection(services))),
   };
   const serveHttp2 = (accepted: Accepted): void => {
-    const connection = new ServerConnection(accepted, offered, options, () =>
-      connections.delete(connection),
-    );
+    const connection = new ServerConnection(accepted, offered, options, () => connections.delete(connection));
     connections.add(connection);
     if (isDraining) connection.leave();
   };
