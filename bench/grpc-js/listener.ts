@@ -67,7 +67,7 @@ export async function listenGrpcJs(
       });
       injector.injectConnection(socket);
     },
-    "h2",
+    ["h2"],
   );
   acceptor.maxConnections = connectionsMax;
   const listening = await listenAt(acceptor, address, isLoopbackOnly);

@@ -108,6 +108,11 @@ export class GrpcClientCall implements StreamEvents, MessageEvents {
     this.#reader.read();
   }
 
+  /** A message of so many bytes is kept until the server has ended its side: such calls together hold so much memory and no more. */
+  keep(bytes: number): void {
+    this.#reader.keep(bytes);
+  }
+
   /** Tells the server that nobody waits any more; the caller hears nothing more either. */
   cancel(code: number = errorCodes.cancel): void {
     if (this.#isOver) return;

@@ -282,6 +282,7 @@ class TripleCall implements Cancellable, ClientCallEvents {
       );
     }
     this.#bytes = bytes;
+    this.#grpc!.keep(bytes.length);
     // There is no second one: what is waited for is the end.
     this.#grpc!.read();
   }

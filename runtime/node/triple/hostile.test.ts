@@ -41,8 +41,8 @@ beforeEach(async () => {
 });
 afterEach(() => transport.close());
 
-test("an HTTP/1 request gets its connection closed", async () => {
-  await expectClosed("GET / HTTP/1.1\r\nhost: localhost\r\n\r\n");
+test("an HTTP/1.0 request gets its connection closed", async () => {
+  await expectClosed("GET / HTTP/1.0\r\nhost: localhost\r\n\r\n");
 });
 
 test("garbage gets its connection closed", async () => {
