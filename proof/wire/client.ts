@@ -40,7 +40,7 @@ export class WireClient {
     const socket =
       tls === undefined
         ? connectTcp({ host, port, noDelay: true })
-        : connectTls({ host, port, ALPNProtocols: ["h2"], ...tls });
+        : connectTls({ host, port, ALPNProtocols: ["h2"], ...tls }).setNoDelay(true);
     return new Promise((resolve, reject) => {
       const events = sessionEvents({
         onReady: () => resolve(new WireClient(session, `${host}:${port}`, tls !== undefined)),

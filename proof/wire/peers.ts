@@ -1,10 +1,14 @@
 import { execFile, execFileSync, spawn, type ChildProcess } from "node:child_process";
 import { existsSync } from "node:fs";
-import { createServer, type AddressInfo } from "node:net";
+import { connect, createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { promisify } from "node:util";
 
 import { describe } from "vitest";
+
+import { systemClock } from "../../runtime/node/clock.ts";
+
+const clock = systemClock();
 
 /** The other implementations that ours is held against, where they lie, and what brings them here. */
 const room = join(import.meta.dirname, "../../.flyball/peers");
@@ -72,4 +76,18 @@ export async function freePort(): Promise<number> {
   const { port } = server.address() as AddressInfo;
   await new Promise((resolve) => server.close(resolve));
   return port;
+}
+
+/** Resolves when somebody listens at that port of this machine. */
+export async function listening(port: number): Promise<void> {
+  for (let time = 0; time < 100; time++) {
+    const isThere = await new Promise<boolean>((resolve) => {
+      const socket = connect({ port, host: "127.0.0.1" });
+      socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
+      socket.once("connect", () => socket.destroy());
+    });
+    if (isThere) return;
+    await clock.sleep(50_000);
+  }
+  throw new Error(`nobody listens at ${port}`);
 }

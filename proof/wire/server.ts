@@ -61,7 +61,7 @@ export async function serveWire(
   const server =
     tls === undefined
       ? createTcpServer({ noDelay: true }, accept)
-      : createTlsServer({ ALPNProtocols: ["h2"], ...tls }, accept);
+      : createTlsServer({ ALPNProtocols: ["h2"], noDelay: true, ...tls }, accept);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
     port: (server.address() as AddressInfo).port,

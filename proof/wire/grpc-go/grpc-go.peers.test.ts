@@ -1,11 +1,9 @@
 import type { ChildProcess } from "node:child_process";
-import { connect } from "node:net";
 
 import { afterAll, beforeAll, describe, test } from "vitest";
 
-import { systemClock } from "../../../runtime/node/clock.ts";
 import { WireClient } from "../client.ts";
-import { describePeer, freePort, peerPath, run, start } from "../peers.ts";
+import { describePeer, freePort, listening, peerPath, run, start } from "../peers.ts";
 import { serveWire, type WireServer } from "../server.ts";
 import { certificates } from "../certificates.ts";
 import { cases } from "./cases.ts";
@@ -65,17 +63,3 @@ describePeer("grpc-go", "our client at grpc-go's interop server", () => {
     });
   });
 });
-
-async function listening(port: number): Promise<void> {
-  const clock = systemClock();
-  for (let time = 0; time < 100; time++) {
-    const isThere = await new Promise<boolean>((resolve) => {
-      const socket = connect({ port, host: "127.0.0.1" });
-      socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
-      socket.once("connect", () => socket.destroy());
-    });
-    if (isThere) return;
-    await clock.sleep(50_000);
-  }
-  throw new Error(`nobody listens at ${port}`);
-}
