@@ -67,7 +67,7 @@ export interface RunOptions {
   readonly sabotage?: Sabotage | undefined;
   /**
    * Whether `sim` may play the run again without a fault, where nothing else can tell its effect. Default true; false: for who asks for the
-   * checks alone, and for many seeds. A fault that then shows in nothing else counts as without effect.
+   * checks alone, and for many seeds. What only such a run can tell of a fault then stays unproven.
    */
   readonly hasControls?: boolean | undefined;
 }

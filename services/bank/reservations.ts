@@ -262,7 +262,8 @@ class RunningReservations implements RunningService {
     this.#cleaner?.close();
     await this.#clerk?.close();
     await this.#participant?.close();
-    await (await this.#coordinator)?.close();
+    // One that couldn't be opened is none to close.
+    await (await this.#coordinator?.catch(() => undefined))?.close();
     await this.#dataSource?.close();
   }
 
