@@ -16,6 +16,9 @@ const modulesPrinted = `data:text/javascript,${encodeURIComponent(`
   import { registerHooks } from "node:module";
   registerHooks({ load: (url, context, next) => (writeSync(2, \`loads \${url}\\n\`), next(url, context)) });
 `)}`;
+/** Nothing else of whoever runs the tests reaches a node; what was compiled before is read again instead of compiled. */
+const { PATH, NODE_COMPILE_CACHE } = process.env;
+const inherited = { PATH, NODE_COMPILE_CACHE };
 const children: ChildProcess[] = [];
 let directory: string;
 
@@ -247,7 +250,7 @@ function start(program: string, config: unknown): ToNode {
 function underHarness() {
   const child = spawn(process.execPath, [main], {
     stdio: ["ignore", "inherit", "inherit", "ipc"],
-    env: { PATH: process.env["PATH"], FLYBALL_CONTROL: "ipc", FLYBALL_DISK: join(directory, "disk") },
+    env: { ...inherited, FLYBALL_CONTROL: "ipc", FLYBALL_DISK: join(directory, "disk") },
   });
   children.push(child);
   const heard: FromNode[] = [];
@@ -276,7 +279,7 @@ function printing(...args: readonly string[]) {
   const child = spawn(process.execPath, args, {
     cwd: directory,
     stdio: ["ignore", "pipe", "pipe"],
-    env: { PATH: process.env["PATH"] },
+    env: inherited,
   });
   children.push(child);
   let printed = "";

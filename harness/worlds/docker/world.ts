@@ -55,6 +55,8 @@ export function dockerWorld(): World {
   const docker: Docker = openEngine();
   let invocation: Promise<Invocation> | undefined;
   let runs = 0;
+  /** Runs side by side have places of their own. */
+  const lanes = new Set<number>();
   return {
     name: "docker",
     primitives: allPrimitives,
@@ -66,8 +68,15 @@ export function dockerWorld(): World {
         invocation = undefined;
         throw error;
       });
-      const ground = new DockerGround(plan, options, { invocation: opened, run: `run-${++runs}` });
-      return runLive(plan, options, ground, main);
+      let lane = 0;
+      while (lanes.has(lane)) lane++;
+      lanes.add(lane);
+      try {
+        const ground = new DockerGround(plan, options, { invocation: opened, run: `run-${++runs}`, lane });
+        return await runLive(plan, options, ground, main);
+      } finally {
+        lanes.delete(lane);
+      }
     },
     close: async () => {
       const opened = await invocation?.catch(() => undefined);
@@ -98,6 +107,8 @@ class DockerGround implements Ground {
   readonly #invocation: Invocation;
   /** Names this run among those that share a server. */
   readonly #run: string;
+  /** Whose places it uses: no other run's at the same time. */
+  readonly #lane: number;
   /** To the config centre alone, which is dialled where this machine reaches it at that moment. */
   readonly #transport: Transport;
   readonly #identityOf: ((service: string) => TlsIdentity) | undefined;
@@ -113,7 +124,11 @@ class DockerGround implements Ground {
   #scraping: Scraping | undefined;
   #closePublisher: () => Promise<void> = () => Promise.resolve();
 
-  constructor(plan: Plan, world: WorldOptions, at: { readonly invocation: Invocation; readonly run: string }) {
+  constructor(
+    plan: Plan,
+    world: WorldOptions,
+    at: { readonly invocation: Invocation; readonly run: string; readonly lane: number },
+  ) {
     this.#plan = plan;
     this.#identityOf = plan.hasMutualTls ? freshIdentities(this.clock.wallMs()) : undefined;
     this.#transport = tripleTransport({
@@ -127,6 +142,7 @@ class DockerGround implements Ground {
       : world;
     this.#invocation = at.invocation;
     this.#run = at.run;
+    this.#lane = at.lane;
   }
 
   async lay(links: readonly LinkPlan[]): Promise<LaidFleet> {
@@ -231,7 +247,8 @@ class DockerGround implements Ground {
       nodes.map(async ({ id, program }, index) => {
         // From outside, only the config centre is talked to.
         const isPublished = program === "config-center";
-        return [id, await this.#invocation.sandbox(isPublished ? id : `node-${index}`, { isPublished })] as const;
+        const name = isPublished ? id : `node-${index}`;
+        return [id, await this.#invocation.sandbox(`${name}-${this.#lane}`, { isPublished })] as const;
       }),
     );
     return new Map(places);
