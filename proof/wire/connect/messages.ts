@@ -1,8 +1,7 @@
 import { create, fromBinary, toBinary, type DescMessage, type MessageShape } from "@bufbuild/protobuf";
 
-import type { Metadata } from "../../../runtime/call/metadata.ts";
+import { statusDetailsKey, type Metadata } from "../../../runtime/call/metadata.ts";
 import { RpcError, rpcCodeOf, rpcCodes } from "../../../runtime/call/status.ts";
-import { statusDetailsKey } from "../../../runtime/node/grpc/fields.ts";
 import {
   AnySchema,
   ErrorSchema,
