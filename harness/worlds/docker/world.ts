@@ -34,7 +34,7 @@ import { withName, withNames } from "./instance-names.ts";
 import { foreignFile, Invocation, nodePort, project, type Sandbox } from "./invocation.ts";
 import { NodeContainer } from "./node-container.ts";
 import { ownModule } from "./own-module.ts";
-import { createRealPublisher, registries, type RegistryKind } from "./registries.ts";
+import { createRealPublisher, registries, untilShown, type RegistryKind } from "./registries.ts";
 import { metricsPort, Scraping } from "./scraping.ts";
 import { ServerNode } from "./server-node.ts";
 import {
@@ -204,6 +204,7 @@ class DockerGround implements Ground {
       hear: scraping && ((record) => scraping.hear(record)),
       readMetrics: scraping && (() => scraping.read(all.filter((node) => node instanceof LiveNode))),
       publish: this.#publisher(real, server?.running),
+      ...(real !== undefined && { untilShown: (services) => this.#untilShown(real, server!.running, services) }),
       readSpans: traceStore && ((reported) => this.#readSpans(traceStore, reported)),
     };
   }
@@ -435,6 +436,20 @@ class DockerGround implements Ground {
     return found.map(({ node, span }) => ({ node, span: withName(span, this.#names) }));
   }
 
+  async #untilShown(real: RegistryKind, server: RunningServer, services: ReadonlySet<string>): Promise<void> {
+    const { signal, onProgress } = this.#world;
+    const providers = this.#plan.nodes.filter(
+      ({ program, service }) => program === "provider" && services.has(service),
+    );
+    const expected = Map.groupBy(providers, ({ service }) => service);
+    onProgress(`waiting for the registry to show ${providers.length} providers`);
+    const counts = new Map([...expected].map(([service, { length }]) => [service, length]));
+    const look = { clock: this.clock, server, run: this.#part(real), withinUs: shownWithinUs, signal };
+    const isShown = await untilAborted(untilShown(real, counts, look), signal);
+    // Some are never shown, for that may be what a scenario is about.
+    if (!isShown) onProgress(`the registry doesn't show them all after ${shownWithinUs / 1e6} s: going on`);
+  }
+
   #publisher(real: RegistryKind | undefined, server: RunningServer | undefined): LaidFleet["publish"] {
     if (real !== undefined) {
       const publisher = createRealPublisher(real, { clock: this.clock, server: server!, run: this.#part(real) });
@@ -446,6 +461,9 @@ class DockerGround implements Ground {
     return createPublisher({ clock: this.clock, transport: this.#transport, address });
   }
 }
+
+/** Time that all providers have to show up in a real registry before consumers that aren't ours are started. */
+const shownWithinUs = 10_000_000;
 
 interface LaidServer {
   readonly running: RunningServer;

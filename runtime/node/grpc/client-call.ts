@@ -27,6 +27,8 @@ export interface ClientCallEvents {
 
 export interface ClientCallOptions {
   readonly messageBytesMax: number;
+  /** Of a message that is sent. Default `messageBytesMax`. */
+  readonly sendBytesMax?: number | undefined;
   /** Of the connection that the call is on. */
   readonly held: Held;
   /** Whom it calls, for the text of errors. */
@@ -92,8 +94,8 @@ export class GrpcClientCall implements StreamEvents, MessageEvents {
 
   /** Sends a message; `isLast`: there are no more. Throws RESOURCE_EXHAUSTED for one that is too large. */
   send(message: Uint8Array, isLast = false): void {
-    const { messageBytesMax, isGzip = false } = this.#options;
-    sendMessage(this.#stream, message, { messageBytesMax, isGzip, isEnd: isLast });
+    const { messageBytesMax, sendBytesMax = messageBytesMax, isGzip = false } = this.#options;
+    sendMessage(this.#stream, message, { messageBytesMax: sendBytesMax, isGzip, isEnd: isLast });
   }
 
   /** There are no more messages. */

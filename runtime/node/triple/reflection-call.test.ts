@@ -15,7 +15,7 @@ const clock = systemClock();
 let transport: Transport;
 let session: ClientHttp2Session;
 beforeEach(async () => {
-  transport = tripleTransport({ clock, stack: "http2", messageBytesMax: 100_000 });
+  transport = tripleTransport({ clock, messageBytesMax: 100_000 });
   const { address } = await createServer({ transport, health: new Health() }).listen("127.0.0.1:0");
   session = connect(`http://${address}`).on("error", () => undefined);
 });

@@ -23,7 +23,7 @@ afterEach(async () => {
 });
 
 function transportOf(): Transport {
-  const transport = tripleTransport({ clock, stack: "http2" });
+  const transport = tripleTransport({ clock });
   opened.push(transport);
   return transport;
 }
