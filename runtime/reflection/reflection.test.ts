@@ -11,11 +11,9 @@ import { Health } from "../health/proto/health_pb.ts";
 import { ServerReflectionRequestSchema } from "./proto/reflection_pb.ts";
 import { Reflection } from "./reflection.ts";
 
-type Asked = NonNullable<
-  NonNullable<Parameters<typeof create<typeof ServerReflectionRequestSchema>>[1]>["messageRequest"]
->;
+type Asked = NonNullable<Parameters<typeof create<typeof ServerReflectionRequestSchema>>[1]>["messageRequest"];
 
-const answerTo = (services: readonly DescService[], messageRequest?: Asked) =>
+const answerTo = (services: readonly DescService[], messageRequest: Asked | undefined) =>
   new Reflection(services).answer(
     create(ServerReflectionRequestSchema, { host: "h", ...(messageRequest && { messageRequest }) }),
   );
@@ -118,5 +116,5 @@ test.each<NonNullable<Asked>>([
 });
 
 test("a request that asks nothing has no answer", () => {
-  expect(answerTo([service])).toBeUndefined();
+  expect(answerTo([service], undefined)).toBeUndefined();
 });

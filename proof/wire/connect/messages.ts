@@ -1,7 +1,8 @@
 import { create, fromBinary, toBinary, type DescMessage, type MessageShape } from "@bufbuild/protobuf";
 
-import { statusDetailsKey, type Metadata } from "../../../runtime/call/metadata.ts";
+import type { Metadata } from "../../../runtime/call/metadata.ts";
 import { RpcError, rpcCodeOf, rpcCodes } from "../../../runtime/call/status.ts";
+import { statusDetailsKey } from "../../../runtime/call/metadata.ts";
 import {
   AnySchema,
   ErrorSchema,

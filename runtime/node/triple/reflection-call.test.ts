@@ -112,7 +112,7 @@ test("a caller that asks and never reads is answered as far as its window goes, 
 });
 
 test("its deadline ends it", async () => {
-  const { read, ended } = begin(reflectionPaths[0]!, { "grpc-timeout": "50m" });
+  const { read, ended } = begin(reflectionPaths[0], { "grpc-timeout": "50m" });
   read();
   expect(await ended).toBe(4);
 });

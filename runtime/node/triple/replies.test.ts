@@ -99,15 +99,11 @@ test("google.rpc.Status travels both ways as it is, whoever the server is", asyn
     stream.end();
   });
   const trailers = metadata({ "grpc-status-details-bin": details });
+  const health = Object.assign(new Health(), {
+    handlers: { check: () => Promise.reject(new RpcError("no", { code: "FAILED_PRECONDITION", trailers })) },
+  });
   const transport = transportOf();
-  const { address: own } = await createRpcServer({ transport })
-    .add(HealthService, {
-      check: () => Promise.reject(new RpcError("no", { code: "FAILED_PRECONDITION", trailers })),
-      async *watch() {
-        throw new Error("nobody watches here");
-      },
-    })
-    .listen("127.0.0.1:0");
+  const { address: own } = await createRpcServer({ transport, health }).listen("127.0.0.1:0");
   for (const address of [foreign, own]) {
     const error = (await ask(transport, address).catch((thrown: unknown) => thrown)) as RpcError;
     expect([error.code, error.message]).toEqual(["FAILED_PRECONDITION", "no"]);
