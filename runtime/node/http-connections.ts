@@ -37,6 +37,7 @@ export class HttpConnections {
   readonly #busy = new Map<Socket, number>();
   #inFlight = 0;
   #isDraining = false;
+  #drained: Promise<void> | undefined;
   #onIdle: (() => void) | undefined;
 
   constructor(what: What, limits: HttpLimits) {
@@ -65,11 +66,13 @@ export class HttpConnections {
   }
 
   /** Idle connections end now, the others with their answers; resolves when all have. */
-  async drain(): Promise<void> {
+  drain(): Promise<void> {
     this.#isDraining = true;
     // Node.js itself leaves those alone that haven't sent any request yet.
     for (const [socket, requests] of this.#busy) if (requests === 0) socket.destroy();
-    if (this.#busy.size > 0) await new Promise<void>((resolve) => (this.#onIdle = resolve));
+    this.#drained ??=
+      this.#busy.size === 0 ? Promise.resolve() : new Promise<void>((resolve) => (this.#onIdle = resolve));
+    return this.#drained;
   }
 
   /** Ends all connections at once. */
