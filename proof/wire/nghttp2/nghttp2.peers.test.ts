@@ -85,7 +85,7 @@ describePeer("nghttp2", "nghttp2's programs at our server", () => {
       const asked = run("nghttp", ["-v", "-n", ...grpc, "-d", messageFile(0), `https://${mutual}${path}`], 5_000);
       const said = await asked.catch((error: Error) => error.message);
       // TLS 1.3 tells a client only after its handshake that nobody believes it.
-      expect(said).toContain("send HEADERS frame");
+      expect(said).toContain("Connected");
       expect(said).not.toContain("recv");
     });
   });
