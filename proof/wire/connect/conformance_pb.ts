@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file conformance.proto.
  */
 export const file_conformance: GenFile = /*@__PURE__*/
-  fileDesc("ChFjb25mb3JtYW5jZS5wcm90bxIZY29ubmVjdHJwYy5jb25mb3JtYW5jZS52MSImCgNBbnkSEAoIdHlwZV91cmwYASABKAkSDQoFdmFsdWUYAiABKAwiBwoFRW1wdHkiWAoGU3RhdHVzEgwKBGNvZGUYASABKAUSDwoHbWVzc2FnZRgCIAEoCRIvCgdkZXRhaWxzGAMgAygLMh4uY29ubmVjdHJwYy5jb25mb3JtYW5jZS52MS5BbnkiJQoIVExTQ3JlZHMSDAoEY2VydBgBIAEoDBILCgNrZXkYAiABKAwihwIKF1VuYXJ5UmVzcG9uc2VEZWZpbml0aW9uEjsKEHJlc3BvbnNlX2hlYWRlcnMYASADKAsyIS5jb25uZWN0cnBjLmNvbmZvcm1hbmNlLnYxLkhlYWRlchIXCg1yZXNwb25zZV9kYXRhGAIgASgMSAASMQoFZXJyb3IYAyABKAsyIC5jb25uZWN0cnBjLmNvbmZvcm1hbmNlLnYxLkVycm9ySAASPAoRcmVzcG9uc2VfdHJhaWxlcnMYBCADKAsyIS5jb25uZWN0cnBjLmNvbmZvcm1hbmNlLnYxLkhlYWRlchIZChFyZXNwb25zZV9kZWxheV9tcxgGIAEoDUIKCghyZXNwb25zZSL4AQoYU3RyZWFtUmVzcG9uc2VEZWZpbml0aW9uEjsKEHJlc3BvbnNlX2hlYWRlcnMYASADKAsyIS5jb25uZWN0cnBjLmNvbmZvcm1hbmNlLnYxLkhlYWRlchIVCg1yZXNwb25zZV9kYXRhGAIgAygMEhkKEXJlc3BvbnNlX2RlbGF5X21zGAMgASgNEi8KBWVycm9yGAQgASgLMiAuY29ubmVjdHJwYy5jb25mb3JtYW5jZS52MS5FcnJvchI8ChFyZXNwb25zZV90cmFpbGVycxgFIAMoCzIhLmNvbm5lY3RycGMuY29uZm9ybWFuY2UudjEuSGVhZGVyInUKDFVuYXJ5UmVxdWVzdBJPChNyZXNwb25zZV9kZWZpbml0aW9uGAEgASgLMjIuY29ubmVjdHJwYy5jb25mb3JtYW5jZS52MS5VbmFyeVJlc3BvbnNlRGVmaW5pdGlvbhIUCgxyZXF1ZXN0X2RhdGEYAiABKAwiTwoNVW5hcnlSZXNwb25zZRI+CgdwYXlsb2FkGAEgASgLMi0uY29ubmVjdHJwYy5jb25mb3JtYW5jZS52MS5Db25mb3JtYW5jZVBheWxvYWQifwoWSWRlbXBvdGVudFVuYXJ5UmVxdWVzdBJPChNyZXNwb25zZV9kZWZpbml0aW9uGAEgASgLMjIuY29ubmVjdHJwYy5jb25mb3JtYW5jZS52MS5VbmFyeVJlc3BvbnNlRGVmaW5pdGlvbhIUCgxyZXF1ZXN0X2RhdGEYAiABKAwiWQoXSWRlbXBvdGVudFVuYXJ5UmVzcG9uc2USPgoHcGF5bG9hZBgBIAEoCzItLmNvbm5lY3RycGMuY29uZm9ybWFuY2UudjEuQ29uZm9ybWFuY2VQYXlsb2FkIn0KE1NlcnZlclN0cmVhbVJlcXVlc3QSUAoTcmVzcG9uc2VfZGVmaW5pdGlvbhgBIAEoCzIzLmNvbm5lY3RycGMuY29uZm9ybWFuY2UudjEuU3RyZWFtUmVzcG9uc2VEZWZpbml0aW9uEhQKDHJlcXVlc3RfZGF0YRgCIAEoDCJWChRTZXJ2ZXJTdHJlYW1SZXNwb25zZRI+CgdwYXlsb2FkGAEgASgLMi0uY29ubmVjdHJwYy5jb25mb3JtYW5jZS52MS5Db25mb3JtYW5jZVBheWxvYWQifAoTQ2xpZW50U3RyZWFtUmVxdWVzdBJPChNyZXNwb25zZV9kZWZpbml0aW9uGAEgASgLMjIuY29ubmVjdHJwYy5jb25mb3JtYW5jZS52MS5VbmFyeVJlc3BvbnNlRGVmaW5pdGlvbhIUCgxyZXF1ZXN0X2RhdGEYAiABKAwiVgoUQ2xpZW50U3RyZWFtUmVzcG9uc2USPgoHcGF5bG9hZBgBIAEoCzItLmNvbm5lY3RycGMuY29uZm9ybWFuY2UudjEuQ29uZm9ybWFuY2VQYXlsb2FkIpABChFCaWRpU3RyZWFtUmVxdWVzdBJQChNyZXNwb25zZV9kZWZpbml0aW9uGAEgASgLMjMuY29ubmVjdHJwYy5jb25mb3JtYW5jZS52MS5TdHJlYW1SZXNwb25zZURlZmluaXRpb24SEwoLZnVsbF9kdXBsZXgYAiABKAgSFAoMcmVxdWVzdF9kYXRhGAMgASgMIlQKEkJpZGlTdHJlYW1SZXNwb25zZRI+CgdwYXlsb2FkGAEgASgLMi0uY29ubmVjdHJwYy5jb25mb3JtYW5jZS52MS5Db25mb3JtYW5jZVBheWxvYWQiFgoUVW5pbXBsZW1lbnRlZFJlcXVlc3QiFwoVVW5pbXBsZW1lbnRlZFJlc3BvbnNlIrwDChJDb25mb3JtYW5jZVBheWxvYWQSDAoEZGF0YRgBIAEoDBJPCgxyZXF1ZXN0X2luZm8YAiABKAsyOS5jb25uZWN0cnBjLmNvbmZvcm1hbmNlLnYxLkNvbmZvcm1hbmNlUGF5bG9hZC5SZXF1ZXN0SW5mbxr7AQoLUmVxdWVzdEluZm8SOgoPcmVxdWVzdF9oZWFkZXJzGAEgAygLMiEuY29ubmVjdHJwYy5jb25mb3JtYW5jZS52MS5IZWFkZXISFwoKdGltZW91dF9tcxgCIAEoA0gAiAEBEjAKCHJlcXVlc3RzGAMgAygLMh4uY29ubmVjdHJwYy5jb25mb3JtYW5jZS52MS5BbnkSVgoQY29ubmVjdF9nZXRfaW5mbxgEIAEoCzI8LmNvbm5lY3RycGMuY29uZm9ybWFuY2UudjEuQ29uZm9ybWFuY2VQYXlsb2FkLkNvbm5lY3RHZXRJbmZvQg0KC190aW1lb3V0X21zGkkKDkNvbm5lY3RHZXRJbmZvEjcKDHF1ZXJ5X3BhcmFtcxgBIAMoCzIhLmNvbm5lY3RycGMuY29uZm9ybWFuY2UudjEuSGVhZGVyImgKBUVycm9yEgwKBGNvZGUYASABKAUSFAoHbWVzc2FnZRgCIAEoCUgAiAEBEi8KB2RldGFpbHMYAyADKAsyHi5jb25uZWN0cnBjLmNvbmZvcm1hbmNlLnYxLkFueUIKCghfbWVzc2FnZSIlCgZIZWFkZXISDAoEbmFtZRgBIAEoCRINCgV2YWx1ZRgCIAMoCSKTBgoTQ2xpZW50Q29tcGF0UmVxdWVzdBIRCgl0ZXN0X25hbWUYASABKAkSFAoMaHR0cF92ZXJzaW9uGAIgASgFEhAKCHByb3RvY29sGAMgASgFEg0KBWNvZGVjGAQgASgFEhMKC2NvbXByZXNzaW9uGAUgASgFEgwKBGhvc3QYBiABKAkSDAoEcG9ydBgHIAEoDRIXCg9zZXJ2ZXJfdGxzX2NlcnQYCCABKAwSPQoQY2xpZW50X3Rsc19jcmVkcxgJIAEoCzIjLmNvbm5lY3RycGMuY29uZm9ybWFuY2UudjEuVExTQ3JlZHMSHQoVbWVzc2FnZV9yZWNlaXZlX2xpbWl0GAogASgNEhQKB3NlcnZpY2UYCyABKAlIAIgBARITCgZtZXRob2QYDCABKAlIAYgBARITCgtzdHJlYW1fdHlwZRgNIAEoBRIbChN1c2VfZ2V0X2h0dHBfbWV0aG9kGA4gASgIEjoKD3JlcXVlc3RfaGVhZGVycxgPIAMoCzIhLmNvbm5lY3RycGMuY29uZm9ybWFuY2UudjEuSGVhZGVyEjgKEHJlcXVlc3RfbWVzc2FnZXMYECADKAsyHi5jb25uZWN0cnBjLmNvbmZvcm1hbmNlLnYxLkFueRIXCgp0aW1lb3V0X21zGBEgASgNSAKIAQESGAoQcmVxdWVzdF9kZWxheV9tcxgSIAEoDRJFCgZjYW5jZWwYEyABKAsyNS5jb25uZWN0cnBjLmNvbmZvcm1hbmNlLnYxLkNsaWVudENvbXBhdFJlcXVlc3QuQ2FuY2VsGpYBCgZDYW5jZWwSPQoRYmVmb3JlX2Nsb3NlX3NlbmQYASABKAsyIC5jb25uZWN0cnBjLmNvbmZvcm1hbmNlLnYxLkVtcHR5SAASHQoTYWZ0ZXJfY2xvc2Vfc2VuZF9tcxgCIAEoDUgAEh0KE2FmdGVyX251bV9yZXNwb25zZXMYAyABKA1IAEIPCg1jYW5jZWxfdGltaW5nQgoKCF9zZXJ2aWNlQgkKB19tZXRob2RCDQoLX3RpbWVvdXRfbXMitwEKFENsaWVudENvbXBhdFJlc3BvbnNlEhEKCXRlc3RfbmFtZRgBIAEoCRJDCghyZXNwb25zZRgCIAEoCzIvLmNvbm5lY3RycGMuY29uZm9ybWFuY2UudjEuQ2xpZW50UmVzcG9uc2VSZXN1bHRIABI9CgVlcnJvchgDIAEoCzIsLmNvbm5lY3RycGMuY29uZm9ybWFuY2UudjEuQ2xpZW50RXJyb3JSZXN1bHRIAEIICgZyZXN1bHQi5gIKFENsaWVudFJlc3BvbnNlUmVzdWx0EjsKEHJlc3BvbnNlX2hlYWRlcnMYASADKAsyIS5jb25uZWN0cnBjLmNvbmZvcm1hbmNlLnYxLkhlYWRlchI/CghwYXlsb2FkcxgCIAMoCzItLmNvbm5lY3RycGMuY29uZm9ybWFuY2UudjEuQ29uZm9ybWFuY2VQYXlsb2FkEi8KBWVycm9yGAMgASgLMiAuY29ubmVjdHJwYy5jb25mb3JtYW5jZS52MS5FcnJvchI8ChFyZXNwb25zZV90cmFpbGVycxgEIAMoCzIhLmNvbm5lY3RycGMuY29uZm9ybWFuY2UudjEuSGVhZGVyEhsKE251bV91bnNlbnRfcmVxdWVzdHMYBSABKAUSHQoQaHR0cF9zdGF0dXNfY29kZRgGIAEoBUgAiAEBEhAKCGZlZWRiYWNrGAcgAygJQhMKEV9odHRwX3N0YXR1c19jb2RlIiQKEUNsaWVudEVycm9yUmVzdWx0Eg8KB21lc3NhZ2UYASABKAkiwQEKE1NlcnZlckNvbXBhdFJlcXVlc3QSEAoIcHJvdG9jb2wYASABKAUSFAoMaHR0cF92ZXJzaW9uGAIgASgFEg8KB3VzZV90bHMYBCABKAgSFwoPY2xpZW50X3Rsc19jZXJ0GAUgASgMEh0KFW1lc3NhZ2VfcmVjZWl2ZV9saW1pdBgGIAEoDRI5CgxzZXJ2ZXJfY3JlZHMYByABKAsyIy5jb25uZWN0cnBjLmNvbmZvcm1hbmNlLnYxLlRMU0NyZWRzIkQKFFNlcnZlckNvbXBhdFJlc3BvbnNlEgwKBGhvc3QYASABKAkSDAoEcG9ydBgCIAEoDRIQCghwZW1fY2VydBgDIAEoDDK4BQoSQ29uZm9ybWFuY2VTZXJ2aWNlEloKBVVuYXJ5EicuY29ubmVjdHJwYy5jb25mb3JtYW5jZS52MS5VbmFyeVJlcXVlc3QaKC5jb25uZWN0cnBjLmNvbmZvcm1hbmNlLnYxLlVuYXJ5UmVzcG9uc2UScQoMU2VydmVyU3RyZWFtEi4uY29ubmVjdHJwYy5jb25mb3JtYW5jZS52MS5TZXJ2ZXJTdHJlYW1SZXF1ZXN0Gi8uY29ubmVjdHJwYy5jb25mb3JtYW5jZS52MS5TZXJ2ZXJTdHJlYW1SZXNwb25zZTABEnEKDENsaWVudFN0cmVhbRIuLmNvbm5lY3RycGMuY29uZm9ybWFuY2UudjEuQ2xpZW50U3RyZWFtUmVxdWVzdBovLmNvbm5lY3RycGMuY29uZm9ybWFuY2UudjEuQ2xpZW50U3RyZWFtUmVzcG9uc2UoARJtCgpCaWRpU3RyZWFtEiwuY29ubmVjdHJwYy5jb25mb3JtYW5jZS52MS5CaWRpU3RyZWFtUmVxdWVzdBotLmNvbm5lY3RycGMuY29uZm9ybWFuY2UudjEuQmlkaVN0cmVhbVJlc3BvbnNlKAEwARJyCg1VbmltcGxlbWVudGVkEi8uY29ubmVjdHJwYy5jb25mb3JtYW5jZS52MS5VbmltcGxlbWVudGVkUmVxdWVzdBowLmNvbm5lY3RycGMuY29uZm9ybWFuY2UudjEuVW5pbXBsZW1lbnRlZFJlc3BvbnNlEn0KD0lkZW1wb3RlbnRVbmFyeRIxLmNvbm5lY3RycGMuY29uZm9ybWFuY2UudjEuSWRlbXBvdGVudFVuYXJ5UmVxdWVzdBoyLmNvbm5lY3RycGMuY29uZm9ybWFuY2UudjEuSWRlbXBvdGVudFVuYXJ5UmVzcG9uc2UiA5ACAWIGcHJvdG8z");
+  fileDesc("ChFjb25mb3JtYW5jZS5wcm90bxIZY29ubmVjdHJwYy5jb25mb3JtYW5jZS52MSImCgNBbnkSEAoIdHlwZV91cmwYASABKAkSDQoFdmFsdWUYAiABKAwiBwoFRW1wdHkiJQoIVExTQ3JlZHMSDAoEY2VydBgBIAEoDBILCgNrZXkYAiABKAwihwIKF1VuYXJ5UmVzcG9uc2VEZWZpbml0aW9uEjsKEHJlc3BvbnNlX2hlYWRlcnMYASADKAsyIS5jb25uZWN0cnBjLmNvbmZvcm1hbmNlLnYxLkhlYWRlchIXCg1yZXNwb25zZV9kYXRhGAIgASgMSAASMQoFZXJyb3IYAyABKAsyIC5jb25uZWN0cnBjLmNvbmZvcm1hbmNlLnYxLkVycm9ySAASPAoRcmVzcG9uc2VfdHJhaWxlcnMYBCADKAsyIS5jb25uZWN0cnBjLmNvbmZvcm1hbmNlLnYxLkhlYWRlchIZChFyZXNwb25zZV9kZWxheV9tcxgGIAEoDUIKCghyZXNwb25zZSL4AQoYU3RyZWFtUmVzcG9uc2VEZWZpbml0aW9uEjsKEHJlc3BvbnNlX2hlYWRlcnMYASADKAsyIS5jb25uZWN0cnBjLmNvbmZvcm1hbmNlLnYxLkhlYWRlchIVCg1yZXNwb25zZV9kYXRhGAIgAygMEhkKEXJlc3BvbnNlX2RlbGF5X21zGAMgASgNEi8KBWVycm9yGAQgASgLMiAuY29ubmVjdHJwYy5jb25mb3JtYW5jZS52MS5FcnJvchI8ChFyZXNwb25zZV90cmFpbGVycxgFIAMoCzIhLmNvbm5lY3RycGMuY29uZm9ybWFuY2UudjEuSGVhZGVyInUKDFVuYXJ5UmVxdWVzdBJPChNyZXNwb25zZV9kZWZpbml0aW9uGAEgASgLMjIuY29ubmVjdHJwYy5jb25mb3JtYW5jZS52MS5VbmFyeVJlc3BvbnNlRGVmaW5pdGlvbhIUCgxyZXF1ZXN0X2RhdGEYAiABKAwiTwoNVW5hcnlSZXNwb25zZRI+CgdwYXlsb2FkGAEgASgLMi0uY29ubmVjdHJwYy5jb25mb3JtYW5jZS52MS5Db25mb3JtYW5jZVBheWxvYWQifwoWSWRlbXBvdGVudFVuYXJ5UmVxdWVzdBJPChNyZXNwb25zZV9kZWZpbml0aW9uGAEgASgLMjIuY29ubmVjdHJwYy5jb25mb3JtYW5jZS52MS5VbmFyeVJlc3BvbnNlRGVmaW5pdGlvbhIUCgxyZXF1ZXN0X2RhdGEYAiABKAwiWQoXSWRlbXBvdGVudFVuYXJ5UmVzcG9uc2USPgoHcGF5bG9hZBgBIAEoCzItLmNvbm5lY3RycGMuY29uZm9ybWFuY2UudjEuQ29uZm9ybWFuY2VQYXlsb2FkIn0KE1NlcnZlclN0cmVhbVJlcXVlc3QSUAoTcmVzcG9uc2VfZGVmaW5pdGlvbhgBIAEoCzIzLmNvbm5lY3RycGMuY29uZm9ybWFuY2UudjEuU3RyZWFtUmVzcG9uc2VEZWZpbml0aW9uEhQKDHJlcXVlc3RfZGF0YRgCIAEoDCJWChRTZXJ2ZXJTdHJlYW1SZXNwb25zZRI+CgdwYXlsb2FkGAEgASgLMi0uY29ubmVjdHJwYy5jb25mb3JtYW5jZS52MS5Db25mb3JtYW5jZVBheWxvYWQifAoTQ2xpZW50U3RyZWFtUmVxdWVzdBJPChNyZXNwb25zZV9kZWZpbml0aW9uGAEgASgLMjIuY29ubmVjdHJwYy5jb25mb3JtYW5jZS52MS5VbmFyeVJlc3BvbnNlRGVmaW5pdGlvbhIUCgxyZXF1ZXN0X2RhdGEYAiABKAwiVgoUQ2xpZW50U3RyZWFtUmVzcG9uc2USPgoHcGF5bG9hZBgBIAEoCzItLmNvbm5lY3RycGMuY29uZm9ybWFuY2UudjEuQ29uZm9ybWFuY2VQYXlsb2FkIpABChFCaWRpU3RyZWFtUmVxdWVzdBJQChNyZXNwb25zZV9kZWZpbml0aW9uGAEgASgLMjMuY29ubmVjdHJwYy5jb25mb3JtYW5jZS52MS5TdHJlYW1SZXNwb25zZURlZmluaXRpb24SEwoLZnVsbF9kdXBsZXgYAiABKAgSFAoMcmVxdWVzdF9kYXRhGAMgASgMIlQKEkJpZGlTdHJlYW1SZXNwb25zZRI+CgdwYXlsb2FkGAEgASgLMi0uY29ubmVjdHJwYy5jb25mb3JtYW5jZS52MS5Db25mb3JtYW5jZVBheWxvYWQiFgoUVW5pbXBsZW1lbnRlZFJlcXVlc3QiFwoVVW5pbXBsZW1lbnRlZFJlc3BvbnNlIrwDChJDb25mb3JtYW5jZVBheWxvYWQSDAoEZGF0YRgBIAEoDBJPCgxyZXF1ZXN0X2luZm8YAiABKAsyOS5jb25uZWN0cnBjLmNvbmZvcm1hbmNlLnYxLkNvbmZvcm1hbmNlUGF5bG9hZC5SZXF1ZXN0SW5mbxr7AQoLUmVxdWVzdEluZm8SOgoPcmVxdWVzdF9oZWFkZXJzGAEgAygLMiEuY29ubmVjdHJwYy5jb25mb3JtYW5jZS52MS5IZWFkZXISFwoKdGltZW91dF9tcxgCIAEoA0gAiAEBEjAKCHJlcXVlc3RzGAMgAygLMh4uY29ubmVjdHJwYy5jb25mb3JtYW5jZS52MS5BbnkSVgoQY29ubmVjdF9nZXRfaW5mbxgEIAEoCzI8LmNvbm5lY3RycGMuY29uZm9ybWFuY2UudjEuQ29uZm9ybWFuY2VQYXlsb2FkLkNvbm5lY3RHZXRJbmZvQg0KC190aW1lb3V0X21zGkkKDkNvbm5lY3RHZXRJbmZvEjcKDHF1ZXJ5X3BhcmFtcxgBIAMoCzIhLmNvbm5lY3RycGMuY29uZm9ybWFuY2UudjEuSGVhZGVyImgKBUVycm9yEgwKBGNvZGUYASABKAUSFAoHbWVzc2FnZRgCIAEoCUgAiAEBEi8KB2RldGFpbHMYAyADKAsyHi5jb25uZWN0cnBjLmNvbmZvcm1hbmNlLnYxLkFueUIKCghfbWVzc2FnZSIlCgZIZWFkZXISDAoEbmFtZRgBIAEoCRINCgV2YWx1ZRgCIAMoCSKTBgoTQ2xpZW50Q29tcGF0UmVxdWVzdBIRCgl0ZXN0X25hbWUYASABKAkSFAoMaHR0cF92ZXJzaW9uGAIgASgFEhAKCHByb3RvY29sGAMgASgFEg0KBWNvZGVjGAQgASgFEhMKC2NvbXByZXNzaW9uGAUgASgFEgwKBGhvc3QYBiABKAkSDAoEcG9ydBgHIAEoDRIXCg9zZXJ2ZXJfdGxzX2NlcnQYCCABKAwSPQoQY2xpZW50X3Rsc19jcmVkcxgJIAEoCzIjLmNvbm5lY3RycGMuY29uZm9ybWFuY2UudjEuVExTQ3JlZHMSHQoVbWVzc2FnZV9yZWNlaXZlX2xpbWl0GAogASgNEhQKB3NlcnZpY2UYCyABKAlIAIgBARITCgZtZXRob2QYDCABKAlIAYgBARITCgtzdHJlYW1fdHlwZRgNIAEoBRIbChN1c2VfZ2V0X2h0dHBfbWV0aG9kGA4gASgIEjoKD3JlcXVlc3RfaGVhZGVycxgPIAMoCzIhLmNvbm5lY3RycGMuY29uZm9ybWFuY2UudjEuSGVhZGVyEjgKEHJlcXVlc3RfbWVzc2FnZXMYECADKAsyHi5jb25uZWN0cnBjLmNvbmZvcm1hbmNlLnYxLkFueRIXCgp0aW1lb3V0X21zGBEgASgNSAKIAQESGAoQcmVxdWVzdF9kZWxheV9tcxgSIAEoDRJFCgZjYW5jZWwYEyABKAsyNS5jb25uZWN0cnBjLmNvbmZvcm1hbmNlLnYxLkNsaWVudENvbXBhdFJlcXVlc3QuQ2FuY2VsGpYBCgZDYW5jZWwSPQoRYmVmb3JlX2Nsb3NlX3NlbmQYASABKAsyIC5jb25uZWN0cnBjLmNvbmZvcm1hbmNlLnYxLkVtcHR5SAASHQoTYWZ0ZXJfY2xvc2Vfc2VuZF9tcxgCIAEoDUgAEh0KE2FmdGVyX251bV9yZXNwb25zZXMYAyABKA1IAEIPCg1jYW5jZWxfdGltaW5nQgoKCF9zZXJ2aWNlQgkKB19tZXRob2RCDQoLX3RpbWVvdXRfbXMitwEKFENsaWVudENvbXBhdFJlc3BvbnNlEhEKCXRlc3RfbmFtZRgBIAEoCRJDCghyZXNwb25zZRgCIAEoCzIvLmNvbm5lY3RycGMuY29uZm9ybWFuY2UudjEuQ2xpZW50UmVzcG9uc2VSZXN1bHRIABI9CgVlcnJvchgDIAEoCzIsLmNvbm5lY3RycGMuY29uZm9ybWFuY2UudjEuQ2xpZW50RXJyb3JSZXN1bHRIAEIICgZyZXN1bHQi5gIKFENsaWVudFJlc3BvbnNlUmVzdWx0EjsKEHJlc3BvbnNlX2hlYWRlcnMYASADKAsyIS5jb25uZWN0cnBjLmNvbmZvcm1hbmNlLnYxLkhlYWRlchI/CghwYXlsb2FkcxgCIAMoCzItLmNvbm5lY3RycGMuY29uZm9ybWFuY2UudjEuQ29uZm9ybWFuY2VQYXlsb2FkEi8KBWVycm9yGAMgASgLMiAuY29ubmVjdHJwYy5jb25mb3JtYW5jZS52MS5FcnJvchI8ChFyZXNwb25zZV90cmFpbGVycxgEIAMoCzIhLmNvbm5lY3RycGMuY29uZm9ybWFuY2UudjEuSGVhZGVyEhsKE251bV91bnNlbnRfcmVxdWVzdHMYBSABKAUSHQoQaHR0cF9zdGF0dXNfY29kZRgGIAEoBUgAiAEBEhAKCGZlZWRiYWNrGAcgAygJQhMKEV9odHRwX3N0YXR1c19jb2RlIiQKEUNsaWVudEVycm9yUmVzdWx0Eg8KB21lc3NhZ2UYASABKAkiwQEKE1NlcnZlckNvbXBhdFJlcXVlc3QSEAoIcHJvdG9jb2wYASABKAUSFAoMaHR0cF92ZXJzaW9uGAIgASgFEg8KB3VzZV90bHMYBCABKAgSFwoPY2xpZW50X3Rsc19jZXJ0GAUgASgMEh0KFW1lc3NhZ2VfcmVjZWl2ZV9saW1pdBgGIAEoDRI5CgxzZXJ2ZXJfY3JlZHMYByABKAsyIy5jb25uZWN0cnBjLmNvbmZvcm1hbmNlLnYxLlRMU0NyZWRzIkQKFFNlcnZlckNvbXBhdFJlc3BvbnNlEgwKBGhvc3QYASABKAkSDAoEcG9ydBgCIAEoDRIQCghwZW1fY2VydBgDIAEoDDK4BQoSQ29uZm9ybWFuY2VTZXJ2aWNlEloKBVVuYXJ5EicuY29ubmVjdHJwYy5jb25mb3JtYW5jZS52MS5VbmFyeVJlcXVlc3QaKC5jb25uZWN0cnBjLmNvbmZvcm1hbmNlLnYxLlVuYXJ5UmVzcG9uc2UScQoMU2VydmVyU3RyZWFtEi4uY29ubmVjdHJwYy5jb25mb3JtYW5jZS52MS5TZXJ2ZXJTdHJlYW1SZXF1ZXN0Gi8uY29ubmVjdHJwYy5jb25mb3JtYW5jZS52MS5TZXJ2ZXJTdHJlYW1SZXNwb25zZTABEnEKDENsaWVudFN0cmVhbRIuLmNvbm5lY3RycGMuY29uZm9ybWFuY2UudjEuQ2xpZW50U3RyZWFtUmVxdWVzdBovLmNvbm5lY3RycGMuY29uZm9ybWFuY2UudjEuQ2xpZW50U3RyZWFtUmVzcG9uc2UoARJtCgpCaWRpU3RyZWFtEiwuY29ubmVjdHJwYy5jb25mb3JtYW5jZS52MS5CaWRpU3RyZWFtUmVxdWVzdBotLmNvbm5lY3RycGMuY29uZm9ybWFuY2UudjEuQmlkaVN0cmVhbVJlc3BvbnNlKAEwARJyCg1VbmltcGxlbWVudGVkEi8uY29ubmVjdHJwYy5jb25mb3JtYW5jZS52MS5VbmltcGxlbWVudGVkUmVxdWVzdBowLmNvbm5lY3RycGMuY29uZm9ybWFuY2UudjEuVW5pbXBsZW1lbnRlZFJlc3BvbnNlEn0KD0lkZW1wb3RlbnRVbmFyeRIxLmNvbm5lY3RycGMuY29uZm9ybWFuY2UudjEuSWRlbXBvdGVudFVuYXJ5UmVxdWVzdBoyLmNvbm5lY3RycGMuY29uZm9ybWFuY2UudjEuSWRlbXBvdGVudFVuYXJ5UmVzcG9uc2UiA5ACAWIGcHJvdG8z");
 
 /**
  * @generated from message connectrpc.conformance.v1.Any
@@ -52,35 +52,6 @@ export const EmptySchema: GenMessage<Empty> = /*@__PURE__*/
   messageDesc(file_conformance, 1);
 
 /**
- * What `grpc-status-details-bin` holds (google.rpc.Status).
- *
- * @generated from message connectrpc.conformance.v1.Status
- */
-export type Status = Message<"connectrpc.conformance.v1.Status"> & {
-  /**
-   * @generated from field: int32 code = 1;
-   */
-  code: number;
-
-  /**
-   * @generated from field: string message = 2;
-   */
-  message: string;
-
-  /**
-   * @generated from field: repeated connectrpc.conformance.v1.Any details = 3;
-   */
-  details: Any[];
-};
-
-/**
- * Describes the message connectrpc.conformance.v1.Status.
- * Use `create(StatusSchema)` to create a new message.
- */
-export const StatusSchema: GenMessage<Status> = /*@__PURE__*/
-  messageDesc(file_conformance, 2);
-
-/**
  * @generated from message connectrpc.conformance.v1.TLSCreds
  */
 export type TLSCreds = Message<"connectrpc.conformance.v1.TLSCreds"> & {
@@ -100,7 +71,7 @@ export type TLSCreds = Message<"connectrpc.conformance.v1.TLSCreds"> & {
  * Use `create(TLSCredsSchema)` to create a new message.
  */
 export const TLSCredsSchema: GenMessage<TLSCreds> = /*@__PURE__*/
-  messageDesc(file_conformance, 3);
+  messageDesc(file_conformance, 2);
 
 /**
  * @generated from message connectrpc.conformance.v1.UnaryResponseDefinition
@@ -144,7 +115,7 @@ export type UnaryResponseDefinition = Message<"connectrpc.conformance.v1.UnaryRe
  * Use `create(UnaryResponseDefinitionSchema)` to create a new message.
  */
 export const UnaryResponseDefinitionSchema: GenMessage<UnaryResponseDefinition> = /*@__PURE__*/
-  messageDesc(file_conformance, 4);
+  messageDesc(file_conformance, 3);
 
 /**
  * @generated from message connectrpc.conformance.v1.StreamResponseDefinition
@@ -181,7 +152,7 @@ export type StreamResponseDefinition = Message<"connectrpc.conformance.v1.Stream
  * Use `create(StreamResponseDefinitionSchema)` to create a new message.
  */
 export const StreamResponseDefinitionSchema: GenMessage<StreamResponseDefinition> = /*@__PURE__*/
-  messageDesc(file_conformance, 5);
+  messageDesc(file_conformance, 4);
 
 /**
  * @generated from message connectrpc.conformance.v1.UnaryRequest
@@ -203,7 +174,7 @@ export type UnaryRequest = Message<"connectrpc.conformance.v1.UnaryRequest"> & {
  * Use `create(UnaryRequestSchema)` to create a new message.
  */
 export const UnaryRequestSchema: GenMessage<UnaryRequest> = /*@__PURE__*/
-  messageDesc(file_conformance, 6);
+  messageDesc(file_conformance, 5);
 
 /**
  * @generated from message connectrpc.conformance.v1.UnaryResponse
@@ -220,7 +191,7 @@ export type UnaryResponse = Message<"connectrpc.conformance.v1.UnaryResponse"> &
  * Use `create(UnaryResponseSchema)` to create a new message.
  */
 export const UnaryResponseSchema: GenMessage<UnaryResponse> = /*@__PURE__*/
-  messageDesc(file_conformance, 7);
+  messageDesc(file_conformance, 6);
 
 /**
  * @generated from message connectrpc.conformance.v1.IdempotentUnaryRequest
@@ -242,7 +213,7 @@ export type IdempotentUnaryRequest = Message<"connectrpc.conformance.v1.Idempote
  * Use `create(IdempotentUnaryRequestSchema)` to create a new message.
  */
 export const IdempotentUnaryRequestSchema: GenMessage<IdempotentUnaryRequest> = /*@__PURE__*/
-  messageDesc(file_conformance, 8);
+  messageDesc(file_conformance, 7);
 
 /**
  * @generated from message connectrpc.conformance.v1.IdempotentUnaryResponse
@@ -259,7 +230,7 @@ export type IdempotentUnaryResponse = Message<"connectrpc.conformance.v1.Idempot
  * Use `create(IdempotentUnaryResponseSchema)` to create a new message.
  */
 export const IdempotentUnaryResponseSchema: GenMessage<IdempotentUnaryResponse> = /*@__PURE__*/
-  messageDesc(file_conformance, 9);
+  messageDesc(file_conformance, 8);
 
 /**
  * @generated from message connectrpc.conformance.v1.ServerStreamRequest
@@ -281,7 +252,7 @@ export type ServerStreamRequest = Message<"connectrpc.conformance.v1.ServerStrea
  * Use `create(ServerStreamRequestSchema)` to create a new message.
  */
 export const ServerStreamRequestSchema: GenMessage<ServerStreamRequest> = /*@__PURE__*/
-  messageDesc(file_conformance, 10);
+  messageDesc(file_conformance, 9);
 
 /**
  * @generated from message connectrpc.conformance.v1.ServerStreamResponse
@@ -298,7 +269,7 @@ export type ServerStreamResponse = Message<"connectrpc.conformance.v1.ServerStre
  * Use `create(ServerStreamResponseSchema)` to create a new message.
  */
 export const ServerStreamResponseSchema: GenMessage<ServerStreamResponse> = /*@__PURE__*/
-  messageDesc(file_conformance, 11);
+  messageDesc(file_conformance, 10);
 
 /**
  * @generated from message connectrpc.conformance.v1.ClientStreamRequest
@@ -320,7 +291,7 @@ export type ClientStreamRequest = Message<"connectrpc.conformance.v1.ClientStrea
  * Use `create(ClientStreamRequestSchema)` to create a new message.
  */
 export const ClientStreamRequestSchema: GenMessage<ClientStreamRequest> = /*@__PURE__*/
-  messageDesc(file_conformance, 12);
+  messageDesc(file_conformance, 11);
 
 /**
  * @generated from message connectrpc.conformance.v1.ClientStreamResponse
@@ -337,7 +308,7 @@ export type ClientStreamResponse = Message<"connectrpc.conformance.v1.ClientStre
  * Use `create(ClientStreamResponseSchema)` to create a new message.
  */
 export const ClientStreamResponseSchema: GenMessage<ClientStreamResponse> = /*@__PURE__*/
-  messageDesc(file_conformance, 13);
+  messageDesc(file_conformance, 12);
 
 /**
  * @generated from message connectrpc.conformance.v1.BidiStreamRequest
@@ -364,7 +335,7 @@ export type BidiStreamRequest = Message<"connectrpc.conformance.v1.BidiStreamReq
  * Use `create(BidiStreamRequestSchema)` to create a new message.
  */
 export const BidiStreamRequestSchema: GenMessage<BidiStreamRequest> = /*@__PURE__*/
-  messageDesc(file_conformance, 14);
+  messageDesc(file_conformance, 13);
 
 /**
  * @generated from message connectrpc.conformance.v1.BidiStreamResponse
@@ -381,7 +352,7 @@ export type BidiStreamResponse = Message<"connectrpc.conformance.v1.BidiStreamRe
  * Use `create(BidiStreamResponseSchema)` to create a new message.
  */
 export const BidiStreamResponseSchema: GenMessage<BidiStreamResponse> = /*@__PURE__*/
-  messageDesc(file_conformance, 15);
+  messageDesc(file_conformance, 14);
 
 /**
  * @generated from message connectrpc.conformance.v1.UnimplementedRequest
@@ -394,7 +365,7 @@ export type UnimplementedRequest = Message<"connectrpc.conformance.v1.Unimplemen
  * Use `create(UnimplementedRequestSchema)` to create a new message.
  */
 export const UnimplementedRequestSchema: GenMessage<UnimplementedRequest> = /*@__PURE__*/
-  messageDesc(file_conformance, 16);
+  messageDesc(file_conformance, 15);
 
 /**
  * @generated from message connectrpc.conformance.v1.UnimplementedResponse
@@ -407,7 +378,7 @@ export type UnimplementedResponse = Message<"connectrpc.conformance.v1.Unimpleme
  * Use `create(UnimplementedResponseSchema)` to create a new message.
  */
 export const UnimplementedResponseSchema: GenMessage<UnimplementedResponse> = /*@__PURE__*/
-  messageDesc(file_conformance, 17);
+  messageDesc(file_conformance, 16);
 
 /**
  * @generated from message connectrpc.conformance.v1.ConformancePayload
@@ -429,7 +400,7 @@ export type ConformancePayload = Message<"connectrpc.conformance.v1.ConformanceP
  * Use `create(ConformancePayloadSchema)` to create a new message.
  */
 export const ConformancePayloadSchema: GenMessage<ConformancePayload> = /*@__PURE__*/
-  messageDesc(file_conformance, 18);
+  messageDesc(file_conformance, 17);
 
 /**
  * @generated from message connectrpc.conformance.v1.ConformancePayload.RequestInfo
@@ -461,7 +432,7 @@ export type ConformancePayload_RequestInfo = Message<"connectrpc.conformance.v1.
  * Use `create(ConformancePayload_RequestInfoSchema)` to create a new message.
  */
 export const ConformancePayload_RequestInfoSchema: GenMessage<ConformancePayload_RequestInfo> = /*@__PURE__*/
-  messageDesc(file_conformance, 18, 0);
+  messageDesc(file_conformance, 17, 0);
 
 /**
  * @generated from message connectrpc.conformance.v1.ConformancePayload.ConnectGetInfo
@@ -478,7 +449,7 @@ export type ConformancePayload_ConnectGetInfo = Message<"connectrpc.conformance.
  * Use `create(ConformancePayload_ConnectGetInfoSchema)` to create a new message.
  */
 export const ConformancePayload_ConnectGetInfoSchema: GenMessage<ConformancePayload_ConnectGetInfo> = /*@__PURE__*/
-  messageDesc(file_conformance, 18, 1);
+  messageDesc(file_conformance, 17, 1);
 
 /**
  * @generated from message connectrpc.conformance.v1.Error
@@ -505,7 +476,7 @@ export type Error = Message<"connectrpc.conformance.v1.Error"> & {
  * Use `create(ErrorSchema)` to create a new message.
  */
 export const ErrorSchema: GenMessage<Error> = /*@__PURE__*/
-  messageDesc(file_conformance, 19);
+  messageDesc(file_conformance, 18);
 
 /**
  * @generated from message connectrpc.conformance.v1.Header
@@ -527,7 +498,7 @@ export type Header = Message<"connectrpc.conformance.v1.Header"> & {
  * Use `create(HeaderSchema)` to create a new message.
  */
 export const HeaderSchema: GenMessage<Header> = /*@__PURE__*/
-  messageDesc(file_conformance, 20);
+  messageDesc(file_conformance, 19);
 
 /**
  * @generated from message connectrpc.conformance.v1.ClientCompatRequest
@@ -634,7 +605,7 @@ export type ClientCompatRequest = Message<"connectrpc.conformance.v1.ClientCompa
  * Use `create(ClientCompatRequestSchema)` to create a new message.
  */
 export const ClientCompatRequestSchema: GenMessage<ClientCompatRequest> = /*@__PURE__*/
-  messageDesc(file_conformance, 21);
+  messageDesc(file_conformance, 20);
 
 /**
  * @generated from message connectrpc.conformance.v1.ClientCompatRequest.Cancel
@@ -669,7 +640,7 @@ export type ClientCompatRequest_Cancel = Message<"connectrpc.conformance.v1.Clie
  * Use `create(ClientCompatRequest_CancelSchema)` to create a new message.
  */
 export const ClientCompatRequest_CancelSchema: GenMessage<ClientCompatRequest_Cancel> = /*@__PURE__*/
-  messageDesc(file_conformance, 21, 0);
+  messageDesc(file_conformance, 20, 0);
 
 /**
  * @generated from message connectrpc.conformance.v1.ClientCompatResponse
@@ -703,7 +674,7 @@ export type ClientCompatResponse = Message<"connectrpc.conformance.v1.ClientComp
  * Use `create(ClientCompatResponseSchema)` to create a new message.
  */
 export const ClientCompatResponseSchema: GenMessage<ClientCompatResponse> = /*@__PURE__*/
-  messageDesc(file_conformance, 22);
+  messageDesc(file_conformance, 21);
 
 /**
  * @generated from message connectrpc.conformance.v1.ClientResponseResult
@@ -750,7 +721,7 @@ export type ClientResponseResult = Message<"connectrpc.conformance.v1.ClientResp
  * Use `create(ClientResponseResultSchema)` to create a new message.
  */
 export const ClientResponseResultSchema: GenMessage<ClientResponseResult> = /*@__PURE__*/
-  messageDesc(file_conformance, 23);
+  messageDesc(file_conformance, 22);
 
 /**
  * @generated from message connectrpc.conformance.v1.ClientErrorResult
@@ -767,7 +738,7 @@ export type ClientErrorResult = Message<"connectrpc.conformance.v1.ClientErrorRe
  * Use `create(ClientErrorResultSchema)` to create a new message.
  */
 export const ClientErrorResultSchema: GenMessage<ClientErrorResult> = /*@__PURE__*/
-  messageDesc(file_conformance, 24);
+  messageDesc(file_conformance, 23);
 
 /**
  * @generated from message connectrpc.conformance.v1.ServerCompatRequest
@@ -809,7 +780,7 @@ export type ServerCompatRequest = Message<"connectrpc.conformance.v1.ServerCompa
  * Use `create(ServerCompatRequestSchema)` to create a new message.
  */
 export const ServerCompatRequestSchema: GenMessage<ServerCompatRequest> = /*@__PURE__*/
-  messageDesc(file_conformance, 25);
+  messageDesc(file_conformance, 24);
 
 /**
  * @generated from message connectrpc.conformance.v1.ServerCompatResponse
@@ -836,7 +807,7 @@ export type ServerCompatResponse = Message<"connectrpc.conformance.v1.ServerComp
  * Use `create(ServerCompatResponseSchema)` to create a new message.
  */
 export const ServerCompatResponseSchema: GenMessage<ServerCompatResponse> = /*@__PURE__*/
-  messageDesc(file_conformance, 26);
+  messageDesc(file_conformance, 25);
 
 /**
  * @generated from service connectrpc.conformance.v1.ConformanceService

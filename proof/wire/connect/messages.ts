@@ -1,17 +1,9 @@
 import { create, fromBinary, toBinary, type DescMessage, type MessageShape } from "@bufbuild/protobuf";
 
-import type { Metadata } from "../../../runtime/call/metadata.ts";
+import { statusDetailsKey, type Metadata } from "../../../runtime/call/metadata.ts";
 import { RpcError, rpcCodeOf, rpcCodes } from "../../../runtime/call/status.ts";
-import { statusDetailsKey } from "../../../runtime/call/metadata.ts";
-import {
-  AnySchema,
-  ErrorSchema,
-  HeaderSchema,
-  StatusSchema,
-  type Any,
-  type Error,
-  type Header,
-} from "./conformance_pb.ts";
+import { StatusSchema } from "../../../runtime/protocols/proto/status_pb.ts";
+import { AnySchema, ErrorSchema, HeaderSchema, type Any, type Error, type Header } from "./conformance_pb.ts";
 
 /** Metadata as the runner writes it: base64 without padding, and each value by itself where that can be told. */
 export function headersOf(metadata: Metadata): Header[] {
@@ -33,7 +25,11 @@ export function anyOf<Desc extends DescMessage>(schema: Desc, message: MessageSh
 /** What a server is asked to fail with, and the details that stand behind its own. */
 export function toThrow({ code, message = "", details }: Error, trailers: Metadata, more: readonly Any[]): RpcError {
   const name = rpcCodeOf(code);
-  const status = create(StatusSchema, { code, message, details: [...details, ...more] });
+  const status = create(StatusSchema, {
+    code,
+    message,
+    details: [...details, ...more].map(({ typeUrl, value }) => ({ typeUrl, value })),
+  });
   const bytes = Buffer.from(toBinary(StatusSchema, status)).toString("base64");
   return new RpcError(message, {
     code: name === "OK" ? "UNKNOWN" : name,
@@ -45,7 +41,8 @@ export function toThrow({ code, message = "", details }: Error, trailers: Metada
 export function errorFrom({ code, message, trailers }: RpcError): Error {
   const bytes = trailers.get(statusDetailsKey);
   const details = bytes === undefined ? [] : fromBinary(StatusSchema, Buffer.from(bytes, "base64")).details;
-  return create(ErrorSchema, { code: rpcCodes.indexOf(code), message, details });
+  const read = details.map(({ typeUrl, value }) => ({ typeUrl, value }));
+  return create(ErrorSchema, { code: rpcCodes.indexOf(code), message, details: read });
 }
 
 /** The messages on a program's input, each behind its length. */
