@@ -13,6 +13,7 @@ import { silent } from "../runtime/ports/telemetry.ts";
 import type { Transport } from "../runtime/ports/transport.ts";
 import { createRandom } from "../runtime/random.ts";
 import { Worker } from "../services/proto/worker_pb.ts";
+import { grpcJsTransport } from "./grpc-js/transport.ts";
 import { callBare, serveBare } from "./wire-bare.ts";
 
 export interface WireWindow {
@@ -36,9 +37,9 @@ type MakeCall = (payload: string) => Promise<unknown>;
 
 const clock = systemClock();
 const transports: Readonly<Record<string, () => Transport>> = {
-  ours: () => tripleTransport({ clock, stack: "http2" }),
+  ours: () => tripleTransport({ clock }),
   framed: () => framedTransport({ clock }),
-  "grpc-js": () => tripleTransport({ clock, stack: "grpc-js" }),
+  "grpc-js": () => grpcJsTransport({ clock }),
 };
 const [stack = "", role, address = ""] = process.argv.slice(2);
 if (role === "server") await serve();

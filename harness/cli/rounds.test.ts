@@ -27,14 +27,27 @@ const sketched = ({ seconds = 2, perSecond = 100, instances = 1, timeline = [] }
     timeline,
     expect: [successRate("orders").atLeast("99%").detects("50%")],
   });
-const planned = (sketch?: Sketch, world: Plan["world"] = "local"): Plan =>
-  planScenario(sketched(sketch), { world, seed: 1 });
+const planned = (sketch?: Sketch, world: Plan["world"] = "local", registry?: Plan["registry"]): Plan =>
+  planScenario(sketched(sketch), { world, seed: 1, registry });
 
 describe("who leaves room for another run", () => {
   test("a load that keeps the machine idle, in real processes", () => {
     expect(isQuiet(planned(), 2)).toBe(true);
     expect(isQuiet(planned({}, "sim"), 2)).toBe(false);
-    expect(isQuiet(planned({}, "docker"), 2)).toBe(false);
+  });
+
+  test("the same in containers, unless there is more than our own programs", () => {
+    const plan = planned({}, "docker");
+    expect(isQuiet(plan, 2)).toBe(true);
+    expect(isQuiet(planned({ perSecond: 400 }, "docker"), 2)).toBe(false);
+    expect(isQuiet(planned({}, "docker", "nacos"), 2)).toBe(false);
+    expect(isQuiet({ ...plan, isScraped: true }, 2)).toBe(false);
+    expect(isQuiet({ ...plan, tracing: { sample: 1 } }, 2)).toBe(false);
+    const [shop, ...others] = plan.nodes;
+    const foreign = { image: "somebody/elses:1", command: [], environment: {} } as unknown as NonNullable<
+      Plan["nodes"][number]["foreign"]
+    >;
+    expect(isQuiet({ ...plan, nodes: [{ ...shop!, foreign }, ...others] }, 2)).toBe(false);
   });
 
   test("nobody where there is one processor", () => {
@@ -72,6 +85,14 @@ describe("rounds", () => {
 
   test("put loads of one length together", () => {
     const plans = [2, 8, 2, 8].map((seconds) => planned({ seconds }));
+    expect(roundsOf(plans, (plan) => plan)).toEqual([
+      [plans[0], plans[2]],
+      [plans[1], plans[3]],
+    ]);
+  });
+
+  test("put worlds together with themselves", () => {
+    const plans = (["docker", "local", "docker", "local"] as const).map((world) => planned({}, world));
     expect(roundsOf(plans, (plan) => plan)).toEqual([
       [plans[0], plans[2]],
       [plans[1], plans[3]],

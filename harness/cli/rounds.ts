@@ -20,8 +20,10 @@ const heavyFaults: ReadonlySet<string> = new Set(["slow-cpu", "event-loop-block"
 /** Whether a run of the plan leaves room for another one beside it, on a machine with so many processors. */
 export function isQuiet(plan: Plan, processors = availableParallelism()): boolean {
   return (
-    plan.world === "local" &&
+    plan.world !== "sim" &&
     plan.load === undefined &&
+    // Nobody's servers but ours: those take processor time of their own, and some start one for each run.
+    (plan.world === "local" || isServedByItself(plan)) &&
     // A transaction writes and syncs at every step, and its run is paced by that.
     plan.coordinator === undefined &&
     processors >= roundSizeMax &&
@@ -33,13 +35,20 @@ export function isQuiet(plan: Plan, processors = availableParallelism()): boolea
   );
 }
 
-/** Who goes together: the first that is left, and of those that leave room the one whose load is as long as its own. */
+/** Containers of our own programs, and nothing else. */
+const isServedByItself = ({ nodes, registry, tracing, isScraped }: Plan): boolean =>
+  registry === "embedded" && tracing === undefined && !isScraped && nodes.every(({ foreign }) => foreign === undefined);
+
+/**
+ * Who goes together: the first that is left, and of those that leave room in the same world the one whose load is as long as its own.
+ */
 export function roundsOf<T>(items: readonly T[], planOf: (item: T) => Plan | undefined): readonly (readonly T[])[] {
   const quiet = items.filter((item) => {
     const plan = planOf(item);
     return plan !== undefined && isQuiet(plan);
   });
   const lengthOf = (item: T): number => planOf(item)!.durationUs;
+  const worldOf = (item: T): Plan["world"] => planOf(item)!.world;
   const placed = new Set<T>();
   const rounds: T[][] = [];
   for (const item of items) {
@@ -48,7 +57,7 @@ export function roundsOf<T>(items: readonly T[], planOf: (item: T) => Plan | und
     placed.add(item);
     while (quiet.includes(item) && round.length < roundSizeMax) {
       const distance = (other: T): number => Math.abs(lengthOf(other) - lengthOf(item));
-      const left = quiet.filter((other) => !placed.has(other));
+      const left = quiet.filter((other) => !placed.has(other) && worldOf(other) === worldOf(item));
       const [partner] = left.toSorted((a, b) => distance(a) - distance(b));
       if (partner === undefined) break;
       round.push(partner);

@@ -30,7 +30,7 @@ import { CliError, exitCodeOf, exitCodes, explain, type ExitCode } from "./error
 import { systemLanguage } from "./language.ts";
 import { lastRunFile, rememberFailed } from "./last-run.ts";
 import { listJson, listText } from "./list.ts";
-import { roundsOf } from "./rounds.ts";
+import { isQuiet, roundsOf } from "./rounds.ts";
 import { chosen, isUnchosen, reportersOf, select, worldsOf } from "./selection.ts";
 import type { ReporterName, RunCommandOptions, Selection } from "./selection.ts";
 import { interruptible } from "./signals.ts";
@@ -263,10 +263,19 @@ class Run {
   #rounds(jobs: readonly Job[]): readonly (readonly Job[])[] {
     const { overlap = true, bail = false } = this.#options;
     if (!overlap || bail) return jobs.map((job) => [job]);
-    return roundsOf(jobs, ({ listed }) => {
-      const plan = this.#selection.plans.get(listed)!.get("local");
-      return plan instanceof ScenarioError ? undefined : plan;
-    });
+    return roundsOf(jobs, (job) => this.#planOf(job, "local") ?? this.#planOf(job, "docker"));
+  }
+
+  /** Undefined where that world isn't asked for, or can't do it. */
+  #planOf({ listed }: Job, world: WorldName): Plan | undefined {
+    const plan = this.#selection.plans.get(listed)!.get(world);
+    return plan instanceof ScenarioError ? undefined : plan;
+  }
+
+  /** Who goes together in one world may have to go alone in another. */
+  #leavesRoom(job: Job, world: WorldName): boolean {
+    const plan = this.#planOf(job, world);
+    return plan !== undefined && isQuiet(plan);
   }
 
   /** What a scenario's worlds say of each other; a measurement that the machine spoiled is repeated once. */
@@ -297,7 +306,7 @@ class Run {
     const runs: FinishedRun[][] = round.map(() => []);
     for (const world of this.#selection.worlds.values()) {
       if (this.#interruption.signal.aborted) break;
-      const isTogether = world.name === "local" && round.length > 1;
+      const isTogether = round.length > 1 && round.every((job) => this.#leavesRoom(job, world.name));
       const turns = isTogether ? turnsOf(round.length) : [];
       const running = turns.map((turn, index) =>
         this.#runFirst(round[index]!, world, turn).finally(() => turn.leave()),

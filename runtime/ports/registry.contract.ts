@@ -59,6 +59,9 @@ export interface RegistryTiming {
 /** A fact about registries: resolves when it holds, rejects with what doesn't. */
 export type RegistryFact = (world: RegistryWorld) => Promise<void>;
 
+/** What happens to the registry happens to everybody who uses it, and so does a flood: such a fact is alone, others may be side by side. */
+export const isForAll = (fact: string): boolean => /a registry that pauses|restart|a thousand/.test(fact);
+
 /**
  * What every registry promises, embedded or real: the same facts hold for each, so a fleet doesn't notice which one it uses. A test
  * file runs them all:

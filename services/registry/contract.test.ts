@@ -7,7 +7,7 @@ import { systemClock } from "../../runtime/node/clock.ts";
 import { TestPath } from "../../runtime/node/testing/path.ts";
 import { TestProgram } from "../../runtime/node/testing/program.ts";
 import { tripleTransport } from "../../runtime/node/triple.ts";
-import { registryContract, type RegistryFact } from "../../runtime/ports/registry.contract.ts";
+import { isForAll, registryContract, type RegistryFact } from "../../runtime/ports/registry.contract.ts";
 import { createRandom } from "../../runtime/random.ts";
 import { CallLog } from "../../runtime/telemetry/call-log.ts";
 import type { RuntimeEvent } from "../../runtime/telemetry/events.ts";
@@ -22,8 +22,10 @@ beforeAll(async () => {
 });
 afterAll(() => registry.close());
 
+// Facts that leave the registry alone wait side by side.
 for (const [index, [fact, holds]] of Object.entries(registryContract).entries()) {
-  test(fact, () => inWorld(`orders-${index}`, holds));
+  const run = isForAll(fact) ? test : test.concurrent;
+  run(fact, () => inWorld(`orders-${index}`, holds));
 }
 
 /** The registry is a process, its clients are here; each of them has a path of its own. */

@@ -1,12 +1,9 @@
 import { describe, test } from "vitest";
 
 import { configCenterContract, type ConfigCenterWorld } from "../../../runtime/ports/config-center.contract.ts";
-import { registryContract, type RegistryTiming } from "../../../runtime/ports/registry.contract.ts";
+import { isForAll, registryContract, type RegistryTiming } from "../../../runtime/ports/registry.contract.ts";
 import type { TestClients } from "./infrastructure.fixture.ts";
 import type { RunningServer } from "./servers.ts";
-
-/** What happens to the server happens to every test, and so does a flood. */
-const isForAll = (fact: string): boolean => /a registry that pauses|restart|a thousand/.test(fact);
 
 const factWithinMs = 240_000;
 

@@ -143,7 +143,7 @@ export class Invocation {
     });
   }
 
-  /** The place of that name, made when it is first asked for; runs use the same ones, one after the other. */
+  /** The place of that name, made when it is first asked for; runs use the same ones, one after the other; those side by side use others. */
   sandbox(name: string, { isPublished = false } = {}): Promise<Sandbox> {
     const key = `${isPublished ? "published" : "plain"} ${name}`;
     let sandbox = this.#sandboxes.get(key);

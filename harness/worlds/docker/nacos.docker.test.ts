@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, test, vi } from "vitest";
 import type { ServiceSnapshot } from "../../../runtime/ports/registry.ts";
 import { describeConfigCenter, describeRegistry } from "./contracts.fixture.ts";
 import { TestClients } from "./infrastructure.fixture.ts";
+import { registries, untilShown } from "./registries.ts";
 import { nacos, type RunningServer } from "./servers.ts";
 import { describeReal, startTestServer } from "./testing.ts";
 
@@ -86,6 +87,26 @@ describeReal("Nacos", () => {
           expect(performance.now() - killedMs).toBeLessThan(37_000);
         }),
       90_000,
+    );
+
+    test.concurrent(
+      "is looked at from outside until it shows as many instances as it should, or time is up",
+      () =>
+        inClients("", async (world) => {
+          const shows = (count: number, withinUs: number): Promise<boolean> =>
+            untilShown(registries.nacos, new Map([["shown", count]]), {
+              ...{ clock: world.clock, server, run: "test", withinUs },
+              signal: AbortSignal.timeout(40_000),
+            });
+          const { registry } = await world.openRegistry("shown");
+          await registry.register(instance("shown"));
+          expect(await shows(1, 10_000_000)).toBe(true);
+          expect(await shows(2, 300_000)).toBe(false);
+          const both = shows(2, 20_000_000);
+          await registry.register({ ...instance("shown"), id: "shown/1", address: "10.1.0.2:20880" });
+          expect(await both).toBe(true);
+        }),
+      60_000,
     );
 
     test.concurrent(

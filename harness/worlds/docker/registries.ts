@@ -1,8 +1,11 @@
 import type { ConfigCenter } from "../../../runtime/ports/config-center.ts";
 import { realInfrastructure } from "../../../runtime/node/infrastructure.ts";
 import type { Clock } from "../../../runtime/ports/clock.ts";
+import type { ConfigCenterConnection, InfrastructureTable } from "../../../runtime/ports/infrastructure.ts";
+import type { Registry } from "../../../runtime/ports/registry.ts";
 import { silent } from "../../../runtime/ports/telemetry.ts";
 import { createRandom } from "../../../runtime/random.ts";
+import { Worker } from "../../../services/proto/worker_pb.ts";
 import { WorldError } from "../error.ts";
 import type { RegistryName } from "../../scenario/plan.ts";
 import { consul, nacos, zookeeper, type RunningServer, type ServerKind } from "./servers.ts";
@@ -45,28 +48,26 @@ const part = (key: string, run: string | undefined): string => (run === undefine
 /** Time that a document has to reach a server that doesn't answer at first. */
 const publishWithinMs = 30_000;
 
+/** One run's part of a real server, and how to get there from this machine. */
+export interface ServerPart {
+  readonly clock: Clock;
+  readonly server: RunningServer;
+  readonly run: string | undefined;
+}
+
 /** Puts documents into a real config centre from outside of every fault: it is dialled where this machine reaches it at that moment. */
 export function createRealPublisher(
   kind: RegistryKind,
-  options: { readonly clock: Clock; readonly server: RunningServer; readonly run: string | undefined },
+  options: ServerPart,
 ): {
   readonly publish: (key: string, content: string | undefined, signal: AbortSignal) => Promise<void>;
   readonly close: () => Promise<void>;
 } {
-  const { clock, server, run } = options;
+  const { clock } = options;
   let opened: Promise<ConfigCenter> | undefined;
   const open = (): Promise<ConfigCenter> => {
-    const url = kind.url(`${server.container.spec.ip}:${kind.ports[0]!}`, run);
-    const scheme = url.slice(0, url.indexOf(":"));
-    const dial = (address: string): string => server.addressOf(Number(address.slice(address.lastIndexOf(":") + 1)));
-    return realInfrastructure({ dial }).configCenters[scheme]!({
-      clock,
-      random: createRandom(1),
-      telemetry: silent,
-      url,
-      client: "flyball",
-      application: "flyball",
-    });
+    const { table, scheme, connection } = fromOutside(kind, options);
+    return table.configCenters[scheme]!(connection);
   };
   return {
     publish: async (key, content, signal) => {
@@ -89,6 +90,56 @@ export function createRealPublisher(
     close: async () => {
       await (await opened?.catch(() => undefined))?.close();
     },
+  };
+}
+
+/** Time between two looks at a registry that doesn't show everybody yet. */
+const lookAgainAfterUs = 100_000;
+
+/**
+ * Resolves once a real registry, asked from outside of every fault, shows as many instances of each service as `expected` says; false
+ * when that takes longer than `withinUs`. Rejects when `signal` aborts.
+ */
+export async function untilShown(
+  kind: RegistryKind,
+  expected: ReadonlyMap<string, number>,
+  options: ServerPart & { readonly withinUs: number; readonly signal: AbortSignal },
+): Promise<boolean> {
+  const { clock, withinUs, signal } = options;
+  const { table, scheme, connection } = fromOutside(kind, options);
+  const untilUs = clock.nowUs() + withinUs;
+  const registry = await table.registries[scheme]!({ ...connection, interfaceName: Worker.typeName });
+  try {
+    while (!(await shows(registry, expected))) {
+      if (clock.nowUs() >= untilUs) return false;
+      await clock.sleep(lookAgainAfterUs, signal);
+    }
+    return true;
+  } finally {
+    await registry.close();
+  }
+}
+
+/** Whoever doesn't answer shows nobody. */
+async function shows(registry: Registry, expected: ReadonlyMap<string, number>): Promise<boolean> {
+  const shown = [...expected].map(async ([service, count]) => {
+    const snapshot = await registry.lookup(service).catch(() => undefined);
+    return snapshot !== undefined && snapshot.instances.length >= count;
+  });
+  return (await Promise.all(shown)).every(Boolean);
+}
+
+/** A server's clients on this machine, each connection dialled where the server is reached at that moment. */
+function fromOutside(
+  kind: RegistryKind,
+  { clock, server, run }: ServerPart,
+): { readonly table: InfrastructureTable; readonly scheme: string; readonly connection: ConfigCenterConnection } {
+  const url = kind.url(`${server.container.spec.ip}:${kind.ports[0]!}`, run);
+  const dial = (address: string): string => server.addressOf(Number(address.slice(address.lastIndexOf(":") + 1)));
+  return {
+    table: realInfrastructure({ dial }),
+    scheme: url.slice(0, url.indexOf(":")),
+    connection: { clock, random: createRandom(1), telemetry: silent, url, client: "flyball", application: "flyball" },
   };
 }
 

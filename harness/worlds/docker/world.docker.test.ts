@@ -9,6 +9,7 @@ import { afterAll, describe, expect, test } from "vitest";
 
 import type { StepPlan } from "../../scenario/plan.ts";
 import { prometheusAt } from "../../telemetry/prometheus.ts";
+import { turnsOf } from "../../turn.ts";
 import { smallPlan } from "../live/fixture.ts";
 import { liveFacts, observed } from "../live/testing.ts";
 import { engineHost, openEngine } from "./engine.ts";
@@ -48,6 +49,35 @@ describeReal("a world of containers", () => {
       expect(await next.drive(fleet, 40)).toEqual({ OK: 40 });
       expect(next.instances()).toEqual(["orders/0", "orders/1"]);
     });
+  }, 60_000);
+
+  test("runs side by side have places, rules and faults of their own", async () => {
+    const runs = [observed(), observed()];
+    const [touched, other] = turnsOf(2);
+    const addresses = await Promise.all([
+      world
+        .run(smallPlan(), runs[0]!.options, async (fleet) => {
+          await touched!.begin();
+          await fleet.publish("orders.tag-router", "force: false\ntags: []\n");
+          await runs[0]!.until(({ type }) => type === "rule");
+          await fleet.nodes.get("orders/0")!.kill();
+          await touched!.end();
+          return [...fleet.nodes.values()].map(({ address }) => address);
+        })
+        .finally(() => touched!.leave()),
+      world
+        .run(smallPlan(), runs[1]!.options, async (fleet) => {
+          await other!.begin();
+          await other!.end();
+          expect(runs[1]!.events.filter(({ type }) => type === "rule")).toEqual([]);
+          // The other's orders/0 is dead by now.
+          expect(await runs[1]!.drive(fleet, 40)).toEqual({ OK: 40 });
+          expect(runs[1]!.instances()).toEqual(["orders/0", "orders/1"]);
+          return [...fleet.nodes.values()].map(({ address }) => address);
+        })
+        .finally(() => other!.leave()),
+    ]);
+    expect(new Set(addresses.flat()).size).toBe(10);
   }, 60_000);
 
   test("a config centre that was off the network takes documents again", async () => {

@@ -34,7 +34,7 @@ import { withName, withNames } from "./instance-names.ts";
 import { foreignFile, Invocation, nodePort, project, type Sandbox } from "./invocation.ts";
 import { NodeContainer } from "./node-container.ts";
 import { ownModule } from "./own-module.ts";
-import { createRealPublisher, registries, type RegistryKind } from "./registries.ts";
+import { createRealPublisher, registries, untilShown, type RegistryKind } from "./registries.ts";
 import { metricsPort, Scraping } from "./scraping.ts";
 import { ServerNode } from "./server-node.ts";
 import {
@@ -55,6 +55,8 @@ export function dockerWorld(): World {
   const docker: Docker = openEngine();
   let invocation: Promise<Invocation> | undefined;
   let runs = 0;
+  /** Runs side by side have places of their own. */
+  const lanes = new Set<number>();
   return {
     name: "docker",
     primitives: allPrimitives,
@@ -66,8 +68,15 @@ export function dockerWorld(): World {
         invocation = undefined;
         throw error;
       });
-      const ground = new DockerGround(plan, options, { invocation: opened, run: `run-${++runs}` });
-      return runLive(plan, options, ground, main);
+      let lane = 0;
+      while (lanes.has(lane)) lane++;
+      lanes.add(lane);
+      try {
+        const ground = new DockerGround(plan, options, { invocation: opened, run: `run-${++runs}`, lane });
+        return await runLive(plan, options, ground, main);
+      } finally {
+        lanes.delete(lane);
+      }
     },
     close: async () => {
       const opened = await invocation?.catch(() => undefined);
@@ -98,6 +107,8 @@ class DockerGround implements Ground {
   readonly #invocation: Invocation;
   /** Names this run among those that share a server. */
   readonly #run: string;
+  /** Whose places it uses: no other run's at the same time. */
+  readonly #lane: number;
   /** To the config centre alone, which is dialled where this machine reaches it at that moment. */
   readonly #transport: Transport;
   readonly #identityOf: ((service: string) => TlsIdentity) | undefined;
@@ -113,7 +124,11 @@ class DockerGround implements Ground {
   #scraping: Scraping | undefined;
   #closePublisher: () => Promise<void> = () => Promise.resolve();
 
-  constructor(plan: Plan, world: WorldOptions, at: { readonly invocation: Invocation; readonly run: string }) {
+  constructor(
+    plan: Plan,
+    world: WorldOptions,
+    at: { readonly invocation: Invocation; readonly run: string; readonly lane: number },
+  ) {
     this.#plan = plan;
     this.#identityOf = plan.hasMutualTls ? freshIdentities(this.clock.wallMs()) : undefined;
     this.#transport = tripleTransport({
@@ -127,6 +142,7 @@ class DockerGround implements Ground {
       : world;
     this.#invocation = at.invocation;
     this.#run = at.run;
+    this.#lane = at.lane;
   }
 
   async lay(links: readonly LinkPlan[]): Promise<LaidFleet> {
@@ -204,6 +220,7 @@ class DockerGround implements Ground {
       hear: scraping && ((record) => scraping.hear(record)),
       readMetrics: scraping && (() => scraping.read(all.filter((node) => node instanceof LiveNode))),
       publish: this.#publisher(real, server?.running),
+      ...(real !== undefined && { untilShown: (services) => this.#untilShown(real, server!.running, services) }),
       readSpans: traceStore && ((reported) => this.#readSpans(traceStore, reported)),
     };
   }
@@ -230,7 +247,8 @@ class DockerGround implements Ground {
       nodes.map(async ({ id, program }, index) => {
         // From outside, only the config centre is talked to.
         const isPublished = program === "config-center";
-        return [id, await this.#invocation.sandbox(isPublished ? id : `node-${index}`, { isPublished })] as const;
+        const name = isPublished ? id : `node-${index}`;
+        return [id, await this.#invocation.sandbox(`${name}-${this.#lane}`, { isPublished })] as const;
       }),
     );
     return new Map(places);
@@ -435,6 +453,20 @@ class DockerGround implements Ground {
     return found.map(({ node, span }) => ({ node, span: withName(span, this.#names) }));
   }
 
+  async #untilShown(real: RegistryKind, server: RunningServer, services: ReadonlySet<string>): Promise<void> {
+    const { signal, onProgress } = this.#world;
+    const providers = this.#plan.nodes.filter(
+      ({ program, service }) => program === "provider" && services.has(service),
+    );
+    const expected = Map.groupBy(providers, ({ service }) => service);
+    onProgress(`waiting for the registry to show ${providers.length} providers`);
+    const counts = new Map([...expected].map(([service, { length }]) => [service, length]));
+    const look = { clock: this.clock, server, run: this.#part(real), withinUs: shownWithinUs, signal };
+    const isShown = await untilAborted(untilShown(real, counts, look), signal);
+    // Some are never shown, for that may be what a scenario is about.
+    if (!isShown) onProgress(`the registry doesn't show them all after ${shownWithinUs / 1e6} s: going on`);
+  }
+
   #publisher(real: RegistryKind | undefined, server: RunningServer | undefined): LaidFleet["publish"] {
     if (real !== undefined) {
       const publisher = createRealPublisher(real, { clock: this.clock, server: server!, run: this.#part(real) });
@@ -446,6 +478,9 @@ class DockerGround implements Ground {
     return createPublisher({ clock: this.clock, transport: this.#transport, address });
   }
 }
+
+/** Time that all providers have to show up in a real registry before consumers that aren't ours are started. */
+const shownWithinUs = 10_000_000;
 
 interface LaidServer {
   readonly running: RunningServer;

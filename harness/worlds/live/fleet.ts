@@ -2,7 +2,7 @@ import { availableParallelism } from "node:os";
 
 import type { Clock } from "../../../runtime/ports/clock.ts";
 import { inParallel, settled } from "../../parallel.ts";
-import type { LinkPlan, Plan } from "../../scenario/plan.ts";
+import type { LinkPlan, NodePlan, Plan } from "../../scenario/plan.ts";
 import { WorldError } from "../error.ts";
 import { isInfrastructure } from "../infrastructure.ts";
 import type { FleetLink, FleetNode, RunningFleet, WorldOptions } from "../world.ts";
@@ -51,6 +51,8 @@ export interface LaidFleet {
   readonly links: ReadonlyMap<string, OwnedLink>;
   /** Puts a document into the config centre; absent where there is none. */
   readonly publish: ((key: string, content: string | undefined, signal: AbortSignal) => Promise<void>) | undefined;
+  /** Resolves once the registry shows all providers of these services; absent where nobody has to wait for that. */
+  readonly untilShown?: (services: ReadonlySet<string>) => Promise<void>;
   /** Absent where there is no trace store. */
   readonly readSpans?: RunningFleet["readSpans"];
 }
@@ -114,7 +116,10 @@ class LiveFleet implements RunningFleet {
     return this.#laid.network;
   }
 
-  /** Starts everything: nodes all at once; then the infrastructure gets ready, then the rules are set, then the fleet. */
+  /**
+   * Starts everything: nodes all at once; then the infrastructure gets ready, then the rules are set, then the fleet, and last the
+   * consumers that aren't ours.
+   */
   async start(): Promise<void> {
     const { signal } = this.#options;
     const aborted = new Promise<never>((_resolve, reject) => {
@@ -188,9 +193,21 @@ class LiveFleet implements RunningFleet {
     });
     await Promise.all(all.filter(isInfrastructure).map(go));
     for (const { key, content } of rules) await this.publish(key, content);
-    await Promise.all(all.filter((node) => !isInfrastructure(node)).map(go));
+    const late = new Map(plans.filter(isForeignConsumer).map(({ id, config }) => [id, calledBy(config)]));
+    await Promise.all(all.filter((node) => !isInfrastructure(node) && !late.has(node.id)).map(go));
+    if (late.size === 0) return;
+    await this.#laid.untilShown?.(new Set(late.values()));
+    await Promise.all(all.filter(({ id }) => late.has(id)).map(go));
   }
 }
+
+/**
+ * A consumer that isn't ours starts after those whom it calls, as its operator would start it: dubbo-go 3.3.2, for one, misses for
+ * good what Nacos tells between its first look and its subscription (docs/foreign.md).
+ */
+const isForeignConsumer = ({ program, foreign }: NodePlan): boolean => program === "consumer" && foreign !== undefined;
+
+const calledBy = (config: NodePlan["config"]): string => (config["calls"] as { readonly service: string }).service;
 
 /** Each pair that some fault of the plan names, once, in the plan's order; both its nodes are in the fleet. */
 function touchedLinks({ timeline, nodes }: Plan, { hasCables }: Ground): readonly LinkPlan[] {

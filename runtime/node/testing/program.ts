@@ -48,7 +48,8 @@ export class TestProgram {
   async #start(): Promise<void> {
     const child = spawn(process.execPath, [...this.#args, "--listen", this.address, "--disk", this.#disk], {
       stdio: ["ignore", "pipe", "inherit"],
-      env: { PATH: process.env["PATH"] },
+      // What was compiled before is read again instead of compiled.
+      env: { PATH: process.env["PATH"], NODE_COMPILE_CACHE: process.env["NODE_COMPILE_CACHE"] },
     });
     this.#process = child;
     this.address = await new Promise<string>((resolve, reject) => {
