@@ -3,7 +3,7 @@ import { once } from "node:events";
 
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 
-import { Output } from "../runtime/node/http2/output.ts";
+import { Output } from "../runtime/node/output.ts";
 import { DoReplySchema, DoRequestSchema } from "../services/proto/worker_pb.ts";
 
 /**

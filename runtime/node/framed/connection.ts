@@ -2,17 +2,18 @@ import type { Socket } from "node:net";
 
 import { RpcError } from "../../call/status.ts";
 import type { Clock } from "../../ports/clock.ts";
+import { Output } from "../output.ts";
 import { unavailable } from "../unavailable.ts";
 import {
   decodeHello,
   encodeHello,
   encodeText,
   extraBytesMax,
-  frame,
   frameTypes,
   FrameSplitter,
   malformed,
   protocolVersion,
+  writeFrame,
 } from "./wire.ts";
 import type { Frame, Hello } from "./wire.ts";
 
@@ -52,6 +53,7 @@ export class FramedConnection {
   readonly #options: ConnectionOptions;
   readonly #events: ConnectionEvents;
   readonly #splitter: FrameSplitter;
+  readonly #output: Output;
   #peer: Hello | undefined;
   #heardUs: number;
   #disarm: () => void;
@@ -68,10 +70,11 @@ export class FramedConnection {
     this.#splitter = new FrameSplitter(frameBytesMax);
     this.#heardUs = clock.nowUs();
     this.#disarm = clock.after(helloWithinUs, () => this.fail(malformed("no hello came in time")));
+    this.#output = new Output(socket, () => undefined);
     socket.on("data", (chunk: Buffer) => this.#receive(chunk));
     socket.on("error", (cause) => this.#lost(unavailable("the connection broke", { cause })));
     socket.on("close", () => this.#lost(unavailable("the peer closed the connection")));
-    socket.write(frame(frameTypes.hello, 0, encodeHello({ version: protocolVersion, frameBytesMax })));
+    writeFrame(this.#output, frameTypes.hello, 0, encodeHello({ version: protocolVersion, frameBytesMax }));
   }
 
   get isOver(): boolean {
@@ -85,8 +88,8 @@ export class FramedConnection {
 
   send(type: number, stream: number, payload?: Uint8Array): void {
     if (this.#isOver) return;
-    this.socket.write(frame(type, stream, payload));
-    if (this.socket.writableLength > unsentBytesMax) {
+    writeFrame(this.#output, type, stream, payload);
+    if (this.#output.unsentBytes > unsentBytesMax) {
       this.#lost(unavailable(`the peer has left ${unsentBytesMax} bytes unread`));
       this.socket.destroy();
     }
@@ -94,19 +97,23 @@ export class FramedConnection {
 
   /** Sends what is left, and goes. */
   end(): void {
+    this.#output.flush();
     this.socket.end();
   }
 
   /** Tells the peer what it did wrong, and goes. */
   fail(error: RpcError): void {
     if (this.#isOver) return;
-    this.socket.write(frame(frameTypes.goaway, 0, encodeText(error.message)));
+    writeFrame(this.#output, frameTypes.goaway, 0, encodeText(error.message));
+    this.#output.flush();
     this.#lost(error);
     this.socket.destroySoon();
   }
 
   /** Goes at once. */
   reset(error: RpcError): void {
+    // What was sent before may still get there.
+    this.#output.flush();
     this.#lost(error);
     this.socket.destroy();
   }

@@ -10,16 +10,7 @@ import type { RpcError } from "../../call/status.ts";
 import type { Listener, ServedMethod, Transport } from "../../ports/transport.ts";
 import { systemClock } from "../clock.ts";
 import { framedTransport } from "../framed.ts";
-import {
-  decodeText,
-  encodeCredit,
-  encodeEnd,
-  encodeHello,
-  encodeRequest,
-  frame,
-  frameTypes,
-  FrameSplitter,
-} from "./wire.ts";
+import { decodeText, encodeCredit, encodeEnd, encodeHello, encodeRequest, frameTypes, FrameSplitter } from "./wire.ts";
 
 const clock = systemClock();
 const text = {
@@ -71,6 +62,15 @@ afterEach(async () => {
   for (const server of servers.splice(0)) server.close();
   await transport.close();
 });
+
+/** Length, type, stream, payload. */
+function frame(type: number, stream: number, payload: Uint8Array = Buffer.alloc(0)): Buffer {
+  const head = Buffer.alloc(9);
+  head.writeUInt32BE(5 + payload.length, 0);
+  head[4] = type;
+  head.writeUInt32BE(stream, 5);
+  return Buffer.concat([head, payload]);
+}
 
 const hello = frame(frameTypes.hello, 0, encodeHello({ version: 1, frameBytesMax: 1 << 20 }));
 const request = (stream: number, path = echo.path): Buffer =>

@@ -1,5 +1,6 @@
 import { metadata as noted, noMetadata, type Metadata } from "../../call/metadata.ts";
 import { RpcError, rpcCodeOf, rpcCodes } from "../../call/status.ts";
+import type { Output } from "../output.ts";
 import { Partial } from "../partial.ts";
 
 /**
@@ -95,13 +96,15 @@ export class FrameSplitter {
 
 const nothing = Buffer.alloc(0);
 
-export function frame(type: number, stream: number, payload: Uint8Array = nothing): Buffer {
-  const bytes = Buffer.allocUnsafe(lengthBytes + headBytes + payload.length);
-  bytes.writeUInt32BE(headBytes + payload.length, 0);
-  bytes.writeUInt8(type, lengthBytes);
-  bytes.writeUInt32BE(stream, lengthBytes + 1);
-  bytes.set(payload, lengthBytes + headBytes);
-  return bytes;
+export function writeFrame(output: Output, type: number, stream: number, payload: Uint8Array = nothing): void {
+  output.room(lengthBytes + headBytes + payload.length);
+  const { bytes, at } = output;
+  bytes.writeUInt32BE(headBytes + payload.length, at);
+  bytes[at + lengthBytes] = type;
+  bytes.writeUInt32BE(stream, at + lengthBytes + 1);
+  const begin = at + lengthBytes + headBytes;
+  bytes.set(payload, begin);
+  output.at = begin + payload.length;
 }
 
 export function encodeHello({ version, frameBytesMax }: Hello): Buffer {
@@ -165,17 +168,19 @@ export const malformed = (message: string): RpcError =>
 
 /** Texts are UTF-8 behind a u32 that counts their bytes. */
 class Writer {
-  readonly #parts: Uint8Array[] = [];
+  #bytes = Buffer.allocUnsafe(256);
+  #at = 0;
 
   u8(value: number): this {
-    this.#parts.push(Uint8Array.of(value));
+    this.#room(1);
+    this.#bytes[this.#at++] = value;
     return this;
   }
 
   u32(value: number): this {
-    const bytes = Buffer.allocUnsafe(4);
-    bytes.writeUInt32BE(value);
-    return this.rest(bytes);
+    this.#room(4);
+    this.#at = this.#bytes.writeUInt32BE(value, this.#at);
+    return this;
   }
 
   u64(value: number): this {
@@ -183,32 +188,46 @@ class Writer {
   }
 
   text(value: string): this {
-    const bytes = Buffer.from(value, "utf8");
-    return this.u32(bytes.length).rest(bytes);
+    // Of UTF-16, each unit takes at most three bytes.
+    this.#room(4 + 3 * value.length);
+    const length = this.#bytes.write(value, this.#at + 4, "utf8");
+    this.#bytes.writeUInt32BE(length, this.#at);
+    this.#at += 4 + length;
+    return this;
   }
 
   metadata(entries: Metadata): this {
-    let bytes = 0;
     this.u32(entries.size);
+    const begin = this.#at;
+    let lengths = 0;
     for (const [key, value] of entries) {
-      bytes += Buffer.byteLength(key) + Buffer.byteLength(value);
-      if (bytes > metadataBytesMax) {
+      this.text(key).text(value);
+      lengths += 8;
+      if (this.#at - begin - lengths > metadataBytesMax) {
         throw new RpcError(`the call's metadata is larger than ${metadataBytesMax} bytes`, {
           code: "RESOURCE_EXHAUSTED",
         });
       }
-      this.text(key).text(value);
     }
     return this;
   }
 
   rest(bytes: Uint8Array): this {
-    this.#parts.push(bytes);
+    this.#room(bytes.length);
+    this.#bytes.set(bytes, this.#at);
+    this.#at += bytes.length;
     return this;
   }
 
   bytes(): Buffer {
-    return Buffer.concat(this.#parts);
+    return this.#bytes.subarray(0, this.#at);
+  }
+
+  #room(bytes: number): void {
+    if (this.#bytes.length - this.#at >= bytes) return;
+    const larger = Buffer.allocUnsafe(Math.max(this.#at + bytes, 2 * this.#bytes.length));
+    this.#bytes.copy(larger, 0, 0, this.#at);
+    this.#bytes = larger;
   }
 }
 
@@ -235,6 +254,7 @@ class Reader {
 
   text(): string {
     const bytes = this.#take(this.u32());
+    if (bytes.length <= asciiBytesMax && isAscii(bytes)) return bytes.toString("latin1");
     try {
       return utf8.decode(bytes);
     } catch {
@@ -268,3 +288,10 @@ class Reader {
 }
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
+/** Up to here a loop is faster than asking. */
+const asciiBytesMax = 64;
+
+function isAscii(bytes: Uint8Array): boolean {
+  for (let at = 0; at < bytes.length; at++) if (bytes[at]! > 0x7f) return false;
+  return true;
+}

@@ -19,7 +19,7 @@ import {
 } from "./frames.ts";
 import { HpackDecoder, type Fields } from "./hpack/decoder.ts";
 import { listBytes, noTable, writeFields } from "./hpack/encoder.ts";
-import { Output } from "./output.ts";
+import { Output } from "../output.ts";
 import { readSettings, settingIds, settingsDefault, writeSettings, type PeerSettings } from "./settings.ts";
 import { connectionGone, Http2Stream, type OutgoingFields, type StreamEvents, type StreamHost } from "./stream.ts";
 

@@ -1,7 +1,7 @@
 import type { Duplex } from "node:stream";
 
-/** Holds a hundred small calls; larger needs get a slab of their own size. */
-const slabBytes = 32 * 1024;
+/** Holds some hundred small calls, or several of 10 KiB; larger needs get a slab of their own size. */
+const slabBytes = 64 * 1024;
 
 /**
  * What a connection is about to send. Frames are written one behind the other into a slab, and all that one turn of the event loop made
