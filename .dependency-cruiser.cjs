@@ -7,6 +7,7 @@ const names = (packages) => `node_modules/(${packages.join("|")})/`;
 const to = (target) => {
   if ("path" in target) return { path: target.path };
   if ("builtin" in target) return { dependencyTypes: ["core"] };
+  if ("packages" in target) return { path: names(target.packages) };
   return { path: "node_modules/", pathNot: names(target.packagesExcept) };
 };
 

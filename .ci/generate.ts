@@ -25,7 +25,7 @@ if (!hasProtoc) {
   process.exit(isForgiven ? (process.exitCode ?? 0) : 3);
 }
 
-const protos = globSync(["runtime/**/*.proto", "services/**/*.proto"], { cwd: root }).sort();
+const protos = globSync(["runtime/**/*.proto", "services/**/*.proto", "proof/**/*.proto"], { cwd: root }).sort();
 const out = isCheck ? mkdtempSync(join(tmpdir(), "flyball-generate-")) : root;
 try {
   for (const proto of protos) generate(proto);
@@ -82,7 +82,7 @@ function generate(proto: string): void {
 
 function compare(): void {
   const wanted = globSync("**/*_pb.ts", { cwd: out }).sort();
-  const present = globSync(["runtime/**/*_pb.ts", "services/**/*_pb.ts"], { cwd: root });
+  const present = globSync(["runtime/**/*_pb.ts", "services/**/*_pb.ts", "proof/**/*_pb.ts"], { cwd: root });
   const stale = wanted.filter(
     (file) =>
       !present.includes(file) || readFileSync(join(root, file), "utf8") !== readFileSync(join(out, file), "utf8"),

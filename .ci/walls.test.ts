@@ -29,6 +29,8 @@ const violations: readonly { wall: string; file: string; imports: string }[] = [
   { wall: "few-packages", file: "services/main.ts", imports: "zod" },
   { wall: "few-packages", file: "scenarios/validating.ts", imports: "zod" },
   { wall: "few-packages", file: "harness/worlds/sim/c.ts", imports: "zod" },
+  { wall: "our-own-wire", file: "runtime/node/foreign.ts", imports: "@grpc/grpc-js" },
+  { wall: "our-own-wire", file: "harness/cli/foreign.ts", imports: "@grpc/grpc-js" },
   { wall: "worlds-stay-behind-their-port", file: "harness/judge/world.ts", imports: "../worlds/sim/world.ts" },
   { wall: "worlds-stay-behind-their-port", file: "harness/judge/w.test.ts", imports: "../worlds/docker/world.ts" },
   { wall: "worlds-stay-behind-their-port", file: "scenarios/picky.ts", imports: "../harness/worlds/local/world.ts" },
@@ -41,6 +43,8 @@ const allowed: readonly { file: string; imports: string }[] = [
   { file: "runtime/codec/allowed.ts", imports: "@bufbuild/protobuf/wire" },
   { file: "runtime/routing/allowed.test.ts", imports: "node:fs" },
   { file: "runtime/routing/packaged.test.ts", imports: "zod" },
+  { file: "runtime/node/oracle.test.ts", imports: "@grpc/grpc-js" },
+  { file: "bench/peer.ts", imports: "@grpc/grpc-js" },
   { file: "services/main.ts", imports: "../runtime/node/allowed.ts" },
   { file: "services/allowed.ts", imports: "../runtime/codec/allowed.ts" },
   { file: "harness/scenario/allowed.ts", imports: "zod" },
@@ -134,8 +138,11 @@ describe("dependency-cruiser", () => {
       mkdirSync(dirname(join(tree, file)), { recursive: true });
       writeFileSync(join(tree, file), text);
     };
-    plant("package.json", `{ "type": "module", "dependencies": { "zod": "1", "@bufbuild/protobuf": "1" } }`);
-    for (const name of ["zod", "@bufbuild/protobuf"]) {
+    plant(
+      "package.json",
+      `{ "type": "module", "dependencies": { "zod": "1", "@bufbuild/protobuf": "1", "@grpc/grpc-js": "1" } }`,
+    );
+    for (const name of ["zod", "@bufbuild/protobuf", "@grpc/grpc-js"]) {
       plant(
         `node_modules/${name}/package.json`,
         `{ "name": "${name}", "exports": { ".": "./i.js", "./wire": "./i.js" } }`,

@@ -9,8 +9,12 @@ export interface Wall {
   readonly from: string;
   /** Files of `from` that the wall doesn't hold. */
   readonly fromNot?: string;
-  /** What they may not import: a file, a module of Node.js, or any package but these. */
-  readonly to: { readonly path: string } | { readonly builtin: true } | { readonly packagesExcept: readonly string[] };
+  /** What they may not import: a file, a module of Node.js, these packages, or any package but these. */
+  readonly to:
+    | { readonly path: string }
+    | { readonly builtin: true }
+    | { readonly packages: readonly string[] }
+    | { readonly packagesExcept: readonly string[] };
   /** Printed with each violation, so it names the way that is right. */
   readonly why: string;
 }
@@ -30,19 +34,19 @@ export const walls: readonly Wall[] = [
   {
     name: "runtime-is-the-bottom",
     from: "^runtime/",
-    to: { path: "^(services|harness|scenarios|bench|dashboards)/" },
+    to: { path: "^(services|harness|scenarios|bench|dashboards|proof)/" },
     why: "Arrows point scenarios → harness → services → runtime: a service embeds the runtime without the testbed. Move what is shared down into runtime/.",
   },
   {
     name: "services-stand-on-the-runtime",
     from: "^services/",
-    to: { path: "^(harness|scenarios|bench|dashboards)/" },
+    to: { path: "^(harness|scenarios|bench|dashboards|proof)/" },
     why: "Arrows point scenarios → harness → services → runtime: a service doesn't know that it is being tested. Move what is shared down into services/ or runtime/.",
   },
   {
     name: "harness-knows-no-scenario",
     from: "^harness/",
-    to: { path: "^(scenarios|bench|dashboards)/" },
+    to: { path: "^(scenarios|bench|dashboards|proof)/" },
     why: "Arrows point scenarios → harness → services → runtime: a scenario is data that the harness is given. Pass it in.",
   },
   {
@@ -71,6 +75,13 @@ export const walls: readonly Wall[] = [
     why: "Only `yaml` and `@bufbuild/protobuf` are pure enough to embed everywhere. Other packages belong in runtime/node, behind a port, or in harness/.",
   },
   {
+    name: "our-own-wire",
+    from: "^(runtime|services|harness|scenarios)/",
+    fromNot: tests,
+    to: { packages: ["@grpc/grpc-js"] },
+    why: "@grpc/grpc-js is the peer that tests and benches hold our own gRPC against; a node that loads it starts slower and pays more for each call. Speak through runtime/node/triple.ts, or runtime/node/grpc below it.",
+  },
+  {
     name: "worlds-stay-behind-their-port",
     from: "^(harness|scenarios)/",
     fromNot: "^harness/(worlds|cli)/",
@@ -90,11 +101,12 @@ export function brokenWalls(file: string, target: string, isFile: boolean): read
     if (!new RegExp(wall.from).test(file)) return false;
     if (wall.fromNot !== undefined && new RegExp(wall.fromNot).test(file)) return false;
     if ("path" in wall.to) return isFile && new RegExp(wall.to.path).test(target);
-    if ("builtin" in wall.to) return !isFile && isBuiltin(target);
-    return (
-      !isFile &&
-      !isBuiltin(target) &&
-      !wall.to.packagesExcept.some((name) => target === name || target.startsWith(`${name}/`))
-    );
+    if (isFile || isBuiltin(target)) return "builtin" in wall.to && !isFile;
+    if ("builtin" in wall.to) return false;
+    if ("packages" in wall.to) return isOneOf(wall.to.packages, target);
+    return !isOneOf(wall.to.packagesExcept, target);
   });
 }
+
+const isOneOf = (packages: readonly string[], specifier: string): boolean =>
+  packages.some((name) => specifier === name || specifier.startsWith(`${name}/`));

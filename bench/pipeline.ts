@@ -39,6 +39,7 @@ export const pipeline: Bench = {
       { what: "governed, with metrics", unit, values: of("metrics") },
       { what: "governed, with every call traced", unit, values: of("tracing") },
       { what: "governed / bare", unit: "×", values: ratios(governed, bare), target: "≤ 1.15" },
+      { what: "our transport alone / bare", unit: "×", values: ratios(ungoverned, bare) },
       { what: "governed / our transport alone", unit: "×", values: ratios(governed, ungoverned) },
       { what: "with metrics / governed", unit: "×", values: ratios(of("metrics"), governed) },
       { what: "traced / governed", unit: "×", values: ratios(of("tracing"), governed) },

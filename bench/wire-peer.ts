@@ -9,6 +9,7 @@ import { silent } from "../runtime/ports/telemetry.ts";
 import type { Transport } from "../runtime/ports/transport.ts";
 import { createRandom } from "../runtime/random.ts";
 import { Worker } from "../services/proto/worker_pb.ts";
+import { grpcJsTransport } from "./grpc-js/transport.ts";
 
 export interface WireWindow {
   readonly bytes: number;
@@ -25,9 +26,9 @@ export interface WireReport {
 const clock = systemClock();
 const [role, stack, address = ""] = process.argv.slice(2);
 const transports: Readonly<Record<string, () => Transport>> = {
-  ours: () => tripleTransport({ clock, stack: "http2" }),
+  ours: () => tripleTransport({ clock }),
   framed: () => framedTransport({ clock }),
-  "grpc-js": () => tripleTransport({ clock, stack: "grpc-js" }),
+  "grpc-js": () => grpcJsTransport({ clock }),
 };
 const transport = transports[stack!]!();
 const cpuUs = (since?: NodeJS.CpuUsage): number => {

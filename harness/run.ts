@@ -65,6 +65,11 @@ export interface RunOptions {
   readonly turn?: Turn | undefined;
   /** A planted defect (`sim`): tests show with it that a check can fail. */
   readonly sabotage?: Sabotage | undefined;
+  /**
+   * Whether `sim` may play the run again without a fault, where nothing else can tell its effect. Default true; false: for who asks for the
+   * checks alone, and for many seeds. What only such a run can tell of a fault then stays unproven.
+   */
+  readonly hasControls?: boolean | undefined;
 }
 
 /**
@@ -136,7 +141,8 @@ export async function runScenario(
 
 /** In `sim`: the same seed without one of the faults, and everything else as it was. */
 function controlOf(plan: Plan, history: History, options: RunOptions): ControlRun | undefined {
-  if (options.world.name !== "sim" || history.end?.outcome !== "complete") return undefined;
+  const { world, hasControls = true } = options;
+  if (!hasControls || world.name !== "sim" || history.end?.outcome !== "complete") return undefined;
   return async (without) => {
     const timeline = plan.timeline.filter(({ index }) => index !== without);
     return (await record({ ...plan, timeline }, { ...options, out: undefined, onProgress: undefined })).history;
@@ -582,14 +588,19 @@ class RunLog {
 }
 
 /** What events have of moments beside their own. */
-const moments = ["beginUs", "dueUs", "deadlineUs", "workUs", "goneUs"] as const;
-type Moment = (typeof moments)[number];
+const moments: Partial<Record<RuntimeEvent["type"], readonly string[]>> = {
+  "call.begin": ["dueUs"],
+  "task.begin": ["deadlineUs"],
+  "task.end": ["workUs", "goneUs"],
+  access: ["beginUs"],
+  span: ["beginUs"],
+};
 
 /** The event on the run's time. Nodes hand their events over for good, so they are changed in place. */
 function rebased(event: RuntimeEvent, originUs: number): RuntimeEvent {
-  const own = event as { -readonly [Key in keyof RuntimeEvent]: RuntimeEvent[Key] } & Partial<Record<Moment, number>>;
+  const own = event as unknown as { atUs: number } & Record<string, number | undefined>;
   own.atUs -= originUs;
-  for (const moment of moments) if (own[moment] !== undefined) own[moment] -= originUs;
+  for (const moment of moments[event.type] ?? []) if (own[moment] !== undefined) own[moment] -= originUs;
   if (event.type === "call.end") {
     for (const attempt of event.attempts as unknown as { beginUs: number; endUs: number }[]) {
       attempt.beginUs -= originUs;

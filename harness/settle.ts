@@ -23,16 +23,17 @@ export async function settle(
     nodes
       .flatMap(({ id, program }) => (programs.includes(program) ? [fleet.get(id)!] : []))
       .filter(({ state }) => state === "running");
+  const ledger = new Ledger();
   const collect = (): Promise<unknown> => Promise.all([...fleet.values()].map((node) => node.collect()));
   for (let nextUs = pauseUs.first; ; nextUs = Math.min(1.5 * nextUs, pauseUs.longest)) {
     await collect();
-    const open = openXids(history().transactions);
+    const open = [...ledger.readOn(history().transactions).open];
     const asked = running("order").slice(0, 1);
     await untilAborted(Promise.all(asked.map((node) => node.audit(open))), signal);
     const participants = running("coordinator", "account", "stock");
     await untilAborted(Promise.all(participants.map((node) => node.audit([]))), signal);
     await collect();
-    if (isQuiet(history().transactions) || clock.nowUs() >= untilUs) return;
+    if (ledger.readOn(history().transactions).isQuiet || clock.nowUs() >= untilUs) return;
     await untilAborted(clock.sleep(Math.min(nextUs, untilUs - clock.nowUs())), signal);
   }
 }
@@ -40,31 +41,43 @@ export async function settle(
 type Change = TransactionChange & { readonly node: string };
 export type Audit = Extract<Change, { readonly what: "audit" }>;
 
-/** Those of which the coordinator hasn't said that they are over: what a manager heard may still be under way in the background. */
-function openXids(changes: readonly Change[]): readonly string[] {
-  const found = lastFound(changes);
-  const all = new Set(changes.map(({ xid }) => xid).filter((xid) => xid !== ""));
-  return [...all].filter((xid) => !isEnded(found.get(xid) ?? "Begin"));
-}
+/** What a history says of its transactions so far. It reads on from where it stopped: a long one is looked at again and again. */
+class Ledger {
+  /** By xid, what the coordinator said of it when it was asked last. */
+  readonly found = new Map<string, GlobalStatus>();
+  /** By node, what it reported last. */
+  readonly audits = new Map<string, Audit>();
+  /** Those of which the coordinator hasn't said that they are over: what a manager heard may still be under way in the background. */
+  readonly open = new Set<string>();
+  #read = 0;
 
-/** Nothing is open, and nobody has anything left but of those that need a person. */
-function isQuiet(changes: readonly Change[]): boolean {
-  if (openXids(changes).length > 0) return false;
-  const found = lastFound(changes);
-  const left = [...lastAudits(changes).values()].flatMap((audit) => audit.left);
-  return left.every(({ xid }) => needsRepair(found.get(xid) ?? "Begin"));
+  /** `changes` are those that it has read, and what has come since. */
+  readOn(changes: readonly Change[]): this {
+    for (; this.#read < changes.length; this.#read++) this.#hear(changes[this.#read]!);
+    return this;
+  }
+
+  /** Nothing is open, and nobody has anything left but of those that need a person. */
+  get isQuiet(): boolean {
+    if (this.open.size > 0) return false;
+    const left = [...this.audits.values()].flatMap((audit) => audit.left);
+    return left.every(({ xid }) => needsRepair(this.found.get(xid) ?? "Begin"));
+  }
+
+  #hear(change: Change): void {
+    const { xid } = change;
+    if (change.what === "audit") this.audits.set(change.node, change);
+    else if (change.what === "found") this.found.set(xid, change.status);
+    if (xid === "") return;
+    if (isEnded(this.found.get(xid) ?? "Begin")) this.open.delete(xid);
+    else this.open.add(xid);
+  }
 }
 
 /** By xid, what the coordinator said of it when it was asked last. */
-export function lastFound(changes: readonly Change[]): ReadonlyMap<string, GlobalStatus> {
-  const found = new Map<string, GlobalStatus>();
-  for (const change of changes) if (change.what === "found") found.set(change.xid, change.status);
-  return found;
-}
+export const lastFound = (changes: readonly Change[]): ReadonlyMap<string, GlobalStatus> =>
+  new Ledger().readOn(changes).found;
 
 /** By node, what it reported last. */
-export function lastAudits(changes: readonly Change[]): ReadonlyMap<string, Audit> {
-  const audits = new Map<string, Audit>();
-  for (const change of changes) if (change.what === "audit") audits.set(change.node, change);
-  return audits;
-}
+export const lastAudits = (changes: readonly Change[]): ReadonlyMap<string, Audit> =>
+  new Ledger().readOn(changes).audits;

@@ -6,7 +6,7 @@ import { isRecord, replaceFile } from "./whole-file.ts";
 export type Change = readonly [key: string, value: unknown];
 
 /** Bytes of log after which it is folded into the snapshot. */
-const logBytesMax = 4 * 1024 * 1024;
+const logBytesMax = 16 * 1024 * 1024;
 
 /**
  * A map of JSON values on the disk: a snapshot, and a log of what changed since, a line for each group of changes that belong together.

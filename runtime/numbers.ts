@@ -89,8 +89,10 @@ export function murmur3(text: string, seed = 0): number {
   let index = 0;
   // Nearly every text is ASCII, a byte a character: whole blocks of it at once.
   for (; index + 4 <= text.length; index += 4) {
-    const [a, b] = [text.charCodeAt(index), text.charCodeAt(index + 1)];
-    const [c, d] = [text.charCodeAt(index + 2), text.charCodeAt(index + 3)];
+    const a = text.charCodeAt(index);
+    const b = text.charCodeAt(index + 1);
+    const c = text.charCodeAt(index + 2);
+    const d = text.charCodeAt(index + 3);
     if ((a | b | c | d) >= 0x80) break;
     hash = murmurMixed(hash, a | (b << 8) | (c << 16) | (d << 24));
   }

@@ -10,6 +10,12 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { controlVersion, type FromNode, type ToNode } from "./control.ts";
 
 const main = join(import.meta.dirname, "main.ts");
+/** A module that, imported before all others, has each one that is loaded printed. */
+const modulesPrinted = `data:text/javascript,${encodeURIComponent(`
+  import { writeSync } from "node:fs";
+  import { registerHooks } from "node:module";
+  registerHooks({ load: (url, context, next) => (writeSync(2, \`loads \${url}\\n\`), next(url, context)) });
+`)}`;
 /** Nothing else of whoever runs the tests reaches a node; what was compiled before is read again instead of compiled. */
 const { PATH, NODE_COMPILE_CACHE } = process.env;
 const inherited = { PATH, NODE_COMPILE_CACHE };
@@ -179,6 +185,22 @@ test("by hand nothing listens beyond loopback unless it is told to, nor everywhe
   expect(nowhere.printed()).toMatch(/listens everywhere[^]*--advertise HOST:\d+/);
 });
 
+test.each([
+  ["a registry", ["registry"], /is ready/],
+  [
+    "a provider that registers in Nacos over gRPC",
+    ["provider", "--registry", "nacos://127.0.0.1:1?protocol=grpc"],
+    /loads \S+\/nacos\/grpc-connection\.ts/,
+  ],
+])("%s starts on our own HTTP/2, and loads nothing of @grpc/grpc-js", async (_, args, isUnderWay) => {
+  const child = printing("--import", modulesPrinted, main, ...args, "--listen", "127.0.0.1:0");
+  await child.prints(isUnderWay);
+  await child.prints(/listens at/);
+  const loaded = child.printed().match(/(?<=^loads )\S+/gm);
+  expect(loaded).toContainEqual(expect.stringMatching(/\/runtime\/node\/http2\/session\.ts$/));
+  expect(loaded?.filter((url) => url.includes("@grpc"))).toEqual([]);
+});
+
 test("by hand every mistake is named, with the way out, and ends with 2", async () => {
   const mistakes: readonly (readonly [readonly string[], RegExp])[] = [
     [["provder"], /no program "provder"[^]*did you mean "provider"/],
@@ -251,8 +273,10 @@ function underHarness() {
   };
 }
 
-function byHand(...args: readonly string[]) {
-  const child = spawn(process.execPath, [main, ...args], {
+const byHand = (...args: readonly string[]) => printing(main, ...args);
+
+function printing(...args: readonly string[]) {
+  const child = spawn(process.execPath, args, {
     cwd: directory,
     stdio: ["ignore", "pipe", "pipe"],
     env: inherited,

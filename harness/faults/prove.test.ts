@@ -1,12 +1,15 @@
 import { expect, test } from "vitest";
 
 import { openWorld } from "../cli/worlds.ts";
-import { runScenario } from "../run.ts";
+import { runScenario, type RunOptions } from "../run.ts";
 import { at, constant, consumer, provider, scenario, successRate } from "../scenario/builders.ts";
 import type { FaultResult } from "../report/verdict.ts";
 import type { StepSpec } from "../scenario/schema.ts";
 
-async function faultsOf(...timeline: readonly StepSpec[]): Promise<readonly FaultResult[]> {
+const faultsOf = async (...timeline: readonly StepSpec[]): Promise<readonly FaultResult[]> =>
+  (await played(timeline)).faults;
+
+async function played(timeline: readonly StepSpec[], options: Pick<RunOptions, "hasControls"> = {}) {
   const value = scenario({
     name: "proof",
     title: { en: "Proof", zh: "证明" },
@@ -20,7 +23,7 @@ async function faultsOf(...timeline: readonly StepSpec[]): Promise<readonly Faul
     timeline: [...timeline],
     expect: [successRate("stock").atLeast("90%").detects("50%")],
   });
-  return (await runScenario(value, { world: await openWorld("sim"), seed: 1 })).result.faults;
+  return (await runScenario(value, { world: await openWorld("sim"), seed: 1, ...options })).result;
 }
 
 const slow = at("2s").latency("stock/0", { add: "300ms", for: "3s" });
@@ -35,4 +38,12 @@ test("a fault that does nothing takes no credit for the one beside it", async ()
 test("two faults at once on different nodes are each proven", async () => {
   const faults = await faultsOf(slow, at("2s").kill("stock/1", { for: "2s" }));
   expect(faults.map(({ effect }) => effect)).toEqual(["confirmed", "confirmed"]);
+});
+
+test("without control runs, what only they can tell stays unproven; the run and its checks are the same", async () => {
+  const timeline = [slow, harmless];
+  const [whole, bare] = [await played(timeline), await played(timeline, { hasControls: false })];
+  expect(bare.faults.map(({ effect }) => effect)).toEqual(["inconclusive", "inconclusive"]);
+  expect(whole.faults[0]?.effect).toBe("confirmed");
+  expect({ digest: bare.digest, checks: bare.checks }).toEqual({ digest: whole.digest, checks: whole.checks });
 });

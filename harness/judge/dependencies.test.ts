@@ -121,7 +121,15 @@ describe("a history", () => {
   test("says nothing across what nobody can tell", () => {
     const hole = { by: undefined, version: 9 } as unknown as string;
     expect(named(observed({ x: ["T1", hole, "T2"], y: ["T2", "T1"] }))).toEqual([]);
-    expect(named(observed({ x: ["T1"] }, [["T2", "x", 77]]))).toEqual([]);
+    const uncertain = { by: "T2", row: "x", version: 77, isUncertain: true };
+    expect(named({ ...observed({ x: ["T1"] }), reads: [uncertain] })).toEqual([]);
+  });
+
+  test("in which somebody read what nobody has written is a garbage read", () => {
+    const [found, ...others] = findingsIn(observed({ x: ["T1"] }, [["T2", "x", 77]]));
+    expect(others).toEqual([]);
+    expect(told(found!)).toBe("garbage-read: T2 read what nobody (version 77) had written in x");
+    expect(named(observed({ x: ["T1"] }, [["T2", "y", 0]]))).toEqual(["garbage-read"]);
   });
 
   test("that is long is looked through all the same", () => {
@@ -253,6 +261,8 @@ const seen = (rule: Rule): ReadonlySet<Anomaly> => {
 };
 
 describe("whatever is done", () => {
+  /** A store that works shows what was written. */
+  const possible = anomalies.filter((name) => name !== "garbage-read");
   const none = { hasWriteLocks: false, hasReadLocks: false, keepsReadLocks: false };
   const writing = { ...none, hasWriteLocks: true };
   const reading = { ...writing, hasReadLocks: true };
@@ -263,7 +273,7 @@ describe("whatever is done", () => {
       expect(findingsIn(play(script, writing), ["dirty-write", "G0"])).toEqual([]);
     });
     expect([...seen(writing)].sort()).toEqual(
-      anomalies.filter((name) => name !== "dirty-write" && name !== "G0").sort(),
+      possible.filter((name) => name !== "dirty-write" && name !== "G0").sort(),
     );
   });
 
@@ -281,7 +291,25 @@ describe("whatever is done", () => {
   });
 
   test("without any lock all of them are found", () => {
-    expect([...seen(none)].sort()).toEqual([...anomalies].sort());
+    expect([...seen(none)].sort()).toEqual([...possible].sort());
+  });
+
+  test("each read that is turned into one of something that was never there is found, and nothing else is said of it", () => {
+    fc.assert(
+      fc.property(steps, fc.nat(), (script, which) => {
+        const of = play(script, none);
+        fc.pre(of.reads.length > 0);
+        const turned = which % of.reads.length;
+        const { by, row } = of.reads[turned]!;
+        const found = findingsIn({ ...of, reads: of.reads.with(turned, { by, row, version: -1 }) });
+        expect(found.filter(({ anomaly }) => anomaly === "garbage-read")).toEqual([
+          { anomaly: "garbage-read", by: [by], steps: [{ from: "nobody (version -1)", to: by, kind: "wr", row }] },
+        ]);
+        const rest = findingsIn({ ...of, reads: of.reads.toSpliced(turned, 1) });
+        expect(found.filter(({ anomaly }) => anomaly !== "garbage-read")).toEqual(rest);
+      }),
+      { numRuns: 500 },
+    );
   });
 
   test("nothing is found exactly where the kept ones could have been done one after the other", () => {

@@ -18,6 +18,8 @@ export interface Read {
   readonly by: string;
   readonly row: string;
   readonly version: number;
+  /** Of the writes before it some may not be known: what it saw may have been one of them. */
+  readonly isUncertain?: boolean | undefined;
 }
 
 export interface Observed {
@@ -29,11 +31,21 @@ export interface Observed {
 }
 
 /**
- * `dirty-write`: somebody wrote over what was taken back afterwards. `G0`: two wrote over each other, undoing included; `G1a`: read what was
+ * `garbage-read`: somebody read what nobody has ever written (Elle's name); `dirty-write`: somebody wrote over what was taken back afterwards. `G0`: two wrote over each other, undoing included; `G1a`: read what was
  * taken back; `G1b`: read what its writer has written over itself; `G1c`: two went by each other's writes; `lost-update`: two read the same
  * and both wrote it; `G-single`: saw a state that never was (one anti-dependency); `G2-item`: write skew (two of them, or more).
  */
-export const anomalies = ["dirty-write", "G0", "G1a", "G1b", "G1c", "lost-update", "G-single", "G2-item"] as const;
+export const anomalies = [
+  "garbage-read",
+  "dirty-write",
+  "G0",
+  "G1a",
+  "G1b",
+  "G1c",
+  "lost-update",
+  "G-single",
+  "G2-item",
+] as const;
 
 export type Anomaly = (typeof anomalies)[number];
 
@@ -69,7 +81,9 @@ export function findingsIn(observed: Observed, wanted: readonly Anomaly[] = anom
     ...cyclesIn(writeOrder(observed.rows), [{ anomaly: "G0", special: "ww", others: ["ww"] }]),
     ...cyclesIn(edges, kinds),
   ];
-  return [...dirtyWrites(observed), ...badReads(observed), ...cycles].filter(({ anomaly }) => is.has(anomaly));
+  return [...garbageReads(observed), ...dirtyWrites(observed), ...badReads(observed), ...cycles].filter(({ anomaly }) =>
+    is.has(anomaly),
+  );
 }
 
 /** "G0: T2 wrote after T1 in x; T1 wrote after T2 in y" */
@@ -82,6 +96,15 @@ export function told({ anomaly, steps }: Finding): string {
   });
   const taken = anomaly === "dirty-write" || anomaly === "G1a" ? `, which was taken back` : "";
   return `${anomaly}: ${parts.join("; ")}${taken}`;
+}
+
+function garbageReads({ rows, reads }: Observed): readonly Finding[] {
+  const versions = new Map([...rows].map(([row, writes]) => [row, new Set(writes.map(({ version }) => version))]));
+  return reads.flatMap(({ by, row, version, isUncertain = false }): readonly Finding[] => {
+    if (isUncertain || versions.get(row)?.has(version) === true) return [];
+    const from = `nobody (version ${version})`;
+    return [{ anomaly: "garbage-read", by: [by], steps: [{ from, to: by, kind: "wr", row }] }];
+  });
 }
 
 function dirtyWrites({ ends, rows }: Observed): readonly Finding[] {

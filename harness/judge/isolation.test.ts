@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 
 import type { OutsideWriter } from "../../runtime/telemetry/events.ts";
 import type { GlobalStatus } from "../../runtime/transactions/status.ts";
+import type { GapRecord } from "../history/record.ts";
 import { isolation } from "../scenario/builders.ts";
 import { bankPlan, Books } from "./bank-fixtures.ts";
 import { judgeCheck } from "./fixtures.ts";
@@ -22,6 +23,7 @@ const resource = "account.reserve";
 class Rows {
   readonly #own = new Books(plan);
   readonly #versions = new Map<string, number[]>();
+  readonly #gaps: GapRecord[] = [];
   #atUs = 0;
   #version = 1000;
 
@@ -37,8 +39,7 @@ class Rows {
     this.#set(xid, item, versions.at(-1)!);
   }
 
-  look(xid: string, item: string, { isLocking = true } = {}): void {
-    const version = this.#versions.get(item)?.at(-1) ?? 0;
+  look(xid: string, item: string, { isLocking = true, version = this.#versions.get(item)?.at(-1) ?? 0 } = {}): void {
     this.#own.report("account/0", this.#next(), { what: "look", xid, resource, item, version, isLocking });
   }
 
@@ -81,8 +82,18 @@ class Rows {
     });
   }
 
+  /** A node is killed now, and what it did in its last tenth of a second may not have been heard of. */
+  kill(): void {
+    const toUs = this.#next();
+    this.#gaps.push({ type: "gap", node: "account/0", fromUs: toUs - 100 * ms, toUs });
+  }
+
+  wait10s(): void {
+    this.#atUs += 10_000 * ms;
+  }
+
   judged(index = 0) {
-    return judgeCheck(plan, this.#own.history(), index);
+    return judgeCheck(plan, { ...this.#own.history(), gaps: this.#gaps }, index);
   }
 
   #set(xid: string, item: string, version: number, outside?: OutsideWriter): void {
@@ -177,7 +188,34 @@ describe("it finds", () => {
   });
 });
 
-describe("who doesn't lock is promised nothing, and", () => {
+test("what nobody has written is read by nobody, with the lock or without it", () => {
+  for (const isLocking of [true, false]) {
+    const rows = new Rows().many();
+    rows.write("T1", "u7");
+    rows.look("T2", "u7", { isLocking, version: 77 });
+    expect(rows.judged()).toMatchObject({
+      verdict: "fail",
+      observed: "1 of 33",
+      message: "garbage-read: T2 read what nobody (version 77) had written in u7 of account/0",
+    });
+  }
+});
+
+test("what a node that was killed had written and couldn't tell of is no garbage; long before that it is", () => {
+  const rows = new Rows().many();
+  rows.write("T1", "u7");
+  rows.wait10s();
+  rows.look("T2", "u7", { version: 77 });
+  rows.kill();
+  rows.restart("u7", 0);
+  expect(rows.judged()).toMatchObject({ verdict: "pass", observed: "0 of 32" });
+  rows.look("T3", "u7", { version: 78 });
+  rows.wait10s();
+  rows.kill();
+  expect(rows.judged()).toMatchObject({ verdict: "fail", observed: "1 of 33" });
+});
+
+describe("who doesn't lock is promised no more, and", () => {
   test("shows a dirty read: without one there is nothing to judge", () => {
     const rows = new Rows().many();
     expect(rows.judged(1).verdict).toBe("inconclusive");

@@ -15,8 +15,8 @@ type Spec = Extract<CheckSpec, { check: "isolation" }>;
 /**
  * What AT promises to those who keep to it: nobody writes over what another transaction may yet take back, and no rollback writes over
  * somebody else (`dirty-write`, `G0`); who looks with the lock sees nothing of the kind either (`G1a`, `G1b`, `G1c`). Everybody is held to the
- * isolation that they asked for (Adya's mixing): who reads plainly, or writes past all locks, is promised nothing, and shows what happens
- * then.
+ * isolation that they asked for (Adya's mixing): who reads plainly, or writes past all locks, is promised no more than that what they
+ * read was written by somebody (`garbage-read`), and shows what happens then.
  *
  * A trial is an access under the lock that had to wait for what was then taken back: there it matters. False alarms: none. What was lost
  * with a killed node's last records is taken for unknown.
@@ -35,9 +35,7 @@ export const isolation: CheckKind<Spec> = {
     const bank = plan.bank!;
     const bound = "0 get what may be taken back";
     const tale = new Tale(history, bank);
-    const wrong = findingsIn(tale.observed, ["dirty-write", "G0", "G1a", "G1b", "G1c"]).filter((found) =>
-      tale.isPromised(found),
-    );
+    const wrong = tale.broken();
     const shown = shows === undefined ? 0 : tale.shown(shows);
     if (wrong.length === 0 && shows !== undefined && shown === 0) {
       return resultOf(plan, nothingToJudge(bound, shownAs[shows]));
@@ -96,6 +94,9 @@ function requireAccesses(name: string, { shows }: Spec, bank: BankPlan, { fleet 
 /** Who waits is told of a conflict at each try: after so long without one it isn't waiting any more. */
 const waitUs = 1_000_000;
 
+/** A commit is seen by others a moment before its node has told of it: by so much at most. */
+const reportUs = 1_000_000;
+
 /** A row as it came to be. */
 interface RowChange {
   readonly atUs: number;
@@ -107,6 +108,7 @@ interface RowChange {
 class Tale {
   readonly observed: Observed;
   readonly #bank: BankPlan;
+  readonly #gaps: History["gaps"];
   readonly #rows = new Map<string, RowChange[]>();
   readonly #ends = new Map<string, TransactionEnd>();
   /** Those whose rollback is over and done. */
@@ -123,12 +125,19 @@ class Tale {
 
   constructor(history: History, bank: BankPlan) {
     this.#bank = bank;
+    this.#gaps = history.gaps;
     for (const change of history.transactions) this.#hear(change);
     this.observed = { ends: this.#ends, rows: this.#rows, reads: this.#locking };
   }
 
-  /** Whether it was promised that this wouldn't be. */
-  isPromised({ anomaly, by, steps }: Finding): boolean {
+  /** What was promised not to be. */
+  broken(): readonly Finding[] {
+    const locked = findingsIn(this.observed, ["garbage-read", "dirty-write", "G0", "G1a", "G1b", "G1c"]);
+    const plain = findingsIn({ ...this.observed, reads: this.#plain }, ["garbage-read"]);
+    return [...locked.filter((found) => this.#isPromised(found)), ...plain];
+  }
+
+  #isPromised({ anomaly, by, steps }: Finding): boolean {
     const [step] = steps;
     if (anomaly !== "dirty-write" || !this.#bypassing.has(by[0]!)) return true;
     // Nobody keeps off who looks for no locks; but then the rollback must say that it can't be.
@@ -166,7 +175,8 @@ class Tale {
 
   atUs({ steps }: Finding): number | undefined {
     const { row, kind, to } = steps[0]!;
-    const seen = kind === "wr" ? this.#locking : this.#rows.get(row)?.map((write) => ({ ...write, row }));
+    const seen =
+      kind === "wr" ? [...this.#locking, ...this.#plain] : this.#rows.get(row)?.map((write) => ({ ...write, row }));
     return seen?.find((one) => one.row === row && one.by === to)?.atUs;
   }
 
@@ -190,7 +200,10 @@ class Tale {
 
   #hearLook({ xid, node, item, version, isLocking, atUs }: ChangeOf<"look">): void {
     const row = `${item} of ${node}`;
-    (isLocking ? this.#locking : this.#plain).push({ by: xid, row, version, atUs });
+    const isUncertain = this.#gaps.some(
+      (gap) => gap.node === node && gap.fromUs - reportUs <= atUs && atUs <= gap.toUs,
+    );
+    (isLocking ? this.#locking : this.#plain).push({ by: xid, row, version, atUs, isUncertain });
     if (isLocking) this.#accesses.push({ by: xid, row, atUs, isOutside: false });
   }
 

@@ -12,6 +12,9 @@ export const previousAttemptsKey = "grpc-previous-rpc-attempts";
 /** In a failed call's trailers: milliseconds after which to try again; anything but a number ≥ 0 says not to (gRPC proposal A6). */
 export const pushbackKey = "grpc-retry-pushback-ms";
 
+/** In a failed call's trailers: google.rpc.Status in full, as some servers add it to `grpc-message`. */
+export const statusDetailsKey = "grpc-status-details-bin";
+
 /** A call that carries it with "1" asks the instance for how much it would still take (dubbo-go's adaptive service). */
 export const adaptiveEnabledKey = "adaptive-service.enabled";
 

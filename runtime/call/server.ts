@@ -35,12 +35,14 @@ export interface Server {
 
 export function createServer({ transport, filters = [], tracer, tasks, health }: ServerOptions): Server {
   const methods = new Map<string, ServedMethod>();
+  const services: DescService[] = [];
   const add = <S extends DescService>(
     schema: S,
     handlers: Handlers<S>,
     serve: (method: Method<unknown, unknown>, handler: Handler) => ServedMethod,
     codecs?: CodecFamily,
   ): void => {
+    services.push(schema);
     for (const [name, method] of methodsOf(schema, codecs)) {
       const handler = (handlers as Readonly<Record<string, Handler>>)[name];
       if (handler !== undefined) methods.set(method.path, serve(method, handler));
@@ -53,7 +55,7 @@ export function createServer({ transport, filters = [], tracer, tasks, health }:
       add(schema, handlers, (method, handler) => traced(served(method, handler, filters, tasks), tracer), codecs);
       return server;
     },
-    listen: (address) => transport.listen({ address, methods }),
+    listen: (address) => transport.listen({ address, methods, services }),
   };
   return server;
 }

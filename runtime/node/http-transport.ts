@@ -87,7 +87,8 @@ export function httpTransport(protocol: HttpProtocol, options: HttpTransportOpti
 
   return {
     listen: async ({ address, methods }) => {
-      const listener = await http.listen({ address, handle: protocol.answer({ clock, methods }) });
+      const { errorBody } = protocol;
+      const listener = await http.listen({ address, handle: protocol.answer({ clock, methods }), errorBody });
       listeners.add(listener);
       return listener;
     },

@@ -45,13 +45,13 @@ export interface Accepted {
 }
 
 /**
- * A server of connections; with an identity it takes those only whose certificate the authority has signed. `protocol`: what both sides
- * have to agree on in the handshake (ALPN). Default: nothing.
+ * A server of connections; with an identity it takes those only whose certificate the authority has signed. `protocols`: of which both sides
+ * have to agree on one in the handshake if the client names any (ALPN), the best first. Default: nothing.
  */
 export function acceptorOf(
   identity: TlsIdentity | undefined,
   onConnection: (accepted: Accepted) => void,
-  protocol?: string,
+  protocols?: readonly string[],
 ): Server {
   if (identity === undefined) {
     return createTcpServer(accepting, (socket) => onConnection({ socket, principal: undefined }));
@@ -60,7 +60,7 @@ export function acceptorOf(
   const server = createTlsServer(
     {
       ...{ ca, cert, key, requestCert: true, rejectUnauthorized: true, ...accepting },
-      ...(protocol !== undefined && { ALPNProtocols: [protocol] }),
+      ...(protocols !== undefined && { ALPNProtocols: [...protocols] }),
       handshakeTimeout: handshakeWithinMs,
       minVersion: "TLSv1.2",
     },

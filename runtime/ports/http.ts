@@ -1,3 +1,5 @@
+import type { RpcError } from "../call/status.ts";
+
 /** One HTTP request, read whole. */
 export interface HttpRequest {
   /** "GET" */
@@ -33,6 +35,8 @@ export interface HttpListenOptions {
   readonly address: string;
   /** Answers one request. A rejection is answered 500, without its reason. */
   readonly handle: (request: HttpRequest) => Promise<HttpResponse>;
+  /** The body that tells a client why its request didn't get as far as `handle`. Default: `{ code, message }`. */
+  readonly errorBody?: ((error: RpcError) => unknown) | undefined;
 }
 
 /** A listening socket. */

@@ -1,3 +1,5 @@
+import type { DescService } from "@bufbuild/protobuf";
+
 import type { Call } from "../call/call.ts";
 import type { Metadata } from "../call/metadata.ts";
 import type { Method } from "../call/service.ts";
@@ -33,6 +35,8 @@ export interface ListenOptions {
   readonly address: string;
   /** By path: "/flyball.worker.v1.Worker/Do". */
   readonly methods: ReadonlyMap<string, ServedMethod>;
+  /** The services that they belong to, for clients that ask, where the protocol has a way to (gRPC's reflection). Default: nobody is told. */
+  readonly services?: readonly DescService[] | undefined;
 }
 
 /** A listening socket. */

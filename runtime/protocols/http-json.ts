@@ -1,7 +1,8 @@
 import { whileWaiting, type Call } from "../call/call.ts";
 import type { Method } from "../call/service.ts";
 import { inCodec } from "../call/service.ts";
-import { RpcError, toRpcError } from "../call/status.ts";
+import type { Metadata } from "../call/metadata.ts";
+import { RpcError, toRpcError, type RpcCode } from "../call/status.ts";
 import type { HttpRequest, HttpResponse } from "../ports/http.ts";
 import type { ServedMethod, StreamResponse } from "../ports/transport.ts";
 import { envelope, EnvelopeReader, flags, oneEnvelope } from "./envelope.ts";
@@ -19,6 +20,7 @@ import {
   type IncomingResponse,
   type Serving,
 } from "./protocol.ts";
+import { detailsIn, detailsTrailer } from "./status-details.ts";
 
 /**
  * Plain HTTP: `POST /package.Service/Method` with the request as JSON (or protobuf) in the body, the reply in the answer's, and a
@@ -29,6 +31,8 @@ export const httpJson: HttpProtocol = {
   name: "http",
 
   answer: (serving) => (request) => answer(serving, request),
+
+  errorBody: (error) => errorBody(error),
 
   request: (wanted, call, message) => {
     const method = preferring("json", wanted);
@@ -81,6 +85,11 @@ async function answer({ clock, methods }: Serving, request: HttpRequest): Promis
     });
     return { ...failure(error, 415), headers: { "accept-post": type } };
   }
+  const version = request.headers.get("connect-protocol-version") ?? "1";
+  if (version !== "1") {
+    const said = `connect-protocol-version ${version.slice(0, 100)} isn't spoken here`;
+    return failure(new RpcError(said, { code: "INVALID_ARGUMENT", hint: "say 1, or nothing" }));
+  }
   let call: Call;
   try {
     const message = isStream ? oneEnvelope(request.bytes) : request.bytes;
@@ -121,11 +130,26 @@ function failure(error: RpcError, status = httpStatus[error.code]): HttpResponse
   return { status, body: errorBody(error), headers: trailersOf(error.trailers) };
 }
 
-const errorBody = ({ code, message, hint }: RpcError): object => ({
-  code: wireCode(code),
-  message,
-  ...(hint !== undefined && { hint }),
-});
+function errorBody({ code, message, hint, trailers }: RpcError): object {
+  const details = detailsIn(trailers);
+  return {
+    code: wireCode(code),
+    message,
+    ...(hint !== undefined && { hint }),
+    ...(details.length > 0 && { details }),
+  };
+}
+
+/** The error that a body of `errorBody`'s form tells, with whatever came beside it. */
+function errorIn(
+  error: Readonly<Record<string, unknown>>,
+  code: Exclude<RpcCode, "OK">,
+  metadata: Metadata | readonly (readonly [string, string])[],
+): RpcError {
+  const message = typeof error["message"] === "string" ? error["message"] : "";
+  const details = Array.isArray(error["details"]) ? detailsTrailer({ code, message }, error["details"]) : undefined;
+  return new RpcError(message, { code, trailers: new Map(details === undefined ? metadata : [...metadata, details]) });
+}
 
 function streaming(method: ServedMethod["method"], call: Call, response: StreamResponse): HttpResponse {
   return {
@@ -197,10 +221,7 @@ function endOf(bytes: Uint8Array): RpcError | undefined {
     key.toLowerCase(),
     Array.isArray(values) ? values.join(",") : String(values),
   ]);
-  return new RpcError(messageIn(error), {
-    code: codeOfWire(error["code"]) ?? "UNKNOWN",
-    trailers: new Map(trailers),
-  });
+  return errorIn(error, codeOfWire(error["code"]) ?? "UNKNOWN", trailers);
 }
 
 /** The error that an answer tells: in its body, or, where that is somebody else's, by its status. */
@@ -208,14 +229,11 @@ export async function errorOf({ status, headers, body }: IncomingResponse, bytes
   const error = parsed(await wholeBody(body, bytesMax));
   const code = codeOfWire(error?.["code"]);
   const trailers = trailersFrom(headers);
-  if (code === undefined) {
+  if (error === undefined || code === undefined) {
     return new RpcError(`the answer was HTTP ${status}`, { code: codeOfStatus(status), trailers });
   }
-  return new RpcError(messageIn(error), { code, trailers });
+  return errorIn(error, code, trailers);
 }
-
-const messageIn = (error: Readonly<Record<string, unknown>> | undefined): string =>
-  typeof error?.["message"] === "string" ? error["message"] : "";
 
 function parsed(bytes: Uint8Array): Readonly<Record<string, unknown>> | undefined {
   try {

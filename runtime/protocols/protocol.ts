@@ -34,6 +34,8 @@ export interface HttpProtocol {
   /** Its name in the registry: Dubbo's where Dubbo has it. */
   readonly name: string;
   readonly answer: (serving: Serving) => (request: HttpRequest) => Promise<HttpResponse>;
+  /** The body that tells a client why its request didn't get as far as `answer`. Default: `{ code, message }`. */
+  readonly errorBody?: ((error: RpcError) => unknown) | undefined;
   readonly request: (method: Method<unknown, unknown>, call: Call, request: unknown) => OutgoingRequest;
   /** The answer of a call that `request` made. */
   readonly response: (

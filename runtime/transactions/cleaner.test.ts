@@ -4,18 +4,23 @@ import { describe, expect, test } from "vitest";
 import type { DataSource, Row } from "../ports/data-source.ts";
 import { ManualClock } from "../testing/clock.ts";
 import { fenceRow, oldUndoFences, undoRow, undoStatus } from "./at/undo-log.ts";
-import { Cleaner, retentionMs, type Remains } from "./cleaner.ts";
+import { Cleaner, retentionMs, type CleanerOptions, type Remains } from "./cleaner.ts";
 import { openRowStore } from "./row-store.ts";
 import { oldSagas } from "./saga/log.ts";
+import { oldStepFences } from "./saga/participant.ts";
+import type { GlobalStatus } from "./status.ts";
 import { fenceStatus, fenceTable, oldFences } from "./tcc/fence.ts";
 import { MemoryDisk } from "./testing.ts";
 
 const dayMs = 86_400_000;
 
-async function open(remains: Remains, options: { readonly batchMax?: number } = {}) {
+/** Nobody has a transaction that isn't over. */
+const nothingOpen = { status: async (): Promise<GlobalStatus> => "Finished" };
+
+async function open(remains: Remains, options: Partial<Pick<CleanerOptions, "batchMax" | "coordinator">> = {}) {
   const clock = new ManualClock();
   const dataSource = await openRowStore(new MemoryDisk());
-  const cleaner = new Cleaner({ clock, dataSource, remains: [remains], ...options });
+  const cleaner = new Cleaner({ clock, dataSource, remains: [remains], coordinator: nothingOpen, ...options });
   const add = (rows: readonly Row[]): Promise<void> =>
     dataSource.transaction(async (local) => {
       for (const row of rows) await local.insert(remains.table, row);
@@ -55,7 +60,10 @@ describe("a fence's row", () => {
         return result;
       },
     };
-    const cleaner = new Cleaner({ clock: new ManualClock(), dataSource: telling, remains: [oldFences], batchMax: 10 });
+    const cleaner = new Cleaner({
+      ...{ clock: new ManualClock(), dataSource: telling, remains: [oldFences], coordinator: nothingOpen },
+      batchMax: 10,
+    });
     expect(await cleaner.sweep()).toBe(25);
     expect(sizes).toEqual([10, 10, 5]);
   });
@@ -88,6 +96,53 @@ test("a saga that is over goes after seven days; one that is under way, or needs
   expect((await left()).map(({ xid }) => xid)).toEqual(["forward", "compensating", "failed"]);
 });
 
+test("what a restart finds goes within a minute, and not only a day later", async () => {
+  const { clock, add, left } = await open(oldFences);
+  await add([fence("x", fenceStatus.committed, clock.wallMs() - 2 * dayMs)]);
+  await clock.advance(59_000_000);
+  expect(await left()).toHaveLength(1);
+  await clock.advance(1_000_000);
+  expect(await left()).toEqual([]);
+});
+
+describe("where rows don't tell whether their transaction is over", () => {
+  const known = new Map<string, GlobalStatus>([
+    ["under way", "Begin"],
+    ["retried", "CommitRetrying"],
+    ["for a person", "RollbackFailed"],
+  ]);
+  const status = async (xid: string): Promise<GlobalStatus> => known.get(xid) ?? "Finished";
+
+  test("the coordinator does: a saga's steps go seven days later, but not while it knows their transaction", async () => {
+    const { clock, add, left, cleaner } = await open(oldStepFences, { coordinator: { status }, batchMax: 2 });
+    const now = clock.wallMs();
+    const over = ["done 1", "done 2", "done 3"];
+    await add([...known.keys(), ...over].map((xid) => fence(xid, fenceStatus.tried, now)));
+    await add([{ ...fence("done 1", fenceStatus.tried, now), branch_id: "2" }]);
+    await clock.advance(retentionMs.saga * 1000 - 1_000_000);
+    expect(await cleaner.sweep()).toBe(0);
+    await clock.advance(1_000_000);
+    expect(await cleaner.sweep()).toBe(4);
+    expect((await left()).map(({ xid }) => xid)).toEqual([...known.keys()]);
+    cleaner.close();
+  });
+
+  test("a coordinator that is away is asked the next time, and until then everything stays", async () => {
+    let isAway = true;
+    const coordinator = {
+      status: (xid: string) => (isAway ? Promise.reject(new Error("away")) : status(xid)),
+    };
+    const { clock, add, left, cleaner } = await open(oldStepFences, { coordinator });
+    await add([fence("done", fenceStatus.tried, clock.wallMs() - 30 * dayMs)]);
+    await clock.advance(60_000_000);
+    expect(await left()).toHaveLength(1);
+    isAway = false;
+    await clock.advance(dayMs * 1000);
+    expect(await left()).toEqual([]);
+    cleaner.close();
+  });
+});
+
 test("a database that is away is cleaned the next time", async () => {
   const clock = new ManualClock();
   const healthy = await openRowStore(new MemoryDisk());
@@ -98,7 +153,7 @@ test("a database that is away is cleaned the next time", async () => {
     rows: (table, filter) => (isAway ? Promise.reject(new Error("away")) : healthy.rows(table, filter)),
     close: () => healthy.close(),
   };
-  const cleaner = new Cleaner({ clock, dataSource, remains: [oldFences] });
+  const cleaner = new Cleaner({ clock, dataSource, remains: [oldFences], coordinator: nothingOpen });
   await clock.advance(dayMs * 1000);
   isAway = false;
   await clock.advance(dayMs * 1000);

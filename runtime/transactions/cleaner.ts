@@ -1,5 +1,6 @@
 import type { Clock } from "../ports/clock.ts";
-import type { DataSource, RowFilter, Table } from "../ports/data-source.ts";
+import type { Coordinator } from "../ports/coordinator.ts";
+import type { DataSource, Row, RowFilter, Table } from "../ports/data-source.ts";
 import { keyOf } from "./values.ts";
 
 /** Rows that a finished transaction leaves behind, and that are needed for as long as a late message may still come. */
@@ -9,18 +10,25 @@ export interface Remains {
   readonly retentionMs: number;
   /** Those that were finished at that moment of the wall clock, or before. */
   readonly finished: (beforeMs: number) => Omit<RowFilter, "max">;
+  /** The rows don't tell whether the transaction, their `xid`, is over: the coordinator is asked. Default false. */
+  readonly needsEnd?: boolean | undefined;
 }
 
 export interface CleanerOptions {
   readonly clock: Clock;
   readonly dataSource: DataSource;
   readonly remains: readonly Remains[];
+  /** Asked whether transactions are over, where `remains` need it. */
+  readonly coordinator: Pick<Coordinator, "status">;
+  /** Before the first look. Default 60 s: Seata's fences are looked through at any moment of the first minute, its undo logs after three. */
+  readonly firstMs?: number | undefined;
   /** Between two looks. Default 24 h, as Seata's. */
   readonly everyMs?: number | undefined;
   /** Rows that one local transaction removes. Default 1000, as Seata's. */
   readonly batchMax?: number | undefined;
 }
 
+const minuteMs = 60_000;
 const dayMs = 86_400_000;
 
 /**
@@ -34,13 +42,15 @@ export class Cleaner {
 
   constructor(options: CleanerOptions) {
     this.#options = options;
-    this.#arm();
+    this.#arm(options.firstMs ?? minuteMs);
   }
 
   /** Removes what is due, and answers how many rows that were. Rejects as the database does; what was removed until then is gone. */
   async sweep(): Promise<number> {
     let removed = 0;
-    for (const remains of this.#options.remains) removed += await this.#sweep(remains);
+    for (const remains of this.#options.remains) {
+      removed += remains.needsEnd === true ? await this.#sweepEnded(remains) : await this.#sweep(remains);
+    }
     return removed;
   }
 
@@ -62,16 +72,33 @@ export class Cleaner {
     }
   }
 
-  #arm(): void {
+  /** A transaction that the coordinator still knows may need a person: its rows stay, however old they are. */
+  async #sweepEnded({ table, retentionMs, finished }: Remains): Promise<number> {
+    const { clock, coordinator, dataSource, batchMax = 1000 } = this.#options;
+    const due = await dataSource.rows(table, finished(clock.wallMs() - retentionMs));
+    const ended: Row[] = [];
+    for (const [xid, rows] of Map.groupBy(due, (row) => String(row["xid"]))) {
+      if (this.#isClosed) return 0;
+      if ((await coordinator.status(xid)) === "Finished") ended.push(...rows);
+    }
+    for (let from = 0; from < ended.length; from += batchMax) {
+      if (this.#isClosed) return from;
+      const keys = ended.slice(from, from + batchMax).map((row) => keyOf(table, row));
+      await dataSource.transaction((local) => local.removeEach(table, keys));
+    }
+    return ended.length;
+  }
+
+  #arm(afterMs: number): void {
     if (this.#isClosed) return;
-    this.#disarm = this.#options.clock.after((this.#options.everyMs ?? dayMs) * 1000, () => {
-      // A database that is away at the moment is cleaned the next time.
+    this.#disarm = this.#options.clock.after(afterMs * 1000, () => {
+      // A database or a coordinator that is away at the moment is cleaned up after the next time.
       void this.sweep()
         .catch(() => undefined)
-        .then(() => this.#arm());
+        .then(() => this.#arm(this.#options.everyMs ?? dayMs));
     });
   }
 }
 
-/** Retentions: Seata's for its fence and for its undo logs; a saga's state has none there, and here that of an undo log. */
+/** Retentions: Seata's for its fence and for its undo logs; what a saga keeps has none there, and here that of an undo log. */
 export const retentionMs = { fence: dayMs, undo: 7 * dayMs, saga: 7 * dayMs } as const;

@@ -299,8 +299,14 @@ type StoredRow = Readonly<Record<string, StoredValue>>;
 const toStoredValue = (value: Row[string]): StoredValue =>
   value instanceof Uint8Array ? { base64: toBase64(value) } : value;
 
+/** A row without bytes, as nearly every one is, is what is written. */
 function toStored(row: Row): StoredRow {
-  return Object.fromEntries(Object.entries(row).map(([column, value]) => [column, toStoredValue(value)]));
+  let stored: Record<string, StoredValue> | undefined;
+  for (const column in row) {
+    const value = row[column]!;
+    if (value instanceof Uint8Array) (stored ??= { ...(row as StoredRow) })[column] = toStoredValue(value);
+  }
+  return stored ?? (row as StoredRow);
 }
 
 function fromStored(stored: StoredRow): Row {

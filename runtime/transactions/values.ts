@@ -30,12 +30,16 @@ export function isMeant(row: Row, { among = {}, atMost = {} }: RowFilter): boole
 
 /** Each of the table's columns, and no other. */
 export function wholeRow(table: Table, row: Row): Row {
-  return Object.fromEntries(Object.keys(table.columns).map((column) => [column, row[column] ?? null]));
+  const whole: Record<string, Value> = {};
+  for (const column in table.columns) whole[column] = row[column] ?? null;
+  return whole;
 }
 
 /** The columns of the table's key. */
 export function keyOf(table: Table, row: Row): Row {
-  return Object.fromEntries(table.key.map((column) => [column, row[column] ?? null]));
+  const key: Record<string, Value> = {};
+  for (const column of table.key) key[column] = row[column] ?? null;
+  return key;
 }
 
 /** A value's text, by what is in it: a blob is never the name of an object. */

@@ -856,6 +856,32 @@ export const heedlessLooks = (seed: number, service: string, probability: number
     });
   });
 
+/** The database shows this share of those who look, and of no others, a row as nobody has ever written it. */
+export const garbledLooks = (seed: number, service: string, probability: number): Sabotage => {
+  const random = seeded(seed, service);
+  return altering(service, (local) => {
+    // Whoever looks does nothing before; who writes or undoes begins with something else, or reads the row once more.
+    let isFirst = true;
+    const passed = <T>(access: Promise<T>): Promise<T> => {
+      isFirst = false;
+      return access;
+    };
+    const garbled = async (table: Table, access: Promise<Row | undefined>): Promise<Row | undefined> => {
+      const isLook = isFirst && isHolding(table);
+      const row = await passed(access);
+      return row === undefined || !isLook || random.float() >= probability
+        ? row
+        : { ...row, version: -1 - Number(row["version"]) };
+    };
+    return {
+      read: (table, key) => garbled(table, local.read(table, key)),
+      lock: (table, key) => garbled(table, local.lock(table, key)),
+      lockEach: (table, part) => passed(local.lockEach(table, part)),
+      insert: (table, row) => passed(local.insert(table, row)),
+    };
+  });
+};
+
 /** Whoever runs a saga does something else with a compensation than it is told. */
 const giving = (
   service: string,

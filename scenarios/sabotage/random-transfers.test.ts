@@ -30,7 +30,7 @@ async function failures(
   { mode, sabotage }: { readonly mode?: BankMode; readonly sabotage?: Sabotage } = {},
 ): Promise<readonly string[]> {
   const world = await openWorld("sim");
-  const { result } = await runScenario(randomTransfers(seed, mode), { world, seed, sabotage });
+  const { result } = await runScenario(randomTransfers(seed, mode), { world, seed, sabotage, hasControls: false });
   expect({ seed, verdict: result.verdict, reason: result.reason }).not.toMatchObject({ verdict: "error" });
   return result.checks.filter(({ verdict }) => verdict === "fail").map(told);
 }

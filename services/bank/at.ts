@@ -1,23 +1,35 @@
 import { RpcError } from "../../runtime/call/status.ts";
+import type { Clock } from "../../runtime/ports/clock.ts";
 import type { DataSource, LocalTransaction, Table } from "../../runtime/ports/data-source.ts";
 import type { Leftover } from "../../runtime/telemetry/events.ts";
 import { AtResource, type AtOptions } from "../../runtime/transactions/at/at.ts";
 import { undoStatus, undoTable } from "../../runtime/transactions/at/undo-log.ts";
+import { retentionMs, type Remains } from "../../runtime/transactions/cleaner.ts";
 import { lessBy, lockHolding, thereIs, type Holding, type Holdings, type ReservationRequest } from "./holdings.ts";
 
 /** Requests that were done, by transaction. */
 export const requestTable: Table = {
   name: "bank_requests",
-  columns: { xid: "text", request: "text" },
+  columns: { xid: "text", request: "text", gmt_create: "integer" },
   key: ["xid", "request"],
+};
+
+/** A transaction that is over takes no branch any more: what comes once more then is refused without them. */
+export const oldRequests: Remains = {
+  table: requestTable,
+  retentionMs: retentionMs.fence,
+  finished: (beforeMs) => ({ atMost: { gmt_create: beforeMs } }),
+  needsEnd: true,
 };
 
 /** A reservation by AT: what it takes is used up at once, and comes back with a rollback. */
 export class AtReservations {
   readonly #resource: AtResource;
   readonly #holdings: Holdings;
+  readonly #clock: Clock;
 
   constructor(options: AtOptions<LocalTransaction> & { readonly holdings: Holdings }) {
+    this.#clock = options.clock;
     this.#resource = new AtResource(options);
     this.#holdings = options.holdings;
   }
@@ -31,7 +43,8 @@ export class AtReservations {
     const { table, version } = this.#holdings;
     const branch = await this.#resource.transaction({ xid }, async (local, own) => {
       // What the network doubles is one reservation. The row is the branch's, and goes with its rollback.
-      if (key !== undefined && !(await local.insert(requestTable, { xid, request: key }))) {
+      const request = { xid, request: key ?? "", gmt_create: this.#clock.wallMs() };
+      if (key !== undefined && !(await local.insert(requestTable, request))) {
         throw new RpcError(`${item}: this was reserved already`, { code: "ALREADY_EXISTS" });
       }
       const holding = await lockHolding(local, table, item);

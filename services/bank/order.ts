@@ -145,10 +145,11 @@ class RunningOrder implements RunningService {
     const { clock, telemetry, node } = this.#context;
     const { database } = this.#config;
     this.#dataSource = await openDataSource(this.#context, database, [sagaTable]);
-    this.#cleaner = new Cleaner({ clock, dataSource: this.#dataSource, remains: [oldSagas] });
+    const coordinator = this.#coordinator!;
+    this.#cleaner = new Cleaner({ clock, dataSource: this.#dataSource, coordinator, remains: [oldSagas] });
     const buy = buying({ account, stock });
     const engine = new Sagas({
-      ...{ clock, telemetry, coordinator: this.#coordinator!, dataSource: this.#dataSource },
+      ...{ clock, telemetry, coordinator, dataSource: this.#dataSource },
       ...{ resourceId: this.#resourceId, owner: node, sagas: [buy] },
     });
     this.#sagas = { engine, buy };

@@ -7,10 +7,10 @@ import type { DataSource, Row } from "../../runtime/ports/data-source.ts";
 import type { Leftover, OutsideWriter } from "../../runtime/telemetry/events.ts";
 import type { Change } from "../../runtime/transactions/observed.ts";
 import { TransactionError } from "../../runtime/transactions/error.ts";
-import { Cleaner } from "../../runtime/transactions/cleaner.ts";
+import { Cleaner, type Remains } from "../../runtime/transactions/cleaner.ts";
 import { fenceStatus, fenceTable, oldFences } from "../../runtime/transactions/tcc/fence.ts";
 import { oldUndoFences, undoTable } from "../../runtime/transactions/at/undo-log.ts";
-import { compensateOnce, doOnce, type OnSagaStep } from "../../runtime/transactions/saga/participant.ts";
+import { compensateOnce, doOnce, oldStepFences, type OnSagaStep } from "../../runtime/transactions/saga/participant.ts";
 import { TccResource, type TccStep } from "../../runtime/transactions/tcc/tcc.ts";
 import { xidOf } from "../../runtime/transactions/xid.ts";
 import { ConfigReader } from "../config.ts";
@@ -20,7 +20,7 @@ import { Reservations } from "../proto/bank_pb.ts";
 import { ConfigError, type NodeContext, type RunningService, type ServiceProgram } from "../service.ts";
 import { openCoordinator, openDataSource } from "../transactions.ts";
 import { Clerk, parseClerk, type ClerkConfig } from "./clerk.ts";
-import { AtReservations, requestTable, resourceOf, undoLeft } from "./at.ts";
+import { AtReservations, oldRequests, requestTable, resourceOf, undoLeft } from "./at.ts";
 import { bankModes, type BankMode } from "./mode.ts";
 import {
   giveBack,
@@ -93,7 +93,8 @@ class RunningReservations implements RunningService {
   readonly #config: ReservationsConfig;
   readonly #offer: Offer;
   readonly #holdings: Holdings;
-  #coordinator: Coordinator | undefined;
+  /** Opened when it is first needed. */
+  #coordinator: Promise<Coordinator> | undefined;
   #dataSource: DataSource | undefined;
   /** Its `dataSource`, which tells of changes; there once it is ready. */
   #telling: DataSource | undefined;
@@ -118,7 +119,7 @@ class RunningReservations implements RunningService {
   }
 
   async go(): Promise<void> {
-    const { mode, coordinator, database, application } = this.#config;
+    const { mode, database } = this.#config;
     const { table } = this.#holdings;
     const opened = await openDataSource(this.#context, database, [
       table,
@@ -132,17 +133,21 @@ class RunningReservations implements RunningService {
       this.#clerk?.hear((row as Holding).item);
     });
     this.#telling = dataSource;
-    const remains = mode === "at" ? oldUndoFences : oldFences;
-    this.#cleaner = new Cleaner({ clock: this.#context.clock, dataSource: opened, remains: [remains] });
+    this.#cleaner = new Cleaner({
+      ...{ clock: this.#context.clock, dataSource: opened, remains: remainsOf[mode] },
+      coordinator: { status: async (xid) => (await this.#coordinating()).status(xid) },
+    });
     await this.#offer.connect();
     if (mode !== "saga") {
-      this.#coordinator = await openCoordinator(this.#context, coordinator, application);
-      this.#participant = mode === "at" ? this.#byAt(dataSource) : this.#byTcc(dataSource);
+      const coordinator = await this.#coordinating();
+      this.#participant = mode === "at" ? this.#byAt(dataSource, coordinator) : this.#byTcc(dataSource, coordinator);
       // A coordinator that is away is tried on; nobody can use this service until it is there.
       await this.#participant.register().catch(() => undefined);
     }
     await this.#offer.register(Reservations.typeName);
-    if (this.#config.clerk !== undefined) this.#clerk = this.#engage(this.#config.clerk, opened);
+    if (this.#config.clerk !== undefined) {
+      this.#clerk = this.#engage(this.#config.clerk, opened, await this.#coordinating());
+    }
   }
 
   /** What is there, and which branches still wait for their second phase. Without `xids` nobody asked: it begins its life. */
@@ -167,11 +172,16 @@ class RunningReservations implements RunningService {
     await this.#close();
   }
 
-  #byTcc(dataSource: DataSource): Participant {
+  #coordinating(): Promise<Coordinator> {
+    const { coordinator, application } = this.#config;
+    return (this.#coordinator ??= openCoordinator(this.#context, coordinator, application));
+  }
+
+  #byTcc(dataSource: DataSource, coordinator: Coordinator): Participant {
     const { clock } = this.#context;
     const action = reserving(this.#resourceId, this.#holdings);
     const onStep = (step: TccStep): void => this.#tell({ what: "step", resource: this.#resourceId, ...step });
-    const resource = new TccResource({ clock, coordinator: this.#coordinator!, dataSource, action, onStep });
+    const resource = new TccResource({ clock, coordinator, dataSource, action, onStep });
     return {
       register: () => resource.register(),
       reserve: async (xid, { key, ...reservation }, work) => {
@@ -184,8 +194,8 @@ class RunningReservations implements RunningService {
     };
   }
 
-  #byAt(dataSource: DataSource): Participant {
-    const resource = new AtReservations({ ...this.#atOptions(), dataSource, holdings: this.#holdings });
+  #byAt(dataSource: DataSource, coordinator: Coordinator): Participant {
+    const resource = new AtReservations({ ...this.#atOptions(coordinator), dataSource, holdings: this.#holdings });
     return {
       register: () => resource.register(),
       reserve: async (xid, reservation, work) => {
@@ -202,19 +212,19 @@ class RunningReservations implements RunningService {
     };
   }
 
-  #atOptions() {
+  #atOptions(coordinator: Coordinator) {
     const { clock, telemetry, node } = this.#context;
     const resourceId = resourceOf(node, this.#config.database);
-    return { clock, telemetry, coordinator: this.#coordinator!, resourceId };
+    return { clock, telemetry, coordinator, resourceId };
   }
 
-  #engage(config: ClerkConfig, dataSource: DataSource): Clerk {
+  #engage(config: ClerkConfig, dataSource: DataSource, coordinator: Coordinator): Clerk {
     const telling = (outside: OutsideWriter): DataSource =>
       tellingOf(dataSource, this.#holdings.table, (row, branch) =>
         this.#tell({ what: "holding", ...branch, ...this.#told(row), outside }),
       );
     return new Clerk(config, {
-      ...this.#atOptions(),
+      ...this.#atOptions(coordinator),
       random: this.#context.random.fork("clerk"),
       holdings: this.#holdings,
       dataSources: { locking: telling("locking"), bypassing: telling("bypassing") },
@@ -252,7 +262,8 @@ class RunningReservations implements RunningService {
     this.#cleaner?.close();
     await this.#clerk?.close();
     await this.#participant?.close();
-    await this.#coordinator?.close();
+    // One that couldn't be opened is none to close.
+    await (await this.#coordinator?.catch(() => undefined))?.close();
     await this.#dataSource?.close();
   }
 
@@ -326,6 +337,13 @@ class RunningReservations implements RunningService {
     });
   }
 }
+
+/** What transactions leave behind here that isn't needed for ever. */
+const remainsOf: Readonly<Record<BankMode, readonly Remains[]>> = {
+  tcc: [oldFences],
+  at: [oldUndoFences, oldRequests],
+  saga: [oldFences, oldStepFences],
+};
 
 function transactionOf(call: Call): string {
   const xid = xidOf(call.metadata);

@@ -4,8 +4,6 @@ import { fileURLToPath } from "node:url";
 import { compileCache } from "../../compile-cache.ts";
 import type { Guardian } from "../live/guardian.ts";
 
-/** The one choice that nodes take from the environment, as docs/http2.md says. */
-const stack = process.env["FLYBALL_TRIPLE"];
 const main = fileURLToPath(new URL("../../../services/main.ts", import.meta.url));
 
 /** A process that runs programs of the fleet. */
@@ -33,7 +31,6 @@ export function startProgram(options: {
     env: {
       PATH: process.env["PATH"],
       NODE_COMPILE_CACHE: compileCache,
-      ...(stack !== undefined && { FLYBALL_TRIPLE: stack }),
       ...env,
     },
   });

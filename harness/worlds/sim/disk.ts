@@ -3,8 +3,8 @@ import type { Random } from "../../../runtime/ports/random.ts";
 import type { SimProcess } from "./process.ts";
 
 interface File {
-  /** Its content, and room to grow: adding to it again and again costs what is added. */
-  room: Uint8Array;
+  /** Its content, as it was added: adding to it again and again costs what is added. */
+  readonly pieces: Uint8Array[];
   length: number;
   /** How much of it survives a crash for certain. */
   synced: number;
@@ -32,7 +32,7 @@ export class SimDisk {
       const kept = file.synced + this.#random.below(unsynced + 1);
       // A file that was never synced may not even have its name.
       if (kept === 0) this.#files.delete(name);
-      else this.#files.set(name, { room: file.room, length: kept, synced: kept });
+      else this.#files.set(name, { pieces: [contentOf(file).subarray(0, kept)], length: kept, synced: kept });
     }
   }
 
@@ -51,7 +51,7 @@ export class SimDisk {
       read: (name) =>
         guarded(() => {
           const file = this.#files.get(name);
-          return file?.room.slice(0, file.length);
+          return file && contentOf(file);
         }),
       append: (name, bytes) => guarded(() => this.#append(name, bytes)),
       sync: (name) =>
@@ -76,11 +76,25 @@ export class SimDisk {
     if (used > this.capacityBytes) {
       throw new DiskError(`no space is left for ${bytes.length} bytes of ${name}`, { code: "FULL" });
     }
-    const { room, length, synced } = this.#files.get(name) ?? { room: new Uint8Array(0), length: 0, synced: 0 };
-    const longer = length + bytes.length;
-    const grown = longer <= room.length ? room : new Uint8Array(Math.max(longer, 2 * room.length));
-    if (grown !== room) grown.set(room.subarray(0, length));
-    grown.set(bytes, length);
-    this.#files.set(name, { room: grown, length: longer, synced });
+    const file = this.#files.get(name);
+    // What is written is what it was at this moment, whatever its owner does with it then.
+    const piece = bytes.slice();
+    if (file === undefined) {
+      this.#files.set(name, { pieces: [piece], length: piece.length, synced: 0 });
+    } else {
+      file.pieces.push(piece);
+      file.length += piece.length;
+    }
   }
+}
+
+/** A copy of it. */
+function contentOf({ pieces, length }: File): Uint8Array {
+  const content = new Uint8Array(length);
+  let at = 0;
+  for (const piece of pieces) {
+    content.set(piece, at);
+    at += piece.length;
+  }
+  return content;
 }

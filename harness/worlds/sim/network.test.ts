@@ -60,7 +60,7 @@ async function play(steps: readonly { afterUs: number; fault: Fault }[], seed: n
     const machine = network.host(name) ?? network.addHost(name, name, process);
     machine.process = process;
     const clock = new SimClock(process);
-    const transport = new SimTransport({ network, host: machine, process, clock, random: engine.random.fork(name) });
+    const transport = new SimTransport({ network, host: machine, process, clock });
     return { process, host: machine, clock, transport };
   };
   const client = boot("client", 0);

@@ -268,7 +268,6 @@ export class SimNode implements FleetNode {
       host: this.#host,
       process,
       clock,
-      random: random.fork("transport"),
     });
     const context: NodeContext = {
       node: this.id,

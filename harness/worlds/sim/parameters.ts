@@ -18,7 +18,7 @@ export interface SimParameters {
   readonly retransmissionsMax: number;
   /** An attempt to connect that nobody answers fails after this long (gRPC: 20 s). */
   readonly connectTimeoutUs: number;
-  /** gRPC's connection backoff: the first wait, and the longest; each is 1.6 times the one before, ±20 %. */
+  /** Between two attempts to connect where the first one failed: the first pause, and the longest; each is 1.6 times the one before. */
   readonly backoffInitialUs: number;
   readonly backoffMaxUs: number;
 }

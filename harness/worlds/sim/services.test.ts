@@ -56,7 +56,7 @@ class Machine {
     return {
       clock,
       random,
-      transport: new SimTransport({ network, host: this.host, process, clock, random: random.fork("transport") }),
+      transport: new SimTransport({ network, host: this.host, process, clock }),
       disk: this.disk.open(process),
       telemetry,
       calls: new CallLog({ clock, telemetry }),

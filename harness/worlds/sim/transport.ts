@@ -3,7 +3,6 @@ import type { Metadata } from "../../../runtime/call/metadata.ts";
 import type { Method } from "../../../runtime/call/service.ts";
 import { RpcError, toRpcError, type Reach } from "../../../runtime/call/status.ts";
 import type { Clock } from "../../../runtime/ports/clock.ts";
-import type { Random } from "../../../runtime/ports/random.ts";
 import type {
   Listener,
   ListenOptions,
@@ -32,14 +31,12 @@ export interface SimTransportOptions {
   /** The process that it belongs to and ends with. */
   readonly process: SimProcess;
   readonly clock: Clock;
-  /** For the jitter of reconnection. */
-  readonly random: Random;
 }
 
 /**
  * The `Transport` of a simulated process. One connection for each address, made on the first call, kept, and made again as
- * gRPC does it: a connection that couldn't be made is tried again after 100 ms, then 1.6 times later each time, and calls fail
- * at once meanwhile; one that broke is made again by the next call.
+ * the real transports do it (`Reconnecting`): where it couldn't be made, calls fail at once for 100 ms, then for 1.6 times as long each
+ * time, and the first one after that tries again; one that broke is made again by the next call.
  */
 export class SimTransport implements Transport {
   readonly options: SimTransportOptions;
@@ -98,10 +95,7 @@ class Channel {
   readonly #address: string;
   readonly #target: SimHost | undefined;
   readonly #port: number;
-  /**
-   * `failing`: the last attempt to connect failed; another is under way or due, and until one succeeds calls fail at once
-   * (grpc-js's pick-first keeps a channel in TRANSIENT_FAILURE that long).
-   */
+  /** `failing`: the last attempt to connect failed. Calls fail at once until a pause is over; the first one after it tries again. */
   #state: "idle" | "connecting" | "ready" | "failing" | "closed" = "idle";
   #end: ClientEnd | undefined;
   /** Calls that wait for the connection; undefined while none does. */
@@ -111,7 +105,6 @@ class Channel {
   #backoffUs: number;
   #backoffUntilUs = 0;
   #timer: Timer | undefined;
-  #random: Random | undefined;
 
   constructor(options: SimTransportOptions, address: string) {
     this.#options = options;
@@ -128,15 +121,15 @@ class Channel {
       case "ready":
         this.#end!.send(stream);
         return;
-      case "failing":
-        stream.fail(unavailable(`${this.#address} can't be reached: ${this.#why}`, "nowhere"));
-        return;
       case "closed":
         stream.fail(unavailable("this transport is closed", "nowhere"));
         return;
+      case "failing":
+        if (this.#options.network.engine.now >= this.#backoffUntilUs) this.#connect(stream);
+        else stream.fail(unavailable(`${this.#address} can't be reached: ${this.#why}`, "nowhere"));
+        return;
       case "idle":
-        this.#waiting = [stream];
-        this.#connect(false);
+        this.#connect(stream);
         return;
       case "connecting":
         (this.#waiting ??= []).push(stream);
@@ -187,9 +180,10 @@ class Channel {
     if (this.#onRetired !== undefined) this.#retired();
   }
 
-  #connect(isAgain: boolean): void {
+  #connect(first: ClientStream): void {
     const { network, host, process } = this.#options;
-    if (!isAgain) this.#state = "connecting";
+    this.#state = "connecting";
+    this.#waiting = [first];
     // When the next attempt may begin, should this one fail: counted from its own beginning, as gRPC does.
     this.#backoffUntilUs = network.engine.now + Math.round(this.#backoffUs);
     const target = this.#target;
@@ -210,11 +204,7 @@ class Channel {
     this.#state = "failing";
     this.#why = why;
     this.#failWaiting(`${this.#address} can't be reached: ${why}`);
-    const { network, process, random } = this.#options;
-    this.#random ??= random.fork(`reconnect ${this.#address}`);
-    const longer = Math.min(this.#backoffUs * 1.6, network.parameters.backoffMaxUs);
-    this.#backoffUs = longer * (0.8 + 0.4 * this.#random.float());
-    this.#timer = process.after(this.#backoffUntilUs - network.engine.now, () => this.#connect(true));
+    this.#backoffUs = Math.min(this.#backoffUs * 1.6, this.#options.network.parameters.backoffMaxUs);
   }
 
   #failWaiting(message: string): void {

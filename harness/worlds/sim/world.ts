@@ -180,8 +180,7 @@ class SimFleet implements RunningFleet {
   #connectPublisher(): (key: string, content: string | undefined) => Promise<void> {
     const { clock } = this;
     const host = this.#network.addHost("10.255.255.254", "harness", this.#harness);
-    const random = this.#engine.random.fork("harness");
-    const transport = new SimTransport({ network: this.#network, host, process: this.#harness, clock, random });
+    const transport = new SimTransport({ network: this.#network, host, process: this.#harness, clock });
     return createPublisher({ clock, transport, address: this.#node("config-center/0").address });
   }
 }

@@ -27,6 +27,8 @@ export interface ClientCallEvents {
 
 export interface ClientCallOptions {
   readonly messageBytesMax: number;
+  /** Of a message that is sent. Default `messageBytesMax`. */
+  readonly sendBytesMax?: number | undefined;
   /** Of the connection that the call is on. */
   readonly held: Held;
   /** Whom it calls, for the text of errors. */
@@ -92,8 +94,8 @@ export class GrpcClientCall implements StreamEvents, MessageEvents {
 
   /** Sends a message; `isLast`: there are no more. Throws RESOURCE_EXHAUSTED for one that is too large. */
   send(message: Uint8Array, isLast = false): void {
-    const { messageBytesMax, isGzip = false } = this.#options;
-    sendMessage(this.#stream, message, { messageBytesMax, isGzip, isEnd: isLast });
+    const { messageBytesMax, sendBytesMax = messageBytesMax, isGzip = false } = this.#options;
+    sendMessage(this.#stream, message, { messageBytesMax: sendBytesMax, isGzip, isEnd: isLast });
   }
 
   /** There are no more messages. */
@@ -104,6 +106,11 @@ export class GrpcClientCall implements StreamEvents, MessageEvents {
   /** Asks for the next message. */
   read(): void {
     this.#reader.read();
+  }
+
+  /** A message of so many bytes is kept until the server has ended its side: such calls together hold so much memory and no more. */
+  keep(bytes: number): void {
+    this.#reader.keep(bytes);
   }
 
   /** Tells the server that nobody waits any more; the caller hears nothing more either. */

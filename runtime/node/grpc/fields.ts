@@ -1,8 +1,5 @@
-import { noMetadata, previousAttemptsKey, pushbackKey, type Metadata } from "../../call/metadata.ts";
+import { noMetadata, previousAttemptsKey, pushbackKey, statusDetailsKey, type Metadata } from "../../call/metadata.ts";
 import { RpcError } from "../../call/status.ts";
-
-/** google.rpc.Status in full, as some servers add it to `grpc-message`. */
-export const statusDetailsKey = "grpc-status-details-bin";
 
 /** Names the codec beside the content type, which @grpc/grpc-js neither sets nor shows. */
 export const codecHeader = "rpc-codec";

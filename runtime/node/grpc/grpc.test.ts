@@ -22,7 +22,7 @@ import { Http2Session } from "../http2/session.ts";
 import { sessionEvents } from "../http2/testing.ts";
 import { GrpcClientCall, requestBlock } from "./client-call.ts";
 import { fromFields, parseTimeout, percentDecode, percentEncode, timeoutHeader, toFields } from "./fields.ts";
-import { GrpcServerCall, readRequest } from "./server-call.ts";
+import { GrpcServerCall, readRequest, type ServerCallOptions } from "./server-call.ts";
 import { statusFields } from "./status.ts";
 
 const clock = systemClock();
@@ -35,7 +35,10 @@ afterEach(async () => {
 type Handler = (call: GrpcServerCall) => void;
 
 /** A server whose handlers get calls as they are on the wire. */
-async function serve(handlers: Readonly<Record<string, Handler>>): Promise<string> {
+async function serve(
+  handlers: Readonly<Record<string, Handler>>,
+  limits: Omit<ServerCallOptions, "held"> = { messageBytesMax },
+): Promise<string> {
   const sockets = new Set<Socket>();
   const server = createServer({ noDelay: true }, (socket) => {
     sockets.add(socket);
@@ -48,7 +51,7 @@ async function serve(handlers: Readonly<Record<string, Handler>>): Promise<strin
         onStream: (stream, fields, isEnd) => {
           const request = readRequest(stream, fields);
           if (request === undefined) return;
-          const call = new GrpcServerCall(stream, request, isEnd, { messageBytesMax, held });
+          const call = new GrpcServerCall(stream, request, isEnd, { ...limits, held });
           call.events = serverEvents({});
           const handler = handlers[request.path];
           if (handler === undefined) call.fail(new RpcError("not here", { code: "UNIMPLEMENTED" }));
@@ -116,6 +119,7 @@ async function session(address: string): Promise<Http2Session> {
 }
 
 interface Outcome {
+  readonly headers: Metadata | undefined;
   readonly messages: string[];
   readonly error: RpcError | undefined;
   readonly trailers: Metadata;
@@ -131,6 +135,7 @@ async function ours(
   const on = await session(address);
   const block = requestBlock({ path, authority: address, isSecure: false, subtype: undefined });
   const messages: string[] = [];
+  let headers: Metadata | undefined;
   return new Promise((resolve) => {
     let next = 0;
     const write = (): void => {
@@ -142,12 +147,12 @@ async function ours(
       { block, list },
       { messageBytesMax, held: { bytes: 0 }, peer: address, isGzip },
       {
-        onHeaders: nothing,
+        onHeaders: (metadata) => (headers = metadata),
         onMessage: (bytes) => {
           messages.push(bytes.toString("latin1"));
           call.read();
         },
-        onEnd: (error, trailers) => resolve({ messages, error, trailers }),
+        onEnd: (error, trailers) => resolve({ headers, messages, error, trailers }),
         onDrain: () => next < sent.length && write(),
       },
     );
@@ -163,16 +168,16 @@ function theirs(address: string, path: string, sent: readonly Uint8Array[], opti
   const asItIs = (bytes: Buffer): Buffer => bytes;
   const stream = client.makeBidiStreamRequest(path, asItIs, asItIs, new GrpcMetadata());
   const messages: string[] = [];
+  const mapOf = (metadata: GrpcMetadata): Metadata =>
+    new Map(Object.entries(metadata.getMap()).map(([k, v]) => [k, String(v)]));
+  let headers: Metadata | undefined;
   return new Promise((resolve) => {
+    stream.on("metadata", (metadata) => (headers = mapOf(metadata)));
     stream.on("data", (bytes: Buffer) => messages.push(bytes.toString("latin1")));
     stream.on("error", () => undefined);
     stream.on("status", ({ code, details, metadata: trailers }) => {
       const error = Number(code) === 0 ? undefined : new RpcError(details, { code: "UNKNOWN" });
-      resolve({
-        messages,
-        error,
-        trailers: new Map(Object.entries(trailers.getMap()).map(([k, v]) => [k, String(v)])),
-      });
+      resolve({ headers, messages, error, trailers: mapOf(trailers) });
     });
     for (const message of sent) stream.write(Buffer.from(message));
     stream.end();
@@ -241,6 +246,29 @@ describe("streams of messages of all sizes, ours and @grpc/grpc-js's, both ways"
     });
     expect(answered).toMatchObject({ messages: expected, error: undefined });
   });
+});
+
+test("what a server says before its messages reaches ours and theirs, apart from what it says after them", async () => {
+  const both: Handler = (call) => {
+    call.begin(metadata({ "x-a": "before" }));
+    call.begin(metadata({ "x-a": "too late" }));
+    call.end(metadata({ "x-b": "after" }));
+  };
+  const address = await serve({ "/t.T/Both": both });
+  for (const { headers, trailers } of [await ours(address, "/t.T/Both", []), await theirs(address, "/t.T/Both", [])]) {
+    expect([headers?.get("x-a"), headers?.get("x-b")]).toEqual(["before", undefined]);
+    expect([trailers.get("x-a"), trailers.get("x-b")]).toEqual([undefined, "after"]);
+  }
+});
+
+test("a message may be sent that is larger than those that are taken, where its sender says so", async () => {
+  const large: Handler = (call) => {
+    call.events = serverEvents({ onMessage: () => (call.send(Buffer.alloc(20)), call.end()) });
+    call.read();
+  };
+  const address = await serve({ "/t.T/Large": large }, { messageBytesMax: 10, sendBytesMax: 20 });
+  expect(await ours(address, "/t.T/Large", [Buffer.alloc(10)])).toMatchObject({ messages: ["\0".repeat(20)] });
+  expect((await ours(address, "/t.T/Large", [Buffer.alloc(11)])).error?.code).toBe("RESOURCE_EXHAUSTED");
 });
 
 test("a caller that doesn't read holds back a server that heeds it, and a server that doesn't read its caller", async () => {
@@ -334,7 +362,7 @@ describe("what is no sequence of messages ends the call, by the server's word", 
     ["an encoding that nobody speaks", prefixed(0, 0, Buffer.alloc(0)), ["grpc-encoding", "br"], "UNIMPLEMENTED"],
   ])("%s", async (_, body, list, code) => {
     const { tripleTransport } = await import("../triple.ts");
-    const transport = tripleTransport({ clock, stack: "http2" });
+    const transport = tripleTransport({ clock });
     owned.push(() => transport.close());
     const text = { create: (m: unknown) => m, encode: () => body, decode: String, copy: (m: unknown) => m };
     const method = { path: "/t.T/Any", kind: "unary", codecName: "t", input: text, output: text } as const;

@@ -56,6 +56,8 @@ export class MessageReader {
   readonly #partial = new Partial();
   /** Bytes of `#partial` that the peer has been given back already. */
   #credited = 0;
+  /** Bytes of messages that the owner has been given and keeps. */
+  #kept = 0;
   #wanted = 0;
   #isEnd = false;
   #isOver = false;
@@ -81,6 +83,11 @@ export class MessageReader {
   receive(bytes: Buffer, isEnd: boolean): void {
     if (isEnd) this.#isEnd = true;
     this.#deliver(bytes);
+  }
+
+  /** The owner keeps so many bytes of what it was given until the peer ends its side: they count as what is unfinished does. */
+  keep(bytes: number): void {
+    if (!this.#isEnd) this.#kept += bytes;
   }
 
   /** Nobody reads any more. */
@@ -121,7 +128,7 @@ export class MessageReader {
       this.#credited = this.#partial.length;
     }
     try {
-      this.#held.set(this.#credited);
+      this.#held.set(this.#credited + this.#kept);
     } catch (error) {
       this.stop();
       return this.#events.onMalformed(error as RpcError);

@@ -22,6 +22,8 @@ export interface ServerCallEvents {
 
 export interface ServerCallOptions {
   readonly messageBytesMax: number;
+  /** Of a message that is sent. Default `messageBytesMax`. */
+  readonly sendBytesMax?: number | undefined;
   /** Of the connection that the call is on. */
   readonly held: Held;
 }
@@ -133,19 +135,23 @@ export class GrpcServerCall implements StreamEvents, MessageEvents {
     this.#reader.read();
   }
 
-  /** Tells the caller that an answer has begun; `send` does so by itself. */
-  begin(): void {
+  /**
+   * Tells the caller that an answer has begun, and what stands before its messages; `send` does so by itself. Throws INVALID_ARGUMENT for
+   * metadata that can't be carried.
+   */
+  begin(metadata: Metadata = noMetadata): void {
     if (this.#hasBegun || this.#isOver) return;
+    const list = metadata.size === 0 ? noFields : toFields(metadata);
     this.#hasBegun = true;
-    this.#stream.fields({ block: responseBlock(this.request.subtype), list: noFields });
+    this.#stream.fields({ block: responseBlock(this.request.subtype), list });
   }
 
   /** Throws RESOURCE_EXHAUSTED for a message that is too large, before the caller hears anything. */
   send(message: Uint8Array): void {
     if (this.#isOver) return;
-    const { messageBytesMax } = this.#options;
-    if (message.length <= messageBytesMax) this.begin();
-    sendMessage(this.#stream, message, { messageBytesMax });
+    const { messageBytesMax, sendBytesMax = messageBytesMax } = this.#options;
+    if (message.length <= sendBytesMax) this.begin();
+    sendMessage(this.#stream, message, { messageBytesMax: sendBytesMax });
   }
 
   /** OK. Throws INVALID_ARGUMENT for trailers that can't be carried. */

@@ -75,3 +75,22 @@ export function resetError(reset: Reset, peer: string, isCommitted: boolean): Rp
     reach: isCommitted ? "answered" : isUnprocessed ? "server" : "application",
   });
 }
+
+/** What `timeoutHeader` rounds a deadline down by at most, for calls of up to a day. */
+const roundedUs = 1000;
+
+/**
+ * A server that counts the deadline too may reset the stream a moment before this side's timer fires (grpc-go does so with CANCEL): with
+ * `leftUs` of it left, that is DEADLINE_EXCEEDED, and nobody's cancellation.
+ */
+export function atDeadline(error: RpcError, leftUs: number): RpcError {
+  if (error.code !== "CANCELLED" || leftUs >= roundedUs) return error;
+  const { hint, trailers, reach } = error;
+  return new RpcError(`deadline exceeded: ${error.message}`, {
+    code: "DEADLINE_EXCEEDED",
+    hint,
+    trailers,
+    reach,
+    cause: error,
+  });
+}

@@ -33,6 +33,7 @@ const { endStream, endHeaders, padded, ack } = frameFlags;
 const bytes = (text: string): Buffer => Buffer.from(text.replace(/\s/g, ""), "hex");
 const request = (id: number, flags: number = endHeaders): Buffer => frame(headers, flags, id, requestBlock);
 const whole = (id: number): Buffer => request(id, endHeaders | endStream);
+const reset = (id: number): Buffer[] => [request(id), frame(rstStream, 0, id, u32(errorCodes.cancel))];
 const with_ = (...more: string[]): Buffer => block(...requestList, ...more);
 
 let server: TestServer;
@@ -70,6 +71,22 @@ describe("a server ends the connection", () => {
       [beginning, frame(headers, endHeaders, 1, bytes("80"))],
       "compressionError",
     ],
+    ["4.2 at HEADERS larger than 16,384", [beginning, bytes("004001 01 04 00000001")], "frameSizeError"],
+    ...[
+      ["RFC 7541 6.1 index 0", "80"],
+      ["RFC 7541 2.3.3 an index that neither table has", "be"],
+      ["RFC 7541 4.2 a change of the table's size behind a field", "82 20"],
+      ["RFC 7541 6.3 a table larger than this side allows", "3f e2 1f"],
+      ["RFC 7541 5.1 an integer without an end", "ff ff ff ff ff ff ff"],
+      ["RFC 7541 5.2 a text that is longer than its block", "00 05 61"],
+      ["RFC 7541 5.2 more than 7 bits of Huffman's padding", "00 82 1f ff 01 61"],
+      ["RFC 7541 5.2 Huffman's padding of zeros", "00 81 18 01 61"],
+      ["RFC 7541 5.2 Huffman's EOS", "00 84 ff ff ff ff 01 61"],
+    ].map(([name, block]): [string, Uint8Array[], "compressionError"] => [
+      `4.3 at ${name}`,
+      [beginning, frame(headers, endHeaders | endStream, 1, Buffer.concat([requestBlock, bytes(block!)]))],
+      "compressionError",
+    ]),
     ["4.3 at a block that is interrupted by another stream", [beginning, request(1, 0), request(3)], "protocolError"],
     [
       "4.3 at a block that is interrupted by an unknown frame",
@@ -87,8 +104,12 @@ describe("a server ends the connection", () => {
     ["5.1 at CONTINUATION of nothing", [beginning, frame(continuation, endHeaders, 1, requestBlock)], "protocolError"],
     ["5.1 at HEADERS of a closed stream", [beginning, whole(3), whole(3)], "streamClosed"],
     ["5.1 at DATA of a closed stream", [beginning, whole(3), frame(data, endStream, 3)], "streamClosed"],
+    ["5.1 at DATA of a stream that the client reset", [beginning, ...reset(1), frame(data, 0, 1)], "streamClosed"],
+    ["5.1 at HEADERS of a stream that the client reset", [beginning, ...reset(1), whole(1)], "streamClosed"],
     ["5.1.1 at an even stream", [beginning, whole(2)], "protocolError"],
     ["5.1.1 at a stream below the last one", [beginning, whole(5), whole(3)], "streamClosed"],
+    ["6.10 at CONTINUATION of no stream", [beginning, request(1, 0), frame(continuation, 4, 0)], "protocolError"],
+    ["6.10 at CONTINUATION after the end", [beginning, whole(1), frame(continuation, 4, 1)], "protocolError"],
     ["6.1 at DATA of no stream", [beginning, frame(data, 0, 0)], "protocolError"],
     ["6.1 at more padding than DATA", [beginning, request(1), frame(data, padded, 1, bytes("02 61"))], "protocolError"],
     ["6.1 at padded DATA of nothing", [beginning, request(1), frame(data, padded, 1)], "frameSizeError"],
@@ -213,6 +234,8 @@ describe("a server ends the stream, and nothing else", () => {
     ["8.2.1 at an empty name", [frame(headers, endHeaders, 1, with_("", "1"))], "protocolError"],
     ["8.2.1 at a colon in a name", [frame(headers, endHeaders, 1, with_("x:a", "1"))], "protocolError"],
     ["8.2.1 at a line feed in a value", [frame(headers, endHeaders, 1, with_("x-a", "1\n2"))], "protocolError"],
+    ["8.2.1 at a NUL in a value", [frame(headers, endHeaders, 1, with_("x-a", "1\x002"))], "protocolError"],
+    ["8.2.1 at a value that ends with a tab", [frame(headers, endHeaders, 1, with_("x-a", "1\t"))], "protocolError"],
     ["8.2.1 at a value that begins with a space", [frame(headers, endHeaders, 1, with_("x-a", " 1"))], "protocolError"],
     ["8.2.2 at connection", [frame(headers, endHeaders, 1, with_("connection", "close"))], "protocolError"],
     [
@@ -236,6 +259,16 @@ describe("a server ends the stream, and nothing else", () => {
     [
       "8.3.1 at a pseudo-header twice",
       [frame(headers, endHeaders, 1, block(":method", "GET", ...requestList))],
+      "protocolError",
+    ],
+    [
+      "8.3.1 without :scheme",
+      [frame(headers, endHeaders, 1, block(...requestList.slice(0, 2), ":path", "/"))],
+      "protocolError",
+    ],
+    [
+      "8.5 at CONNECT",
+      [frame(headers, endHeaders, 1, block(":method", "CONNECT", ":authority", "a:1"))],
       "protocolError",
     ],
     ["8.3.1 without :method", [frame(headers, endHeaders, 1, block(...requestList.slice(2)))], "protocolError"],
@@ -341,6 +374,31 @@ describe("a server understands", () => {
       frame(data, endStream, 1),
       frame(priority, 0, 1, Buffer.alloc(5)),
     );
+    await answered(peer, 1);
+  });
+
+  test("5.3 a stream that depends on itself is no error: priorities are ignored", async () => {
+    const peer = await server.open(beginning, request(1), frame(priority, 0, 1, bytes("00000001 10")));
+    peer.send(frame(data, endStream, 1));
+    await answered(peer, 1);
+  });
+
+  test("6.7 an answer to a PING that nobody sent says nothing", async () => {
+    const peer = await server.open(beginning, frame(ping, ack, 0, Buffer.from("flyball!")), whole(1));
+    await answered(peer, 1);
+  });
+
+  test("6.8 a client's GOAWAY lets its streams end, and then the connection", async () => {
+    const peer = await server.open(beginning, request(1));
+    await peer.settled();
+    peer.send(frame(goaway, 0, 0, Buffer.alloc(8)), frame(data, endStream, 1, Buffer.from("last")));
+    await answered(peer, 1);
+    expect(peer.data(1).toString()).toBe("last");
+    await peer.closed();
+  });
+
+  test("8.2.2 te may say trailers", async () => {
+    const peer = await server.open(beginning, frame(headers, endHeaders | endStream, 1, with_("te", "trailers")));
     await answered(peer, 1);
   });
 
@@ -519,6 +577,14 @@ describe("a client", () => {
     ["5.1 a stream that was never begun", [ok(3)], "protocolError"],
     ["5.1.1 a stream of the server's", [ok(2)], "protocolError"],
     ["6.5.2 ENABLE_PUSH 1 from a server", [settingsFrame([settingIds.enablePush, 1])], "protocolError"],
+    ["4.2 a frame larger than 16,384", [bytes("004001 00 00 00000001")], "frameSizeError"],
+    ["6.5.2 INITIAL_WINDOW_SIZE 2^31", [settingsFrame([settingIds.initialWindowSize, 2 ** 31])], "flowControlError"],
+    ["6.5.2 MAX_FRAME_SIZE 0", [settingsFrame([settingIds.maxFrameSize, 0])], "protocolError"],
+    ["6.7 PING of another size", [frame(ping, 0, 0, Buffer.alloc(9))], "frameSizeError"],
+    ["6.8 GOAWAY of a stream", [frame(goaway, 0, 1, Buffer.alloc(8))], "protocolError"],
+    ["6.9 a WINDOW_UPDATE of nothing", [frame(windowUpdate, 0, 0, u32(0))], "protocolError"],
+    ["6.9.1 a window above 2^31-1", [frame(windowUpdate, 0, 0, u32(0x7fffffff))], "flowControlError"],
+    ["6.10 CONTINUATION of nothing", [frame(continuation, endHeaders, 1)], "protocolError"],
     ["6.6 a push", [frame(pushPromise, endHeaders, 1, u32(2))], "protocolError"],
     ["4.3 a block that can't be read", [frame(headers, endHeaders, 1, bytes("80"))], "compressionError"],
   ])("ends the connection at %s", async (_, said, code) => {
@@ -552,6 +618,14 @@ describe("a client", () => {
     expect(await peer.reset(1)).toBe(errorCodes[code]);
     expect(log.at(-1)).toBe(`a reset ${errorCodes[code]} by us`);
     await peer.settled();
+  });
+
+  test("8.3.2 a status of no known class is a response all the same (RFC 9110 section 15)", async () => {
+    const { session, peer, log, events } = await opened();
+    session.open(post, events("a"), true);
+    peer.send(frame(headers, endHeaders | endStream, 1, block(":status", "800")));
+    await peer.settled();
+    expect(log).toEqual(["a fields :status,800 end"]);
   });
 
   test("6.8 GOAWAY ends what the server hasn't begun, lets the rest finish, and then the connection", async () => {

@@ -528,7 +528,8 @@ export class Http2Session implements StreamHost {
     if (isTrailers && !isEnd) throw new StreamError("trailers that aren't the end");
     if (!isTrailers) {
       const status = valueOf(fields.list, ":status")!;
-      if (!/^[1-5]\d\d$/.test(status)) throw new StreamError(`status ${status.slice(0, 20)}`);
+      // RFC 9110 section 15: three digits of no known class are a response all the same, and no success.
+      if (!/^\d{3}$/.test(status)) throw new StreamError(`status ${status.slice(0, 20)}`);
       // Section 8.1: others may come before the response.
       if (status.startsWith("1")) {
         if (isEnd || status === "101") throw new StreamError(`status ${status} as the end`);

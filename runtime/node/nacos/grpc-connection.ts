@@ -1,17 +1,12 @@
-import {
-  Client,
-  credentials,
-  logVerbosity,
-  Metadata,
-  setLogVerbosity,
-  status as grpcStatus,
-  type ClientDuplexStream,
-  type ServiceError,
-} from "@grpc/grpc-js";
-
 import type { Call } from "../../call/call.ts";
-import { RpcError, rpcCodeOf } from "../../call/status.ts";
+import { RpcError } from "../../call/status.ts";
 import type { Clock } from "../../ports/clock.ts";
+import { splitAddress } from "../address.ts";
+import { GrpcClientCall, requestBlock, type ClientCallEvents } from "../grpc/client-call.ts";
+import type { Held } from "../grpc/messages.ts";
+import type { FieldBlock } from "../http2/hpack/encoder.ts";
+import { Http2Session } from "../http2/session.ts";
+import { connectTo } from "../tls.ts";
 import { decodePayload, encodePayload, type Payload } from "./payload.ts";
 
 export interface GrpcConnectionOptions {
@@ -28,11 +23,14 @@ export interface GrpcConnectionOptions {
   readonly onEnd: () => void;
 }
 
-/** Any request is answered within this time, or fails. */
+/** Any request is answered within this time, or fails; so is the connection itself. */
 const answerWithinMs = 3_000;
 /** The server takes up a connection a little after it was told of it, without saying so. */
 const setUpWithinMs = 3_000;
 const lookAgainUs = 20_000;
+const messageBytesMax = 32 * 1024 * 1024;
+/** Nacos ends connections whose client pings more often than every 5 minutes. */
+const keepalive = { idleMs: 301_000, timeoutMs: 20_000 };
 
 /**
  * One gRPC connection to a Nacos server (2.x and 3.x): what is registered over it lives as long as it does. Requests are unary
@@ -40,30 +38,36 @@ const lookAgainUs = 20_000;
  */
 export class GrpcConnection {
   readonly #options: GrpcConnectionOptions;
-  readonly #client: Client;
-  readonly #stream: ClientDuplexStream<Payload, Payload>;
+  readonly #session: Http2Session;
+  readonly #held: Held = { bytes: 0 };
+  readonly #requests: FieldBlock;
+  readonly #connected = Promise.withResolvers<void>();
+  /** The server's requests, and the answers to them. */
+  #stream: GrpcClientCall | undefined;
   #isEnded = false;
 
   private constructor(options: GrpcConnectionOptions) {
+    const { clock, target } = options;
     this.#options = options;
-    this.#client = new Client(options.target, credentials.createInsecure(), {
-      // A connection of its own: it is the session.
-      "grpc.use_local_subchannel_pool": 1,
-      "grpc.max_receive_message_length": 32 * 1024 * 1024,
-      "grpc.enable_retries": 0,
-      // Whether there is another try is its owner's decision.
-      "grpc.initial_reconnect_backoff_ms": 3_600_000,
-      "grpc.max_reconnect_backoff_ms": 3_600_000,
-    });
-    this.#stream = this.#client.makeBidiStreamRequest(
-      "/BiRequestStream/requestBiStream",
-      encodePayload,
-      decodePayload,
-      new Metadata(),
+    this.#requests = this.#block("/Request/request");
+    const { bareHost: host, port } = splitAddress(target);
+    const socket = connectTo({ host, port }, undefined, () => undefined);
+    this.#session = new Http2Session(
+      socket,
+      true,
+      { clock, keepalive },
+      {
+        onReady: () => this.#connected.resolve(),
+        onRoom: () => undefined,
+        onStream: () => undefined,
+        // Whether there is another connection is its owner's decision.
+        onGoaway: () => this.close(),
+        onClosed: (error) => {
+          this.#connected.reject(this.#unreachable(error.message));
+          this.close();
+        },
+      },
     );
-    this.#stream.on("data", (payload: Payload) => this.#onRequest(payload));
-    this.#stream.on("error", () => this.close());
-    this.#stream.on("end", () => this.close());
   }
 
   /** Resolves when the server has taken up the connection; rejects with an `RpcError`. */
@@ -82,54 +86,37 @@ export class GrpcConnection {
   }
 
   /** Resolves with the answer's body; rejects with an `RpcError`; UNAVAILABLE also for what the server couldn't do now. */
-  request(type: string, body: Readonly<Record<string, unknown>>, timeoutMs = answerWithinMs): Promise<Payload["body"]> {
-    return new Promise((resolve, reject) => {
-      if (this.#isEnded) return reject(this.#gone());
-      const { clock } = this.#options;
-      const sent: Payload = { type, body: { headers: {}, requestId: "", ...body } };
-      const call = this.#client.makeUnaryRequest(
-        "/Request/request",
-        encodePayload,
-        decodePayload,
-        sent,
-        new Metadata(),
-        (error: ServiceError | null, answer?: Payload) => {
-          disarm();
-          if (error !== null) return reject(this.#failure(error, isLate ? timeoutMs : undefined));
-          const { resultCode, errorCode, message } = answer!.body as {
-            readonly resultCode?: number;
-            readonly errorCode?: number;
-            readonly message?: string;
-          };
-          if (resultCode === undefined || resultCode === 200) return resolve(answer!.body);
-          reject(
-            new RpcError(`Nacos refuses ${type}: ${message} (${errorCode ?? resultCode})`, {
-              code: errorCode === 400 ? "INVALID_ARGUMENT" : errorCode === 403 ? "PERMISSION_DENIED" : "UNAVAILABLE",
-            }),
-          );
-        },
-      );
-      let isLate = false;
-      const disarm = clock.after(timeoutMs * 1000, () => {
-        isLate = true;
-        call.cancel();
-      });
+  async request(
+    type: string,
+    body: Readonly<Record<string, unknown>>,
+    timeoutMs = answerWithinMs,
+  ): Promise<Payload["body"]> {
+    const answer = await this.#ask({ type, body: { headers: {}, requestId: "", ...body } }, timeoutMs);
+    const { resultCode, errorCode, message } = answer.body as {
+      readonly resultCode?: number;
+      readonly errorCode?: number;
+      readonly message?: string;
+    };
+    if (resultCode === undefined || resultCode === 200) return answer.body;
+    throw new RpcError(`Nacos refuses ${type}: ${message} (${errorCode ?? resultCode})`, {
+      code: errorCode === 400 ? "INVALID_ARGUMENT" : errorCode === 403 ? "PERMISSION_DENIED" : "UNAVAILABLE",
     });
   }
 
   close(): void {
     if (this.#isEnded) return;
     this.#isEnded = true;
-    this.#stream.on("error", () => undefined);
-    this.#stream.cancel();
-    this.#client.close();
+    this.#session.destroy(this.#gone());
     this.#options.onEnd();
   }
 
   async #setUp(): Promise<void> {
     const { clock, namespace, module } = this.#options;
+    const disarm = clock.after(answerWithinMs * 1000, () => this.#connected.reject(this.#late(answerWithinMs)));
+    await this.#connected.promise.finally(disarm);
     await this.request("ServerCheckRequest", {});
-    this.#stream.write({
+    this.#listen();
+    this.#tell({
       type: "ConnectionSetupRequest",
       body: {
         clientVersion: "Nacos-Node-Client:v2.2.4",
@@ -151,28 +138,98 @@ export class GrpcConnection {
     }
   }
 
-  #onRequest(payload: Payload): void {
+  #ask(request: Payload, timeoutMs: number): Promise<Payload> {
+    return new Promise((resolve, reject) => {
+      let answer: Buffer | undefined;
+      const call = this.#begin(this.#requests, {
+        ...unheard,
+        onMessage: (bytes) => {
+          answer ??= bytes;
+          // What is waited for is the end.
+          call.read();
+        },
+        onEnd: (error) => {
+          disarm();
+          if (error !== undefined) return reject(this.#failure(error));
+          if (answer === undefined) return reject(this.#unreachable("it answers nothing"));
+          try {
+            resolve(decodePayload(answer));
+          } catch (cause) {
+            reject(this.#unreadable(cause));
+          }
+        },
+      });
+      const disarm = this.#options.clock.after(timeoutMs * 1000, () => {
+        call.cancel();
+        reject(this.#late(timeoutMs));
+      });
+      call.send(encodePayload(request), true);
+      call.read();
+    });
+  }
+
+  #listen(): void {
+    const stream = this.#begin(this.#block("/BiRequestStream/requestBiStream"), {
+      ...unheard,
+      onMessage: (bytes) => {
+        this.#hear(bytes);
+        stream.read();
+      },
+      // The server's side of it has ended, and with it what the connection is for.
+      onEnd: () => this.close(),
+    });
+    this.#stream = stream;
+    stream.read();
+  }
+
+  /** Throws UNAVAILABLE where the connection has ended, or takes no call now. */
+  #begin(block: FieldBlock, events: ClientCallEvents): GrpcClientCall {
+    if (this.#isEnded) throw this.#gone();
+    if (!this.#session.hasRoom) throw this.#unreachable("it takes no more requests at a time");
+    const options = { messageBytesMax, held: this.#held, peer: "Nacos" };
+    return GrpcClientCall.begin(this.#session, { block, list: [] }, options, events);
+  }
+
+  #block(path: string): FieldBlock {
+    return requestBlock({ path, authority: this.#options.target, isSecure: false, subtype: undefined });
+  }
+
+  #tell(payload: Payload): void {
+    this.#stream?.send(encodePayload(payload));
+  }
+
+  #hear(bytes: Buffer): void {
     if (this.#isEnded) return;
+    let payload: Payload;
+    try {
+      payload = decodePayload(bytes);
+    } catch {
+      return this.close();
+    }
     const { requestId } = payload.body;
     const type = payload.type.replace(/Request$/, "Response");
-    if (type !== payload.type) {
-      this.#stream.write({ type, body: { resultCode: 200, errorCode: 0, success: true, requestId } });
-    }
+    if (type !== payload.type) this.#tell({ type, body: { resultCode: 200, errorCode: 0, success: true, requestId } });
     if (payload.type === "ConnectResetRequest") this.close();
     else this.#options.onRequest(payload);
   }
 
-  #failure(error: ServiceError, lateMs: number | undefined): RpcError {
-    const { address } = this.#options;
-    if (lateMs !== undefined) {
-      return new RpcError(`${address} didn't answer within ${lateMs} ms`, { code: "DEADLINE_EXCEEDED" });
-    }
-    if (this.#isEnded && error.code === grpcStatus.CANCELLED) return this.#gone();
-    const code = rpcCodeOf(error.code);
-    return new RpcError(`${address} can't be reached over gRPC: ${error.details}`, {
-      code: code === "OK" || code === "CANCELLED" ? "UNAVAILABLE" : code,
+  #failure(error: RpcError): RpcError {
+    return this.#isEnded ? this.#gone() : this.#unreachable(error.message, error.code);
+  }
+
+  #unreachable(why: string, code: RpcError["code"] = "UNAVAILABLE"): RpcError {
+    return new RpcError(`${this.#options.address} can't be reached over gRPC: ${why}`, {
+      code: code === "CANCELLED" ? "UNAVAILABLE" : code,
       hint: "Nacos listens for gRPC on the port 1000 above its HTTP port",
     });
+  }
+
+  #unreadable(cause: unknown): RpcError {
+    return new RpcError(`${this.#options.address} answers what isn't Nacos's`, { code: "INTERNAL", cause });
+  }
+
+  #late(ms: number): RpcError {
+    return new RpcError(`${this.#options.address} didn't answer within ${ms} ms`, { code: "DEADLINE_EXCEEDED" });
   }
 
   #gone(): RpcError {
@@ -180,11 +237,11 @@ export class GrpcConnection {
   }
 }
 
+/** What neither requests nor the stream wait for: beginnings, and room for more. */
+const unheard = { onHeaders: () => undefined, onDrain: () => undefined };
+
 /** Where the server of this HTTP address listens for gRPC. */
 export function grpcAddress(httpAddress: string): string {
   const colon = httpAddress.lastIndexOf(":");
   return `${httpAddress.slice(0, colon)}:${Number(httpAddress.slice(colon + 1)) + 1000}`;
 }
-
-// Every failure reaches somebody as an `RpcError`; the library would print it to stderr as well.
-setLogVerbosity(logVerbosity.NONE);

@@ -67,7 +67,7 @@ test("a peer that accepts and says nothing lets calls wait until their deadlines
 
 test("a peer that accepts and says nothing for 20 s is left, and a new process at its address is reached", async () => {
   const virtual = new ManualClock();
-  const client = tripleTransport({ clock: virtual, stack: "http2" });
+  const client = tripleTransport({ clock: virtual });
   closing.push(client);
   const deaf = await deafServer();
   const waiting = failure(ask(client, deaf.address, {}, virtual));
@@ -79,9 +79,36 @@ test("a peer that accepts and says nothing for 20 s is left, and a new process a
   expect(await ask(client, deaf.address, {}, virtual)).toBe("new");
 });
 
+test("a server that ends a call at its deadline, a moment before this side's timer fires, is no cancellation", async () => {
+  const virtual = new ManualClock();
+  let aheadUs = 0;
+  // What a busy event loop looks like: the time has come, and the timer's turn hasn't.
+  const late: Clock = {
+    nowUs: () => virtual.nowUs() + aheadUs,
+    wallMs: () => virtual.wallMs(),
+    after: (delayUs, fn) => virtual.after(delayUs, fn),
+    sleep: (delayUs, signal) => virtual.sleep(delayUs, signal),
+  };
+  const client = tripleTransport({ clock: late });
+  closing.push(client);
+  const { address } = await tcpServer((socket) => {
+    const peer = new RawPeer(socket, clientPreface.length);
+    peer.send(emptySettings);
+    const begun = (id: number) => peer.frame(({ type, streamId }) => type === frameTypes.headers && streamId === id);
+    void begun(1).then(() => peer.send(frame(frameTypes.rstStream, 0, 1, u32(errorCodes.cancel))));
+    void begun(3).then(() => {
+      aheadUs = 100_000;
+      peer.send(frame(frameTypes.rstStream, 0, 3, u32(errorCodes.cancel)));
+    });
+  });
+  expect((await failure(ask(client, address, { timeoutUs: 100_000 }, late))).code).toBe("CANCELLED");
+  const error = await failure(ask(client, address, { timeoutUs: 100_000 }, late));
+  expect([error.code, error.reach]).toEqual(["DEADLINE_EXCEEDED", "application"]);
+});
+
 test("a server that finds pings too many gets them half as often on the next connection", async () => {
   const virtual = new ManualClock();
-  const client = tripleTransport({ clock: virtual, stack: "http2" });
+  const client = tripleTransport({ clock: virtual });
   closing.push(client);
   const peers: RawPeer[] = [];
   const { address } = await tcpServer((socket) => {

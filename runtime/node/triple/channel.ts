@@ -8,6 +8,7 @@ import { splitAddress } from "../address.ts";
 import { GrpcClientCall, requestBlock, type ClientCallEvents } from "../grpc/client-call.ts";
 import { timeoutHeader, toFields } from "../grpc/fields.ts";
 import type { Held } from "../grpc/messages.ts";
+import { atDeadline } from "../grpc/status.ts";
 import { errorCodes } from "../http2/errors.ts";
 import type { FieldBlock } from "../http2/hpack/encoder.ts";
 import { Http2Session } from "../http2/session.ts";
@@ -281,6 +282,7 @@ class TripleCall implements Cancellable, ClientCallEvents {
       );
     }
     this.#bytes = bytes;
+    this.#grpc!.keep(bytes.length);
     // There is no second one: what is waited for is the end.
     this.#grpc!.read();
   }
@@ -288,7 +290,7 @@ class TripleCall implements Cancellable, ClientCallEvents {
   onEnd(error: RpcError | undefined, trailers: Metadata): void {
     if (this.isOver) return;
     const { method, call } = this.#what;
-    if (error !== undefined) return this.fail(call.reason ?? error);
+    if (error !== undefined) return this.fail(call.reason ?? atDeadline(error, call.remainingUs()));
     this.isOver = true;
     call.detach(this);
     if (method.kind !== "unary") {

@@ -26,11 +26,6 @@ const echo: Method<unknown, unknown> = {
   output: bytes,
 };
 
-/** What @grpc/grpc-js doesn't do. */
-const ours = (fact: string, holds: () => Promise<void>): void => {
-  if (process.env["FLYBALL_TRIPLE"] === "http2") test(fact, holds, 20_000);
-};
-
 let transport: Transport;
 let listener: Listener;
 let port: number;
@@ -46,8 +41,8 @@ beforeEach(async () => {
 });
 afterEach(() => transport.close());
 
-test("an HTTP/1 request gets its connection closed", async () => {
-  await expectClosed("GET / HTTP/1.1\r\nhost: localhost\r\n\r\n");
+test("an HTTP/1.0 request gets its connection closed", async () => {
+  await expectClosed("GET / HTTP/1.0\r\nhost: localhost\r\n\r\n");
 });
 
 test("garbage gets its connection closed", async () => {
@@ -139,7 +134,7 @@ test("10 MB are RESOURCE_EXHAUSTED, whichever side says so", async () => {
   }
 });
 
-ours("calls that never end their side hold 64 MiB of a connection at most", async () => {
+test("calls that never end their side hold 64 MiB of a connection at most", async () => {
   const session = await openSession();
   const message = Buffer.alloc(5 + 4_000_000);
   message.writeUInt32BE(4_000_000, 1);
@@ -176,7 +171,7 @@ ours("calls that never end their side hold 64 MiB of a connection at most", asyn
   }
 });
 
-ours("streams whose readers pause make no other call of their connection fail", async () => {
+test("streams whose readers pause make no other call of their connection fail", async () => {
   const chunk = new Uint8Array(60_000);
   const streaming: Method<unknown, unknown> = { ...echo, path: "/test.Test/Stream", kind: "server-streaming" };
   let produced = 0;

@@ -5,6 +5,8 @@ import { inCodec } from "../../call/service.ts";
 import { RpcError, toRpcError } from "../../call/status.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { Listener, ListenOptions, Response, ServedMethod, StreamResponse } from "../../ports/transport.ts";
+import { httpJson } from "../../protocols/http-json.ts";
+import { Reflection, reflectionPaths } from "../../reflection/reflection.ts";
 import { listenAt } from "../address.ts";
 import { HeldShare, type Held } from "../grpc/messages.ts";
 import { GrpcServerCall, readRequest, type GrpcRequest, type ServerCallEvents } from "../grpc/server-call.ts";
@@ -14,7 +16,10 @@ import { errorCodes } from "../http2/errors.ts";
 import type { Fields } from "../http2/hpack/decoder.ts";
 import { Http2Session } from "../http2/session.ts";
 import type { Http2Stream } from "../http2/stream.ts";
+import { HttpConnections } from "../http-connections.ts";
 import { acceptorOf, breakOff, type Accepted, type TlsIdentity } from "../tls.ts";
+import { byFirstBytes } from "./first-bytes.ts";
+import { ReflectionCall } from "./reflection-call.ts";
 
 export interface TripleListenerOptions {
   readonly clock: Clock;
@@ -33,21 +38,36 @@ const handlersMax = 2 * concurrentStreamsMax;
 
 /** Starts serving. Rejects with UNAVAILABLE when the address is taken, and with INVALID_ARGUMENT when it isn't a loopback one. */
 export async function listenTriple(
-  { address, methods }: ListenOptions,
+  { address, methods, services }: ListenOptions,
   options: TripleListenerOptions,
 ): Promise<Listener> {
-  const { clock, isLoopbackOnly, tls } = options;
+  const { clock, messageBytesMax, isLoopbackOnly, tls } = options;
   const connections = new Set<ServerConnection>();
   const sockets = new Set<Socket>();
   let isDraining = false;
+  let reflection: Reflection | undefined;
+  const offered: Offered = {
+    methods,
+    // Made when somebody asks: most never are.
+    reflection: services && (() => (reflection ??= new Reflection(services))),
+  };
+  const serveHttp2 = (accepted: Accepted): void => {
+    const connection = new ServerConnection(accepted, offered, options, () => connections.delete(connection));
+    connections.add(connection);
+    if (isDraining) connection.leave();
+  };
+  const http1 = new HttpConnections(
+    { handle: httpJson.answer({ clock, methods }), errorBody: httpJson.errorBody },
+    { bodyBytesMax: messageBytesMax },
+  );
   const acceptor = acceptorOf(
     tls,
-    (accepted) => {
-      const connection = new ServerConnection(accepted, methods, options, () => connections.delete(connection));
-      connections.add(connection);
-      if (isDraining) connection.leave();
-    },
-    "h2",
+    (accepted) =>
+      byFirstBytes(accepted.socket, clock, {
+        http2: () => serveHttp2(accepted),
+        http1: (socket) => http1.accept(socket),
+      }),
+    ["h2", "http/1.1"],
   );
   acceptor.maxConnections = connectionsMax;
   acceptor.on("connection", (socket: Socket) => {
@@ -62,6 +82,7 @@ export async function listenTriple(
     closed ??= new Promise((resolve) => {
       acceptor.close(() => resolve());
       for (const connection of [...connections]) connection.reset();
+      http1.close();
       for (const socket of sockets) breakOff(socket);
     });
     return closed;
@@ -75,7 +96,7 @@ export async function listenTriple(
         acceptor.close();
         const stopWaiting = clock.after(graceUs, () => void close().then(resolve));
         // A connection goes with its last call; who isn't one yet is no reason to wait.
-        void Promise.all([...connections].map((connection) => connection.left)).then(() => {
+        void Promise.all([...[...connections].map((connection) => connection.left), http1.drain()]).then(() => {
           stopWaiting();
           resolve();
         });
@@ -85,27 +106,28 @@ export async function listenTriple(
   };
 }
 
+/** What there is to call. */
+interface Offered {
+  readonly methods: ListenOptions["methods"];
+  readonly reflection: (() => Reflection) | undefined;
+}
+
 class ServerConnection {
   /** Resolves when it is gone, or has answered all and was asked to leave. */
   readonly left: Promise<void>;
   readonly #accepted: Accepted;
-  readonly #methods: ListenOptions["methods"];
+  readonly #offered: Offered;
   readonly #options: TripleListenerOptions;
   readonly #session: Http2Session;
   readonly #held: Held = { bytes: 0 };
   readonly #peer: string;
   #handlers = 0;
 
-  constructor(
-    accepted: Accepted,
-    methods: ListenOptions["methods"],
-    options: TripleListenerOptions,
-    onGone: () => void,
-  ) {
+  constructor(accepted: Accepted, offered: Offered, options: TripleListenerOptions, onGone: () => void) {
     const { socket } = accepted;
     const { clock, keepalive } = options;
     this.#accepted = accepted;
-    this.#methods = methods;
+    this.#offered = offered;
     this.#options = options;
     this.#peer = `${socket.remoteAddress}:${socket.remotePort}`;
     let setLeft!: () => void;
@@ -142,6 +164,7 @@ class ServerConnection {
     try {
       request = readRequest(stream, fields);
       if (request === undefined) return;
+      if (this.#reflects(stream, request, isEnd)) return;
       served = this.#served(request);
     } catch (error) {
       return refuseCall(stream, toRpcError(error));
@@ -168,8 +191,17 @@ class ServerConnection {
     new ServerCall(grpc, { served, callOf, held, count: (by) => (this.#handlers += by) });
   }
 
+  #reflects(stream: Http2Stream, request: GrpcRequest, isEnd: boolean): boolean {
+    const { reflection } = this.#offered;
+    if (reflection === undefined || !reflectionPaths.includes(request.path)) return false;
+    const { clock, messageBytesMax } = this.#options;
+    const grpc = new GrpcServerCall(stream, request, isEnd, { messageBytesMax, held: this.#held });
+    new ReflectionCall(grpc, reflection(), clock);
+    return true;
+  }
+
   #served({ path, subtype }: GrpcRequest): ServedMethod {
-    const served = this.#methods.get(path);
+    const served = this.#offered.methods.get(path);
     if (served === undefined) {
       throw new RpcError(`${path.slice(0, 300)} isn't served here`, { code: "UNIMPLEMENTED" });
     }

@@ -3,6 +3,7 @@ import type { Coordinator } from "../../ports/coordinator.ts";
 import type { DataSource, LocalTransaction, Row, Table } from "../../ports/data-source.ts";
 import type { TransactionChange } from "../../telemetry/events.ts";
 import { TransactionError } from "../error.ts";
+import type { GlobalStatus } from "../status.ts";
 import { AtResource, type AtOptions } from "./at.ts";
 import { undoTable } from "./undo-log.ts";
 
@@ -412,6 +413,28 @@ export const atContract: Readonly<Record<string, AtFact>> = {
     await until(world, async () => (await bank.undoLog(committed)).length === 0);
     // What isn't decided yet can still be undone.
     equal(await world.ended(bank.coordinator.rollback(open_)), "Rollbacked");
+    equal(await bank.amounts(), "a=15");
+  },
+
+  "what a crash left is removed where the coordinator can't be asked at first, or waits for another branch": async (
+    world,
+  ) => {
+    const bank = await open(world, { a: 10 }, { removeEveryMs: 3_600_000 });
+    const xid = await bank.begin();
+    await bank.add(xid, "a", 5);
+    equal(await bank.coordinator.commit(xid), "Committed");
+    await until(world, async () => (await bank.coordinator.status(xid)) === "Finished");
+    equal((await bank.undoLog(xid)).length, 1);
+    let asked = 0;
+    const status = async (of: string): Promise<GlobalStatus> => {
+      if (of !== xid) return bank.coordinator.status(of);
+      asked++;
+      if (asked === 1) throw new TransactionError("nobody answers", { code: "ConnectionLost" });
+      return asked === 2 ? "AsyncCommitting" : bank.coordinator.status(of);
+    };
+    await bank.open({ status }, { removeEveryMs: 50 });
+    await until(world, async () => (await bank.undoLog(xid)).length === 0);
+    equal(asked, 3);
     equal(await bank.amounts(), "a=15");
   },
 

@@ -7,10 +7,11 @@ import { finished, retryable, unretryable } from "../phase-two.ts";
 import type { BranchStatus } from "../status.ts";
 import { AtBranch } from "./branch.ts";
 import { CommitQueue } from "./commit-queue.ts";
+import { Inheritance } from "./inheritance.ts";
 import { untilUnlocked, type LockRetryOptions } from "./lock-retry.ts";
 import { AtLocal } from "./statements.ts";
 import { undoBranch } from "./undo.ts";
-import { undoRow, undoStatus, undoTable } from "./undo-log.ts";
+import { undoRow, undoTable } from "./undo-log.ts";
 
 export interface AtOptions<Local extends LocalTransaction> {
   readonly clock: Clock;
@@ -53,10 +54,18 @@ export interface AtScope {
 export class AtResource<Local extends LocalTransaction = LocalTransaction> {
   readonly #options: AtOptions<Local>;
   readonly #removals: CommitQueue;
+  readonly #inheritance: Inheritance;
 
   constructor(options: AtOptions<Local>) {
     this.#options = options;
-    const { clock, dataSource, removeEveryMs = 1000, removeBatchMax = 1000, removeWaitingMax = 10_000 } = options;
+    const {
+      clock,
+      coordinator,
+      dataSource,
+      removeEveryMs = 1000,
+      removeBatchMax = 1000,
+      removeWaitingMax = 10_000,
+    } = options;
     this.#removals = new CommitQueue({
       ...{ clock, everyMs: removeEveryMs, batchMax: removeBatchMax, waitingMax: removeWaitingMax },
       remove: (branches) => {
@@ -64,16 +73,23 @@ export class AtResource<Local extends LocalTransaction = LocalTransaction> {
         return dataSource.transaction((local) => local.removeEach(undoTable, keys));
       },
     });
+    this.#inheritance = new Inheritance({
+      ...{ clock, coordinator, dataSource, pauseMs: removeEveryMs },
+      remove: (branch) => this.#removals.add(branch),
+    });
   }
 
-  /** Answers for phase two from now on, and takes up what a crash left of it. */
+  /** Answers for phase two from now on, and takes up what a crash left of it, also where the coordinator can't be reached yet. */
   async register(): Promise<void> {
     const { coordinator, resourceId } = this.#options;
-    await coordinator.registerResource(resourceId, {
-      commit: (branch) => Promise.resolve(this.#commit(branch)),
-      rollback: (branch) => this.#rollback(branch),
-    });
-    await this.#takeUp();
+    try {
+      await coordinator.registerResource(resourceId, {
+        commit: (branch) => Promise.resolve(this.#commit(branch)),
+        rollback: (branch) => this.#rollback(branch),
+      });
+    } finally {
+      void this.#inheritance.settle();
+    }
   }
 
   /**
@@ -100,6 +116,7 @@ export class AtResource<Local extends LocalTransaction = LocalTransaction> {
 
   /** Removes what undo logs it can, and lets go. The coordinator and the database are closed by whoever opened them. */
   close(): Promise<void> {
+    this.#inheritance.close();
     return this.#removals.close();
   }
 
@@ -174,20 +191,6 @@ export class AtResource<Local extends LocalTransaction = LocalTransaction> {
       const repair = { what: "repair", xid, branchId, resource: resourceId, code, message } as const;
       telemetry.emit({ type: "transaction", atUs: clock.nowUs(), ...repair });
       return unretryable.rollback;
-    }
-  }
-
-  /**
-   * Commits that were answered before a crash are forgotten with the queue that they waited in. A coordinator that knows nothing of a
-   * transaction any more has finished each of its branches, and what it rolled back has no undo log.
-   */
-  async #takeUp(): Promise<void> {
-    const { coordinator, dataSource } = this.#options;
-    const rows = (await dataSource.rows(undoTable)).filter((row) => row["log_status"] !== undoStatus.fence);
-    for (const xid of new Set(rows.map((row) => String(row["xid"])))) {
-      if ((await coordinator.status(xid)) !== "Finished") continue;
-      const own = rows.filter((row) => row["xid"] === xid);
-      for (const row of own) this.#removals.add({ xid, branchId: String(row["branch_id"]) });
     }
   }
 }

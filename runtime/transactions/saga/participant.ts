@@ -1,7 +1,8 @@
 import type { DataSource, LocalTransaction } from "../../ports/data-source.ts";
 import type { BranchStep, StepOutcome } from "../../telemetry/events.ts";
+import { retentionMs, type Remains } from "../cleaner.ts";
 import { TransactionError } from "../error.ts";
-import { fenceFinish, fenceTry } from "../tcc/fence.ts";
+import { fenceFinish, fenceStatus, fenceTable, fenceTry } from "../tcc/fence.ts";
 
 /** A step of a saga as its participant knows it: by the transaction, and the step's own id. */
 export interface ParticipantStep {
@@ -11,6 +12,17 @@ export interface ParticipantStep {
   readonly action: string;
   readonly nowMs: number;
 }
+
+/**
+ * Fences of steps that were done, and that nobody took back: while their saga isn't over they tell its compensation that there is something to
+ * take back. Those of compensations are TCC's (`oldFences`).
+ */
+export const oldStepFences: Remains = {
+  table: fenceTable,
+  retentionMs: retentionMs.saga,
+  finished: (beforeMs) => ({ among: { status: [fenceStatus.tried] }, atMost: { gmt_modified: beforeMs } }),
+  needsEnd: true,
+};
 
 /** Hears what came of each, once its local transaction is over. */
 export type OnSagaStep = (told: { readonly step: BranchStep; readonly outcome: StepOutcome }) => void;

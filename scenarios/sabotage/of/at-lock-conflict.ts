@@ -1,4 +1,11 @@
-import { givenBackConfirms, keptUndoLogs, leakyReservations, type SabotagedCheck } from "../kit.ts";
+import {
+  garbledLooks,
+  givenBackConfirms,
+  heedlessLooks,
+  keptUndoLogs,
+  leakyReservations,
+  type SabotagedCheck,
+} from "../kit.ts";
 
 export default [
   {
@@ -15,5 +22,10 @@ export default [
     check: "nothing-left",
     gross: (seed) => keptUndoLogs(seed, "stock", 1),
     mild: (seed) => keptUndoLogs(seed, "account", 0.08),
+  },
+  {
+    check: "isolation",
+    gross: (seed) => garbledLooks(seed, "stock", 1),
+    mild: (seed) => heedlessLooks(seed, "account", 0.5),
   },
 ] satisfies readonly SabotagedCheck[];

@@ -8,13 +8,13 @@ import {
   type Metadata as GrpcMetadata,
 } from "@grpc/grpc-js";
 
-import type { Call } from "../../call/call.ts";
-import type { Method } from "../../call/service.ts";
-import { RpcError } from "../../call/status.ts";
-import type { Clock } from "../../ports/clock.ts";
-import type { Response } from "../../ports/transport.ts";
-import { tlsTrouble, type TlsIdentity } from "../tls.ts";
-import { StreamReader, unreadable } from "../triple/stream-reader.ts";
+import type { Call } from "../../runtime/call/call.ts";
+import type { Method } from "../../runtime/call/service.ts";
+import { RpcError } from "../../runtime/call/status.ts";
+import type { Clock } from "../../runtime/ports/clock.ts";
+import type { Response } from "../../runtime/ports/transport.ts";
+import { tlsTrouble, type TlsIdentity } from "../../runtime/node/tls.ts";
+import { StreamReader, unreadable } from "../../runtime/node/triple/stream-reader.ts";
 import { codecHeader, fromGrpc, fromStatus, isConnectionLost, timeoutHeader, toGrpc } from "./wire.ts";
 
 export interface GrpcJsChannelOptions {

@@ -10,13 +10,13 @@ import {
   type ServerWritableStream,
 } from "@grpc/grpc-js";
 
-import { Call, whileWaiting } from "../../call/call.ts";
-import { inCodec } from "../../call/service.ts";
-import { RpcError, toRpcError } from "../../call/status.ts";
-import type { Clock } from "../../ports/clock.ts";
-import type { Listener, ListenOptions, ServedMethod, StreamResponse } from "../../ports/transport.ts";
-import { listenAt } from "../address.ts";
-import { acceptorOf, breakOff, type TlsIdentity } from "../tls.ts";
+import { Call, whileWaiting } from "../../runtime/call/call.ts";
+import { inCodec } from "../../runtime/call/service.ts";
+import { RpcError, toRpcError } from "../../runtime/call/status.ts";
+import type { Clock } from "../../runtime/ports/clock.ts";
+import type { Listener, ListenOptions, ServedMethod, StreamResponse } from "../../runtime/ports/transport.ts";
+import { listenAt } from "../../runtime/node/address.ts";
+import { acceptorOf, breakOff, type TlsIdentity } from "../../runtime/node/tls.ts";
 import { codecHeader, fromGrpc, toGrpc, toStatus } from "./wire.ts";
 
 export interface GrpcJsListenerOptions {
@@ -67,7 +67,7 @@ export async function listenGrpcJs(
       });
       injector.injectConnection(socket);
     },
-    "h2",
+    ["h2"],
   );
   acceptor.maxConnections = connectionsMax;
   const listening = await listenAt(acceptor, address, isLoopbackOnly);

@@ -1,7 +1,7 @@
 import { Metadata as GrpcMetadata, type StatusObject } from "@grpc/grpc-js";
 
-import { noMetadata, previousAttemptsKey, pushbackKey, type Metadata } from "../../call/metadata.ts";
-import { RpcError, rpcCodeOf, rpcCodes, type Reach } from "../../call/status.ts";
+import { noMetadata, previousAttemptsKey, pushbackKey, type Metadata } from "../../runtime/call/metadata.ts";
+import { RpcError, rpcCodeOf, rpcCodes, type Reach } from "../../runtime/call/status.ts";
 
 /** Says which codec the messages are in, where it isn't the server's own: @grpc/grpc-js sends no other content type. */
 export const codecHeader = "rpc-codec";

@@ -1,0 +1,65 @@
+import type { ChildProcess } from "node:child_process";
+
+import { afterAll, beforeAll, describe, test } from "vitest";
+
+import { WireClient } from "../client.ts";
+import { describePeer, freePort, listening, peerPath, run, start } from "../peers.ts";
+import { serveWire, type WireServer } from "../server.ts";
+import { certificates } from "../certificates.ts";
+import { cases } from "./cases.ts";
+import { testService } from "./service.ts";
+
+// The interop programs of grpc-go, as its project releases them. Not among the cases: those about Google's credentials, ALTS and ORCA.
+
+const { ca, cert, key, files } = certificates();
+
+describePeer("grpc-go", "grpc-go's interop client at our server", () => {
+  const names = [...Object.keys(cases), "pick_first_unary", "channel_soak"];
+
+  describe.each([
+    ["plain", false],
+    ["TLS", true],
+  ])("%s", (_, isTls) => {
+    let server: WireServer;
+    beforeAll(async () => {
+      server = await serveWire(testService, isTls ? { tls: { cert, key } } : {});
+    });
+    afterAll(() => server.close());
+
+    test.each(names)("%s", async (name) => {
+      const tls = ["-use_tls", "-use_test_ca", `-ca_file=${files.ca}`, "-server_host_override=localhost"];
+      await run(peerPath("grpc-go-client"), [
+        "-server_host=127.0.0.1",
+        `-server_port=${server.port}`,
+        `-test_case=${name}`,
+        "-soak_iterations=10",
+        "-soak_overall_timeout_seconds=25",
+        "-soak_per_iteration_max_acceptable_latency_ms=5000",
+        ...(isTls ? tls : []),
+      ]);
+    });
+  });
+});
+
+describePeer("grpc-go", "our client at grpc-go's interop server", () => {
+  describe.each([
+    ["plain", false],
+    ["TLS", true],
+  ])("%s", (_, isTls) => {
+    let port: number;
+    let server: ChildProcess;
+    beforeAll(async () => {
+      port = await freePort();
+      const tls = ["-use_tls", `-tls_cert_file=${files.cert}`, `-tls_key_file=${files.key}`];
+      server = start(peerPath("grpc-go-server"), [`-port=${port}`, ...(isTls ? tls : [])]);
+      await listening(port);
+    });
+    afterAll(() => server.kill());
+
+    test.each(Object.entries(cases))("%s", async (_name, one) => {
+      const client = await WireClient.connect("127.0.0.1", port, isTls ? { ca, servername: "localhost" } : undefined);
+      await one(client);
+      client.close();
+    });
+  });
+});
