@@ -5,7 +5,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Containers, docker, imageOf, noDocker, uniqueName } from "./testing/docker.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const image = `${uniqueName()}:test`;
+const name = uniqueName();
+const image = `${name}:test`;
 const containers = new Containers();
 
 describe.skipIf(noDocker !== undefined)(
@@ -14,12 +15,15 @@ describe.skipIf(noDocker !== undefined)(
     beforeAll(async () => {
       const node = imageOf("node", "node:24-bookworm-slim");
       const args = ["build", "--quiet", "--network", "none", "--tag", image, "--build-arg", `NODE_IMAGE=${node}`];
+      args.push("--build-arg", `IMAGE_OF=${name}`);
       // The classic builder, which knows nothing of BuildKit.
       await docker([...args, "--file", `${root}/services/Dockerfile`, root], { ...process.env, DOCKER_BUILDKIT: "0" });
     }, 120_000);
     afterAll(async () => {
       await containers.close();
       await docker(["rmi", "--force", image]);
+      // And the stage that it was made from.
+      await docker(["image", "prune", "--force", "--filter", `label=flyball.image=${name}`]);
     });
 
     const inside = (script: string): Promise<string> =>

@@ -31,6 +31,31 @@ export function findOrphans(docker: Docker): Promise<Cleaned> {
   return namesOf(find(docker, label.owner, (labels) => !isOwnerAlive(labels[label.owner] ?? "")));
 }
 
+/** An image of ours that is younger may be a build's that isn't through. */
+const supersededAfterMs = 10 * 60_000;
+
+/** Images of ours whose name a later build has taken, and its stages: nothing but disk space is lost with them. */
+export async function findSuperseded(
+  docker: Docker,
+  { image, nowMs = Date.now() }: { readonly image?: string; readonly nowMs?: number } = {},
+): Promise<readonly { readonly id: string; readonly bytes: number }[]> {
+  const wanted = image === undefined ? label.image : `${label.image}=${image}`;
+  const found = await docker.listImages({ filters: { dangling: ["true"], label: [wanted] } });
+  return found
+    .filter(({ Created }) => nowMs - Created * 1000 >= supersededAfterMs)
+    .map(({ Id, Size }) => ({ id: Id, bytes: Size }));
+}
+
+/** Removes them; one that a container still uses stays. */
+export async function removeSuperseded(
+  docker: Docker,
+  options?: Parameters<typeof findSuperseded>[1],
+): ReturnType<typeof findSuperseded> {
+  const found = await findSuperseded(docker, options);
+  for (const { id } of found) await gone(docker.getImage(id).remove());
+  return found;
+}
+
 async function namesOf(found: ReturnType<typeof find>): Promise<Cleaned> {
   const { containers, networks } = await found;
   return { containers: containers.map(({ name }) => name), networks: networks.map(({ name }) => name) };

@@ -1,7 +1,7 @@
 import type Docker from "dockerode";
 
 import type { Finding } from "../finding.ts";
-import { findOrphans, removeOrphans } from "./clean.ts";
+import { findOrphans, findSuperseded, removeOrphans, removeSuperseded } from "./clean.ts";
 import { defaultImages, hasImage, imageOf, obstacleTo, openEngine, overrideOf, type ImageName } from "./engine.ts";
 
 /** Fleets of containers and a Java server need about this much. */
@@ -51,11 +51,22 @@ async function imageFinding(docker: Docker, name: ImageName): Promise<Finding> {
 }
 
 async function leftoversOf(docker: Docker, isCleaning: boolean): Promise<Finding> {
-  const { containers, networks } = await (isCleaning ? removeOrphans(docker) : findOrphans(docker));
-  const what = `${count(containers.length, "container")} and ${count(networks.length, "network")} of dead runs`;
-  if (containers.length + networks.length === 0) return { name: "leftovers", state: "ok", message: "none" };
+  const [{ containers, networks }, images] = await Promise.all(
+    isCleaning ? [removeOrphans(docker), removeSuperseded(docker)] : [findOrphans(docker), findSuperseded(docker)],
+  );
+  const parts = [
+    ...(containers.length + networks.length === 0
+      ? []
+      : [`${count(containers.length, "container")} and ${count(networks.length, "network")} of dead runs`]),
+    ...(images.length === 0 ? [] : [`${count(images.length, "superseded image")} of ${megabytes(images)} MB`]),
+  ];
+  if (parts.length === 0) return { name: "leftovers", state: "ok", message: "none" };
+  const what = parts.join(", ");
   if (isCleaning) return { name: "leftovers", state: "ok", message: `removed ${what}` };
   return { name: "leftovers", state: "advice", message: what, hint: "flyball doctor --clean removes them" };
 }
+
+const megabytes = (images: readonly { readonly bytes: number }[]): number =>
+  Math.round(images.reduce((sum, { bytes }) => sum + bytes, 0) / 1e6);
 
 const count = (number: number, what: string): string => `${number} ${what}${number === 1 ? "" : "s"}`;

@@ -11,6 +11,8 @@ export const label = {
   owner: "flyball.owner",
   /** "orders/0", "zookeeper", "network": for people. */
   role: "flyball.role",
+  /** On an image that `services/Dockerfile` makes, and on the stage before it: "local", or a test's name. */
+  image: "flyball.image",
 } as const;
 
 /** This process, so that a later one can tell whether it still lives: machine, boot, process id, start time. */

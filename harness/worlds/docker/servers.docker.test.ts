@@ -5,8 +5,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import { expect, test } from "vitest";
 
+import { docker as dockerCommand } from "../../testing/docker.ts";
 import { Container } from "./container.ts";
-import { removeInvocation, removeOrphans } from "./clean.ts";
+import { findSuperseded, removeInvocation, removeOrphans, removeSuperseded } from "./clean.ts";
 import { imageOf } from "./engine.ts";
 import { label } from "./labels.ts";
 import { createNetwork } from "./network.ts";
@@ -135,5 +136,25 @@ describeReal("servers", () => {
     expect((await docker.getContainer(mine.id).inspect()).Id).toBe(mine.id);
     await removeInvocation(docker, invocation);
     await expect(docker.getContainer(mine.id).inspect()).rejects.toMatchObject({ statusCode: 404 });
+  }, 60_000);
+
+  test("an image of ours is superseded when a later build has its name, and not at once", async () => {
+    const name = `flyball-${invocation}`;
+    const build = async (content: string): Promise<void> => {
+      const context = await mkdtemp(join(tmpdir(), "flyball-test-"));
+      await writeFile(join(context, "Dockerfile"), `FROM scratch\nLABEL ${label.image}=${name} content=${content}\n`);
+      await dockerCommand(["build", "--quiet", "--tag", name, context]);
+      await rm(context, { recursive: true });
+    };
+    const late = { image: name, nowMs: Date.now() + 11 * 60_000 };
+    await build("old");
+    const { Id: old } = await docker.getImage(name).inspect();
+    expect(await findSuperseded(docker, late)).toEqual([]);
+    await build("new");
+    expect(await findSuperseded(docker, { image: name })).toEqual([]);
+    expect((await removeSuperseded(docker, late)).map(({ id }) => id)).toEqual([old]);
+    expect(await findSuperseded(docker, late)).toEqual([]);
+    expect(await docker.listImages({ filters: { reference: [name] } })).toHaveLength(1);
+    await docker.getImage(name).remove();
   }, 60_000);
 });
