@@ -185,7 +185,6 @@ export const coordinatorContract: Readonly<Record<string, CoordinatorFact>> = {
     const xid = await coordinator.begin({ name: "buy", timeoutMs: 60_000 });
     for (const name of ["a", "b"]) await coordinator.registerBranch(tcc(world, xid, name));
     equal(await coordinator.commit(xid), "CommitRetrying");
-    equal(log.join(), "commit a {}");
     await soon(world, () => log.length >= 4, 3 * world.timing.retryWithinMs);
     await until(world, async () => (await coordinator.status(xid)) === "Finished");
     equal(log.join(), "commit a {},commit a {},commit a {},commit b {}");

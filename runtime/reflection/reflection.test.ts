@@ -13,8 +13,10 @@ import { Reflection } from "./reflection.ts";
 
 type Asked = NonNullable<Parameters<typeof create<typeof ServerReflectionRequestSchema>>[1]>["messageRequest"];
 
-const answerTo = (services: readonly DescService[], messageRequest: Asked) =>
-  new Reflection(services).answer(create(ServerReflectionRequestSchema, { host: "h", messageRequest }));
+const answerTo = (services: readonly DescService[], messageRequest: Asked | undefined) =>
+  new Reflection(services).answer(
+    create(ServerReflectionRequestSchema, { host: "h", ...(messageRequest && { messageRequest }) }),
+  );
 const filesOf = (answer: ReturnType<Reflection["answer"]>): string[] => {
   const response = answer?.messageResponse;
   if (response?.case !== "fileDescriptorResponse") throw new Error(`answered ${response?.case}`);

@@ -60,7 +60,7 @@ export class Reflection {
         const extensionNumber = [...(this.#extensions.get(asked.value)?.keys() ?? [])];
         return { case: "allExtensionNumbersResponse", value: { baseTypeName: asked.value, extensionNumber } };
       }
-      default:
+      case undefined:
         return undefined;
     }
   }

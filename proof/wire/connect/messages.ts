@@ -2,7 +2,7 @@ import { create, fromBinary, toBinary, type DescMessage, type MessageShape } fro
 
 import type { Metadata } from "../../../runtime/call/metadata.ts";
 import { RpcError, rpcCodeOf, rpcCodes } from "../../../runtime/call/status.ts";
-import { statusDetailsKey } from "../../../runtime/node/grpc/fields.ts";
+import { statusDetailsKey } from "../../../runtime/call/metadata.ts";
 import {
   AnySchema,
   ErrorSchema,

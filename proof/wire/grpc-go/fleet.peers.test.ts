@@ -15,7 +15,7 @@ import { TestService, type SimpleRequest, type SimpleResponse, type StreamingOut
 // The transport of a fleet, with all that it has around HTTP/2, and grpc-go's interop programs: the cases of the kinds of calls that it has.
 
 const clock = systemClock();
-const transport = tripleTransport({ clock, stack: "http2" });
+const transport = tripleTransport({ clock });
 afterAll(() => transport.close());
 const methods = methodsOf(TestService);
 const unary = (message: unknown): Response => ({ kind: "unary", message, trailers: noMetadata });

@@ -31,7 +31,7 @@ const opened: Transport[] = [];
 const sockets: Socket[] = [];
 
 async function listen(tls?: TlsIdentity): Promise<void> {
-  transport = tripleTransport({ clock, tls, stack: "http2", messageBytesMax: 64 * 1024 });
+  transport = tripleTransport({ clock, tls, messageBytesMax: 64 * 1024 });
   opened.push(transport);
   const unexpected = (): never => {
     throw new RpcError("not in this test", { code: "UNIMPLEMENTED" });

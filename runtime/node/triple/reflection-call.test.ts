@@ -15,7 +15,7 @@ const clock = systemClock();
 let transport: Transport;
 let session: ClientHttp2Session;
 beforeEach(async () => {
-  transport = tripleTransport({ clock, stack: "http2", messageBytesMax: 100_000 });
+  transport = tripleTransport({ clock, messageBytesMax: 100_000 });
   const { address } = await createServer({ transport, health: new Health() }).listen("127.0.0.1:0");
   session = connect(`http://${address}`).on("error", () => undefined);
 });
@@ -112,7 +112,7 @@ test("a caller that asks and never reads is answered as far as its window goes, 
 });
 
 test("its deadline ends it", async () => {
-  const { read, ended } = begin(reflectionPaths[0]!, { "grpc-timeout": "50m" });
+  const { read, ended } = begin(reflectionPaths[0], { "grpc-timeout": "50m" });
   read();
   expect(await ended).toBe(4);
 });

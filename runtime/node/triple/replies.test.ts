@@ -23,7 +23,7 @@ afterEach(async () => {
 });
 
 function transportOf(): Transport {
-  const transport = tripleTransport({ clock, stack: "http2" });
+  const transport = tripleTransport({ clock });
   opened.push(transport);
   return transport;
 }
@@ -98,9 +98,10 @@ test("google.rpc.Status travels both ways as it is, whoever the server is", asyn
     });
     stream.end();
   });
-  const health = new Health();
   const trailers = metadata({ "grpc-status-details-bin": details });
-  health.handlers.check = () => Promise.reject(new RpcError("no", { code: "FAILED_PRECONDITION", trailers }));
+  const health = Object.assign(new Health(), {
+    handlers: { check: () => Promise.reject(new RpcError("no", { code: "FAILED_PRECONDITION", trailers })) },
+  });
   const transport = transportOf();
   const { address: own } = await createRpcServer({ transport, health }).listen("127.0.0.1:0");
   for (const address of [foreign, own]) {
