@@ -5,6 +5,7 @@ import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { compileCache } from "../compile-cache.ts";
 import { flyballVersion } from "../version.ts";
 import { exitCodes, explain, type ExitCode } from "./errors.ts";
+import { takeUncaught } from "./uncaught.ts";
 import type { CompareOptions } from "./compare.ts";
 import type { DoctorOptions } from "./doctor.ts";
 import type { PreflightOptions } from "./preflight.ts";
@@ -172,8 +173,17 @@ process.on("exit", (code) => {
   process.exitCode = exitCodes.usage;
 });
 
-/** What nobody awaits is a bug like any other; left to Node.js it would end with 1, as a failed expectation does. */
-process.on("uncaughtException", (error) => void end(report(error)));
+/** Of modules of the user's whose runs were over; they don't end what else runs. */
+let lateFailure: ExitCode | undefined;
+/**
+ * What nobody awaits is a bug like any other; left to Node.js it would end with 1, as a failed expectation does. What comes from a module
+ * of the user's in `sim` is its run's failure.
+ */
+process.on("uncaughtException", (error) => {
+  const taken = takeUncaught(error);
+  if (taken === undefined) void end(report(error));
+  else if (!taken.isHeard) lateFailure = report(taken.error);
+});
 
 /** Why people's or programs' text can't be written, a full disk under it for example. */
 let unwritten: Error | undefined;
@@ -206,7 +216,8 @@ async function end(code: ExitCode): Promise<void> {
   await Promise.all(
     [process.stdout, process.stderr].map((stream) => new Promise((resolve) => stream.write("", resolve))),
   );
-  process.exit(unwritten === undefined ? code : report(unwritten));
+  const told = code === exitCodes.passed ? (lateFailure ?? code) : code;
+  process.exit(unwritten === undefined ? told : report(unwritten));
 }
 
 function list(text: string): readonly string[] {

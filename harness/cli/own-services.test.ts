@@ -114,6 +114,44 @@ describe("what is wrong with a service is told with its file", () => {
   });
 
   test.each([
+    ["rejects", `void Promise.reject(new TypeError("boom"))`, "throws TypeError: boom, and nobody catches it"],
+    [
+      "throws",
+      `queueMicrotask(() => { throw new TypeError("boom"); })`,
+      "throws TypeError: boom, and nobody catches it",
+    ],
+    ["rejects-a-text", `void Promise.reject("boom")`, "rejects, and nobody awaits it"],
+  ])(
+    "one that %s behind sim's back fails its own run, and the next goes on",
+    async (name, does, message) => {
+      await writeFile(join(directory, `${name}.ts`), own(`() => ({ do: () => { ${does}; return {}; } })`));
+      const bad = (await readFile(join(directory, "shop.yaml"), "utf8")).replace("./orders.ts", `./${name}.ts`);
+      await writeFile(join(directory, `${name}.yaml`), bad);
+      const files = [`./${name}.yaml`, "./shop.yaml"];
+      const { code, stdout, stderr } = await run(...files, "--world", "sim", "--json", "--out", `${name}-out`);
+      const { runs } = JSON.parse(stdout) as InvocationResult;
+      expect(runs.map(({ verdict }) => verdict)).toEqual(["error", "pass"]);
+      expect(runs[0]!.reason).toContain(`${directory}/${name}.ts`);
+      expect(runs[0]!.reason).toContain(message);
+      expect(stderr).not.toContain("bug of Flyball");
+      expect(code).toBe(3);
+    },
+    60_000,
+  );
+
+  test("one that the scenario has imported before is held to be portable all the same", async () => {
+    await writeFile(join(directory, "before.ts"), `import "node:fs";\n${own("() => ({ do: () => ({}) })")}`);
+    const shop = await readFile(join(directory, "shop.ts"), "utf8");
+    await writeFile(
+      join(directory, "imports.ts"),
+      `import "./before.ts";\n${shop.replace("./orders.ts", "./before.ts")}`,
+    );
+    const { code, stdout } = await run("./imports.ts", "--world", "sim", "--json", "--out", "imports-out");
+    expect((JSON.parse(stdout) as InvocationResult).runs[0]!.reason).toContain("node:fs, which ");
+    expect(code).toBe(3);
+  });
+
+  test.each([
     ["a module of Node.js", `import "node:fs";`, "node:fs, which "],
     ["one that it imports in turn", `import "./deep.ts";`, "os, which "],
     [

@@ -9,12 +9,17 @@ import { usageError } from "./errors.ts";
 /** The worlds by name, each loaded when it is asked for: nobody pays for one that isn't used. */
 const worlds: Readonly<Record<WorldName, (options: WorldOpenOptions) => Promise<World>>> = {
   sim: async ({ record }) => {
-    const [{ simWorld }, { nodeHost }] = await Promise.all([import("../worlds/sim/world.ts"), import("./host.ts")]);
+    const [{ simWorld }, { nodeHost }, { listenForUncaught }] = await Promise.all([
+      import("../worlds/sim/world.ts"),
+      import("./host.ts"),
+      import("./uncaught.ts"),
+    ]);
     return simWorld({
       host: await nodeHost(),
       parameters: calibration.parameters as Partial<SimParameters>,
       record,
       load: async (file) => (await import("../../runtime/node/modules.ts")).importModule(file, { isPortable: true }),
+      listenForUncaught,
     });
   },
   local: async () => (await import("../worlds/local/world.ts")).localWorld(),

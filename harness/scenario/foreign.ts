@@ -20,6 +20,8 @@ export const placeholders = {
   service: 'the service that it provides, or whose instance it is: "orders"',
   index: "its number in the service, from 0 on",
   calls: "the service that it calls",
+  providers:
+    'the instances of the service that it calls, with their addresses: "orders/0=10.1.2.3:9000,orders/1=10.1.2.4:9000"',
   tag: "its tag",
   weight: "its weight",
 } as const;

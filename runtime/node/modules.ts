@@ -11,6 +11,22 @@ const packageName = "flyball";
 const loadsWithinMs = 6_000;
 
 /**
+ * What each module imports, as it was written, by the URL that it led to. Kept from the beginning: a module is resolved once a process,
+ * and who imports it again wants to know, too.
+ */
+const imports = new Map<string, Map<string, string>>();
+registerHooks({
+  resolve: (specifier, context, next) => {
+    const resolved = next(specifier, context);
+    const { parentURL } = context;
+    if (parentURL === undefined) return resolved;
+    const importedBy = imports.get(parentURL) ?? new Map<string, string>();
+    imports.set(parentURL, importedBy.set(resolved.url, specifier));
+    return resolved;
+  },
+});
+
+/**
  * Lets "flyball/…" name this very checkout in modules that are imported while `during` lasts, wherever they lie: a file that nobody has
  * installed anything for finds it, in a container too.
  */
@@ -34,14 +50,25 @@ export async function importModule(file: string, { isPortable = false } = {}): P
   // The real path, as Node.js names it.
   const url = pathToFileURL(existsSync(file) ? realpathSync(file) : file).href;
   /** The module and all that it imports, beside ours. */
-  const own = new Set([url]);
+  const own = families.get(file) ?? new Set([url]);
+  families.set(file, own);
+  // What a scenario, say, has imported before isn't resolved again.
+  for (const parent of own) {
+    for (const [imported, specifier] of imports.get(parent) ?? []) {
+      if (isOfHost(imported)) {
+        if (isPortable) throw notPortable(specifier, parent);
+      } else if (isBesideOurs(imported, url)) {
+        own.add(imported);
+      }
+    }
+  }
   const hooks = registerHooks({
     resolve: (specifier, context, next) => {
       const resolved = next(specifier, context);
       if (context.parentURL === undefined || !own.has(context.parentURL)) return resolved;
-      if (isBuiltin(resolved.url) || resolved.url.startsWith(hostRoom)) {
+      if (isOfHost(resolved.url)) {
         if (isPortable) throw notPortable(specifier, context.parentURL);
-      } else if (!resolved.url.startsWith(root) || url.startsWith(root)) {
+      } else if (isBesideOurs(resolved.url, url)) {
         own.add(resolved.url);
       }
       return resolved;
@@ -61,6 +88,24 @@ export async function importModule(file: string, { isPortable = false } = {}): P
     hooks.deregister();
   }
 }
+
+/** The user's modules by their files, each with all that it imports beside ours. */
+const families = new Map<string, Set<string>>();
+
+/** Whose error it is, and where it was thrown: the first place in its stack that is in a module of the user's, or in what one imports. */
+export function originOf(error: unknown): { readonly files: readonly string[]; readonly place: string } | undefined {
+  if (!(error instanceof Error)) return undefined;
+  for (const line of error.stack?.split("\n").slice(1) ?? []) {
+    const [, url = "", place = ""] = /(file:.*?):(\d+(?::\d+)?)\)?$/.exec(line) ?? [];
+    const files = [...families].filter(([, urls]) => urls.has(url)).map(([file]) => file);
+    if (files.length > 0) return { files, place: `${fileURLToPath(url)}:${place}` };
+  }
+  return undefined;
+}
+
+const isOfHost = (url: string): boolean => isBuiltin(url) || url.startsWith(hostRoom);
+
+const isBesideOurs = (url: string, importer: string): boolean => !url.startsWith(root) || importer.startsWith(root);
 
 const isFlyball = (specifier: string): boolean => specifier === packageName || specifier.startsWith(`${packageName}/`);
 

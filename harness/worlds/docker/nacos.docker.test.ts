@@ -100,7 +100,9 @@ describeReal("Nacos", () => {
             });
           const { registry } = await world.openRegistry("shown");
           await registry.register(instance("shown"));
+          const beganUs = world.clock.nowUs();
           expect(await shows(1, 10_000_000)).toBe(true);
+          expect(world.clock.nowUs() - beganUs).toBeGreaterThanOrEqual(registries.nacos.settlesWithinMs * 1000);
           expect(await shows(2, 300_000)).toBe(false);
           const both = shows(2, 20_000_000);
           await registry.register({ ...instance("shown"), id: "shown/1", address: "10.1.0.2:20880" });

@@ -19,6 +19,8 @@ export interface RegistryKind {
   readonly url: (address: string, run: string | undefined) => string;
   /** Whether programs that aren't ours know how to keep to a part of it. Else a run with such programs has one of its own. */
   readonly isShareable: boolean;
+  /** Time after a change in which other readers may still be told the old list. */
+  readonly settlesWithinMs: number;
 }
 
 export const registries: Readonly<Record<Exclude<RegistryName, "embedded">, RegistryKind>> = {
@@ -28,18 +30,22 @@ export const registries: Readonly<Record<Exclude<RegistryName, "embedded">, Regi
     url: (address, run) => `zookeeper://${address}${part("/", run)}`,
     // dubbo-go has no chroot.
     isShareable: false,
+    settlesWithinMs: 0,
   },
   nacos: {
     server: nacos,
     ports: [8848, 9848],
     url: (address, run) => `nacos://${address}${part("?namespace=", run)}`,
     isShareable: true,
+    // It answers with what it pushed last, for each of an instance's two names by itself, and a push waits 500 ms for more changes.
+    settlesWithinMs: 1_000,
   },
   consul: {
     server: consul,
     ports: [8500],
     url: (address, run) => `consul://${address}${part("?prefix=", run)}`,
     isShareable: true,
+    settlesWithinMs: 0,
   },
 };
 
@@ -97,8 +103,8 @@ export function createRealPublisher(
 const lookAgainAfterUs = 100_000;
 
 /**
- * Resolves once a real registry, asked from outside of every fault, shows as many instances of each service as `expected` says; false
- * when that takes longer than `withinUs`. Rejects when `signal` aborts.
+ * Resolves once a real registry, asked from outside of every fault, shows as many instances of each service as `expected` says, and
+ * has done so for long enough that it shows them to anybody, under any name; false when that takes longer than `withinUs`. Rejects when `signal` aborts.
  */
 export async function untilShown(
   kind: RegistryKind,
@@ -110,11 +116,15 @@ export async function untilShown(
   const untilUs = clock.nowUs() + withinUs;
   const registry = await table.registries[scheme]!({ ...connection, interfaceName: Worker.typeName });
   try {
-    while (!(await shows(registry, expected))) {
-      if (clock.nowUs() >= untilUs) return false;
+    let sinceUs: number | undefined;
+    for (;;) {
+      const isShown = await shows(registry, expected);
+      const nowUs = clock.nowUs();
+      sinceUs = isShown ? (sinceUs ?? nowUs) : undefined;
+      if (sinceUs !== undefined && nowUs - sinceUs >= kind.settlesWithinMs * 1000) return true;
+      if (nowUs >= untilUs) return false;
       await clock.sleep(lookAgainAfterUs, signal);
     }
-    return true;
   } finally {
     await registry.close();
   }

@@ -205,6 +205,7 @@ class DockerGround implements Ground {
             onAlive,
             tracing,
             infrastructure: urlsOf(real!, dial[address] ?? address, this.#part(real!)),
+            addressOf: (id: string) => addressesOf(id)[0]!,
           };
           return this.#begin(this.#foreignNodeOf(plan, plan.foreign, place));
         }
@@ -396,15 +397,17 @@ class DockerGround implements Ground {
     place: {
       readonly sandbox: Sandbox;
       readonly infrastructure: Pick<Infrastructure, "registry" | "configCenter">;
+      readonly addressOf: (id: string) => string;
       readonly tracing: Tracing | undefined;
       readonly onAlive: (isAlive: boolean) => Promise<void>;
     },
   ): Promise<ForeignNode> {
-    const { sandbox, infrastructure, tracing, onAlive } = place;
+    const { sandbox, infrastructure, addressOf, tracing, onAlive } = place;
     const { registry = "", configCenter = "" } = infrastructure;
     const [, registryAddress = ""] = /^[^:]+:\/\/([^/?]+)/.exec(registry) ?? [];
     const [service, index] = plan.id.split("/") as [string, string];
     const calls = plan.config["calls"] as { readonly service: string } | undefined;
+    const providers = this.#plan.nodes.filter(({ service }) => service === calls?.service);
     const values: Readonly<Record<Placeholder, string>> = {
       registry,
       registryAddress,
@@ -416,6 +419,7 @@ class DockerGround implements Ground {
       service,
       index,
       calls: calls?.service ?? "",
+      providers: providers.map(({ id }) => `${id}=${addressOf(id)}`).join(","),
       tag: plan.tag ?? "",
       weight: String(plan.weight),
     };

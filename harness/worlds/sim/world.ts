@@ -20,9 +20,14 @@ export interface SimWorldOptions {
   readonly parameters?: Partial<SimParameters> | undefined;
   /** Imports a module of the user's own for the simulator: nothing of the host may be in it. Default: there are none. */
   readonly load?: ((file: string) => Promise<unknown>) | undefined;
+  /** Tells what those modules throw or reject that nobody catches: it is the run's failure. Default: the host is left to it. */
+  readonly listenForUncaught?: ListenForUncaught | undefined;
   /** Asked for a recording at the start of each run; see `firstDifference`. Default: nothing is recorded. */
   readonly record?: (() => Recording) | undefined;
 }
+
+/** `hear` is told what the modules in `files` throw that nobody catches, until the answer is called. */
+export type ListenForUncaught = (files: readonly string[], hear: (error: Error) => void) => () => void;
 
 /** Virtual time that a fleet has to get ready. */
 const readyWithinUs = 60_000_000;
@@ -30,7 +35,7 @@ const readyWithinUs = 60_000_000;
 const flushEveryUs = 100_000;
 
 /** The simulator: thousands of nodes in one thread, in virtual time. A run is a function of (scenario, seed, code). */
-export function simWorld({ host, parameters, record, load }: SimWorldOptions): World {
+export function simWorld({ host, parameters, record, load, listenForUncaught }: SimWorldOptions): World {
   return {
     name: "sim",
     primitives: allPrimitives,
@@ -41,10 +46,16 @@ export function simWorld({ host, parameters, record, load }: SimWorldOptions): W
       const engine = new Engine({ host, seed: plan.seed, recorder });
       const fleet = new SimFleet(engine, { ...defaultParameters, ...parameters }, plan, { ...options, modules });
       if (recorder !== undefined) recorder.nodes = plan.nodes.map(({ id }) => id);
-      return engine.run(async () => {
-        await fleet.start();
-        return main(fleet);
-      }, options.signal);
+      const files = ownFilesOf(plan);
+      const stopListening = files.length === 0 ? undefined : listenForUncaught?.(files, (error) => engine.fail(error));
+      try {
+        return await engine.run(async () => {
+          await fleet.start();
+          return main(fleet);
+        }, options.signal);
+      } finally {
+        stopListening?.();
+      }
     },
   };
 }
@@ -53,10 +64,9 @@ export function simWorld({ host, parameters, record, load }: SimWorldOptions): W
  * The modules of the user's own, imported before time begins: how long that takes depends on the machine. What is wrong with one is for the
  * node to tell that wants it.
  */
-async function modulesOf({ nodes }: Plan, load: (file: string) => Promise<unknown>): Promise<Modules> {
-  const files = nodes.flatMap((node) => ownFileOf(node) ?? []);
+async function modulesOf(plan: Plan, load: (file: string) => Promise<unknown>): Promise<Modules> {
   const modules = new Map<string, () => unknown>();
-  for (const file of new Set(files)) {
+  for (const file of ownFilesOf(plan)) {
     try {
       const module = await load(file);
       modules.set(file, () => module);
@@ -68,6 +78,8 @@ async function modulesOf({ nodes }: Plan, load: (file: string) => Promise<unknow
   }
   return async (file) => modules.get(file)!();
 }
+
+const ownFilesOf = ({ nodes }: Plan): readonly string[] => [...new Set(nodes.flatMap((node) => ownFileOf(node) ?? []))];
 
 /** The port that every simulated program listens at. */
 const port = 20_880;

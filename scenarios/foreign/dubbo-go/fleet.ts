@@ -49,6 +49,7 @@ export function dubboGoConsumer(
       ...common,
       APPLICATION: "${service}",
       GROUP: "${calls}",
+      PROVIDERS: "${providers}",
       TIMEOUT: timeout,
       RETRIES: String(retries),
       ...environment,

@@ -1,13 +1,14 @@
 // A consumer that calls through dubbo-go, and says what it saw. It is driven as a consumer of the fleet's own is, by lines of JSON
 // (services/control.ts): it reads `drive` and `collect`, and answers with `records`, `driven` and `collected`. The first line that
-// it prints is "ready", once a call has succeeded.
+// it prints is "ready", once a call has succeeded and dubbo-go knows of all PROVIDERS.
 //
 // It reads what peer.NewInstance and peer.ReferenceOptions read, and
 //
 //	ASK            what it calls: work (default), or the metadata of one of the service's instances (metadata.go)
 //	CALL_TAG       the request tag (dubbo.tag) of every call (default none)
 //	CLIENT_TIMEOUT the same as TIMEOUT for all references of a client (default TIMEOUT: a reference's own has no effect)
-//	READY_WITHIN   time that the first call has to succeed; 0 waits for none (default 20s)
+//	PROVIDERS      whom dubbo-go has to know of by then: "orders/0=10.1.2.3:9000,orders/1=10.1.2.4:9000" (default nobody)
+//	READY_WITHIN   time that both may take; 0 waits for neither (default 20s)
 package main
 
 import (
@@ -23,6 +24,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"dubbo.apache.org/dubbo-go/v3/client"
+	"dubbo.apache.org/dubbo-go/v3/cluster/router"
 	// The only router that isn't among its imports.
 	_ "dubbo.apache.org/dubbo-go/v3/cluster/router/affinity"
 	"dubbo.apache.org/dubbo-go/v3/common/constant"
@@ -74,6 +76,8 @@ type answerLine struct {
 
 func main() {
 	extension.SetFilter(attemptsFilter, func() filter.Filter { return &attempts{} })
+	known := &known{}
+	extension.SetRouterFactory(knownRouter, func() router.PriorityRouterFactory { return known })
 	instance, err := peer.NewInstance()
 	if err != nil {
 		peer.Fail(err)
@@ -86,7 +90,7 @@ func main() {
 	if err != nil {
 		peer.Fail(err)
 	}
-	c := &consumer{method: "Do", service: peer.Text("GROUP", worker.Interface), tag: peer.Text("CALL_TAG", "")}
+	c := &consumer{known: known, method: "Do", service: peer.Text("GROUP", worker.Interface), tag: peer.Text("CALL_TAG", "")}
 	c.ask = func(ctx context.Context) (string, error) {
 		reply, err := stub.Do(ctx, &worker.DoRequest{})
 		if err != nil {
@@ -113,6 +117,7 @@ func main() {
 const emptyReply = "the reply is empty"
 
 type consumer struct {
+	known *known
 	// ask makes one call, and answers who did the work.
 	ask     func(context.Context) (string, error)
 	method  string
@@ -124,21 +129,34 @@ type consumer struct {
 	events []event
 }
 
-// untilReady calls until a call succeeds; it answers at which address.
+// untilReady calls until a call succeeds and all providers are known; it answers at which address the last call did.
 func (c *consumer) untilReady(within time.Duration) string {
+	providers := peer.Pairs("PROVIDERS")
+	address, hasSucceeded := "", false
 	for until := time.Now().Add(within); time.Now().Before(until); time.Sleep(50 * time.Millisecond) {
 		tries := &tries{}
-		if _, err := c.ask(context.WithValue(c.context(), triesKey{}, tries)); err == nil {
-			if all := tries.all(); len(all) > 0 {
-				return all[len(all)-1].Instance
-			}
-			return ""
+		if _, err := c.ask(context.WithValue(c.context(), triesKey{}, tries)); err != nil {
+			continue
+		}
+		hasSucceeded = true
+		if all := tries.all(); len(all) > 0 {
+			address = all[len(all)-1].Instance
+		}
+		if len(c.known.lacks(providers)) == 0 {
+			return address
 		}
 	}
-	if within > 0 {
-		peer.Fail(fmt.Errorf("no call of %s succeeded within %s", c.service, within))
+	why := []string{}
+	if !hasSucceeded {
+		why = append(why, fmt.Sprintf("no call of %s succeeded", c.service))
 	}
-	return ""
+	if names := c.known.lacks(providers); len(names) > 0 {
+		why = append(why, fmt.Sprintf("dubbo-go doesn't know of %s: it was never told, or missed it", strings.Join(names, ", ")))
+	}
+	if within > 0 && len(why) > 0 {
+		peer.Fail(fmt.Errorf("within %s: %s", within, strings.Join(why, "; ")))
+	}
+	return address
 }
 
 // obey does what the harness says, until it hangs up.
