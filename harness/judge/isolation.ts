@@ -18,7 +18,7 @@ type Spec = Extract<CheckSpec, { check: "isolation" }>;
  * isolation that they asked for (Adya's mixing): who reads plainly, or writes past all locks, is promised no more than that what they
  * read was written by somebody (`garbage-read`), and shows what happens then.
  *
- * A trial is an access under the lock that had to wait for what was then taken back: there it matters. False alarms: none. What was lost
+ * A trial is an access under the lock that had to wait for what was then taken back: there it matters. False alarms: none, as long as who commits hears of it. What was lost
  * with a killed node's last records is taken for unknown.
  */
 export const isolation: CheckKind<Spec> = {

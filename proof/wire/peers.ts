@@ -64,9 +64,22 @@ export async function run(program: string, args: readonly string[], withinMs = 2
   }
 }
 
-/** Starts a program that goes on until it is killed. */
+/** Starts a program that goes on until it is killed. What it complains of is seen beside the tests. */
 export function start(program: string, args: readonly string[]): ChildProcess {
-  return spawn(program, args, { stdio: ["ignore", "ignore", "pipe"] });
+  return spawn(program, args, { stdio: ["ignore", "ignore", "inherit"] });
+}
+
+/** Has grpc-go's interop client try a case at a port of this machine, with as much time as a busy one needs. */
+export async function tryCase(name: string, port: number | string, more: readonly string[] = []): Promise<void> {
+  await run(peerPath("grpc-go-client"), [
+    "-server_host=127.0.0.1",
+    `-server_port=${port}`,
+    `-test_case=${name}`,
+    "-soak_iterations=10",
+    "-soak_overall_timeout_seconds=25",
+    "-soak_per_iteration_max_acceptable_latency_ms=5000",
+    ...more,
+  ]);
 }
 
 /** A port that is free now. */

@@ -143,6 +143,23 @@ describe("where rows don't tell whether their transaction is over", () => {
   });
 });
 
+test("what was told to be over before the coordinator went away is gone", async () => {
+  let answers = 0;
+  const coordinator = {
+    status: async (): Promise<GlobalStatus> => {
+      if (++answers > 40) throw new Error("away");
+      return "Finished";
+    },
+  };
+  const { clock, add, left, cleaner } = await open(oldStepFences, { coordinator });
+  await add(
+    Array.from({ length: 100 }, (_, xid) => fence(String(xid), fenceStatus.tried, clock.wallMs() - 30 * dayMs)),
+  );
+  await expect(cleaner.sweep()).rejects.toThrow("away");
+  expect(await left()).toHaveLength(60);
+  cleaner.close();
+});
+
 test("a database that is away is cleaned the next time", async () => {
   const clock = new ManualClock();
   const healthy = await openRowStore(new MemoryDisk());

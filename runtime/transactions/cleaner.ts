@@ -28,6 +28,8 @@ export interface CleanerOptions {
   readonly batchMax?: number | undefined;
 }
 
+/** A coordinator has others to answer, too. */
+const askedAtOnce = 32;
 const minuteMs = 60_000;
 const dayMs = 86_400_000;
 
@@ -76,17 +78,25 @@ export class Cleaner {
   async #sweepEnded({ table, retentionMs, finished }: Remains): Promise<number> {
     const { clock, coordinator, dataSource, batchMax = 1000 } = this.#options;
     const due = await dataSource.rows(table, finished(clock.wallMs() - retentionMs));
-    const ended: Row[] = [];
-    for (const [xid, rows] of Map.groupBy(due, (row) => String(row["xid"]))) {
-      if (this.#isClosed) return 0;
-      if ((await coordinator.status(xid)) === "Finished") ended.push(...rows);
+    const byXid = [...Map.groupBy(due, (row) => String(row["xid"]))];
+    let removed = 0;
+    let ended: Row[] = [];
+    const remove = async (): Promise<void> => {
+      const keys = ended.map((row) => keyOf(table, row));
+      ended = [];
+      if (keys.length > 0) await dataSource.transaction((local) => local.removeEach(table, keys));
+      removed += keys.length;
+    };
+    for (let from = 0; from < byXid.length && !this.#isClosed; from += askedAtOnce) {
+      const asked = byXid.slice(from, from + askedAtOnce).map(async ([xid, rows]) => {
+        if ((await coordinator.status(xid)) === "Finished") ended.push(...rows);
+      });
+      const failed = (await Promise.allSettled(asked)).find((answer) => answer.status === "rejected");
+      if (ended.length >= batchMax || failed !== undefined) await remove();
+      if (failed !== undefined) throw failed.reason;
     }
-    for (let from = 0; from < ended.length; from += batchMax) {
-      if (this.#isClosed) return from;
-      const keys = ended.slice(from, from + batchMax).map((row) => keyOf(table, row));
-      await dataSource.transaction((local) => local.removeEach(table, keys));
-    }
-    return ended.length;
+    if (!this.#isClosed) await remove();
+    return removed;
   }
 
   #arm(afterMs: number): void {

@@ -51,9 +51,17 @@ export async function removeSuperseded(
   docker: Docker,
   options?: Parameters<typeof findSuperseded>[1],
 ): ReturnType<typeof findSuperseded> {
-  const found = await findSuperseded(docker, options);
-  for (const { id } of found) await gone(docker.getImage(id).remove());
-  return found;
+  const removed = [];
+  for (const image of await findSuperseded(docker, options)) {
+    try {
+      await docker.getImage(image.id).remove();
+      removed.push(image);
+    } catch (error) {
+      // Somebody still uses it, or was quicker.
+      if (!isOfNoMatter(error)) throw error;
+    }
+  }
+  return removed;
 }
 
 async function namesOf(found: ReturnType<typeof find>): Promise<Cleaned> {
@@ -124,7 +132,9 @@ export async function gone(removal: Promise<unknown>): Promise<void> {
   try {
     await removal;
   } catch (error) {
-    const status = statusOf(error);
-    if (status !== 404 && status !== 409) throw error;
+    if (!isOfNoMatter(error)) throw error;
   }
 }
+
+/** 404: it isn't there any more. 409: it is being removed, or used. */
+const isOfNoMatter = (error: unknown): boolean => [404, 409].includes(statusOf(error) ?? 0);

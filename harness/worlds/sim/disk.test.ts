@@ -55,6 +55,18 @@ test("a file that was written anew, synced and renamed survives whole", async ()
   expect(await after.read("cache")).toBeUndefined();
 });
 
+test("what is written is what it was then, whatever becomes of its buffer", async () => {
+  const disk = new SimDisk(createRandom(1)).open(start());
+  for (const make of [(from: Uint8Array) => Buffer.from(from), (from: Uint8Array) => from.slice()]) {
+    const buffer = make(bytes("AAAA"));
+    await disk.append("log", buffer);
+    await disk.sync("log");
+    buffer.set(bytes("BBBB"));
+    expect(text(await disk.read("log"))).toBe("AAAA");
+    await disk.remove("log");
+  }
+});
+
 test("a full disk refuses the append and keeps what it has", async () => {
   const disk = new SimDisk(createRandom(1));
   const open = disk.open(start());

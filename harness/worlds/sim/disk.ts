@@ -78,7 +78,7 @@ export class SimDisk {
     }
     const file = this.#files.get(name);
     // What is written is what it was at this moment, whatever its owner does with it then.
-    const piece = bytes.slice();
+    const piece = new Uint8Array(bytes);
     if (file === undefined) {
       this.#files.set(name, { pieces: [piece], length: piece.length, synced: 0 });
     } else {

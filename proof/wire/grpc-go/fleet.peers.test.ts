@@ -9,7 +9,7 @@ import { RpcError } from "../../../runtime/call/status.ts";
 import { systemClock } from "../../../runtime/node/clock.ts";
 import { tripleTransport } from "../../../runtime/node/triple.ts";
 import type { Response, ServedMethod } from "../../../runtime/ports/transport.ts";
-import { describePeer, freePort, listening, peerPath, run, start } from "../peers.ts";
+import { describePeer, freePort, listening, peerPath, start, tryCase } from "../peers.ts";
 import { TestService, type SimpleRequest, type SimpleResponse, type StreamingOutputCallResponse } from "./test_pb.ts";
 
 // The transport of a fleet, with all that it has around HTTP/2, and grpc-go's interop programs: the cases of the kinds of calls that it has.
@@ -54,7 +54,7 @@ describePeer("grpc-go", "grpc-go's interop client at a fleet's server", () => {
     ...["empty_unary", "large_unary", "server_streaming", "special_status_message", "unimplemented_method"],
     ...["unimplemented_service", "pick_first_unary", "rpc_soak"],
   ])("%s", async (name) => {
-    await run(peerPath("grpc-go-client"), [`-server_host=127.0.0.1`, `-server_port=${port}`, `-test_case=${name}`]);
+    await tryCase(name, port);
   });
 });
 

@@ -170,13 +170,13 @@ describePeer("h2", "our client, with h2 as its server", () => {
       await peer.do("window", { gives_back: false });
       const stream = open("a", { isEnd: false });
       stream.data(Buffer.alloc(1000));
-      await expect.poll(() => peer.received(1)).toBe(1000);
+      await expect.poll(() => peer.received(1), { timeout: 10_000 }).toBe(1000);
       await peer.do("update_settings", { new_settings: { [settingIds.initialWindowSize]: 500 } });
       await peer.settled();
       stream.data(Buffer.alloc(1000), true);
       await peer.do("increment_flow_control_window", { increment: 600, stream_id: 1 });
       await peer.settled();
-      await expect.poll(() => peer.received(1)).toBe(1100);
+      await expect.poll(() => peer.received(1), { timeout: 10_000 }).toBe(1100);
       await peer.do("increment_flow_control_window", { increment: 900, stream_id: 1 });
       await peer.event("StreamEnded");
     });

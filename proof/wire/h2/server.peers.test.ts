@@ -181,10 +181,10 @@ describePeer("h2", "our server, with h2 as its client", () => {
       await peer.headers(1, request);
       await peer.do("upload", { stream_id: 1, size: 5000 });
       await peer.settled();
-      await expect.poll(() => peer.received(1)).toBe(1000);
+      await expect.poll(() => peer.received(1), { timeout: 10_000 }).toBe(1000);
       await peer.do("increment_flow_control_window", { increment: 1, stream_id: 1 });
       await peer.settled();
-      await expect.poll(() => peer.received(1)).toBe(1001);
+      await expect.poll(() => peer.received(1), { timeout: 10_000 }).toBe(1001);
       await peer.do("increment_flow_control_window", { increment: 10_000, stream_id: 1 });
       await answered(peer, 1);
     });
@@ -194,13 +194,13 @@ describePeer("h2", "our server, with h2 as its client", () => {
       await peer.do("window", { gives_back: false });
       await peer.headers(1, request);
       await peer.data(1, "x".repeat(1000));
-      await expect.poll(() => peer.received(1)).toBe(1000);
+      await expect.poll(() => peer.received(1), { timeout: 10_000 }).toBe(1000);
       await peer.do("update_settings", { new_settings: { [settingIds.initialWindowSize]: 500 } });
       await peer.settled();
       await peer.data(1, "y".repeat(1000), true);
       await peer.do("increment_flow_control_window", { increment: 600, stream_id: 1 });
       await peer.settled();
-      await expect.poll(() => peer.received(1)).toBe(1100);
+      await expect.poll(() => peer.received(1), { timeout: 10_000 }).toBe(1100);
       await peer.do("increment_flow_control_window", { increment: 900, stream_id: 1 });
       await answered(peer, 1);
     });

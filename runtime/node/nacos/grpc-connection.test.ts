@@ -11,6 +11,7 @@ import {
 import { afterEach, expect, test } from "vitest";
 
 import { Call } from "../../call/call.ts";
+import type { RpcError } from "../../call/status.ts";
 import { ManualClock } from "../../testing/clock.ts";
 import { systemClock } from "../clock.ts";
 import { GrpcConnection, grpcAddress, type GrpcConnectionOptions } from "./grpc-connection.ts";
@@ -32,11 +33,15 @@ class ScriptedNacos {
   stream: ServerDuplexStream<Buffer, Buffer> | undefined;
   /** Answers what isn't about the connection itself; undefined: never. */
   answer: (request: Payload) => Payload | Buffer | undefined = () => ok("AnyResponse");
-  readonly #server = new Server();
+  readonly #server: Server;
   #healthChecks = 0;
 
-  static async start(): Promise<ScriptedNacos> {
-    const nacos = new ScriptedNacos();
+  private constructor(streamsMax: number) {
+    this.#server = new Server({ "grpc.max_concurrent_streams": streamsMax });
+  }
+
+  static async start({ streamsMax = 100 } = {}): Promise<ScriptedNacos> {
+    const nacos = new ScriptedNacos(streamsMax);
     const unary: handleUnaryCall<Buffer, Buffer> = ({ request }, reply) => {
       const answer = nacos.#answerTo(decodePayload(request));
       if (answer !== undefined) reply(null, Buffer.isBuffer(answer) ? answer : encodePayload(answer));
@@ -104,6 +109,22 @@ test("it checks the server, says who it is, and is open once the server has take
   expect(others.toSorted()).toEqual(["ConnectionSetupRequest", "HealthCheckRequest", "HealthCheckRequest"]);
   const { body } = nacos.heard.find(({ type }) => type === "ConnectionSetupRequest")!;
   expect(body).toMatchObject({ tenant: "blue", labels: { source: "sdk", module: "naming" } });
+});
+
+test("what a server or a proxy before it doesn't take at a time waits for its turn, and no longer than it may", async () => {
+  const nacos = await ScriptedNacos.start({ streamsMax: 3 });
+  const { connection } = await open(nacos.address);
+  nacos.answer = ({ type }) => ok(`${type} answered`);
+  const types = Array.from({ length: 20 }, (_, index) => `Request ${index}`);
+  await Promise.all(types.map((type) => connection.request(type, {})));
+  nacos.answer = () => undefined;
+  const waiting = types.slice(0, 5).map((type) => connection.request(type, {}, 300));
+  const codes = await Promise.all(waiting.map((answer) => answer.catch(({ code }: RpcError) => code)));
+  expect(codes).toEqual(Array(5).fill("DEADLINE_EXCEEDED"));
+  const late = types.slice(0, 5).map((type) => connection.request(type, {}));
+  connection.close();
+  const ends = await Promise.all(late.map((answer) => answer.catch(({ code }: RpcError) => code)));
+  expect(ends).toEqual(Array(5).fill("UNAVAILABLE"));
 });
 
 test("many requests at a time get each its own answer, large ones too", async () => {

@@ -42,6 +42,8 @@ export class GrpcConnection {
   readonly #held: Held = { bytes: 0 };
   readonly #requests: FieldBlock;
   readonly #connected = Promise.withResolvers<void>();
+  /** Requests that begin once the server takes another. */
+  readonly #waiting = new Set<() => void>();
   /** The server's requests, and the answers to them. */
   #stream: GrpcClientCall | undefined;
   #isEnded = false;
@@ -58,7 +60,7 @@ export class GrpcConnection {
       { clock, keepalive },
       {
         onReady: () => this.#connected.resolve(),
-        onRoom: () => undefined,
+        onRoom: () => this.#startWaiting(),
         onStream: () => undefined,
         // Whether there is another connection is its owner's decision.
         onGoaway: () => this.close(),
@@ -107,6 +109,7 @@ export class GrpcConnection {
     if (this.#isEnded) return;
     this.#isEnded = true;
     this.#session.destroy(this.#gone());
+    this.#startWaiting();
     this.#options.onEnd();
   }
 
@@ -141,34 +144,55 @@ export class GrpcConnection {
   #ask(request: Payload, timeoutMs: number): Promise<Payload> {
     return new Promise((resolve, reject) => {
       let answer: Buffer | undefined;
-      const call = this.#begin(this.#requests, {
-        ...unheard,
-        onMessage: (bytes) => {
-          answer ??= bytes;
-          // What is waited for is the end.
+      let call: GrpcClientCall | undefined;
+      const begin = (): void => {
+        try {
+          call = this.#begin(this.#requests, {
+            ...unheard,
+            onMessage: (bytes) => {
+              answer ??= bytes;
+              // What is waited for is the end.
+              call!.read();
+            },
+            onEnd: (error) => {
+              disarm();
+              if (error !== undefined) return reject(this.#failure(error));
+              if (answer === undefined) return reject(this.#unreachable("it answers nothing"));
+              try {
+                resolve(decodePayload(answer));
+              } catch (cause) {
+                reject(this.#unreadable(cause));
+              }
+            },
+          });
+          call.send(encodePayload(request), true);
           call.read();
-        },
-        onEnd: (error) => {
+        } catch (error) {
           disarm();
-          if (error !== undefined) return reject(this.#failure(error));
-          if (answer === undefined) return reject(this.#unreachable("it answers nothing"));
-          try {
-            resolve(decodePayload(answer));
-          } catch (cause) {
-            reject(this.#unreadable(cause));
-          }
-        },
-      });
+          reject(error as RpcError);
+        }
+      };
       const disarm = this.#options.clock.after(timeoutMs * 1000, () => {
-        call.cancel();
+        this.#waiting.delete(begin);
+        call?.cancel();
         reject(this.#late(timeoutMs));
       });
-      call.send(encodePayload(request), true);
-      call.read();
+      this.#waiting.add(begin);
+      this.#startWaiting();
     });
   }
 
+  /** In the order in which they came; who comes when all is over is told so. */
+  #startWaiting(): void {
+    for (const begin of this.#waiting) {
+      if (!this.#isEnded && !this.#session.hasRoom) return;
+      this.#waiting.delete(begin);
+      begin();
+    }
+  }
+
   #listen(): void {
+    if (!this.#session.hasRoom) throw this.#unreachable("it takes no stream");
     const stream = this.#begin(this.#block("/BiRequestStream/requestBiStream"), {
       ...unheard,
       onMessage: (bytes) => {
@@ -182,10 +206,9 @@ export class GrpcConnection {
     stream.read();
   }
 
-  /** Throws UNAVAILABLE where the connection has ended, or takes no call now. */
+  /** Throws UNAVAILABLE where the connection has ended. */
   #begin(block: FieldBlock, events: ClientCallEvents): GrpcClientCall {
     if (this.#isEnded) throw this.#gone();
-    if (!this.#session.hasRoom) throw this.#unreachable("it takes no more requests at a time");
     const options = { messageBytesMax, held: this.#held, peer: "Nacos" };
     return GrpcClientCall.begin(this.#session, { block, list: [] }, options, events);
   }

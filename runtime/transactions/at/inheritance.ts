@@ -49,9 +49,10 @@ export class Inheritance {
   /** Whether nothing of it is there any more, or will soon be. */
   async #look(): Promise<boolean> {
     const { coordinator, dataSource, remove } = this.#options;
-    const rows = (await dataSource.rows(undoTable)).filter((row) => row["log_status"] !== undoStatus.fence);
+    const filter = this.#left && { among: { xid: [...this.#left] } };
+    const rows = (await dataSource.rows(undoTable, filter)).filter((row) => row["log_status"] !== undoStatus.fence);
     const byXid = Map.groupBy(rows, (row) => String(row["xid"]));
-    const left = new Set([...byXid.keys()].filter((xid) => this.#left?.has(xid) ?? true));
+    const left = new Set(byXid.keys());
     this.#left = left;
     for (const xid of left) {
       const status = await coordinator.status(xid);

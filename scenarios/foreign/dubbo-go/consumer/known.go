@@ -2,8 +2,10 @@ package main
 
 import (
 	"math"
+	"net"
 	"slices"
 	"sync"
+	"time"
 
 	"dubbo.apache.org/dubbo-go/v3/cluster/router"
 	"dubbo.apache.org/dubbo-go/v3/common"
@@ -21,18 +23,29 @@ type known struct {
 
 const knownRouter = "flyball-known"
 
-// lacks answers the names of those that it doesn't know of, in order. `providers` are addresses by name.
+// lacks answers the names of those that it doesn't know of though somebody listens there, in order. `providers` are addresses by name.
 func (k *known) lacks(providers map[string]string) []string {
 	k.mu.Lock()
-	defer k.mu.Unlock()
+	addresses := k.addresses
+	k.mu.Unlock()
 	names := []string{}
 	for name, address := range providers {
-		if !slices.Contains(k.addresses, address) {
+		if !slices.Contains(addresses, address) && listens(address) {
 			names = append(names, name+" at "+address)
 		}
 	}
 	slices.Sort(names)
 	return names
+}
+
+// listens: who is down needn't be known.
+func listens(address string) bool {
+	connection, err := net.DialTimeout("tcp", address, 200*time.Millisecond)
+	if err != nil {
+		return false
+	}
+	_ = connection.Close()
+	return true
 }
 
 // NewPriorityRouter makes none for the references that dubbo-go has of its own, as for metadata.

@@ -7,7 +7,7 @@
 //	ASK            what it calls: work (default), or the metadata of one of the service's instances (metadata.go)
 //	CALL_TAG       the request tag (dubbo.tag) of every call (default none)
 //	CLIENT_TIMEOUT the same as TIMEOUT for all references of a client (default TIMEOUT: a reference's own has no effect)
-//	PROVIDERS      whom dubbo-go has to know of by then: "orders/0=10.1.2.3:9000,orders/1=10.1.2.4:9000" (default nobody)
+//	PROVIDERS      whom dubbo-go has to know of by then, where they listen: "orders/0=10.1.2.3:9000,orders/1=10.1.2.4:9000" (default nobody)
 //	READY_WITHIN   time that both may take; 0 waits for neither (default 20s)
 package main
 
