@@ -169,7 +169,7 @@ export class GrpcConnection {
           call.read();
         } catch (error) {
           disarm();
-          reject(error as RpcError);
+          reject(error);
         }
       };
       const disarm = this.#options.clock.after(timeoutMs * 1000, () => {
