@@ -145,6 +145,10 @@ export class GrpcConnection {
     return new Promise((resolve, reject) => {
       let answer: Buffer | undefined;
       let call: GrpcClientCall | undefined;
+      const fail = (error: RpcError): void => {
+        disarm();
+        reject(error);
+      };
       const begin = (): void => {
         try {
           call = this.#begin(this.#requests, {
@@ -168,8 +172,7 @@ export class GrpcConnection {
           call.send(encodePayload(request), true);
           call.read();
         } catch (error) {
-          disarm();
-          reject(error);
+          fail(error as RpcError);
         }
       };
       const disarm = this.#options.clock.after(timeoutMs * 1000, () => {
