@@ -19,7 +19,7 @@ export default scenario({
   tags: ["transactions"],
   fleet: {
     buyer: consumer({ instances: 1, calls: "order", timeout: "3s", retries: 0, key: { name: "user", count: 40 } }),
-    ...bank({ mode: "at", items: 4, abortRate: "30%", looks: { locking: "100%" }, stock: { serviceTime: "20ms" } }),
+    ...bank({ mode: "at", items: 4, abortRate: "30%", looks: { locking: "100%" }, stock: { serviceTime: "40ms" } }),
   },
   coordinator: { retry: "200ms" },
   load: constant("30/s").on("buyer").for("8s"),
