@@ -18,7 +18,7 @@ interface FlatField {
 /**
  * Protocol Buffers' binary format for messages of plain fields, which most requests and replies are: one pass from the message into bytes
  * that are handed out once and never written again. The same bytes as `toBinary`'s. Undefined for a type that has other fields; the encoder
- * answers undefined for a message that isn't plain (a value of another type, fields that the type doesn't know): `toBinary` decides about it.
+ * answers undefined for a message that isn't plain (a value of another type, fields that the type doesn't know) or is large: `toBinary` decides about it.
  */
 export function flatEncoder<Desc extends DescMessage>(
   schema: Desc,
@@ -34,10 +34,9 @@ export function flatEncoder<Desc extends DescMessage>(
     const values = message as unknown as Readonly<Record<string, unknown>>;
     if (values["$typeName"] !== schema.typeName || values["$unknown"] !== undefined) return undefined;
     const need = bytesNeeded(fields, values);
-    if (need < 0) return undefined;
+    // A large one would take up to three times its room.
+    if (need < 0 || need > slabBytes / 2) return undefined;
     if (slab.length - slabAt < need) {
-      // A slab that is still good for many small ones isn't given up for a large one.
-      if (need > slabBytes / 4) return encodeTo(new Uint8Array(need), 0, fields, values);
       slab = new Uint8Array(slabBytes);
       slabAt = 0;
     }

@@ -87,7 +87,11 @@ export class HttpConnections {
     this.#busy.set(socket, (this.#busy.get(socket) ?? 0) + 1);
     response.once("close", () => {
       this.#inFlight--;
-      if (this.#busy.has(socket)) this.#busy.set(socket, this.#busy.get(socket)! - 1);
+      if (!this.#busy.has(socket)) return;
+      const left = this.#busy.get(socket)! - 1;
+      this.#busy.set(socket, left);
+      // Its answer may have begun before anybody knew that it would be the last one.
+      if (this.#isDraining && left === 0) socket.destroySoon();
     });
     // What happens to a connection is seen by its response's end.
     request.on("error", () => undefined);
@@ -98,7 +102,7 @@ export class HttpConnections {
     } catch {
       answer = failed;
     }
-    await send(request, response, answer, this.#isDraining || !request.complete);
+    await send(request, response, answer, () => this.#isDraining || !request.complete);
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<HttpResponse> {
@@ -192,8 +196,8 @@ function requestOf(
 async function send(
   request: IncomingMessage,
   response: ServerResponse,
-  { status, body, headers }: HttpResponse,
-  isLast: boolean,
+  { status, body, headers, onOver }: HttpResponse,
+  isLast: () => boolean,
 ): Promise<void> {
   if (response.destroyed) return leave(body);
   const isChunked = isChunks(body);
@@ -208,11 +212,11 @@ async function send(
     "cache-control": "no-store",
     "x-content-type-options": "nosniff",
     ...headers,
-    ...(isLast && { connection: "close" }),
+    ...(isLast() && { connection: "close" }),
   });
   if (!isChunked) return void response.end(whole);
   response.flushHeaders();
-  await sendChunks(response, body);
+  await sendChunks(response, body, onOver);
 }
 
 const jsonOf = (body: unknown): Buffer => Buffer.from(`${JSON.stringify(body)}\n`);
@@ -226,12 +230,25 @@ function leave(body: unknown): void {
 }
 
 /** Takes the next chunk only when the connection has room for it. */
-async function sendChunks(response: ServerResponse, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+async function sendChunks(
+  response: ServerResponse,
+  chunks: AsyncIterable<Uint8Array>,
+  onOver: HttpResponse["onOver"],
+): Promise<void> {
+  let isOver = false;
+  let goOn = (): void => undefined;
+  response.on("drain", () => goOn()).once("close", () => goOn());
+  onOver?.(() => {
+    isOver = true;
+    goOn();
+  });
   try {
     for await (const chunk of chunks) {
       if (response.destroyed) return;
       if (response.write(chunk)) continue;
-      await new Promise<void>((resolve) => response.once("drain", resolve).once("close", resolve));
+      if (!isOver) await new Promise<void>((resolve) => (goOn = resolve));
+      // Who doesn't read hears of no end either.
+      if (isOver && response.writableNeedDrain) return void response.destroy();
     }
     response.end();
   } catch {

@@ -3,13 +3,15 @@ import type { Duplex } from "node:stream";
 /** Holds some hundred small calls, or several of 10 KiB; larger needs get a slab of their own size. */
 const slabBytes = 64 * 1024;
 
+const nothing = Buffer.alloc(0);
+
 /**
  * What a connection is about to send. Frames are written one behind the other into a slab, and all that one turn of the event loop made
  * goes with one write. Bytes that have been handed to the socket are never touched again.
  */
 export class Output {
   /** Where to write, from `at` on; valid until `room` is called again. */
-  bytes = Buffer.alloc(0);
+  bytes = nothing;
   at = 0;
   readonly #socket: Duplex;
   readonly #flush = (): void => {
@@ -65,5 +67,9 @@ export class Output {
     const filled = this.bytes.subarray(this.#from, this.at);
     this.#from = this.at;
     if (this.#socket.writable && !this.#socket.write(filled)) this.#isFull = true;
+    if (this.bytes.length <= slabBytes) return;
+    // What was large enough for one of them isn't kept for the small ones.
+    this.bytes = nothing;
+    this.at = this.#from = 0;
   }
 }

@@ -28,6 +28,8 @@ export interface HttpResponse {
   readonly body: unknown;
   /** Further headers, by lower-case name. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** Tells when chunks are of no use to anybody any more: a client that doesn't take them loses its connection then. Default: never. */
+  readonly onOver?: ((listener: () => void) => void) | undefined;
 }
 
 export interface HttpListenOptions {

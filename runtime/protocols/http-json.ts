@@ -156,6 +156,7 @@ function streaming(method: ServedMethod["method"], call: Call, response: StreamR
     status: 200,
     body: envelopes(method, call, response),
     headers: { "content-type": `application/connect+${method.codecName}` },
+    onOver: (listener) => void call.onCancel(listener),
   };
 }
 

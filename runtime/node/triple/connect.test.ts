@@ -19,6 +19,7 @@ import { tripleTransport } from "../triple.ts";
 
 const clock = systemClock();
 const lookup = methodsOf(Registry).get("lookup")!;
+const watch = methodsOf(Registry).get("watch")!;
 const authority = new Authority("ours", clock.wallMs());
 const orders = authority.issue({ name: "orders", hosts: ["127.0.0.1"] });
 const storefront = authority.issue({ name: "storefront", hosts: ["127.0.0.1"] });
@@ -27,6 +28,8 @@ let transport: Transport;
 let listener: Listener;
 let principal: string | undefined;
 let release: (() => void) | undefined;
+/** The stream's handler is through. */
+let hasReturned: boolean;
 const opened: Transport[] = [];
 const sockets: Socket[] = [];
 
@@ -39,7 +42,17 @@ async function listen(tls?: TlsIdentity): Promise<void> {
   listener = await createServer({ transport })
     .add(Registry, {
       ...{ openSession: unexpected, keepAlive: unexpected, closeSession: unexpected },
-      ...{ register: unexpected, deregister: unexpected, watch: unexpected },
+      ...{ register: unexpected, deregister: unexpected },
+      // One message and then silence, or messages for as long as somebody takes them.
+      async *watch({ service }) {
+        try {
+          do yield { service: service === "endless" ? "x".repeat(60_000) : service, version: 1 };
+          while (service === "endless");
+          await new Promise<void>((resolve) => (release = resolve));
+        } finally {
+          hasReturned = true;
+        }
+      },
       lookup: async ({ service }, call) => {
         principal = call.principal;
         if (service === "") {
@@ -54,6 +67,7 @@ async function listen(tls?: TlsIdentity): Promise<void> {
 }
 beforeEach(() => {
   release = undefined;
+  hasReturned = false;
   return listen();
 });
 afterEach(async () => {
@@ -228,6 +242,34 @@ test("draining answers what is in flight on HTTP/1.1, and ends idle connections"
   await drained;
   await listener.close();
   expect(await idle).toBe("");
+});
+
+/** A stream asked for over a connection that the client would keep. */
+function watching(service: string, headers: string): Socket {
+  const message = Buffer.from(JSON.stringify({ service }));
+  const head = Buffer.alloc(5);
+  head.writeUInt32BE(message.length, 1);
+  const type = "content-type: application/connect+json\r\n";
+  const lines = `POST ${watch.path} HTTP/1.1\r\nhost: x\r\n${type}${headers}content-length: ${head.length + message.length}\r\n\r\n`;
+  return open(Buffer.concat([Buffer.from(lines), head, message]));
+}
+
+test("draining ends a kept connection with the stream that began before", async () => {
+  const closed = new Promise((resolve) => watching("orders", "").resume().once("close", resolve));
+  while (release === undefined) await clock.sleep(5_000);
+  const drained = listener.drain(60_000_000);
+  await clock.sleep(20_000);
+  release();
+  await drained;
+  await closed;
+});
+
+test("whoever doesn't read a stream loses it at its deadline, and its handler is let go", async () => {
+  const socket = watching("endless", "connect-timeout-ms: 300\r\n");
+  const closed = new Promise((resolve) => socket.once("close", resolve));
+  await expect.poll(() => hasReturned, { timeout: 10_000 }).toBe(true);
+  socket.resume();
+  await closed;
 });
 
 test("over mutual TLS a client that speaks HTTP/1.1 is known by its certificate, whatever it says in the handshake", async () => {

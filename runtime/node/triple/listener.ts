@@ -75,7 +75,10 @@ export async function listenTriple(
     socket.once("close", () => sockets.delete(socket));
     socket.on("error", () => undefined);
   });
-  const listening = await listenAt(acceptor, address, isLoopbackOnly);
+  const listening = await listenAt(acceptor, address, isLoopbackOnly).catch((error: unknown) => {
+    http1.close();
+    throw error;
+  });
 
   let closed: Promise<void> | undefined;
   const close = (): Promise<void> => {

@@ -104,6 +104,7 @@ test("a caller that asks and never reads is answered as far as its window goes, 
   const { stream, answers, read, ended } = begin();
   const asked = 1_000;
   stream.end(Buffer.concat(Array.from({ length: asked }, () => question(symbol("grpc.reflection.v1.ErrorResponse")))));
+  await expect.poll(() => stream.readableLength, { timeout: 10_000 }).toBeGreaterThan(0);
   await clock.sleep(200_000);
   expect(stream.readableLength).toBeLessThan(300_000);
   read();

@@ -75,7 +75,7 @@ test("replies whose end never comes hold 64 MiB of a connection, and no more: th
   // 16 of them hold 64 MiB.
   await expect.poll(() => failed.length, { timeout: 15_000 }).toBe(4);
   expect(failed.map(({ code }) => code)).toEqual(Array(4).fill("RESOURCE_EXHAUSTED"));
-  await expect.poll(() => closed).toEqual(Array(4).fill(8));
+  await expect.poll(() => closed, { timeout: 15_000 }).toEqual(Array(4).fill(8));
   // Those that are over make room for others.
   for (const call of calls) call.cancel();
   await Promise.all(asked);
