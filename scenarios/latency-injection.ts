@@ -30,5 +30,5 @@ export default scenario({
     attemptsPerCall("orders").atMost(1.05).detects(1.25),
     recovery("orders").after("5s").within("500ms").atLeast("99%").p99Below("150ms").detects("1s"),
   ],
-  agreement: { share: 0.03, success: 0.03, p99: "25%", recovery: "20%" },
+  agreement: { share: "chance", success: 0.03, p99: "25%", recovery: "20%" },
 });
