@@ -62,6 +62,11 @@ export function client(seed = 1, target: Partial<RouteTarget> = {}): Omit<RouteC
 
 let lastCall = 0;
 
+/** Calls are numbered from 1 again: see vitest.setup.ts. */
+export function restartCallIds(): void {
+  lastCall = 0;
+}
+
 export interface CallInit {
   readonly id?: number;
   readonly metadata?: Readonly<Record<string, string>>;
@@ -72,7 +77,7 @@ export interface CallInit {
   readonly parent?: Call;
 }
 
-/** A call to "orders"; every one has its own id. */
+/** A call to "orders"; every one in a file of tests has its own id. */
 export function call(init: CallInit = {}): Call {
   return new Call({
     clock: init.clock ?? new ManualClock(),

@@ -85,58 +85,24 @@ function powerOfTwo(k: number): number {
 
 /** MurmurHash3 x86 32-bit (Appleby 2011, public domain) of the text's UTF-8 bytes, as an unsigned 32-bit integer. */
 export function murmur3(text: string, seed = 0): number {
+  // A character is three bytes at most; a text that is longer than most has bytes of its own.
+  const bytes = text.length * 3 <= scratch.byteLength ? scratch : new DataView(new ArrayBuffer(text.length * 3));
+  const length = encoder.encodeInto(text, bytes === scratch ? scratchBytes : new Uint8Array(bytes.buffer)).written;
+  const whole = length - (length % 4);
   let hash = seed | 0;
-  let index = 0;
-  // Nearly every text is ASCII, a byte a character: whole blocks of it at once.
-  for (; index + 4 <= text.length; index += 4) {
-    const a = text.charCodeAt(index);
-    const b = text.charCodeAt(index + 1);
-    const c = text.charCodeAt(index + 2);
-    const d = text.charCodeAt(index + 3);
-    if ((a | b | c | d) >= 0x80) break;
-    hash = murmurMixed(hash, a | (b << 8) | (c << 16) | (d << 24));
+  for (let at = 0; at < whole; at += 4) {
+    const mixed = hash ^ murmurBlock(bytes.getInt32(at, true));
+    hash = (Math.imul((mixed << 13) | (mixed >>> 19), 5) + 0xe6546b64) | 0;
   }
-  let length = index;
-  let block = 0;
-  const push = (byte: number): void => {
-    block |= byte << ((length & 3) << 3);
-    length++;
-    if ((length & 3) !== 0) return;
-    hash = murmurMixed(hash, block);
-    block = 0;
-  };
-  for (; index < text.length; index++) {
-    let code = text.charCodeAt(index);
-    if (code < 0x80) {
-      push(code);
-      continue;
-    }
-    if (code < 0x800) {
-      push(0xc0 | (code >> 6));
-    } else {
-      const next = code >= 0xd800 && code < 0xdc00 ? text.charCodeAt(index + 1) : 0;
-      if (next >= 0xdc00 && next < 0xe000) {
-        code = 0x10000 + ((code - 0xd800) << 10) + (next - 0xdc00);
-        index++;
-        push(0xf0 | (code >> 18));
-        push(0x80 | ((code >> 12) & 0x3f));
-      } else {
-        // A lone surrogate is U+FFFD, as in TextEncoder.
-        if (code >= 0xd800 && code < 0xe000) code = 0xfffd;
-        push(0xe0 | (code >> 12));
-      }
-      push(0x80 | ((code >> 6) & 0x3f));
-    }
-    push(0x80 | (code & 0x3f));
-  }
-  if ((length & 3) !== 0) hash ^= murmurBlock(block);
+  let last = 0;
+  for (let at = whole; at < length; at++) last |= bytes.getUint8(at) << ((at % 4) * 8);
+  if (whole < length) hash ^= murmurBlock(last);
   return mix(hash ^ length) >>> 0;
 }
 
-function murmurMixed(hash: number, block: number): number {
-  const mixed = hash ^ murmurBlock(block);
-  return (Math.imul((mixed << 13) | (mixed >>> 19), 5) + 0xe6546b64) | 0;
-}
+const encoder = new TextEncoder();
+const scratchBytes = new Uint8Array(16 * 1024);
+const scratch = new DataView(scratchBytes.buffer);
 
 function murmurBlock(block: number): number {
   const k = Math.imul(block, 0xcc9e2d51);

@@ -6,6 +6,12 @@ import type { HashSettings } from "./balancer.ts";
 export const keyPaths = ({ arguments: paths = "0" }: HashSettings): readonly string[] =>
   paths.split(",").map((path) => path.trim());
 
+/** The fields of a request that make the key; undefined where it is the whole request, which may be long. */
+export function hashedFields(settings: HashSettings = {}): readonly string[] | undefined {
+  const paths = keyPaths(settings);
+  return paths.includes("0") ? undefined : paths;
+}
+
 /** The texts one behind the other, as Dubbo has it; undefined when the call has none of them. */
 export function keyOf(call: Call, paths: readonly string[]): string | undefined {
   let key: string | undefined;

@@ -117,6 +117,25 @@ describe("smooth weighted round-robin", () => {
     expect(of(passing(0)).pick(anyCall)!.id).toBe("gone-0/0");
   });
 
+  // https://github.com/apache/dubbo/issues/15762: of those that a fleet grew by in the morning, some had far more than the others.
+  test("many that warm up at once share alike; where each new weight takes a position away, as in Dubbo, the first have most", () => {
+    const of = balancer();
+    const [ours, forgetful] = [0, 1].map(() => Array.from({ length: 20 }, () => 0)) as [number[], number[]];
+    const credits = new Map<string, number>();
+    for (let weight = 1; weight <= 100; weight++) {
+      const endpoints = pool(...Array.from({ length: 20 }, (_, index) => (index < 5 ? 100 : weight)));
+      for (const { key } of endpoints.slice(5)) credits.set(key, 0);
+      const picker = of(endpoints);
+      for (let pick = 0; pick < 11; pick++) {
+        ours[endpoints.indexOf(picker.pick(anyCall)!)]!++;
+        forgetful[endpoints.indexOf(naive(endpoints, credits))]!++;
+      }
+    }
+    const spread = (counts: readonly number[]): number => Math.max(...counts.slice(5)) - Math.min(...counts.slice(5));
+    expect(spread(ours)).toBeLessThanOrEqual(2);
+    expect(spread(forgetful)).toBeGreaterThan(20);
+  });
+
   test("is nginx's sequence exactly, through any changes of list, order and weights", () => {
     const all = pool(...[1, 1, 2, 2, 2, 5, 7, 7, 1, 3]);
     const lists = fc.array(fc.shuffledSubarray([...all], { minLength: 1 }), { minLength: 1, maxLength: 8 });

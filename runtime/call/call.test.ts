@@ -101,6 +101,25 @@ test("a signal is aborted with the call's reason", async () => {
   expect((signal.reason as RpcError).code).toBe("DEADLINE_EXCEEDED");
 });
 
+test("a listener that throws keeps nobody from hearing", async () => {
+  const clock = new ManualClock();
+  const call = make(clock, { timeoutUs: 10 });
+  const heard: string[] = [];
+  const broken = (): never => {
+    throw new Error("it broke");
+  };
+  call.onCancel(() => heard.push("before"));
+  call.onCancel(broken);
+  const below = make(clock, { parent: call });
+  below.onCancel(broken);
+  call.onCancel(({ code }) => heard.push(code));
+  const waited = whileWaiting(call, new Promise(() => undefined));
+  await expect(clock.advance(10)).rejects.toThrow("it broke");
+  await expect(waited).rejects.toMatchObject({ code: "DEADLINE_EXCEEDED" });
+  expect(heard).toEqual(["before", "DEADLINE_EXCEEDED"]);
+  expect(below.isCancelled).toBe(true);
+});
+
 test("one listener may take another off the list while both are told", () => {
   const call = make(new ManualClock());
   const heard: string[] = [];

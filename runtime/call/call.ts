@@ -58,8 +58,8 @@ export class Call implements Cancellable {
 
   #reason: RpcError | undefined;
   #isEnded = false;
-  /** In the order in which they were attached. */
-  #below: Cancellable[] | undefined;
+  /** In the order in which they were attached; one alone needs no list. */
+  #below: Cancellable | Cancellable[] | undefined;
   #disarm: (() => void) | undefined;
   #signal: AbortSignal | undefined;
 
@@ -77,17 +77,20 @@ export class Call implements Cancellable {
     this.request = options.request;
     const whole = parent?.deadlineUs ?? Infinity;
     const inherited = whole - (options.marginUs ?? 0);
-    const own = options.timeoutUs === undefined ? Infinity : clock.nowUs() + options.timeoutUs;
-    this.deadlineUs = own < inherited ? own : inherited;
-    if (parent !== undefined) {
-      if (parent.reason !== undefined) this.#reason = parent.reason;
-      else parent.attach(this);
+    // A parent's timer ends its children, so only a deadline of this call's own needs one, and a look at the time.
+    if (options.timeoutUs === undefined && inherited === whole) this.deadlineUs = whole;
+    else {
+      const nowUs = clock.nowUs();
+      const own = options.timeoutUs === undefined ? Infinity : nowUs + options.timeoutUs;
+      this.deadlineUs = own < inherited ? own : inherited;
+      if (this.deadlineUs < whole && parent?.reason === undefined) {
+        if (this.deadlineUs <= nowUs) this.#reason = this.#expired();
+        else this.#disarm = clock.after(this.deadlineUs - nowUs, () => this.cancel(this.#expired()));
+      }
     }
-    // A parent's timer ends its children, so only a deadline of this call's own needs one.
-    if (this.deadlineUs < whole && this.#reason === undefined) {
-      if (this.deadlineUs <= clock.nowUs()) this.#expire();
-      else this.#disarm = clock.after(this.deadlineUs - clock.nowUs(), () => this.#expire());
-    }
+    if (parent === undefined) return;
+    if (parent.reason !== undefined) this.#reason = parent.reason;
+    else if (this.#reason === undefined) parent.attach(this);
   }
 
   /** Microseconds left until the deadline, never negative; Infinity without one. */
@@ -111,21 +114,27 @@ export class Call implements Cancellable {
     const below = this.#below;
     // From here on the list is nobody's: one that is told can't take others off it.
     this.#release();
-    if (below !== undefined) for (const child of below) child.cancel(this.#reason);
+    if (below === undefined) return;
+    if (Array.isArray(below)) cancelEach(below, this.#reason);
+    else below.cancel(this.#reason);
   }
 
   /** Cancels `child` when the call is cancelled: at once if it is already, never once the call has ended. */
   attach(child: Cancellable): void {
     if (this.#reason !== undefined) child.cancel(this.#reason);
     else if (this.#isEnded) return;
-    else if (this.#below === undefined) this.#below = [child];
-    else this.#below.push(child);
+    else if (this.#below === undefined) this.#below = child;
+    else if (Array.isArray(this.#below)) this.#below.push(child);
+    else this.#below = [this.#below, child];
   }
 
   /** Takes back `attach`; may come at any time, also twice. */
   detach(child: Cancellable): void {
     const below = this.#below;
-    if (below === undefined) return;
+    if (!Array.isArray(below)) {
+      if (below === child) this.#below = undefined;
+      return;
+    }
     // Nearly always the latest.
     if (below[below.length - 1] === child) {
       below.pop();
@@ -158,13 +167,11 @@ export class Call implements Cancellable {
     this.#release();
   }
 
-  #expire(): void {
-    this.cancel(
-      new RpcError(`deadline exceeded while calling ${this.service}${this.method}`, {
-        code: "DEADLINE_EXCEEDED",
-        hint: "raise the timeout, or find out what is slow",
-      }),
-    );
+  #expired(): RpcError {
+    return new RpcError(`deadline exceeded while calling ${this.service}${this.method}`, {
+      code: "DEADLINE_EXCEEDED",
+      hint: "raise the timeout, or find out what is slow",
+    });
   }
 
   #release(): void {
@@ -172,6 +179,19 @@ export class Call implements Cancellable {
     this.#disarm = undefined;
     this.parent?.detach(this);
     this.#below = undefined;
+  }
+}
+
+/** One that throws keeps none of those behind it from hearing, and throws in the end. */
+function cancelEach(all: readonly Cancellable[], reason: RpcError): void {
+  for (const [index, one] of all.entries()) {
+    let isTold = false;
+    try {
+      one.cancel(reason);
+      isTold = true;
+    } finally {
+      if (!isTold) cancelEach(all.slice(index + 1), reason);
+    }
   }
 }
 

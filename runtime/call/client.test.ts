@@ -8,6 +8,7 @@ import { createRandom } from "../random.ts";
 import type { Attempt, CallBegin, CallEnd, RuntimeEvent } from "../telemetry/events.ts";
 import { ManualClock } from "../testing/clock.ts";
 import type { Call } from "./call.ts";
+import type { Filter } from "./filter.ts";
 import { builtInPolicies, createClient, type Client, type ServiceSettings } from "./client.ts";
 import { metadata, noMetadata, previousAttemptsKey } from "./metadata.ts";
 import { RpcError } from "./status.ts";
@@ -20,7 +21,11 @@ afterEach(() => {
 });
 
 /** A client of "orders", three instances at "a", "b" and "c", on a clock that is moved by hand. */
-function world(settings: ServiceSettings, serve: Serve) {
+function world(
+  settings: ServiceSettings,
+  serve: Serve,
+  own: { readonly clientFilters?: readonly Filter[]; readonly invoke?: Transport["invoke"] } = {},
+) {
   const clock = new ManualClock();
   const events: RuntimeEvent[] = [];
   const heard: Call[] = [];
@@ -29,11 +34,13 @@ function world(settings: ServiceSettings, serve: Serve) {
     listen: () => Promise.reject(new Error("nobody listens here")),
     release: () => undefined,
     close: async () => undefined,
-    invoke: async (address, method, call): Promise<Response> => {
-      heard.push(call);
-      await serve(address, call, clock);
-      return { kind: "unary", message: method.output.create({ service: address }), trailers: noMetadata };
-    },
+    invoke:
+      own.invoke ??
+      (async (address, method, call): Promise<Response> => {
+        heard.push(call);
+        await serve(address, call, clock);
+        return { kind: "unary", message: method.output.create({ service: address }), trailers: noMetadata };
+      }),
   };
   const registry: Registry = {
     state: "connected",
@@ -51,6 +58,7 @@ function world(settings: ServiceSettings, serve: Serve) {
     telemetry: { emit: (event) => events.push(event) },
     policies: {
       ...builtInPolicies,
+      clientFilters: own.clientFilters ?? [],
       balancers: {
         first: () => (live) => {
           endpoints = live.length > endpoints.length ? live : endpoints;
@@ -75,6 +83,51 @@ function world(settings: ServiceSettings, serve: Serve) {
 
 const refuse: Serve = () => Promise.reject(new RpcError("as told", { code: "UNAVAILABLE" }));
 const silent: Serve = () => new Promise(() => undefined);
+
+describe("what breaks at once", () => {
+  const broken = (): never => {
+    throw new Error("it broke");
+  };
+
+  test("a filter that throws ends the call, and its record", async () => {
+    const { stub, of } = world({}, refuse, { clientFilters: [broken] });
+    await expect(stub.lookup({ service: "x" })).rejects.toMatchObject({ code: "UNKNOWN", message: "it broke" });
+    expect(of("call.end")).toMatchObject([{ code: "UNKNOWN", attempts: [] }]);
+  });
+
+  test("a transport that throws when it is told that nobody waits any more ends the attempt all the same", async () => {
+    const { stub, of, stats, clock } = world({ timeoutMs: 10, retries: 0 }, refuse, {
+      invoke: (_address, _method, call) => {
+        call.onCancel(broken);
+        return new Promise(() => undefined);
+      },
+    });
+    const answer = stub.lookup({ service: "x" });
+    answer.catch(() => undefined);
+    await expect(clock.advance(10_000)).rejects.toThrow("it broke");
+    await expect(answer).rejects.toMatchObject({ code: "DEADLINE_EXCEEDED" });
+    expect(of("call.end")).toMatchObject([{ attempts: [{ instance: "a", code: "DEADLINE_EXCEEDED" }] }]);
+    expect(stats()[0]).toEqual({ inFlight: 0, succeeded: 0, failed: 1 });
+  });
+
+  test("a transport that throws ends the attempt, and nothing stays in flight", async () => {
+    const { stub, of, stats } = world({}, refuse, { invoke: broken });
+    await expect(stub.lookup({ service: "x" })).rejects.toMatchObject({ code: "UNKNOWN", message: "it broke" });
+    expect(of("call.end")).toMatchObject([{ attempts: [{ instance: "a", code: "UNKNOWN" }] }]);
+    expect(stats()[0]).toEqual({ inFlight: 0, succeeded: 0, failed: 1 });
+  });
+});
+
+test("what fields hashing goes by is the call's key in the record, and a whole request never is", async () => {
+  const keyWith = async (hash: ServiceSettings["hash"]) => {
+    const { stub, of } = world({ hash }, () => Promise.resolve());
+    await stub.lookup({ service: "x", client: "y" });
+    return of("call.begin").map(({ key }) => key);
+  };
+  expect(await keyWith({ arguments: "0.client,0.service" })).toEqual(["yx"]);
+  expect(await keyWith({ arguments: "0" })).toEqual([undefined]);
+  expect(await keyWith(undefined)).toEqual([undefined]);
+});
 
 describe("attempts", () => {
   test("say how many were made before them, and never what a caller's caller said so", async () => {

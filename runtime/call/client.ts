@@ -1,5 +1,6 @@
 import type { DescService } from "@bufbuild/protobuf";
 
+import { hashedFields, keyOf } from "../balancing/hash-key.ts";
 import { balancerNamed, balancers as builtInBalancers } from "../balancing/table.ts";
 import type { Balancer, BalancerPolicy, BalancerSettings, Picker } from "../balancing/balancer.ts";
 import { warmedUp } from "../balancing/warm-up.ts";
@@ -220,6 +221,8 @@ class ServiceChannel implements Channel, CallChannel {
   /** Rebuilt on demand after the instances, a rule or a weight that warms up changed. */
   #snapshot: Snapshot | undefined;
   #stickyKey: string | undefined;
+  /** The fields of a request that hashing goes by, where the settings name some. */
+  readonly #hashedFields: readonly string[] | undefined;
 
   constructor(
     callee: Pick<RouteTarget, "service" | "interfaceName">,
@@ -236,6 +239,7 @@ class ServiceChannel implements Channel, CallChannel {
     this.#transport = transport;
     this.#transports = options.transports;
     this.#settings = settings;
+    this.#hashedFields = hashedFields(settings.hash);
     this.deadlineMarginUs = (settings.deadlineMarginMs ?? 0) * 1000;
     this.attemptTimeoutUs = settings.attemptTimeoutMs === undefined ? undefined : settings.attemptTimeoutMs * 1000;
     this.#calls = options.calls;
@@ -328,11 +332,15 @@ class ServiceChannel implements Channel, CallChannel {
     cancel();
   }
 
-  async start(method: Method<unknown, unknown>, init: unknown, options: StubOptions): Promise<unknown> {
-    const request = method.input.create(init);
-    const { timeoutUs } = this.#methodSettings(method.path);
-    const call = new LogicalCall(this, method, { ...options, request }, this.#calls.next(), timeoutUs);
-    return this.#perform(call, options.dueUs);
+  start(method: Method<unknown, unknown>, init: unknown, options: StubOptions): Promise<unknown> {
+    try {
+      const request = method.input.create(init);
+      const { timeoutUs } = this.#methodSettings(method.path);
+      const call = new LogicalCall(this, method, { ...options, request }, this.#calls.next(), timeoutUs);
+      return this.#perform(call, options.dueUs);
+    } catch (error) {
+      return Promise.reject(toRpcError(error));
+    }
   }
 
   /** A call's request once more, as a call of its own: see `Attempts.again`. */
@@ -345,32 +353,52 @@ class ServiceChannel implements Channel, CallChannel {
     return this.#perform(repeated);
   }
 
-  async #perform(call: LogicalCall, dueUs?: number): Promise<unknown> {
+  #perform(call: LogicalCall, dueUs?: number): Promise<unknown> {
     // The snapshot that the call's settings came from knows the sticky key that the rules name now.
-    const key = this.#stickyKey === undefined ? undefined : call.metadata.get(this.#stickyKey);
+    const key = this.#keyOf(call);
     call.span = this.#tracer?.call(call);
     this.#calls.begin(call, { dueUs, key, redelivers: call.redelivers, trace: call.span?.context });
     this.#budget.began();
+    let response: Promise<Response>;
     try {
-      const response = await whileWaiting(call, this.#invoke(call, call.request));
-      if (response.kind === "stream") return observedStream(response.messages, (error) => this.#ended(call, error));
-      this.#ended(call);
-      return response.message;
+      response = whileWaiting(call, this.#invoke(call, call.request));
     } catch (thrown) {
-      const error = toRpcError(thrown);
-      const { atDeadline } = call;
-      if (atDeadline !== undefined && call.reason?.code === "DEADLINE_EXCEEDED") {
-        this.#ended(call);
-        return atDeadline.kind === "stream" ? atDeadline.messages : atDeadline.message;
-      }
-      this.#ended(call, error);
-      throw error;
+      // A filter or a router that breaks ends the call as one that rejects does.
+      response = Promise.reject(toRpcError(thrown));
     }
+    return response.then(
+      (response) => this.#answered(call, response),
+      (thrown: unknown) => this.#failed(call, thrown),
+    );
+  }
+
+  /** What a call is kept at one place by: a rule's key, else the key of hashing. */
+  #keyOf(call: LogicalCall): string | undefined {
+    const key = this.#stickyKey === undefined ? undefined : call.metadata.get(this.#stickyKey);
+    return key ?? (this.#hashedFields === undefined ? undefined : keyOf(call, this.#hashedFields));
+  }
+
+  #answered(call: LogicalCall, response: Response): unknown {
+    if (response.kind === "stream") return observedStream(response.messages, (error) => this.#ended(call, error));
+    this.#ended(call);
+    return response.message;
+  }
+
+  #failed(call: LogicalCall, thrown: unknown): unknown {
+    const error = toRpcError(thrown);
+    const { atDeadline } = call;
+    if (atDeadline !== undefined && call.reason?.code === "DEADLINE_EXCEEDED") {
+      this.#ended(call);
+      return atDeadline.kind === "stream" ? atDeadline.messages : atDeadline.message;
+    }
+    this.#ended(call, error);
+    throw error;
   }
 
   /** The live picture: instances with their weights, the route through the rules, and a picker for each subset met so far. */
   snapshot(): Snapshot {
-    if (this.#snapshot !== undefined && this.clock.nowUs() < this.#snapshot.untilUs) return this.#snapshot;
+    const known = this.#snapshot;
+    if (known !== undefined && (known.untilUs === Infinity || this.clock.nowUs() < known.untilUs)) return known;
     const { endpoints: overridden, caller: overrides } = applyOverrides(
       this.#directory.endpoints,
       this.#overrides.flatMap(({ current }) => current ?? []),

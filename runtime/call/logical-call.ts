@@ -7,7 +7,7 @@ import { outcomeOf, Rejection } from "../protection/outcome.ts";
 import type { Protection } from "../protection/protection.ts";
 import type { Attempt } from "../telemetry/events.ts";
 import { carrying, type CallSpan, type OpenSpan } from "../telemetry/tracer.ts";
-import { Call, type Cancellable } from "./call.ts";
+import { Call } from "./call.ts";
 import { noMetadata, previousAttemptsKey, type Metadata } from "./metadata.ts";
 import type { Method, StubOptions } from "./service.ts";
 import { toRpcError, type RpcError } from "./status.ts";
@@ -97,7 +97,7 @@ class CallAttempts implements Attempts {
   send(endpoint: Endpoint, options: SendOptions = firstAttempt): Promise<AttemptOutcome> {
     const permit = this.call.channel.protection?.admit(endpoint);
     if (permit instanceof Rejection) return Promise.resolve({ kind: "error", error: permit, isOwnTimeout: false });
-    return new OneAttempt(this.call, endpoint, { request: this.#request, permit, ...options }).outcome;
+    return new OneAttempt(this.call, endpoint, permit, options).begin(this.#request);
   }
 
   noInstance(): RpcError {
@@ -126,11 +126,9 @@ async function* noMessages(): AsyncGenerator<never> {
 }
 
 /** One attempt: counted in its endpoint's statistics, and recorded with its logical call. Over once, however it ends. */
-class OneAttempt implements Cancellable {
-  readonly outcome: Promise<AttemptOutcome>;
+class OneAttempt extends Call {
   readonly #logical: LogicalCall;
   readonly #endpoint: Endpoint;
-  readonly #call: Call;
   readonly #record: { -readonly [Key in keyof Attempt]: Attempt[Key] };
   readonly #span: OpenSpan | undefined;
   readonly #permit: Permit | undefined;
@@ -140,46 +138,51 @@ class OneAttempt implements Cancellable {
   constructor(
     logical: LogicalCall,
     endpoint: Endpoint,
-    {
-      request,
-      permit,
-      previous = 0,
-      isTransparent = false,
-      under = logical,
-    }: SendOptions & { readonly request: unknown; readonly permit: Permit | undefined },
+    permit: Permit | undefined,
+    { previous = 0, isTransparent = false, under = logical }: SendOptions,
   ) {
     const { clock, attemptTimeoutUs } = logical.channel;
-    const { service, method, trace } = logical;
-    const { addressing } = endpoint;
+    const { service, method } = logical;
     const beginUs = clock.nowUs();
+    const span = logical.span?.attempt(logical, endpoint, beginUs);
+    const metadata = metadataOf(logical, endpoint, previous, span);
+    const timeoutUs = shorter(attemptTimeoutUs, endpoint.attemptTimeoutMs);
+    super({ clock, service, method, metadata, timeoutUs, parent: under });
     this.#logical = logical;
     this.#endpoint = endpoint;
     this.#permit = permit;
-    this.#span = logical.span?.attempt(logical, endpoint, beginUs);
-    const numbered = withPrevious(logical.metadata, previous);
-    const signed = logical.channel.attachments(method);
-    const isPlain = addressing.size === 0 && signed.length === 0;
-    const own = isPlain ? numbered : new Map([...numbered, ...addressing, ...signed]);
-    const metadata = trace === undefined ? own : carrying(own, this.#span?.context ?? trace);
-    const timeoutUs = shorter(attemptTimeoutUs, endpoint.attemptTimeoutMs);
-    this.#call = new Call({ clock, service, method, metadata, timeoutUs, parent: under });
+    this.#span = span;
     this.#record = { instance: endpoint.id, beginUs, endUs: -1, code: "OK" };
     if (isTransparent) this.#record.isTransparent = true;
     // Nearly every call has one attempt: a list that fits is a fifth of one that can grow.
     logical.records = logical.records.length === 0 ? [this.#record] : [...logical.records, this.#record];
     endpoint.stats.inFlight++;
     for (const changed of endpoint.stats.watchers) changed(1);
-    this.outcome = new Promise((resolve) => (this.#resolve = resolve));
-    this.#call.attach(this);
-    if (!this.#isOpen) return;
-    logical.channel.invoke(endpoint, logical.rpc, this.#call, request).then(
-      (response) => this.#answered(response),
-      (error: unknown) => this.#failed(error),
-    );
   }
 
-  cancel(reason: RpcError): void {
-    this.#failed(reason);
+  begin(request: unknown): Promise<AttemptOutcome> {
+    return new Promise((resolve) => {
+      this.#resolve = resolve;
+      if (this.reason !== undefined) return this.#failed(this.reason);
+      const { channel, rpc } = this.#logical;
+      try {
+        channel.invoke(this.#endpoint, rpc, this, request).then(
+          (response) => this.#answered(response),
+          (error: unknown) => this.#failed(error),
+        );
+      } catch (thrown) {
+        this.#failed(thrown);
+      }
+    });
+  }
+
+  override cancel(reason?: RpcError): void {
+    try {
+      super.cancel(reason);
+    } finally {
+      // Also where a transport throws that is told.
+      if (this.reason !== undefined) this.#failed(this.reason);
+    }
   }
 
   #answered(response: Response): void {
@@ -193,10 +196,10 @@ class OneAttempt implements Cancellable {
   }
 
   #failed(thrown: unknown): void {
-    const error = this.#call.reason ?? toRpcError(thrown);
-    const hasOwnDeadline = this.#call.deadlineUs < this.#logical.deadlineUs;
+    const error = this.reason ?? toRpcError(thrown);
+    const hasOwnDeadline = this.deadlineUs < this.#logical.deadlineUs;
     const isOwnTimeout =
-      hasOwnDeadline && !this.#logical.isCancelled && error.code === "DEADLINE_EXCEEDED" && isNearlyOver(this.#call);
+      hasOwnDeadline && !this.#logical.isCancelled && error.code === "DEADLINE_EXCEEDED" && isNearlyOver(this);
     this.#settle(error);
     this.#resolve({ kind: "error", error, isOwnTimeout });
   }
@@ -204,7 +207,7 @@ class OneAttempt implements Cancellable {
   #settle(error?: RpcError, trailers = error?.trailers ?? noMetadata): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
-    const endUs = this.#call.clock.nowUs();
+    const endUs = this.clock.nowUs();
     this.#record.endUs = endUs;
     this.#record.code = error?.code ?? "OK";
     this.#span?.end(error, endUs);
@@ -213,15 +216,29 @@ class OneAttempt implements Cancellable {
     for (const changed of stats.watchers) changed(-1);
     if (stats.observers.length > 0) {
       const { code, beginUs } = this.#record;
-      const end = { code, method: this.#call.method, trailers, latencyUs: endUs - beginUs, endUs };
+      const end = { code, method: this.method, trailers, latencyUs: endUs - beginUs, endUs };
       for (const observe of stats.observers) observe(end);
     }
     // Whom nobody waits for any more hasn't failed.
     if (error === undefined) stats.succeeded++;
-    else if (this.#call.reason?.code !== "CANCELLED") stats.failed++;
+    else if (this.reason?.code !== "CANCELLED") stats.failed++;
     this.#permit?.(outcomeOf(error), endUs - this.#record.beginUs);
-    this.#call.end();
+    this.end();
   }
+}
+
+/** What an attempt carries: its call's metadata, what finds the service at the instance, what proves who asks, and the trace. */
+function metadataOf(
+  { metadata, channel, method, trace }: LogicalCall,
+  { addressing }: Endpoint,
+  previous: number,
+  span: OpenSpan | undefined,
+): Metadata {
+  const numbered = withPrevious(metadata, previous);
+  const signed = channel.attachments(method);
+  const isPlain = addressing.size === 0 && signed.length === 0;
+  const own = isPlain ? numbered : new Map([...numbered, ...addressing, ...signed]);
+  return trace === undefined ? own : carrying(own, span?.context ?? trace);
 }
 
 /** An attempt says how many were made before it; what a caller's caller said so is not about this call. */

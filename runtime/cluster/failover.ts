@@ -1,7 +1,7 @@
 import { pause } from "../call/pause.ts";
-import type { RpcError } from "../call/status.ts";
 import type { Endpoint } from "../discovery/endpoint.ts";
-import type { ClusterPolicy } from "./cluster.ts";
+import type { Response } from "../ports/transport.ts";
+import type { Attempts, Cluster, ClusterPolicy, Failure, SendOptions } from "./cluster.ts";
 import { RetryDecisions } from "./retry.ts";
 
 /**
@@ -15,37 +15,51 @@ import { RetryDecisions } from "./retry.ts";
  * attempt's error; with UNAVAILABLE, untried, when no instance can be picked.
  */
 export const failover: ClusterPolicy = (settings, { clock, random, budget }) => {
-  return async (attempts) => {
+  const first: Cluster = (attempts) => {
+    const endpoint = attempts.pick(nobody);
+    if (endpoint === undefined) return Promise.reject(attempts.noInstance());
+    return attempts.send(endpoint, firstOptions).then((outcome) => {
+      if (outcome.kind === "error") return again(attempts, endpoint, outcome);
+      budget.succeeded();
+      return outcome.response;
+    });
+  };
+  /** What most calls never need: the attempts after the one that failed. */
+  const again = async (attempts: Attempts, endpoint: Endpoint, failure: Failure): Promise<Response> => {
     const { call } = attempts;
-    const tried: Endpoint[] = [];
+    const tried = [endpoint];
     const decisions = new RetryDecisions(settings, { random, budget });
-    let last: RpcError | undefined;
+    let outcome = failure;
     let isRetry = false;
-    let isTransparent = false;
     try {
       for (;;) {
-        const endpoint = attempts.pick(tried);
-        // The list can become empty between two attempts: then what the last one met says more.
-        if (endpoint === undefined) throw last ?? attempts.noInstance();
-        const outcome = await attempts.send(endpoint, { previous: decisions.made - 1, isTransparent });
-        if (outcome.kind === "response") {
-          budget.succeeded();
-          return outcome.response;
-        }
-        tried.push(endpoint);
-        last = outcome.error;
+        const { error } = outcome;
         const next = decisions.after(outcome, attempts, tried);
-        if (next.kind === "give up" || call.isCancelled) throw last;
-        isTransparent = next.kind === "transparent";
+        if (next.kind === "give up" || call.isCancelled) throw error;
         if (next.kind === "retry") {
           if (isRetry) budget.returned();
           isRetry = true;
           if (next.afterUs > 0) await pause(clock, next.afterUs, call);
-          if (call.isCancelled) throw last;
+          if (call.isCancelled) throw error;
         }
+        const another = attempts.pick(tried);
+        // The list can become empty between two attempts: then what the last one met says more.
+        if (another === undefined) throw error;
+        const isTransparent = next.kind === "transparent";
+        const ended = await attempts.send(another, { previous: decisions.made - 1, isTransparent });
+        if (ended.kind === "response") {
+          budget.succeeded();
+          return ended.response;
+        }
+        tried.push(another);
+        outcome = ended;
       }
     } finally {
       if (isRetry) budget.returned();
     }
   };
+  return first;
 };
+
+const nobody: readonly Endpoint[] = [];
+const firstOptions: SendOptions = { previous: 0, isTransparent: false };

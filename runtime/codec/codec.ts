@@ -7,10 +7,20 @@ export interface Codec<T, Init = unknown> {
   /** A message from its fields, defaults filled in. */
   create(init: Init): T;
   encode(message: T): Uint8Array;
-  /** Throws on malformed bytes. */
+  /** The same bytes, written where they are to go; absent, or undefined, where only `encode` makes them. */
+  writer?(message: T): MessageWriter | undefined;
+  /** Throws on malformed bytes. The message shares nothing with them: they may be used again. */
   decode(bytes: Uint8Array): T;
   /** A message that shares nothing mutable with the original: how messages cross a simulated network. */
   copy(message: T): T;
+}
+
+/** A message on its way into bytes. It is written at once, or its owner may change it before. */
+export interface MessageWriter {
+  /** It takes so many at most. */
+  readonly bytesMax: number;
+  /** Writes it from there on, where there is room for `bytesMax`; answers where it ended. */
+  write(bytes: Uint8Array, from: number): number;
 }
 
 /** Makes codecs for message types. Built in: `protobuf`, `json`. */

@@ -1,4 +1,11 @@
-import { create, fromBinary, toBinary, type DescMessage, type MessageInitShape } from "@bufbuild/protobuf";
+import {
+  create,
+  fromBinary,
+  toBinary,
+  type DescMessage,
+  type MessageInitShape,
+  type MessageShape,
+} from "@bufbuild/protobuf";
 import {
   BoolValueSchema,
   BytesValueSchema,
@@ -14,7 +21,16 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 
 import { HealthCheckResponseSchema } from "../health/proto/health_pb.ts";
-import { flatEncoder } from "./flat-encoder.ts";
+import { flatWriter, written } from "./flat-encoder.ts";
+
+function flatEncoder<Desc extends DescMessage>(schema: Desc) {
+  const writer = flatWriter(schema);
+  if (writer === undefined) return undefined;
+  return (message: MessageShape<Desc>): Uint8Array | undefined => {
+    const flat = writer(message);
+    return flat && written(flat);
+  };
+}
 
 /** Whole characters of all lengths in UTF-8, some of them too long for the loop. */
 const text = fc.oneof(
@@ -57,6 +73,22 @@ test("a text at each edge of its length's length becomes the same bytes", () => 
   for (const length of [0, 1, 47, 48, 49, 127, 128, 16_383, 16_384]) {
     for (const unit of ["x", "é", "€"]) same(StringValueSchema, { value: unit.repeat(length) });
   }
+});
+
+test("a message is written where its bytes are to go, and touches nothing beyond what it said that it may take", () => {
+  fc.assert(
+    fc.property(text, fc.nat(50), (value, from) => {
+      const message = create(StringValueSchema, { value });
+      const flat = flatWriter(StringValueSchema)!(message)!;
+      const bytes = new Uint8Array(from + flat.bytesMax + 20).fill(0xee);
+      const end = flat.write(bytes, from);
+      expect(Buffer.from(bytes.subarray(from, end)).equals(toBinary(StringValueSchema, message))).toBe(true);
+      expect(end - from).toBeLessThanOrEqual(flat.bytesMax);
+      const around = [...bytes.subarray(0, from), ...bytes.subarray(from + flat.bytesMax)];
+      expect(new Set(around)).toEqual(new Set([0xee]));
+    }),
+    { numRuns: 100 },
+  );
 });
 
 test("what was encoded before stays as it was", () => {

@@ -1,5 +1,7 @@
 import type { DescField, DescMessage, MessageShape } from "@bufbuild/protobuf";
 
+import type { MessageWriter } from "./codec.ts";
+
 /** Kept in one piece for many small messages, so that none of them has an allocation of its own. */
 const slabBytes = 128 * 1024;
 /** What a field of fixed kind takes at most: a tag of 5 bytes and a varint of 10; a text's or bytes' length is a shorter one. */
@@ -9,20 +11,61 @@ const unitBytesMax = 3;
 /** Longer texts are left to the platform. */
 const loopCharactersMax = 48;
 
-interface FlatField {
+/** A field of a message that is plain. */
+export interface FlatField {
   readonly name: string;
   readonly kind: "text" | "bytes" | "int32" | "uint32" | "bool";
   readonly tag: number;
 }
 
 /**
- * Protocol Buffers' binary format for messages of plain fields, which most requests and replies are: one pass from the message into bytes
- * that are handed out once and never written again. The same bytes as `toBinary`'s. Undefined for a type that has other fields; the encoder
- * answers undefined for a message that isn't plain (a value of another type, fields that the type doesn't know) or is large: `toBinary` decides about it.
+ * Protocol Buffers' binary format for messages of plain fields, which most requests and replies are: one pass from the message to wherever
+ * its bytes are to go. The same bytes as `toBinary`'s. Undefined for a type that has other fields, and for a message that isn't plain
+ * (a value of another type, a broken text, fields that the type doesn't know) or is large: `toBinary` decides about it.
  */
-export function flatEncoder<Desc extends DescMessage>(
+export function flatWriter<Desc extends DescMessage>(
   schema: Desc,
-): ((message: MessageShape<Desc>) => Uint8Array | undefined) | undefined {
+): ((message: MessageShape<Desc>) => MessageWriter | undefined) | undefined {
+  const fields = flatFields(schema);
+  if (fields === undefined) return undefined;
+  return (message) => {
+    const values = message as unknown as Readonly<Record<string, unknown>>;
+    if (values["$typeName"] !== schema.typeName || values["$unknown"] !== undefined) return undefined;
+    const bytesMax = bytesNeeded(fields, values);
+    // A large one would take up to three times its room.
+    return bytesMax < 0 || bytesMax > slabBytes / 2 ? undefined : new FlatWriter(fields, values, bytesMax);
+  };
+}
+
+/** The bytes of what was about to be written, handed out once and never written again. */
+export function written(writer: MessageWriter): Uint8Array {
+  if (slab.length - slabAt < writer.bytesMax) {
+    slab = new Uint8Array(slabBytes);
+    slabAt = 0;
+  }
+  const from = slabAt;
+  slabAt = writer.write(slab, from);
+  return slab.subarray(from, slabAt);
+}
+
+class FlatWriter implements MessageWriter {
+  readonly bytesMax: number;
+  readonly #fields: readonly FlatField[];
+  readonly #values: Readonly<Record<string, unknown>>;
+
+  constructor(fields: readonly FlatField[], values: Readonly<Record<string, unknown>>, bytesMax: number) {
+    this.bytesMax = bytesMax;
+    this.#fields = fields;
+    this.#values = values;
+  }
+
+  write(bytes: Uint8Array, from: number): number {
+    return writeFields(bytes, from, this.#fields, this.#values);
+  }
+}
+
+/** The fields of a type in the order of their numbers; undefined where one isn't plain. */
+export function flatFields(schema: DescMessage): readonly FlatField[] | undefined {
   const fields: FlatField[] = [];
   for (const field of schema.fields.toSorted((a, b) => a.number - b.number)) {
     const kind = kindOf(field);
@@ -30,20 +73,7 @@ export function flatEncoder<Desc extends DescMessage>(
     const wireType = kind === "text" || kind === "bytes" ? lengthDelimited : varint;
     fields.push({ name: field.localName, kind, tag: ((field.number << 3) | wireType) >>> 0 });
   }
-  return (message) => {
-    const values = message as unknown as Readonly<Record<string, unknown>>;
-    if (values["$typeName"] !== schema.typeName || values["$unknown"] !== undefined) return undefined;
-    const need = bytesNeeded(fields, values);
-    // A large one would take up to three times its room.
-    if (need < 0 || need > slabBytes / 2) return undefined;
-    if (slab.length - slabAt < need) {
-      slab = new Uint8Array(slabBytes);
-      slabAt = 0;
-    }
-    const encoded = encodeTo(slab, slabAt, fields, values);
-    if (encoded !== undefined) slabAt += encoded.length;
-    return encoded;
-  };
+  return fields;
 }
 
 const varint = 0;
@@ -76,7 +106,7 @@ function bytesNeeded(fields: readonly FlatField[], values: Readonly<Record<strin
     const value = values[name];
     bytes += fieldBytesMax;
     if (kind === "text") {
-      if (typeof value !== "string") return -1;
+      if (typeof value !== "string" || !value.isWellFormed()) return -1;
       bytes += unitBytesMax * value.length;
     } else if (kind === "bytes") {
       if (!(value instanceof Uint8Array)) return -1;
@@ -88,19 +118,19 @@ function bytesNeeded(fields: readonly FlatField[], values: Readonly<Record<strin
   return bytes;
 }
 
-function encodeTo(
+/** Answers where they ended. */
+function writeFields(
   bytes: Uint8Array,
   from: number,
   fields: readonly FlatField[],
   values: Readonly<Record<string, unknown>>,
-): Uint8Array | undefined {
+): number {
   let at = from;
   for (const { name, kind, tag } of fields) {
     const value = values[name];
     if (kind === "text") {
       if (value === "") continue;
       at = writeText(bytes, writeVarint(bytes, at, tag), value as string);
-      if (at < 0) return undefined;
     } else if (kind === "bytes") {
       const { length } = value as Uint8Array;
       if (length === 0) continue;
@@ -116,10 +146,10 @@ function encodeTo(
       at = (value as number) < 0 ? writeNegative(bytes, at, value as number) : writeVarint(bytes, at, value as number);
     }
   }
-  return bytes.subarray(from, at);
+  return at;
 }
 
-/** Its length and its UTF-8; answers where it ended, or -1 for a text that has none. */
+/** Its length and its UTF-8; answers where it ended. */
 function writeText(bytes: Uint8Array, from: number, text: string): number {
   const { length } = text;
   if (length <= loopCharactersMax) {
@@ -137,7 +167,6 @@ function writeText(bytes: Uint8Array, from: number, text: string): number {
   // Most texts are ASCII; where one isn't, its length may take more bytes than was guessed.
   const guessed = varintBytes(length);
   const { written } = encoder.encodeInto(text, bytes.subarray(from + guessed));
-  if (written !== length && !text.isWellFormed()) return -1;
   const needed = varintBytes(written);
   if (needed > guessed) bytes.copyWithin(from + needed, from + guessed, from + guessed + written);
   return writeVarint(bytes, from, written) + written;

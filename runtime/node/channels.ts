@@ -1,3 +1,8 @@
+import type { Call } from "../call/call.ts";
+import type { Method } from "../call/service.ts";
+import { RpcError, toRpcError } from "../call/status.ts";
+import type { Listener, Response, Transport } from "../ports/transport.ts";
+
 /** The way to one address, as a transport keeps it. */
 export interface KeptChannel {
   /** Where the address was really dialled. */
@@ -6,6 +11,41 @@ export interface KeptChannel {
   retire(onGone: () => void): void;
   /** Ends everything now. */
   close(): void;
+}
+
+/** One that carries calls. */
+export interface CallChannel extends KeptChannel {
+  /** May throw: what can't be sent, and UNAVAILABLE while the peer refuses. */
+  invoke(method: Method<unknown, unknown>, call: Call, request: unknown): Promise<Response>;
+}
+
+/** A transport whose calls go over channels, whatever is spoken there. It closes what it listens at. */
+export function transportOver(channels: Channels<CallChannel>, listen: Transport["listen"]): Transport {
+  const listeners = new Set<Listener>();
+  let isClosed = false;
+  return {
+    listen: async (options) => {
+      const listener = await listen(options);
+      listeners.add(listener);
+      return listener;
+    },
+    invoke: (address, method, call, request) => {
+      try {
+        if (isClosed) throw new RpcError("the transport was closed", { code: "UNAVAILABLE" });
+        if (call.reason !== undefined) throw call.reason;
+        return channels.to(address).invoke(method, call, request);
+      } catch (error) {
+        return Promise.reject(toRpcError(error));
+      }
+    },
+    release: (address) => channels.release(address),
+    close: async () => {
+      isClosed = true;
+      channels.close();
+      await Promise.all([...listeners].map((listener) => listener.close()));
+      listeners.clear();
+    },
+  };
 }
 
 /** A transport's channels, one for each address that is called: made by the first call, and again when the address is dialled elsewhere. */

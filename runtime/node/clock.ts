@@ -1,7 +1,12 @@
+import { performance } from "node:perf_hooks";
+
 import type { Clock } from "../ports/clock.ts";
+import { Scheduled, Wheel } from "../timing-wheel.ts";
 
 /** A longer delay overflows Node's timers and would fire at once. */
 const longestTimerMs = 2 ** 31 - 1;
+/** A longer delay, up to Infinity, is as good as never: a century. */
+const longestUs = 100 * 365 * 86_400 * 1_000_000;
 
 /**
  * The machine's time. `nowUs` is CLOCK_MONOTONIC, whose zero all processes of one machine share. Timers never fire early;
@@ -54,19 +59,67 @@ function quickest(own: () => number, other: () => number): number {
   return best.aheadUs;
 }
 
+/** Calls `fn` when its tick has come. */
+class Timer extends Scheduled {
+  readonly fn: () => void;
+
+  constructor(fn: () => void) {
+    super();
+    this.fn = fn;
+  }
+}
+
+/**
+ * All timers of the process, behind one of Node's: nearly every deadline is taken back, and here that costs a link less. It is set for the
+ * first of them; where that one is taken back, it fires for nothing, once.
+ */
+const wheel = new Wheel<Timer>(nowUs());
+let native: NodeJS.Timeout | undefined;
+let nativeDueUs = Infinity;
+
 function after(delayUs: number, fn: () => void): () => void {
-  if (delayUs <= 0) {
+  // Also what is no number: nobody waits for that.
+  if (!(delayUs > 0)) {
     const immediate = setImmediate(fn);
     return () => clearImmediate(immediate);
   }
-  const dueUs = nowUs() + delayUs;
-  let timer = setTimeout(check, timerMs(delayUs));
-  function check(): void {
-    const leftUs = dueUs - nowUs();
-    if (leftUs <= 0) fn();
-    else timer = setTimeout(check, timerMs(leftUs));
+  const timer = new Timer(fn);
+  const beganUs = nowUs();
+  const dueUs = beganUs + Math.ceil(Math.min(delayUs, longestUs));
+  wheel.insert(timer, dueUs);
+  if (dueUs < nativeDueUs) setNative(dueUs, beganUs);
+  // Somebody waits again.
+  else if (wheel.size === 1) native?.ref();
+  return () => {
+    if (wheel.cancel(timer) && wheel.size === 0) native?.unref();
+  };
+}
+
+function setNative(dueUs: number, atUs: number): void {
+  clearTimeout(native);
+  nativeDueUs = dueUs;
+  native = setTimeout(fire, timerMs(Math.max(0, dueUs - atUs)));
+}
+
+function fire(): void {
+  native = undefined;
+  // Nobody sets another one meanwhile.
+  nativeDueUs = -Infinity;
+  callDue(nowUs());
+}
+
+/** One after the other, and between two of them whatever the promises of the first lead to, as with Node's own: it may take the second back. */
+function callDue(atUs: number): void {
+  try {
+    wheel.pop(atUs)?.fn();
+  } finally {
+    // Also when it threw: those behind it are still due. Ticks come before promises, unless a promise asks for them.
+    if (wheel.firstTick <= atUs) queueMicrotask(() => process.nextTick(callDue, atUs));
+    else {
+      nativeDueUs = Infinity;
+      if (wheel.size > 0) setNative(wheel.firstTick, nowUs());
+    }
   }
-  return () => clearTimeout(timer);
 }
 
 const timerMs = (us: number): number => Math.min(Math.ceil(us / 1000), longestTimerMs);

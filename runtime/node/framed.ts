@@ -1,7 +1,6 @@
-import { RpcError } from "../call/status.ts";
 import type { Clock } from "../ports/clock.ts";
-import type { Listener, Transport } from "../ports/transport.ts";
-import { Channels } from "./channels.ts";
+import type { Transport } from "../ports/transport.ts";
+import { Channels, transportOver } from "./channels.ts";
 import { FramedChannel } from "./framed/channel.ts";
 import { listenFramed } from "./framed/listener.ts";
 import type { Keepalive } from "./framed/connection.ts";
@@ -41,26 +40,7 @@ export function framedTransport({
     dial,
     (address, target) => new FramedChannel(address, target, { clock, messageBytesMax, reconnect, keepalive, tls }),
   );
-  const listeners = new Set<Listener>();
-  let isClosed = false;
-
-  return {
-    listen: async (options) => {
-      const listener = await listenFramed(options, { clock, messageBytesMax, isLoopbackOnly, keepalive, tls });
-      listeners.add(listener);
-      return listener;
-    },
-    invoke: async (address, method, call, request) => {
-      if (isClosed) throw new RpcError("the transport was closed", { code: "UNAVAILABLE" });
-      if (call.reason !== undefined) throw call.reason;
-      return channels.to(address).invoke(method, call, request);
-    },
-    release: (address) => channels.release(address),
-    close: async () => {
-      isClosed = true;
-      channels.close();
-      await Promise.all([...listeners].map((listener) => listener.close()));
-      listeners.clear();
-    },
-  };
+  return transportOver(channels, (listen) =>
+    listenFramed(listen, { clock, messageBytesMax, isLoopbackOnly, keepalive, tls }),
+  );
 }

@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { PassThrough } from "node:stream";
 
 import { expect, test } from "vitest";
@@ -30,4 +32,71 @@ test("a large frame's buffer isn't kept", async () => {
       .subarray(4_000_000)
       .toString(),
   ).toBe("more");
+});
+
+/** Two ends of a connection. */
+async function connected(): Promise<{ readonly socket: Socket; readonly far: Socket; readonly close: () => void }> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const far = connect((server.address() as AddressInfo).port, "127.0.0.1");
+  const [socket] = (await once(server, "connection")) as [Socket];
+  const close = (): void => {
+    socket.destroy();
+    far.destroy();
+    server.close();
+  };
+  return { socket, far, close };
+}
+
+test("a turn that makes more than a slab holds uses it again as soon as the kernel has it", async () => {
+  const { socket, far, close } = await connected();
+  try {
+    const output = new Output(socket, () => undefined);
+    const parts = Array.from({ length: 12 }, (_, number) => Buffer.alloc(10_000, number));
+    const slabs = new Set<Buffer>();
+    for (const part of parts) {
+      output.push(part);
+      slabs.add(output.bytes);
+    }
+    expect(slabs.size).toBe(1);
+    const seen: Buffer[] = [];
+    for await (const bytes of far as AsyncIterable<Buffer>) {
+      seen.push(bytes);
+      if (seen.reduce((sum, { length }) => sum + length, 0) === 120_000) break;
+    }
+    expect(Buffer.concat(seen).equals(Buffer.concat(parts))).toBe(true);
+  } finally {
+    close();
+  }
+});
+
+test("a slab that the kernel has whole is used again; bytes that wait for the peer stay as they are", async () => {
+  const { socket, far, close } = await connected();
+  try {
+    const output = new Output(socket, () => undefined);
+    output.push(Buffer.from("first"));
+    output.flush();
+    expect(output.at).toBe(0);
+    // More than the kernel takes while nobody reads.
+    const part = 60_000;
+    const parts = 400;
+    for (let number = 0; number < parts; number++) {
+      output.push(Buffer.alloc(part, number));
+      output.flush();
+    }
+    expect(output.unsentBytes).toBeGreaterThan(part);
+    const seen: Buffer[] = [];
+    for await (const bytes of far as AsyncIterable<Buffer>) {
+      seen.push(bytes);
+      if (seen.reduce((sum, { length }) => sum + length, 0) === 5 + part * parts) break;
+    }
+    const all = Buffer.concat(seen);
+    expect(all.toString("latin1", 0, 5)).toBe("first");
+    for (let number = 0; number < parts; number++) {
+      const from = 5 + number * part;
+      expect(all.subarray(from, from + part).equals(Buffer.alloc(part, number)), String(number)).toBe(true);
+    }
+  } finally {
+    close();
+  }
 });

@@ -34,7 +34,7 @@ export function postgresDataSource(
       max: 10,
     });
     // A connection that breaks while nobody uses it is replaced by the next use.
-    pool.on("error", () => undefined);
+    pool.on("error", ignored);
     const dataSource = new Postgres(pool);
     try {
       for (const table of tables) await create(pool, table);
@@ -91,6 +91,8 @@ class Postgres implements SqlDataSource {
     const client = await this.#pool.connect().catch((error: unknown) => {
       throw toDataSourceError(error);
     });
+    // One that breaks between two statements says so to whoever listens, and ends the process where nobody does; the next statement fails.
+    client.on("error", ignored);
     let isBroken = false;
     try {
       await statement(client, "BEGIN");
@@ -105,12 +107,13 @@ class Postgres implements SqlDataSource {
       await client.query("ROLLBACK").catch(() => (isBroken = true));
       throw error;
     } finally {
+      client.off("error", ignored);
       client.release(isBroken);
     }
   }
 
   async rows(table: Table, filter: RowFilter = {}): Promise<readonly Row[]> {
-    const { sql, values } = meaning(filter);
+    const { sql, values } = meaning(table, filter);
     const text = `SELECT ${columnsOf(table)} FROM ${quotedTable(table)} ${sql}`;
     const found = await this.#pool.query({ text, values, types: asText }).catch(rethrown);
     return found.rows.map((row) => rowOf(table, row as Raw));
@@ -249,7 +252,10 @@ function matching(wanted: Row): { readonly where: string; readonly values: reado
   };
 }
 
-function meaning({ among = {}, atMost = {}, max }: RowFilter): { readonly sql: string; readonly values: unknown[] } {
+function meaning(
+  { key }: Table,
+  { among = {}, atMost = {}, after, max }: RowFilter,
+): { readonly sql: string; readonly values: unknown[] } {
   const values: unknown[] = [];
   const parameter = (value: Value): string => `$${values.push(toParameter(value))}`;
   const wanted = [
@@ -260,8 +266,13 @@ function meaning({ among = {}, atMost = {}, max }: RowFilter): { readonly sql: s
     }),
     ...Object.entries(atMost).map(([column, bound]) => `${quoted(column)} <= ${parameter(bound)}`),
   ];
+  const keys = key.map(quoted).join(", ");
+  if (after !== undefined && Object.keys(after).length > 0) {
+    wanted.push(`(${keys}) > (${key.map((column) => parameter(after[column] ?? null)).join(", ")})`);
+  }
   const where = wanted.length === 0 ? "" : `WHERE ${wanted.join(" AND ")}`;
-  return { sql: max === undefined ? where : `${where} LIMIT ${parameter(max)}`, values };
+  const ordered = after === undefined ? where : `${where} ORDER BY ${keys}`;
+  return { sql: max === undefined ? ordered : `${ordered} LIMIT ${parameter(max)}`, values };
 }
 
 const columnsOf = (table: Table): string => Object.keys(table.columns).map(quoted).join(", ");
@@ -287,6 +298,8 @@ function valueOf(type: ColumnType, text: string | null): Value {
 function rethrown(error: unknown): never {
   throw toDataSourceError(error);
 }
+
+const ignored = (): void => undefined;
 
 const codeOf = (error: unknown): string | undefined => (error as { readonly code?: string } | null)?.code;
 

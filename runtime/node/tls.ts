@@ -1,7 +1,8 @@
 import { X509Certificate } from "node:crypto";
-import { connect as connectTcp, createServer as createTcpServer, type Server, type Socket } from "node:net";
+import { createServer as createTcpServer, type Server, type Socket } from "node:net";
 import { connect as connectTls, createServer as createTlsServer, TLSSocket } from "node:tls";
 import type { TlsIdentity } from "../security/tls-identity.ts";
+import { connectReading } from "./input.ts";
 
 export type { TlsIdentity } from "../security/tls-identity.ts";
 
@@ -18,7 +19,7 @@ export function clientOptionsOf({ ca, cert, key, serverName }: TlsIdentity) {
 
 /**
  * Connects; with an identity over TLS, and then `protocol` is what both sides have to agree on (ALPN; default: nothing). The answer is
- * writable at once; `onConnect` is called when bytes can really go.
+ * writable at once, and is heard by `hearBytes`; `onConnect` is called when bytes can really go.
  */
 export function connectTo(
   { host, port }: { readonly host: string; readonly port: number },
@@ -26,7 +27,7 @@ export function connectTo(
   onConnect: () => void,
   protocol?: string,
 ): Socket {
-  if (identity === undefined) return connectTcp({ host, port, noDelay: true }, onConnect);
+  if (identity === undefined) return connectReading({ host, port, noDelay: true }, onConnect);
   const { serverName = host } = identity;
   const isName = !/^[\d.]+$|:/.test(serverName);
   const options = {

@@ -1,7 +1,6 @@
-import { RpcError } from "../call/status.ts";
 import type { Clock } from "../ports/clock.ts";
-import type { Listener, Transport } from "../ports/transport.ts";
-import { Channels } from "./channels.ts";
+import type { Transport } from "../ports/transport.ts";
+import { Channels, transportOver } from "./channels.ts";
 import type { TlsIdentity } from "./tls.ts";
 import { TripleChannel } from "./triple/channel.ts";
 import { listenTriple } from "./triple/listener.ts";
@@ -42,26 +41,5 @@ export function tripleTransport({
 }: TripleOptions): Transport {
   const options = { clock, messageBytesMax, reconnect, keepalive, isLoopbackOnly, tls };
   const channels = new Channels(dial, (address, target) => new TripleChannel(address, target, options));
-  const listeners = new Set<Listener>();
-  let isClosed = false;
-
-  return {
-    listen: async (listen) => {
-      const listener = await listenTriple(listen, options);
-      listeners.add(listener);
-      return listener;
-    },
-    invoke: async (address, method, call, request) => {
-      if (isClosed) throw new RpcError("the transport was closed", { code: "UNAVAILABLE" });
-      if (call.reason !== undefined) throw call.reason;
-      return channels.to(address).invoke(method, call, request);
-    },
-    release: (address) => channels.release(address),
-    close: async () => {
-      isClosed = true;
-      channels.close();
-      await Promise.all([...listeners].map((listener) => listener.close()));
-      listeners.clear();
-    },
-  };
+  return transportOver(channels, (listen) => listenTriple(listen, options));
 }

@@ -4,7 +4,7 @@ export interface Clock {
   nowUs(): number;
   /** Resolves after `delayUs` of this clock's time; rejects with the signal's reason. */
   sleep(delayUs: number, signal?: AbortSignal): Promise<void>;
-  /** Calls `fn` once after `delayUs`; the answer cancels it (and may be called twice). */
+  /** Calls `fn` once after `delayUs`, and no other before what its promises lead to; the answer cancels it (and may be called twice). */
   after(delayUs: number, fn: () => void): () => void;
   /** Milliseconds since the epoch, virtual in the simulator; the only reading that clock faults move. */
   wallMs(): number;

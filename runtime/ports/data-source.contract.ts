@@ -1,4 +1,11 @@
-import { DataSourceError, type DataSource, type LocalTransaction, type RowFilter, type Table } from "./data-source.ts";
+import {
+  DataSourceError,
+  type DataSource,
+  type LocalTransaction,
+  type Row,
+  type RowFilter,
+  type Table,
+} from "./data-source.ts";
 
 /** A table that every database under test is opened with. */
 export const contractTable: Table = {
@@ -114,6 +121,21 @@ export const dataSourceContract: Readonly<Record<string, DataSourceFact>> = {
     equal(await meant({ among: { note: ["a"] }, atMost: { amount: 29, id: 3 } }), "1");
     equal((await meant({ max: 3 })).split(",").length, 3);
     equal(await meant({ max: 0 }), "");
+  },
+
+  "a table is read in parts, one after the other in the key's order, whatever goes meanwhile": async (
+    dataSource,
+    tenant,
+  ) => {
+    for (const id of [3, 10, 2, 7, 1]) await insert(dataSource, tenant, id, id % 2);
+    const part = async (after: Row): Promise<readonly Row[]> =>
+      dataSource.rows(contractTable, { among: { tenant: [tenant] }, atMost: { amount: 1 }, after, max: 2 });
+    const seen: string[] = [];
+    for (let rows = await part({}); rows.length > 0; rows = await part(rows.at(-1)!)) {
+      seen.push(rows.map(({ id }) => String(id)).join());
+      await dataSource.transaction((local) => local.remove(contractTable, { tenant, id: rows[0]!["id"]! }));
+    }
+    equal(seen.join(" "), "1,2 3,7 10");
   },
 
   "of the rows that are to be removed together, those that are there go, and no others": async (dataSource, tenant) => {

@@ -22,6 +22,8 @@ export interface RowFilter {
   readonly among?: Readonly<Record<string, readonly Value[]>>;
   /** Columns whose value isn't null, and this or less. */
   readonly atMost?: Row;
+  /** Those that come after the row with this key, `{}`: from the first one on; in the key's order, which is the database's own. Default: in any order. */
+  readonly after?: Row;
   /** So many of them at most. Default: all. */
   readonly max?: number;
 }
@@ -72,3 +74,7 @@ export class DataSourceError extends Error {
     this.code = options.code;
   }
 }
+
+/** Whether a commit that failed so may have been done all the same: the database didn't say no, it didn't say anything. */
+export const isUnanswered = (error: unknown): boolean =>
+  !(error instanceof DataSourceError) || error.code === "UNAVAILABLE";

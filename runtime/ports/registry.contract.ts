@@ -207,14 +207,11 @@ export const registryContract: Readonly<Record<string, RegistryFact>> = {
     };
     // 8 × 63 × 2 - 4: each of them is somebody's last state until the next one.
     await Promise.all([...Array(8).keys()].map(turns));
-    await soon(world, () => seen.every((snapshots) => idsOf(snapshots.at(-1)) === "0,2,4,6"));
-    for (const snapshots of seen) {
-      equal(
-        snapshots.at(-1)?.instances.every(({ weight }) => weight === 62),
-        true,
-      );
-      isGrowing(snapshots);
-    }
+    // The same four may have been there together before, with other weights.
+    const isLast = (snapshot: ServiceSnapshot | undefined): boolean =>
+      idsOf(snapshot) === "0,2,4,6" && snapshot!.instances.every(({ weight }) => weight === 62);
+    await soon(world, () => seen.every((snapshots) => isLast(snapshots.at(-1))));
+    for (const snapshots of seen) isGrowing(snapshots);
   },
 
   "a watch that is closed hears nothing more": async (world) => {

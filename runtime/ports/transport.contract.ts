@@ -38,6 +38,18 @@ export const transportContract: Readonly<Record<string, TransportFact>> = {
     equal((await readAll(await stream(world, address))).join(), "one,two,three");
   },
 
+  "messages that wait for their reader stay what they are, whatever comes meanwhile": async (world) => {
+    const texts = Array.from({ length: 10 }, (_, index) => `message ${index}`);
+    let sent = 0;
+    const { address } = await serve(world, async (call, { text }) =>
+      call.method === sayMethod.path ? reply(text) : counted(texts, () => sent++),
+    );
+    const response = await stream(world, address);
+    await until(world, () => sent > 0);
+    for (let index = 0; index < 20; index++) await say(world, address, "something else. ".repeat(index));
+    equal((await readAll(response)).join(), texts.join());
+  },
+
   "a stream may be empty": async (world) => {
     const { address } = await serve(world, async () => streamOf([]));
     equal((await readAll(await stream(world, address))).length, 0);
@@ -412,10 +424,16 @@ async function serveForever(world: TransportWorld) {
 
 const reply = (text: string): Response => ({ kind: "unary", message: { text }, trailers: noMetadata });
 
-const streamOf = (texts: readonly string[]): Response => ({
+const streamOf = (texts: readonly string[]): Response => counted(texts, () => undefined);
+
+/** Tells of each message that it is taken. */
+const counted = (texts: readonly string[], onTaken: () => void): Response => ({
   kind: "stream",
   messages: (async function* () {
-    for (const text of texts) yield { text };
+    for (const text of texts) {
+      onTaken();
+      yield { text };
+    }
   })(),
 });
 

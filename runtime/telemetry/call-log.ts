@@ -3,7 +3,7 @@ import { requestTag } from "../call/travelling.ts";
 import type { RpcError } from "../call/status.ts";
 import { Rejection } from "../protection/outcome.ts";
 import type { Clock } from "../ports/clock.ts";
-import type { Telemetry } from "../ports/telemetry.ts";
+import { silent, type Telemetry } from "../ports/telemetry.ts";
 import type { Attempt, CallBegin } from "./events.ts";
 import type { TraceContext } from "./trace-context.ts";
 
@@ -34,6 +34,7 @@ export class CallLog {
       readonly trace?: TraceContext | undefined;
     },
   ): void {
+    if (this.#telemetry === silent) return;
     const atUs = this.#clock.nowUs();
     const tag = requestTag(call);
     const event: { -readonly [Key in keyof CallBegin]: CallBegin[Key] } = {
@@ -57,6 +58,7 @@ export class CallLog {
   }
 
   end(call: Call, attempts: readonly Attempt[], error?: RpcError): void {
+    if (this.#telemetry === silent) return;
     const end = { type: "call.end", atUs: this.#clock.nowUs(), call: call.id, code: error?.code ?? "OK" } as const;
     if (error === undefined) this.#telemetry.emit({ ...end, attempts });
     else if (error instanceof Rejection) {

@@ -38,7 +38,7 @@ export interface CallBegin {
   readonly method: string;
   /** When the load plan wanted it; equals `atUs` for calls that nobody scheduled. Latency counts from here. */
   readonly dueUs: number;
-  /** The value of the metadata key that routing sticks to. */
+  /** The value of the metadata key that routing sticks to; else of the request's fields that hashing goes by, where settings name them. */
   readonly key?: string;
   /** The request tag (`dubbo.tag`). */
   readonly tag?: string;
@@ -306,6 +306,19 @@ export type TransactionChange = { readonly type: "transaction"; readonly atUs: n
       readonly version: number;
       /** It was written outside of every global transaction. */
       readonly outside?: OutsideWriter;
+    }
+  | {
+      /**
+       * A local transaction was to leave an item so, and the answer to its commit is lost. `open`: nobody can tell whether it did; then, once
+       * somebody has seen the row, `done` (its `holding` follows, as of the moment of the doubt) or `undone`.
+       */
+      readonly what: "doubt";
+      /** Absent: nobody can tell whose it was. */
+      readonly branchId?: string;
+      readonly resource: string;
+      readonly item: string;
+      readonly version: number;
+      readonly state: "open" | "done" | "undone";
     }
   | {
       /** A branch of AT has looked at something that is shared, and this is what it saw. */

@@ -36,7 +36,8 @@ export class FramedChannel {
     this.#connections = new Reconnecting({ address, clock, reconnect, connect });
   }
 
-  async invoke(method: Method<unknown, unknown>, call: Call, request: unknown): Promise<Response> {
+  /** Throws what can't be sent, and UNAVAILABLE while the peer refuses. */
+  invoke(method: Method<unknown, unknown>, call: Call, request: unknown): Promise<Response> {
     const connection = this.#connections.take();
     const stream = new ClientStream(method, call, method.input.encode(request));
     if (!stream.isOver) connection.start(stream);
@@ -311,7 +312,8 @@ class StreamReader implements AsyncIterableIterator<unknown> {
   /** False when there is no credit left for it. */
   push(bytes: Uint8Array): boolean {
     if (this.#isOver || this.#messages.length >= creditInitial) return false;
-    this.#messages.push(bytes);
+    // They are lent, and may have to wait.
+    this.#messages.push(Uint8Array.from(bytes));
     this.#deliver();
     return true;
   }

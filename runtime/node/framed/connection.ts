@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 
 import { RpcError } from "../../call/status.ts";
 import type { Clock } from "../../ports/clock.ts";
+import { hearBytes } from "../input.ts";
 import { Output } from "../output.ts";
 import { unavailable } from "../unavailable.ts";
 import {
@@ -35,6 +36,7 @@ export interface ConnectionOptions {
 export interface ConnectionEvents {
   /** The peer has said hello: calls may go. */
   readonly onReady: () => void;
+  /** Its payload is gone when this returns: copy what you keep. */
   readonly onFrame: (frame: Frame) => void;
   /** Gone, for this reason; nothing comes after it. */
   readonly onLost: (error: RpcError) => void;
@@ -71,7 +73,7 @@ export class FramedConnection {
     this.#heardUs = clock.nowUs();
     this.#disarm = clock.after(helloWithinUs, () => this.fail(malformed("no hello came in time")));
     this.#output = new Output(socket, () => undefined);
-    socket.on("data", (chunk: Buffer) => this.#receive(chunk));
+    hearBytes(socket, (chunk) => this.#receive(chunk));
     socket.on("error", (cause) => this.#lost(unavailable("the connection broke", { cause })));
     socket.on("close", () => this.#lost(unavailable("the peer closed the connection")));
     writeFrame(this.#output, frameTypes.hello, 0, encodeHello({ version: protocolVersion, frameBytesMax }));

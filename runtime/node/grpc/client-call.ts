@@ -7,14 +7,14 @@ import { encodeFields, type FieldBlock } from "../http2/hpack/encoder.ts";
 import type { Http2Session } from "../http2/session.ts";
 import type { Http2Stream, Reset, StreamEvents } from "../http2/stream.ts";
 import { codecHeader, fromFields } from "./fields.ts";
-import { MessageReader, sendMessage, type Held, type MessageEvents } from "./messages.ts";
+import { MessageReader, sendMessage, within, type Held, type MessageEvents, type OutgoingMessage } from "./messages.ts";
 import { errorOf, resetError } from "./status.ts";
 
 /** What a caller hears of its call; `onEnd` once, and nothing after it. */
 export interface ClientCallEvents {
   /** The server has begun to answer. */
   onHeaders(metadata: Metadata): void;
-  /** One for each `read`, in order. */
+  /** One for each `read`, in order; `bytes` is gone when this returns: copy what you keep. */
   onMessage(bytes: Buffer): void;
   /**
    * The status; without an error it is OK. One that the server sent comes when all its messages have been read, everything else as soon as
@@ -93,9 +93,9 @@ export class GrpcClientCall implements StreamEvents, MessageEvents {
   }
 
   /** Sends a message; `isLast`: there are no more. Throws RESOURCE_EXHAUSTED for one that is too large. */
-  send(message: Uint8Array, isLast = false): void {
+  send(message: OutgoingMessage, isLast = false): void {
     const { messageBytesMax, sendBytesMax = messageBytesMax, isGzip = false } = this.#options;
-    sendMessage(this.#stream, message, { messageBytesMax: sendBytesMax, isGzip, isEnd: isLast });
+    sendMessage(this.#stream, within(message, sendBytesMax), { isGzip, isEnd: isLast });
   }
 
   /** There are no more messages. */

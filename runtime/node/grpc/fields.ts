@@ -87,9 +87,12 @@ export function percentDecode(text: string): string {
 
 const percent = 0x25;
 
-/** `grpc-timeout`: at most 8 digits and a unit; rounded down, so that a deadline never grows on its way. */
+/**
+ * `grpc-timeout`: at most 8 digits and a unit; rounded down, so that a deadline never grows on its way. From 100 ms on in milliseconds,
+ * which loses 1 % at most: calls with the same timeout then say the same, and whoever reads them may know it.
+ */
 export function timeoutHeader(us: number): string {
-  if (us < 1e8) return `${Math.floor(us)}u`;
+  if (us < 1e5) return `${Math.floor(us)}u`;
   if (us < 1e11) return `${Math.floor(us / 1e3)}m`;
   return `${Math.min(Math.floor(us / 1e6), 99_999_999)}S`;
 }

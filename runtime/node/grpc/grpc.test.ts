@@ -22,6 +22,7 @@ import { Http2Session } from "../http2/session.ts";
 import { sessionEvents } from "../http2/testing.ts";
 import { GrpcClientCall, requestBlock } from "./client-call.ts";
 import { fromFields, parseTimeout, percentDecode, percentEncode, timeoutHeader, toFields } from "./fields.ts";
+import type { OutgoingMessage } from "./messages.ts";
 import { GrpcServerCall, readRequest, type ServerCallOptions } from "./server-call.ts";
 import { statusFields } from "./status.ts";
 
@@ -94,7 +95,8 @@ const collect: Handler = (call) => {
 const echo: Handler = (call) => {
   call.events = serverEvents({
     onMessage: (bytes) => {
-      call.send(bytes);
+      // What is lent can't wait for room.
+      call.send(Buffer.from(bytes));
       if (call.isWritable) call.read();
     },
     onDrain: () => call.read(),
@@ -129,7 +131,7 @@ interface Outcome {
 async function ours(
   address: string,
   path: string,
-  sent: readonly Uint8Array[],
+  sent: readonly OutgoingMessage[],
   { list = [], isGzip = false }: { list?: readonly string[]; isGzip?: boolean } = {},
 ): Promise<Outcome> {
   const on = await session(address);
@@ -212,6 +214,15 @@ async function theirServer(options: object = {}): Promise<string> {
   return `127.0.0.1:${port}`;
 }
 
+/** What writes these bytes, and may take more. */
+const writerOf = (message: Uint8Array, bytesMax = 3 * message.length): OutgoingMessage => ({
+  bytesMax,
+  write: (bytes, from) => {
+    bytes.set(message, from);
+    return from + message.length;
+  },
+});
+
 const sizes = [0, 1, 5, 100, 16_379, 16_384, 70_000, 300_000, 1_000_000];
 const sent = sizes.map((size, index) => Buffer.alloc(size, "abcdefghi"[index]));
 
@@ -221,6 +232,14 @@ describe("streams of messages of all sizes, ours and @grpc/grpc-js's, both ways"
     const outcomes: Outcome[] = [];
     for (const address of addresses) {
       outcomes.push(await ours(address, path, sent), await theirs(address, path, sent));
+      // The same, written where they go from.
+      outcomes.push(
+        await ours(
+          address,
+          path,
+          sent.map((message) => writerOf(message)),
+        ),
+      );
     }
     const expected =
       path === "/t.T/Echo"
@@ -259,6 +278,56 @@ test("what a server says before its messages reaches ours and theirs, apart from
     expect([headers?.get("x-a"), headers?.get("x-b")]).toEqual(["before", undefined]);
     expect([trailers.get("x-a"), trailers.get("x-b")]).toEqual([undefined, "after"]);
   }
+});
+
+test("a message counts as what it takes, not as what it might have taken; one that is too large is refused before anything is said", async () => {
+  const answer =
+    (message: OutgoingMessage): Handler =>
+    (call) => {
+      try {
+        call.send(message);
+        call.end();
+      } catch (error) {
+        call.fail(error as RpcError);
+      }
+    };
+  const [fits, doesNot] = [Buffer.alloc(1000, "a"), Buffer.alloc(1001, "a")];
+  const address = await serve(
+    { "/t.T/Fits": answer(writerOf(fits)), "/t.T/DoesNot": answer(writerOf(doesNot)) },
+    { messageBytesMax, sendBytesMax: 1000 },
+  );
+  expect(await ours(address, "/t.T/Fits", [])).toMatchObject({ messages: [fits.toString()], error: undefined });
+  const { headers, error } = await ours(address, "/t.T/DoesNot", []);
+  expect([headers, error?.code]).toEqual([undefined, "RESOURCE_EXHAUSTED"]);
+});
+
+test("a request that says what the one before said is read once, and one that says something else for itself", async () => {
+  const seen: GrpcServerCall["request"][] = [];
+  const address = await serve({
+    "/t.T/Say": (call) => {
+      seen.push(call.request);
+      call.end();
+    },
+  });
+  const on = await session(address);
+  const block = requestBlock({ path: "/t.T/Say", authority: address, isSecure: false, subtype: undefined });
+  const list = (tag: string): string[] => ["x-tag", tag, "grpc-timeout", "5S"];
+  // A connection's first section says besides that there is no table.
+  const tags = ["a", "a", "a", "b"];
+  for (const tag of tags) {
+    await new Promise<void>((resolve) => {
+      const events = { onHeaders: nothing, onMessage: nothing, onEnd: () => resolve(), onDrain: nothing };
+      const options = { messageBytesMax, held: { bytes: 0 }, peer: address };
+      const call = GrpcClientCall.begin(on, { block, list: list(tag) }, options, events);
+      call.read();
+      call.end();
+    });
+  }
+  expect(seen.map(({ metadata, timeoutUs }) => [metadata.get("x-tag"), timeoutUs])).toEqual(
+    tags.map((tag) => [tag, 5_000_000]),
+  );
+  expect(seen[2]).toBe(seen[1]);
+  expect(seen[3]).not.toBe(seen[2]);
 });
 
 test("a message may be sent that is larger than those that are taken, where its sender says so", async () => {
@@ -405,7 +474,8 @@ describe("fields", () => {
         expect(header).toMatch(/^\d{1,8}[umS]$/);
         const back = parseTimeout(header)!;
         expect(back).toBeLessThanOrEqual(us);
-        if (us < 1e8) expect(back).toBe(Math.floor(us));
+        if (us < 1e5) expect(back).toBe(Math.floor(us));
+        else if (us < 1e11) expect(back).toBe(Math.floor(us / 1000) * 1000);
       }),
     );
     expect(["1H", "2M", "3S", "4m", "5u", "6000n"].map(parseTimeout)).toEqual([3.6e9, 1.2e8, 3e6, 4000, 5, 6]);

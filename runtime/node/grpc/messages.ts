@@ -1,6 +1,7 @@
 import { gunzipSync, gzipSync } from "node:zlib";
 
 import { RpcError } from "../../call/status.ts";
+import type { Codec, MessageWriter } from "../../codec/codec.ts";
 import type { Http2Stream } from "../http2/stream.ts";
 import { Partial } from "../partial.ts";
 
@@ -35,6 +36,7 @@ export class HeldShare {
 }
 
 export interface MessageEvents {
+  /** `bytes` is gone when this returns: copy what you keep. */
   onMessage(bytes: Buffer): void;
   /** The peer has sent all its messages, and they have been read. */
   onMessagesEnd(): void;
@@ -177,20 +179,54 @@ const nothing = Buffer.alloc(0);
 /** Copied by whoever sends it, before the next message is made. */
 const prefix = Buffer.alloc(prefixBytes);
 
-/** Sends a message, compressed if that is wanted; `isEnd`: it is the last one. Throws RESOURCE_EXHAUSTED for one that is too large. */
+/** A message to be sent: its bytes, or what writes them. */
+export type OutgoingMessage = Uint8Array | MessageWriter;
+
+/** As it is best sent at once; who can't, needs its `bytesOf`. */
+export const outgoing = <T>(codec: Codec<T>, message: T): OutgoingMessage =>
+  codec.writer?.(message) ?? codec.encode(message);
+
+export function bytesOf(message: OutgoingMessage): Uint8Array {
+  if (message instanceof Uint8Array) return message;
+  const bytes = new Uint8Array(message.bytesMax);
+  // What it could have taken besides isn't kept while it waits.
+  return bytes.slice(0, message.write(bytes, 0));
+}
+
+/** The message, known to take no more. Throws RESOURCE_EXHAUSTED for one that does. */
+export function within(message: OutgoingMessage, bytesMax: number): OutgoingMessage {
+  if (!(message instanceof Uint8Array) && message.bytesMax <= bytesMax) return message;
+  const bytes = bytesOf(message);
+  if (bytes.length <= bytesMax) return bytes;
+  throw new RpcError(`a message of ${bytes.length} bytes; ${bytesMax} are allowed`, {
+    code: "RESOURCE_EXHAUSTED",
+    reach: "nowhere",
+  });
+}
+
+/** Sends a message, compressed if that is wanted; `isEnd`: it is the last one. */
 export function sendMessage(
   stream: Http2Stream,
-  message: Uint8Array,
-  options: { readonly messageBytesMax: number; readonly isGzip?: boolean; readonly isEnd?: boolean },
+  message: OutgoingMessage,
+  { isGzip = false, isEnd = false }: { readonly isGzip?: boolean; readonly isEnd?: boolean } = {},
 ): void {
-  const { messageBytesMax, isGzip = false, isEnd = false } = options;
-  if (message.length > messageBytesMax) {
-    throw tooMuch(`a message of ${message.length} bytes; ${messageBytesMax} are allowed`);
-  }
-  const body = isGzip ? gzipSync(message) : message;
+  if (!isGzip && !(message instanceof Uint8Array) && writeStraight(stream, message, isEnd)) return;
+  const body = isGzip ? gzipSync(bytesOf(message)) : bytesOf(message);
   prefix[0] = isGzip ? 1 : 0;
   prefix.writeUInt32BE(body.length, 1);
   stream.data(body, isEnd, prefix);
+}
+
+/** Into what the connection is about to send, behind the frame's head and the prefix; false where it would have to wait. */
+function writeStraight(stream: Http2Stream, message: MessageWriter, isEnd: boolean): boolean {
+  const place = stream.place(prefixBytes + message.bytesMax);
+  if (place === undefined) return false;
+  const { bytes, at } = place;
+  const end = message.write(bytes, at + prefixBytes);
+  bytes[at] = 0;
+  bytes.writeUInt32BE(end - at - prefixBytes, at + 1);
+  stream.placed(place, end - at, isEnd);
+  return true;
 }
 
 const malformed = (message: string): RpcError => new RpcError(message, { code: "INTERNAL" });

@@ -5,12 +5,12 @@ import type { Fields } from "../http2/hpack/decoder.ts";
 import { encodeFields, noBlock, type FieldBlock } from "../http2/hpack/encoder.ts";
 import type { Http2Stream, Reset, StreamEvents } from "../http2/stream.ts";
 import { codecHeader, fromFields, parseTimeout, toFields } from "./fields.ts";
-import { MessageReader, sendMessage, type Held, type MessageEvents } from "./messages.ts";
+import { MessageReader, sendMessage, within, type Held, type MessageEvents, type OutgoingMessage } from "./messages.ts";
 import { okTrailers, statusFields } from "./status.ts";
 
 /** What a handler hears of its call. */
 export interface ServerCallEvents {
-  /** One for each `read`, in order. */
+  /** One for each `read`, in order; `bytes` is gone when this returns: copy what you keep. */
   onMessage(bytes: Buffer): void;
   /** The caller has sent all its messages, and they have been read. */
   onEnd(): void;
@@ -39,9 +39,16 @@ export interface GrpcRequest {
   readonly encoding: string;
 }
 
-/** Reads a request's fields. Undefined where it isn't gRPC at all, and has been answered so; throws the status that it gets otherwise. */
-export function readRequest(stream: Http2Stream, { list, isTooLarge }: Fields): GrpcRequest | undefined {
-  if (isTooLarge) return refuseAsHttp(stream, "431");
+/**
+ * Reads a request's fields, once for each section that the decoder hands out again. Undefined where it isn't gRPC at all, and has been
+ * answered so; throws the status that it gets otherwise.
+ */
+export function readRequest(stream: Http2Stream, fields: Fields): GrpcRequest | undefined {
+  if (fields.isTooLarge) return refuseAsHttp(stream, "431");
+  return (fields.understood ??= read(stream, fields.list)) as GrpcRequest | undefined;
+}
+
+function read(stream: Http2Stream, list: readonly string[]): GrpcRequest | undefined {
   let path = "";
   let method = "";
   let type = "";
@@ -147,11 +154,12 @@ export class GrpcServerCall implements StreamEvents, MessageEvents {
   }
 
   /** Throws RESOURCE_EXHAUSTED for a message that is too large, before the caller hears anything. */
-  send(message: Uint8Array): void {
+  send(message: OutgoingMessage): void {
     if (this.#isOver) return;
     const { messageBytesMax, sendBytesMax = messageBytesMax } = this.#options;
-    if (message.length <= sendBytesMax) this.begin();
-    sendMessage(this.#stream, message, { messageBytesMax: sendBytesMax });
+    const fitting = within(message, sendBytesMax);
+    this.begin();
+    sendMessage(this.#stream, fitting);
   }
 
   /** OK. Throws INVALID_ARGUMENT for trailers that can't be carried. */

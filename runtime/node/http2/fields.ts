@@ -1,3 +1,4 @@
+import { nameForm, valueTrouble } from "./field-form.ts";
 import type { Fields } from "./hpack/decoder.ts";
 
 /** What a field section is the beginning or the end of. */
@@ -8,7 +9,7 @@ export type FieldsRole = "request" | "response" | "trailers";
  * well-formed. Answered once for each section, because the decoder hands out the same one for the same bytes.
  */
 export function troubleOf(fields: Fields, role: FieldsRole): string | undefined {
-  if (fields.checked?.role !== role) fields.checked = { role, trouble: check(fields.list, role) };
+  if (fields.checked?.role !== role) fields.checked = { role, trouble: check(fields, role) };
   return fields.checked.trouble;
 }
 
@@ -29,11 +30,7 @@ const ofConnections: ReadonlySet<string> = new Set([
   "upgrade",
 ]);
 
-/** Section 8.2.1: a token without capitals, or one of the pseudo-header fields. */
-const nameForm = /^:?[!#$%&'*+\-.0-9^_`a-z|~]+$/;
-const valueTrouble = /[\0\r\n]|^[ \t]|[ \t]$/;
-
-function check(list: readonly string[], role: FieldsRole): string | undefined {
+function check({ list, isWellFormed = false }: Fields, role: FieldsRole): string | undefined {
   const wanted = pseudo[role];
   let found = 0;
   let hasAuthority = false;
@@ -41,8 +38,10 @@ function check(list: readonly string[], role: FieldsRole): string | undefined {
   for (let at = 0; at < list.length; at += 2) {
     const name = list[at]!;
     const value = list[at + 1]!;
-    if (!nameForm.test(name)) return "a field name that is none";
-    if (valueTrouble.test(value)) return `a value of ${name} that is none`;
+    if (!isWellFormed) {
+      if (!nameForm.test(name)) return "a field name that is none";
+      if (valueTrouble.test(value)) return `a value of ${name} that is none`;
+    }
     if (name.charCodeAt(0) !== colon) {
       isPseudo = false;
       if (ofConnections.has(name)) return `${name} doesn't belong in HTTP/2`;

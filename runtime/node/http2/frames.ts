@@ -1,4 +1,3 @@
-import { Partial } from "../partial.ts";
 import { ConnectionError, errorCodes } from "./errors.ts";
 
 /**
@@ -45,13 +44,19 @@ export const payloadBytesLimit = 16_777_215;
 /** The highest stream number, and the largest window (sections 5.1.1 and 6.9.1). */
 export const int31Max = 0x7fffffff;
 
-/** Hears each frame as it is cut out of the bytes; the payload is a view of them. */
+const nothing = Buffer.alloc(0);
+
+/** Hears each frame as it is cut out of the bytes; the payload is a view of them, and is gone when this returns. */
 export type OnFrame = (type: number, flags: number, streamId: number, payload: Buffer) => void;
 
-/** Cuts a connection's bytes into frames, however they were cut on their way. */
+/**
+ * Cuts a connection's bytes into frames, however they were cut on their way. Only a frame that was cut is copied: its beginning waits for
+ * its end in a buffer that grows with what has really come, and is used for the next one too.
+ */
 export class FrameReader {
   readonly #onFrame: OnFrame;
-  readonly #partial = new Partial();
+  #cut: Buffer = nothing;
+  #cutBytes = 0;
 
   constructor(onFrame: OnFrame) {
     this.#onFrame = onFrame;
@@ -59,26 +64,60 @@ export class FrameReader {
 
   /** A frame has begun and isn't complete. */
   get isPartial(): boolean {
-    return this.#partial.length > 0;
+    return this.#cutBytes > 0;
   }
 
   /** Throws a FRAME_SIZE_ERROR for a frame that is longer than this side takes, before any of it is kept; and what `onFrame` throws. */
   push(chunk: Buffer): void {
-    const bytes = this.#partial.after(chunk);
-    let at = 0;
-    while (bytes.length - at >= frameHeadBytes) {
-      const length = (bytes[at]! << 16) | (bytes[at + 1]! << 8) | bytes[at + 2]!;
-      if (length > payloadBytesDefault) {
-        throw new ConnectionError(`a frame of ${length} bytes`, errorCodes.frameSizeError);
-      }
-      const end = at + frameHeadBytes + length;
-      if (end > bytes.length) break;
-      const payload = bytes.subarray(at + frameHeadBytes, end);
-      this.#onFrame(bytes[at + 3]!, bytes[at + 4]!, bytes.readUInt32BE(at + 5) & int31Max, payload);
+    let at = this.#cutBytes === 0 ? 0 : this.#mend(chunk);
+    while (chunk.length - at >= frameHeadBytes) {
+      const end = at + frameBytes(chunk, at);
+      if (end > chunk.length) break;
+      this.#tell(chunk, at, end);
       at = end;
     }
-    this.#partial.keep(bytes, at);
+    if (at < chunk.length) this.#gather(chunk, at, chunk.length - at);
   }
+
+  /** Completes the frame that was cut, if its end has come; answers how much of the chunk is its. */
+  #mend(chunk: Buffer): number {
+    let at = 0;
+    if (this.#cutBytes < frameHeadBytes) {
+      at = this.#gather(chunk, 0, frameHeadBytes - this.#cutBytes);
+      if (this.#cutBytes < frameHeadBytes) return at;
+    }
+    const whole = frameBytes(this.#cut, 0);
+    at = this.#gather(chunk, at, whole - this.#cutBytes);
+    if (this.#cutBytes < whole) return at;
+    this.#cutBytes = 0;
+    this.#tell(this.#cut, 0, whole);
+    return at;
+  }
+
+  /** Keeps up to so many bytes; answers where those behind them begin. */
+  #gather(chunk: Buffer, from: number, bytes: number): number {
+    const end = Math.min(from + bytes, chunk.length);
+    const need = this.#cutBytes + end - from;
+    if (need > this.#cut.length) {
+      const larger = Buffer.allocUnsafeSlow(Math.max(need, 2 * this.#cut.length));
+      this.#cut.copy(larger, 0, 0, this.#cutBytes);
+      this.#cut = larger;
+    }
+    this.#cutBytes += chunk.copy(this.#cut, this.#cutBytes, from, end);
+    return end;
+  }
+
+  #tell(bytes: Buffer, at: number, end: number): void {
+    const payload = bytes.subarray(at + frameHeadBytes, end);
+    this.#onFrame(bytes[at + 3]!, bytes[at + 4]!, bytes.readUInt32BE(at + 5) & int31Max, payload);
+  }
+}
+
+/** Of the whole frame that begins there. */
+function frameBytes(bytes: Buffer, at: number): number {
+  const length = (bytes[at]! << 16) | (bytes[at + 1]! << 8) | bytes[at + 2]!;
+  if (length > payloadBytesDefault) throw new ConnectionError(`a frame of ${length} bytes`, errorCodes.frameSizeError);
+  return frameHeadBytes + length;
 }
 
 /** Writes a frame's head; answers where its payload begins. */
@@ -106,8 +145,6 @@ export function frame(type: number, flags: number, streamId: number, payload: Ui
   bytes.set(payload, writeFrameHead(bytes, 0, { length: payload.length, type, flags, streamId }));
   return bytes;
 }
-
-const nothing = Buffer.alloc(0);
 
 /** Sections 6.1 and 6.2: the payload without its padding, of a frame whose flag says that it is padded. */
 export function unpadded(payload: Buffer): Buffer {

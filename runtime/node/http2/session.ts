@@ -5,23 +5,24 @@ import { Allowance } from "./allowance.ts";
 import { ConnectionError, errorCodes, StreamError } from "./errors.ts";
 import { troubleOf, valueOf } from "./fields.ts";
 import { ReceiveWindow, SendWindow } from "./flow-control.ts";
-import {
-  clientPreface,
-  frame,
-  frameFlags,
-  frameHeadBytes,
-  FrameReader,
-  frameTypes,
-  int31Max,
-  u32,
-  unpadded,
-  writeFrameHead,
-} from "./frames.ts";
+import { FieldBlockReader, type FieldBlockRead } from "./field-block.ts";
+import { FrameWriter } from "./frame-writer.ts";
+import { clientPreface, frameFlags, FrameReader, frameTypes, int31Max, unpadded } from "./frames.ts";
 import { HpackDecoder, type Fields } from "./hpack/decoder.ts";
-import { listBytes, noTable, writeFields } from "./hpack/encoder.ts";
+import { listBytes } from "./hpack/encoder.ts";
+import { hearBytes } from "../input.ts";
 import { Output } from "../output.ts";
-import { readSettings, settingIds, settingsDefault, writeSettings, type PeerSettings } from "./settings.ts";
-import { connectionGone, Http2Stream, type OutgoingFields, type StreamEvents, type StreamHost } from "./stream.ts";
+import { Patience, type Keepalive } from "./patience.ts";
+import { readSettings, settingIds, settingsDefault, type PeerSettings } from "./settings.ts";
+import {
+  connectionGone,
+  Http2Stream,
+  type OutgoingFields,
+  type Place,
+  type StreamEvents,
+  type StreamHost,
+} from "./stream.ts";
+import { Turns } from "./turns.ts";
 
 export interface Http2Options {
   readonly clock: Clock;
@@ -29,8 +30,8 @@ export interface Http2Options {
   readonly concurrentStreamsMax?: number | undefined;
   /** Bytes of one stream that the peer may send ahead of their reader. Default 256 KiB. */
   readonly streamWindowBytes?: number | undefined;
-  /** While streams are open, a peer that is silent for `idleMs` is pinged, and given up after `timeoutMs` more. Default 20000 and 20000. */
-  readonly keepalive?: { readonly idleMs: number; readonly timeoutMs: number } | undefined;
+  /** Default 20000 and 20000. */
+  readonly keepalive?: Keepalive | undefined;
 }
 
 export interface SessionEvents {
@@ -61,10 +62,7 @@ const connectionWindowBytes = 1024 * 1024;
 const windowBytesDefault = 65_535;
 /** A field section's size, as RFC 9113 section 6.5.2 counts it. */
 export const listBytesMax = 64 * 1024;
-/** A block is never larger than its list; one that is, is read up to here for the table's sake, and its request refused. */
-const blockBytesMax = 256 * 1024;
-const continuationsMax = 64;
-/** Of a GOAWAY's text, of ours as of the peer's. */
+/** Of a peer's GOAWAY's text. */
 const debugCharactersMax = 200;
 /** Streams that this side has reset, whose last frames may still be on their way. */
 const resetsRemembered = 10_000;
@@ -72,8 +70,6 @@ const resetsRemembered = 10_000;
 const unsentBytesMax = 16 * 1024 * 1024;
 /** A client's frame that has begun, its field section, and its first SETTINGS have so much time. A client's owner limits how long it waits for a server's. */
 const partWithinUs = 10_000_000;
-/** Between two looks at what takes too long. */
-const lookEachUs = 1_000_000;
 /** After an error, for the peer to read why. */
 const lingerUs = 250_000;
 /** After the last word in good order, for the peer to take what is on its way and to end its side. */
@@ -101,9 +97,10 @@ export class Http2Session implements StreamHost {
   readonly #clock: Clock;
   readonly #concurrentStreamsMax: number;
   readonly #streamWindowBytes: number;
-  readonly #keepalive: { readonly idleMs: number; readonly timeoutMs: number };
   readonly #output: Output;
+  readonly #writer: FrameWriter;
   readonly #reader: FrameReader;
+  readonly #blocks = new FieldBlockReader();
   readonly #decoder = new HpackDecoder({ listBytesMax });
   readonly #peer: PeerSettings = settingsDefault();
   readonly #receiveWindow = new ReceiveWindow(connectionWindowBytes);
@@ -111,19 +108,14 @@ export class Http2Session implements StreamHost {
   readonly #idleFrames: Allowance;
   readonly #streams = new Map<number, Http2Stream>();
   readonly #wereReset = new Set<number>();
-  /** Those that have something to send, in turn. */
-  readonly #ready: Http2Stream[] = [];
-  /** Those that couldn't send because the connection's window was empty. */
-  readonly #blocked = new Set<Http2Stream>();
+  readonly #turns = new Turns(this.sendWindow);
+  readonly #patience: Patience;
   #prefaceLeft: number;
   #isReady = false;
-  #hasSentFields = false;
   #lastPeerId = 0;
   /** The last stream that this side serves: what its final GOAWAY said. */
   #lastServedId = int31Max;
   #nextId = 1;
-  /** A field section that has begun: CONTINUATION has to follow. */
-  #block: { readonly streamId: number; readonly isEnd: boolean; readonly parts: Buffer[]; bytes: number } | undefined;
   #peerLeft = false;
   /** Why, in its words. */
   #said = "";
@@ -131,13 +123,6 @@ export class Http2Session implements StreamHost {
   /** The last word has been said. */
   #hasEnded = false;
   #isOver = false;
-  #heardUs: number;
-  #pingedUs: number | undefined;
-  #partSinceUs: number | undefined;
-  #lookedUs: number;
-  /** The last look came so late that it judged nobody. */
-  #wasLate = false;
-  #disarm: () => void;
   #onLeavePing: (() => void) | undefined;
   #stopLeaving: (() => void) | undefined;
 
@@ -149,29 +134,34 @@ export class Http2Session implements StreamHost {
     this.#clock = clock;
     this.#concurrentStreamsMax = concurrentStreamsMax;
     this.#streamWindowBytes = streamWindowBytes;
-    this.#keepalive = options.keepalive ?? { idleMs: 20_000, timeoutMs: 20_000 };
     this.#resets = new Allowance(clock, resetsAllowed);
     this.#idleFrames = new Allowance(clock, idleFramesAllowed);
     this.#prefaceLeft = isClient ? 0 : clientPreface.length;
-    this.#heardUs = clock.nowUs();
-    this.#partSinceUs = this.#heardUs;
-    this.#lookedUs = this.#heardUs;
     this.#output = new Output(socket, () => this.#pump());
+    this.#writer = new FrameWriter(this.#output, this.#peer);
     this.#reader = new FrameReader((type, flags, id, payload) => this.#frame(type, flags, id, payload));
-    socket.on("data", (chunk: Buffer) => this.#receive(chunk));
+    hearBytes(socket, (bytes) => this.#receive(bytes));
     socket.on("error", (error) => this.#over(error));
     socket.on("end", () => this.#end());
     socket.on("close", () => this.#over(this.#closedByPeer));
     if (isClient) this.#output.push(clientPreface);
-    const settings = writeSettings([
+    this.#writer.settings([
       ...(isClient ? [[settingIds.enablePush, 0] as const] : []),
       ...(isClient ? [] : [[settingIds.maxConcurrentStreams, concurrentStreamsMax] as const]),
       [settingIds.initialWindowSize, streamWindowBytes],
       [settingIds.maxHeaderListSize, listBytesMax],
     ]);
-    this.#output.push(frame(frameTypes.settings, 0, 0, settings));
     this.writeWindowUpdate(0, connectionWindowBytes - windowBytesDefault);
-    this.#disarm = clock.after(this.#periodUs, () => this.#look());
+    const { keepalive = { idleMs: 20_000, timeoutMs: 20_000 } } = options;
+    this.#patience = new Patience(
+      { clock, keepalive, partWithinUs: isClient ? Infinity : partWithinUs },
+      {
+        isWaiting: () => this.#isReady && this.#streams.size > 0,
+        onSilence: () => this.#writer.ping(keepalivePing),
+        onSlowPart: () => this.#fail(new ConnectionError("it took too long", errorCodes.enhanceYourCalm)),
+        onGivenUp: (silentMs) => this.destroy(new Error(`the peer has been silent for ${silentMs} ms`)),
+      },
+    );
   }
 
   /** The peer's SETTINGS have come, and nothing has ended since. */
@@ -225,18 +215,18 @@ export class Http2Session implements StreamHost {
     if (this.#isLeaving || this.#isOver) return;
     this.#isLeaving = true;
     if (this.isClient) return this.#endWhenIdle();
-    this.#goaway(int31Max, errorCodes.noError, "");
+    this.#writer.goaway(int31Max, errorCodes.noError, "");
     const finish = (): void => {
       this.#onLeavePing = undefined;
       this.#stopLeaving?.();
       this.#lastServedId = this.#lastPeerId;
-      this.#goaway(this.#lastServedId, errorCodes.noError, "");
+      this.#writer.goaway(this.#lastServedId, errorCodes.noError, "");
       this.#endWhenIdle();
     };
     // Its answer comes behind whatever the peer sent before it heard.
     this.#stopLeaving = this.#clock.after(leaveWithinUs, finish);
     this.#onLeavePing = finish;
-    this.#output.push(frame(frameTypes.ping, 0, 0, leavePing));
+    this.#writer.ping(leavePing);
   }
 
   /** Ends everything now, without a word. */
@@ -248,59 +238,40 @@ export class Http2Session implements StreamHost {
   // What streams need (`StreamHost`).
 
   writeFields(streamId: number, fields: OutgoingFields, isEnd: boolean): void {
-    if (this.#isOver) return;
-    const { list } = fields;
-    const block = fields.block.bytes;
-    const ahead = this.#hasSentFields ? 0 : noTable.length;
-    this.#hasSentFields = true;
-    this.#output.room(frameHeadBytes + ahead + block.length + listBytes(list));
-    const { bytes, at } = this.#output;
-    let end = at + frameHeadBytes;
-    if (ahead > 0) bytes[end++] = noTable[0]!;
-    // Blocks are short, and a loop is then faster than a call.
-    for (let index = 0; index < block.length; index++) bytes[end++] = block[index]!;
-    end = writeFields(bytes, end, list);
-    const length = end - at - frameHeadBytes;
-    const flags = isEnd ? frameFlags.endStream : 0;
-    if (length > this.#peer.maxFrameSize) {
-      // Not written yet: `at` stays, and the same room is used again.
-      return this.#writeSplit(streamId, flags, Buffer.from(bytes.subarray(at + frameHeadBytes, end)));
-    }
-    const type = frameTypes.headers;
-    writeFrameHead(bytes, at, { length, type, flags: flags | frameFlags.endHeaders, streamId });
-    this.#output.at = end;
+    if (!this.#isOver) this.#writer.fields(streamId, fields, isEnd);
   }
 
   writeData(streamId: number, first: Uint8Array, second: Uint8Array, isEnd: boolean): void {
     if (this.#isOver) return;
-    const length = first.length + second.length;
-    this.#output.room(frameHeadBytes + length);
-    const { bytes, at } = this.#output;
-    const flags = isEnd ? frameFlags.endStream : 0;
-    const begin = writeFrameHead(bytes, at, { length, type: frameTypes.data, flags, streamId });
-    bytes.set(first, begin);
-    bytes.set(second, begin + first.length);
-    this.#output.at = begin + length;
-    if (length > 0) this.#idleFrames.earn(idleFramesEarned);
+    this.#writer.data(streamId, first, second, isEnd);
+    if (first.length + second.length > 0) this.#idleFrames.earn(idleFramesEarned);
+  }
+
+  place(bytesMax: number): Place | undefined {
+    return this.#isOver ? undefined : this.#writer.place(bytesMax);
+  }
+
+  writePlaced(streamId: number, length: number, isEnd: boolean): void {
+    this.#writer.placed(streamId, length, isEnd);
+    this.#idleFrames.earn(idleFramesEarned);
   }
 
   writeReset(streamId: number, code: number): void {
-    this.#write(frame(frameTypes.rstStream, 0, streamId, u32(code)));
+    if (!this.#isOver) this.#writer.reset(streamId, code);
   }
 
   writeWindowUpdate(streamId: number, bytes: number): void {
-    this.#write(frame(frameTypes.windowUpdate, 0, streamId, u32(bytes)));
+    if (!this.#isOver) this.#writer.windowUpdate(streamId, bytes);
   }
 
   enqueue(stream: Http2Stream): void {
-    stream.isEnqueued = true;
-    this.#ready.push(stream);
+    this.#turns.add(stream);
     this.#pump();
   }
 
   remove(stream: Http2Stream, wasReset: boolean): void {
     this.#streams.delete(stream.id);
-    this.#blocked.delete(stream);
+    this.#turns.remove(stream);
     if (wasReset) this.#remember(stream.id);
     if (this.#isOver) return;
     this.#endWhenIdle();
@@ -314,47 +285,8 @@ export class Http2Session implements StreamHost {
     return maxHeaderListSize === Infinity || block.listBytes + listBytes(list) <= maxHeaderListSize;
   }
 
-  /** Section 6.10: a block that is too long for a frame. */
-  #writeSplit(streamId: number, flags: number, block: Buffer): void {
-    const { maxFrameSize } = this.#peer;
-    for (let from = 0; from < block.length; from += maxFrameSize) {
-      const part = block.subarray(from, from + maxFrameSize);
-      const isLast = from + maxFrameSize >= block.length;
-      const type = from === 0 ? frameTypes.headers : frameTypes.continuation;
-      const own = (from === 0 ? flags : 0) | (isLast ? frameFlags.endHeaders : 0);
-      this.#output.push(frame(type, own, streamId, part));
-    }
-  }
-
-  #write(bytes: Buffer): void {
-    if (this.#isOver) return;
-    this.#output.push(bytes);
-  }
-
-  #goaway(lastStreamId: number, code: number, debug: string): void {
-    const text = Buffer.from(debug.slice(0, debugCharactersMax));
-    this.#write(frame(frameTypes.goaway, 0, 0, Buffer.concat([u32(lastStreamId), u32(code), text])));
-  }
-
-  /** One frame of each stream in turn, while the connection has room. */
   #pump(): void {
-    while (this.#ready.length > 0 && !this.#output.isFull && !this.#isOver) {
-      const stream = this.#ready.shift()!;
-      stream.isEnqueued = false;
-      if (stream.sendQueued()) {
-        stream.isEnqueued = true;
-        this.#ready.push(stream);
-      } else if (this.sendWindow.size <= 0 && !stream.isClosed) {
-        // It may be the connection's window that is empty: all of them wait for the same WINDOW_UPDATE.
-        this.#blocked.add(stream);
-      }
-    }
-  }
-
-  #unblock(): void {
-    const blocked = [...this.#blocked];
-    this.#blocked.clear();
-    for (const stream of blocked) stream.wake();
+    this.#turns.take(() => !this.#output.isFull && !this.#isOver);
   }
 
   #endWhenIdle(): void {
@@ -363,7 +295,7 @@ export class Http2Session implements StreamHost {
     this.#hasEnded = true;
     // An answer couldn't go any more.
     this.#lastServedId = Math.min(this.#lastServedId, this.#lastPeerId);
-    if (this.isClient) this.#goaway(0, errorCodes.noError, "");
+    if (this.isClient) this.#writer.goaway(0, errorCodes.noError, "");
     this.#output.flush();
     this.#endSocket(endWithinUs);
   }
@@ -372,17 +304,16 @@ export class Http2Session implements StreamHost {
 
   #receive(chunk: Buffer): void {
     if (this.#isOver) return;
-    this.#heardUs = this.#clock.nowUs();
-    this.#pingedUs = undefined;
+    this.#patience.heard();
     try {
       const rest = this.#prefaceLeft > 0 ? this.#preface(chunk) : chunk;
       if (rest.length > 0) this.#reader.push(rest);
     } catch (error) {
       return this.#fail(error);
     }
-    const isPartial = !this.#isReady || this.#reader.isPartial || this.#block !== undefined;
-    if (!isPartial) this.#partSinceUs = undefined;
-    else this.#partSinceUs ??= this.#heardUs;
+    const isPartial = !this.#isReady || this.#reader.isPartial || this.#blocks.streamId !== undefined;
+    if (isPartial) this.#patience.partGoesOn();
+    else this.#patience.partEnds();
     if (this.#output.unsentBytes > unsentBytesMax) {
       this.#fail(new ConnectionError("too much is left unread", errorCodes.enhanceYourCalm));
     }
@@ -401,9 +332,10 @@ export class Http2Session implements StreamHost {
 
   #frame(type: number, flags: number, id: number, payload: Buffer): void {
     if (this.#isOver) return;
+    const { streamId } = this.#blocks;
     // However slowly its bytes come, this one is complete; a field section has its own time.
-    if (this.#block === undefined) this.#partSinceUs = undefined;
-    if (this.#block !== undefined && (type !== frameTypes.continuation || id !== this.#block.streamId)) {
+    if (streamId === undefined) this.#patience.partEnds();
+    else if (type !== frameTypes.continuation || id !== streamId) {
       throw new ConnectionError("a field section is interrupted");
     }
     if (!this.#isReady && (type !== frameTypes.settings || flags & frameFlags.ack)) {
@@ -422,9 +354,9 @@ export class Http2Session implements StreamHost {
       case frameTypes.data:
         return this.#data(flags, id, payload);
       case frameTypes.headers:
-        return this.#headers(flags, id, payload);
+        return this.#section(this.#blocks.headers(flags, id, payload));
       case frameTypes.continuation:
-        return this.#continuation(flags, payload);
+        return this.#section(this.#blocks.continuation(flags, payload));
       case frameTypes.rstStream:
         return this.#rstStream(id, payload);
       case frameTypes.windowUpdate:
@@ -484,37 +416,11 @@ export class Http2Session implements StreamHost {
     }
   }
 
-  /** Section 6.2; priorities are ignored (section 5.3.2). */
-  #headers(flags: number, id: number, payload: Buffer): void {
-    if (id === 0) throw new ConnectionError("HEADERS of no stream");
-    let part = flags & frameFlags.padded ? unpadded(payload) : payload;
-    if (flags & frameFlags.priority) {
-      if (part.length < 5) throw new ConnectionError("HEADERS without their priority", errorCodes.frameSizeError);
-      part = part.subarray(5);
-    }
-    const isEnd = (flags & frameFlags.endStream) !== 0;
-    if (flags & frameFlags.endHeaders) return this.#section(id, isEnd, part);
-    this.#block = { streamId: id, isEnd, parts: [Buffer.from(part)], bytes: part.length };
-    this.#partSinceUs ??= this.#heardUs;
-  }
-
-  /** Section 6.10. */
-  #continuation(flags: number, payload: Buffer): void {
-    const block = this.#block;
-    if (block === undefined) throw new ConnectionError("CONTINUATION of nothing");
-    block.bytes += payload.length;
-    block.parts.push(Buffer.from(payload));
-    if (block.bytes > blockBytesMax || block.parts.length > continuationsMax) {
-      throw new ConnectionError("a field section without an end", errorCodes.enhanceYourCalm);
-    }
-    if (!(flags & frameFlags.endHeaders)) return;
-    this.#block = undefined;
-    this.#partSinceUs = undefined;
-    this.#section(block.streamId, block.isEnd, Buffer.concat(block.parts));
-  }
-
-  /** A whole field section. It is decoded in any case: the table is the connection's. */
-  #section(id: number, isEnd: boolean, block: Buffer): void {
+  /** Section 8.1: a request, a response or trailers, once their block is whole. It is decoded in any case: the table is the connection's. */
+  #section(read: FieldBlockRead | undefined): void {
+    if (read === undefined) return this.#patience.partGoesOn();
+    this.#patience.partEnds();
+    const { streamId: id, isEnd, block } = read;
     const fields = this.#decoder.decode(block);
     this.#idleFrames.earn(idleFramesEarned);
     if (!this.isClient && id > this.#lastPeerId) return this.#request(id, isEnd, fields);
@@ -578,7 +484,7 @@ export class Http2Session implements StreamHost {
     if (id === 0) {
       if (by === 0) throw new ConnectionError("a window that grows by nothing");
       if (!this.sendWindow.grow(by)) throw new ConnectionError("a window too large", errorCodes.flowControlError);
-      return this.#unblock();
+      return this.#turns.unblock();
     }
     this.#mustNotBeIdle(id);
     const stream = this.#streams.get(id);
@@ -605,7 +511,7 @@ export class Http2Session implements StreamHost {
       }
       for (const stream of [...this.#streams.values()]) stream.wake();
     }
-    this.#write(settingsAck);
+    if (!this.#isOver) this.#writer.settingsAck();
     if (this.#isReady) return this.#events.onRoom();
     this.#isReady = true;
     this.#events.onReady();
@@ -616,7 +522,7 @@ export class Http2Session implements StreamHost {
     if (id !== 0) throw new ConnectionError("a PING of a stream");
     if (payload.length !== 8) throw new ConnectionError("a PING of another size", errorCodes.frameSizeError);
     this.#idle();
-    if (!(flags & frameFlags.ack)) this.#write(frame(frameTypes.ping, frameFlags.ack, 0, payload));
+    if (!(flags & frameFlags.ack)) this.#writer.ping(payload, true);
     else if (payload.equals(leavePing)) this.#onLeavePing?.();
   }
 
@@ -695,38 +601,6 @@ export class Http2Session implements StreamHost {
 
   // The end.
 
-  /** From one look to the next. */
-  get #periodUs(): number {
-    const { idleMs, timeoutMs } = this.#keepalive;
-    return Math.min(lookEachUs, idleMs * 500, timeoutMs * 500);
-  }
-
-  /** What takes too long: a slow beginning, half a frame, a peer that is silent. */
-  #look(): void {
-    const nowUs = this.#clock.nowUs();
-    const { idleMs, timeoutMs } = this.#keepalive;
-    // Where the whole process stood still, what its peers sent meanwhile waits in the sockets: they are read before the next look.
-    this.#wasLate = !this.#wasLate && nowUs - this.#lookedUs > 3 * this.#periodUs;
-    this.#lookedUs = nowUs;
-    if (this.#wasLate) return this.#lookAgain();
-    if (this.#partSinceUs !== undefined && nowUs - this.#partSinceUs > partWithinUs && !this.isClient) {
-      return this.#fail(new ConnectionError("it took too long", errorCodes.enhanceYourCalm));
-    }
-    if (this.#pingedUs !== undefined) {
-      if (nowUs - this.#pingedUs > timeoutMs * 1000) {
-        return this.destroy(new Error(`the peer has been silent for ${idleMs + timeoutMs} ms`));
-      }
-    } else if (this.#isReady && this.#streams.size > 0 && nowUs - this.#heardUs > idleMs * 1000) {
-      this.#pingedUs = nowUs;
-      this.#output.push(frame(frameTypes.ping, 0, 0, keepalivePing));
-    }
-    this.#lookAgain();
-  }
-
-  #lookAgain(): void {
-    this.#disarm = this.#clock.after(this.#periodUs, () => this.#look());
-  }
-
   get #closedByPeer(): Error {
     return new Error(`the peer closed the connection${this.#said}`);
   }
@@ -742,7 +616,7 @@ export class Http2Session implements StreamHost {
   #fail(error: unknown): void {
     if (this.#isOver) return;
     const known = error instanceof ConnectionError ? error : new ConnectionError("it broke", errorCodes.internalError);
-    this.#goaway(Math.min(this.#lastPeerId, this.#lastServedId), known.code, known.message);
+    this.#writer.goaway(Math.min(this.#lastPeerId, this.#lastServedId), known.code, known.message);
     this.#output.flush();
     this.#over(error instanceof Error ? error : known);
     // Bytes that nobody has read would make the socket's end a reset, and the peer would never learn why.
@@ -759,7 +633,7 @@ export class Http2Session implements StreamHost {
   #over(error: Error): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#disarm();
+    this.#patience.stop();
     this.#stopLeaving?.();
     this.#onLeavePing = undefined;
     const streams = [...this.#streams.values()];
@@ -769,7 +643,6 @@ export class Http2Session implements StreamHost {
   }
 }
 
-const settingsAck = frame(frameTypes.settings, frameFlags.ack, 0);
 const keepalivePing = Buffer.from("flyball?");
 const leavePing = Buffer.from("flyball!");
 

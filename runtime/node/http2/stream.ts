@@ -7,7 +7,10 @@ import type { FieldBlock } from "./hpack/encoder.ts";
 export interface StreamEvents {
   /** The beginning of a request (a server's owner gets it with the stream) or a response; or trailers, with `isEnd`. */
   onFields(fields: Fields, isEnd: boolean): void;
-  /** `bytes` is a view of what was received; give it back with `consumed` when it has been dealt with. */
+  /**
+   * `bytes` is a view of what was received, and is gone when this returns: copy what you keep. Give its room back with `consumed` when it
+   * has been dealt with.
+   */
   onData(bytes: Buffer, isEnd: boolean): void;
   /** The stream ended before both sides had said all. */
   onReset(reset: Reset): void;
@@ -34,6 +37,10 @@ export interface StreamHost {
   queuedBytes: number;
   writeFields(streamId: number, fields: OutgoingFields, isEnd: boolean): void;
   writeData(streamId: number, first: Uint8Array, second: Uint8Array, isEnd: boolean): void;
+  /** Room for one frame's data, which are to be written at once; undefined when all is over. */
+  place(bytesMax: number): Place | undefined;
+  /** So many bytes of the latest `place` are a frame's data. */
+  writePlaced(streamId: number, length: number, isEnd: boolean): void;
   writeReset(streamId: number, code: number): void;
   writeWindowUpdate(streamId: number, bytes: number): void;
   /** It has something to send that its own window allows; an end alone needs no room. */
@@ -46,6 +53,12 @@ export interface StreamHost {
 export interface OutgoingFields {
   readonly block: FieldBlock;
   readonly list: readonly string[];
+}
+
+/** Where data are to be written, before anything else is sent. */
+export interface Place {
+  readonly bytes: Buffer;
+  readonly at: number;
 }
 
 interface Chunk {
@@ -75,8 +88,6 @@ export class Http2Stream {
   hasFields = false;
   /** Bytes of data that `content-length` promises; -1 without one (section 8.1.1). */
   expectedBytes = -1;
-  /** In the connection's list of those that can send. */
-  isEnqueued = false;
   readonly #host: StreamHost;
   #queue: Chunk[] = [];
   #queuedBytes = 0;
@@ -129,6 +140,26 @@ export class Http2Stream {
     this.wake();
   }
 
+  /**
+   * Where up to so many bytes of data can be written, straight into what the connection is about to send; then they are `placed`. Undefined
+   * where something waits before them.
+   */
+  place(bytesMax: number): Place | undefined {
+    if (this.isClosed || this.isLocalEnded || this.#queue.length > 0 || this.#host.isFull) return undefined;
+    return this.#host.place(bytesMax);
+  }
+
+  /** Sends what was written there; what the windows don't allow is copied, and waits. */
+  placed({ bytes, at }: Place, length: number, isEnd = false): void {
+    const host = this.#host;
+    if (length > host.payloadBytesMax || length > this.sendWindow.size || length > host.sendWindow.size) {
+      return this.data(Buffer.from(bytes.subarray(at, at + length)), isEnd);
+    }
+    this.#spend(length);
+    host.writePlaced(this.id, length, isEnd);
+    if (isEnd) this.#localEnd();
+  }
+
   /** Ends this side, behind what is queued. */
   trailers(fields: OutgoingFields): void {
     if (this.isClosed || this.isLocalEnded || this.#isEndQueued) return;
@@ -157,7 +188,7 @@ export class Http2Stream {
 
   /** Its window has changed, or its queue: it may be able to send now. */
   wake(): void {
-    if (this.isEnqueued || this.isClosed || this.#queue.length === 0) return;
+    if (this.isClosed || this.#queue.length === 0) return;
     if (this.sendWindow.size > 0 || this.#queuedBytes === 0) this.#host.enqueue(this);
   }
 

@@ -164,7 +164,8 @@ export async function echoServer(options: Partial<Http2Options> = {}, echoes = t
             onData: (bytes, isLast) => {
               if (!echoes) return;
               stream.consumed(bytes.length);
-              stream.data(bytes);
+              // What is lent can't wait for room.
+              stream.data(Buffer.from(bytes));
               if (isLast) stream.trailers({ block: encodeFields(["x-end", "1"]), list: [] });
             },
             onReset: ({ code }) => void record.resets.push(code),

@@ -140,18 +140,19 @@ export class NacosConfigCenter implements ConfigCenter {
     const { random } = this.#options;
     const backoff = createBackoff(random.fork("watch"));
     this.#isAsking = true;
+    let wasTold = false;
     while (this.#watches.size > 0 && !this.life.isCancelled) {
       this.#asking = this.#call();
       const leave = this.#link.life.onCancel((reason) => this.#asking.cancel(reason));
       try {
         await this.#link.availability.connected(this.life);
         const hasNews = await this.#readDirty();
-        const dirty = this.#asking.isCancelled ? 0 : await this.#longPoll();
-        if (dirty === 0) backoff.reset();
-        // It says that something is new before, or after, it can be read.
-        else if (!hasNews) await this.#link.pause(backoff.nextUs(), this.#asking);
+        // It says that something is new before it can be read, or when it is as it was again.
+        if (wasTold && !hasNews) await this.#link.pause(backoff.nextUs(), this.#asking);
         else backoff.reset();
+        wasTold = !this.#asking.isCancelled && (await this.#longPoll()) > 0;
       } catch {
+        wasTold = false;
         for (const watched of this.#watches.values()) watched.isDirty = true;
         if (!this.#asking.isCancelled) await this.#link.pause(backoff.nextUs(), this.#asking);
       } finally {

@@ -154,7 +154,7 @@ export class GrpcConnection {
           call = this.#begin(this.#requests, {
             ...unheard,
             onMessage: (bytes) => {
-              answer ??= bytes;
+              answer ??= Buffer.from(bytes);
               // What is waited for is the end.
               call!.read();
             },

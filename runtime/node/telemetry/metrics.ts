@@ -499,6 +499,7 @@ class Transactions {
       case "saga":
       case "repair":
       case "holding":
+      case "doubt":
       case "look":
       case "found":
       case "audit":

@@ -11,6 +11,7 @@ export class TestPath {
   #target: () => string;
   #cut: Cut | undefined;
   #isRefusing = false;
+  #delayMs = 0;
   /** How many connections were made over it. */
   accepted = 0;
   /** Hears what the client sends, before it is led on. */
@@ -40,8 +41,14 @@ export class TestPath {
     for (const pair of this.#pairs) pair.hold(what);
   }
 
-  /** Ends `cut` and `refuse`; what was sent in the meantime arrives. */
+  /** What passes takes so much longer, in each direction. */
+  slow(delayMs: number): void {
+    this.#delayMs = delayMs;
+  }
+
+  /** Ends `cut`, `refuse` and `slow`; what was sent in the meantime arrives. */
   heal(): void {
+    this.#delayMs = 0;
     this.#cut = undefined;
     this.#isRefusing = false;
     for (const pair of this.#pairs) pair.release();
@@ -86,7 +93,7 @@ export class TestPath {
       noDelay: true,
     });
     near.on("data", (chunk) => this.onSent?.(chunk));
-    const pair = new Pair(near, far, () => this.#pairs.delete(pair));
+    const pair = new Pair(near, far, { delayMs: () => this.#delayMs, onGone: () => this.#pairs.delete(pair) });
     this.#pairs.add(pair);
     if (this.#cut !== undefined) pair.hold(this.#cut);
     far.once("data", (chunk) => (this.greeting = chunk));
@@ -98,12 +105,18 @@ type Cut = "everything" | "replies";
 /** One connection: what comes out of one half goes into the other. */
 class Pair {
   readonly #halves: readonly [Socket, Socket];
+  readonly #delayMs: () => number;
   readonly #onGone: () => void;
   #isHeld = false;
   #late: (() => void)[] = [];
 
-  constructor(near: Socket, far: Socket, onGone: () => void) {
+  constructor(
+    near: Socket,
+    far: Socket,
+    { delayMs, onGone }: { readonly delayMs: () => number; readonly onGone: () => void },
+  ) {
     this.#halves = [near, far];
+    this.#delayMs = delayMs;
     this.#onGone = onGone;
     this.#lead(near, far);
     this.#lead(far, near);
@@ -130,10 +143,19 @@ class Pair {
   }
 
   #lead(from: Socket, to: Socket): void {
-    from.on("data", (chunk) => {
+    const write = (chunk: Buffer): void => {
       if (!to.destroyed) to.write(chunk);
-    });
-    from.on("end", () => this.#soon(() => to.end()));
+    };
+    // Whatever is on its way stays in order, also when the way becomes quick again.
+    let lastMs = 0;
+    const inOrder = (step: () => void): void => {
+      const nowMs = performance.now();
+      lastMs = Math.max(lastMs, nowMs + this.#delayMs());
+      if (lastMs <= nowMs) step();
+      else setTimeout(step, lastMs - nowMs);
+    };
+    from.on("data", (chunk: Buffer) => inOrder(() => write(chunk)));
+    from.on("end", () => this.#soon(() => inOrder(() => to.end())));
     from.on("error", () => this.#soon(() => this.reset()));
     from.on("close", () => {
       if (to.destroyed) this.#onGone();

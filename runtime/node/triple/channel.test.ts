@@ -1,11 +1,14 @@
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 
+import { StringValueSchema } from "@bufbuild/protobuf/wkt";
 import { afterEach, beforeEach, expect, test } from "vitest";
 
 import { Call } from "../../call/call.ts";
 import { metadata, noMetadata } from "../../call/metadata.ts";
 import type { Method } from "../../call/service.ts";
 import { RpcError } from "../../call/status.ts";
+import type { Codec } from "../../codec/codec.ts";
+import { protobuf } from "../../codec/protobuf.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { Response, Transport } from "../../ports/transport.ts";
 import { ManualClock } from "../../testing/clock.ts";
@@ -51,6 +54,28 @@ test("a port that nobody listens at is refused within milliseconds, the first ti
     expect(error.message).toContain(free.address);
     expect(error.hint).toBeDefined();
     expect(clock.nowUs() - begin).toBeLessThan(500_000);
+  }
+});
+
+test("a request that waits for its connection goes as it was when the call was made", async () => {
+  const codec = protobuf.codec(StringValueSchema) as Codec<unknown>;
+  const say: Method<unknown, unknown> = { ...method, path: "/test.Test/Say", input: codec, output: codec };
+  const serve = async (_: Call, message: unknown): Promise<Response> => {
+    return { kind: "unary", message, trailers: noMetadata };
+  };
+  const { address } = await server.listen({
+    address: "127.0.0.1:0",
+    methods: new Map([[say.path, { method: say, serve }]]),
+  });
+  const client = transport();
+  // The second finds a connection.
+  for (const value of ["first", "second"]) {
+    const request = codec.create({ value }) as { value: string };
+    const call = new Call({ clock, service: "", method: say.path });
+    const response = client.invoke(address, say, call, request);
+    request.value = "something else that is longer";
+    expect(await response).toMatchObject({ message: { value } });
+    call.end();
   }
 });
 

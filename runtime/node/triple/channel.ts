@@ -6,15 +6,14 @@ import type { Clock } from "../../ports/clock.ts";
 import type { Response } from "../../ports/transport.ts";
 import { splitAddress } from "../address.ts";
 import { GrpcClientCall, requestBlock, type ClientCallEvents } from "../grpc/client-call.ts";
-import { timeoutHeader, toFields } from "../grpc/fields.ts";
-import type { Held } from "../grpc/messages.ts";
+import { bytesOf, outgoing, within, type Held, type OutgoingMessage } from "../grpc/messages.ts";
 import { atDeadline } from "../grpc/status.ts";
 import { errorCodes } from "../http2/errors.ts";
-import type { FieldBlock } from "../http2/hpack/encoder.ts";
 import { Http2Session } from "../http2/session.ts";
 import { Reconnecting, type ConnectionLife, type KeptConnection } from "../reconnecting.ts";
 import { connectTo, tlsTrouble, type TlsIdentity } from "../tls.ts";
 import { unavailable } from "../unavailable.ts";
+import { RequestFields } from "./request-fields.ts";
 import { StreamReader, unreadable } from "./stream-reader.ts";
 
 export interface TripleChannelOptions {
@@ -40,7 +39,7 @@ export class TripleChannel {
   #keepalive: TripleChannelOptions["keepalive"];
   readonly #connections: Reconnecting<TripleConnection>;
   /** What is the same in all requests of a method. */
-  readonly #blocks = new Map<Method<unknown, unknown>, FieldBlock>();
+  readonly #fields = new Map<Method<unknown, unknown>, RequestFields>();
 
   constructor(address: string, target: string, options: TripleChannelOptions) {
     this.target = target;
@@ -57,8 +56,9 @@ export class TripleChannel {
     this.#connections = new Reconnecting({ address, clock, reconnect, connect });
   }
 
-  async invoke(method: Method<unknown, unknown>, call: Call, request: unknown): Promise<Response> {
-    const one = new TripleCall({ method, call, block: this.#block(method) }, request, this.#options);
+  /** Throws what can't be sent, and UNAVAILABLE while the peer refuses. */
+  invoke(method: Method<unknown, unknown>, call: Call, request: unknown): Promise<Response> {
+    const one = new TripleCall({ method, call, fields: this.#fieldsOf(method) }, request, this.#options);
     const connection = this.#connections.take();
     call.attach(one);
     if (!one.isOver) connection.start(one);
@@ -73,19 +73,19 @@ export class TripleChannel {
     this.#connections.close();
   }
 
-  #block(method: Method<unknown, unknown>): FieldBlock {
-    let block = this.#blocks.get(method);
-    if (block === undefined) {
+  #fieldsOf(method: Method<unknown, unknown>): RequestFields {
+    let fields = this.#fields.get(method);
+    if (fields === undefined) {
       const { tls } = this.#options;
-      block = requestBlock({
+      const block = requestBlock({
         path: method.path,
         authority: tls?.serverName ?? this.target,
         isSecure: tls !== undefined,
         subtype: method.isCodecChosen === true ? method.codecName : undefined,
       });
-      this.#blocks.set(method, block);
+      this.#fields.set(method, (fields = new RequestFields(block)));
     }
-    return block;
+    return fields;
   }
 }
 
@@ -150,6 +150,7 @@ class TripleConnection implements KeptConnection {
       this.#life.onLeaving();
       call.fail(unavailable(`${this.#address}: the connection takes no more calls`, { reach: "nowhere" }));
     } else {
+      call.settle();
       this.#waiting.add(call);
       call.onOver = () => {
         this.#waiting.delete(call);
@@ -202,7 +203,7 @@ class TripleConnection implements KeptConnection {
 interface TripleCallWhat {
   readonly method: Method<unknown, unknown>;
   readonly call: Call;
-  readonly block: FieldBlock;
+  readonly fields: RequestFields;
 }
 
 /** One call as its client sees it. */
@@ -212,11 +213,12 @@ class TripleCall implements Cancellable, ClientCallEvents {
   /** Hears that nobody waits for it any more, before it has begun. */
   onOver: (() => void) | undefined;
   readonly #what: TripleCallWhat;
-  readonly #message: Uint8Array;
-  readonly #list: string[];
+  #message: OutgoingMessage;
+  readonly #custom: readonly string[];
   readonly #messageBytesMax: number;
   #grpc: GrpcClientCall | undefined;
-  #bytes: Buffer | undefined;
+  /** The one message of the reply, or why it can't be read: said when the server has said OK. */
+  #reply: { readonly message: unknown } | { readonly trouble: unknown } | undefined;
   #reader: StreamReader | undefined;
   #resolve!: (response: Response) => void;
   #reject!: (error: RpcError) => void;
@@ -225,28 +227,25 @@ class TripleCall implements Cancellable, ClientCallEvents {
   constructor(what: TripleCallWhat, request: unknown, { messageBytesMax }: TripleChannelOptions) {
     this.#what = what;
     this.#messageBytesMax = messageBytesMax;
-    this.#list = toFields(what.call.metadata);
-    this.#message = what.method.input.encode(request);
-    if (this.#message.length > messageBytesMax) {
-      throw new RpcError(`a request of ${this.#message.length} bytes; ${messageBytesMax} are allowed`, {
-        code: "RESOURCE_EXHAUSTED",
-        reach: "nowhere",
-      });
-    }
+    this.#custom = what.fields.custom(what.call.metadata);
+    this.#message = within(outgoing(what.method.input, request), messageBytesMax);
     this.response = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
     });
   }
 
+  /** It has to wait: whatever becomes of its request meanwhile, it goes as it is now. */
+  settle(): void {
+    this.#message = bytesOf(this.#message);
+  }
+
   /** The deadline goes as what is left of it now. */
   begin(session: Http2Session, held: Held, peer: string): void {
-    const { call, block, method } = this.#what;
-    const leftUs = call.remainingUs();
-    if (leftUs !== Infinity) this.#list.push("grpc-timeout", timeoutHeader(leftUs));
+    const { call, fields, method } = this.#what;
     try {
       const options = { messageBytesMax: this.#messageBytesMax, held, peer };
-      this.#grpc = GrpcClientCall.begin(session, { block, list: this.#list }, options, this);
+      this.#grpc = GrpcClientCall.begin(session, fields.of(this.#custom, call.remainingUs()), options, this);
       this.#grpc.send(this.#message, true);
     } catch (error) {
       return this.fail(error as RpcError);
@@ -276,12 +275,16 @@ class TripleCall implements Cancellable, ClientCallEvents {
 
   onMessage(bytes: Buffer): void {
     if (this.#reader !== undefined) return this.#reader.onMessage(bytes);
-    if (this.#bytes !== undefined) {
+    if (this.#reply !== undefined) {
       return this.cancel(
         new RpcError("the server sent more than one message", { code: "INTERNAL", reach: "answered" }),
       );
     }
-    this.#bytes = bytes;
+    try {
+      this.#reply = { message: this.#what.method.output.decode(bytes) };
+    } catch (trouble) {
+      this.#reply = { trouble };
+    }
     this.#grpc!.keep(bytes.length);
     // There is no second one: what is waited for is the end.
     this.#grpc!.read();
@@ -298,14 +301,12 @@ class TripleCall implements Cancellable, ClientCallEvents {
       this.#begun();
       return this.#reader!.onEnd(undefined);
     }
-    if (this.#bytes === undefined) {
+    const reply = this.#reply;
+    if (reply === undefined) {
       return this.#reject(new RpcError("the server sent no message", { code: "UNIMPLEMENTED", reach: "answered" }));
     }
-    try {
-      this.#resolve({ kind: "unary", message: method.output.decode(this.#bytes), trailers });
-    } catch (cause) {
-      this.#reject(unreadable(method, cause));
-    }
+    if ("trouble" in reply) this.#reject(unreadable(method, reply.trouble));
+    else this.#resolve({ kind: "unary", message: reply.message, trailers });
   }
 
   onDrain(): void {

@@ -15,7 +15,7 @@ const clock = systemClock();
 const bytes = {
   create: (init: unknown) => init,
   encode: asBytes,
-  decode: asBytes,
+  decode: (lent: unknown) => Uint8Array.from(asBytes(lent)),
   copy: (message: unknown) => message,
 };
 const echo: Method<unknown, unknown> = {

@@ -8,7 +8,7 @@ import type { Listener, ListenOptions, Response, ServedMethod, StreamResponse } 
 import { httpJson } from "../../protocols/http-json.ts";
 import { Reflection, reflectionPaths } from "../../reflection/reflection.ts";
 import { listenAt } from "../address.ts";
-import { HeldShare, type Held } from "../grpc/messages.ts";
+import { HeldShare, outgoing, type Held } from "../grpc/messages.ts";
 import { GrpcServerCall, readRequest, type GrpcRequest, type ServerCallEvents } from "../grpc/server-call.ts";
 import { noBlock } from "../http2/hpack/encoder.ts";
 import { statusFields } from "../grpc/status.ts";
@@ -234,7 +234,7 @@ interface ServerCallWhat {
 class ServerCall implements ServerCallEvents {
   readonly #grpc: GrpcServerCall;
   readonly #what: ServerCallWhat;
-  #message: Buffer | undefined;
+  #request: { readonly message: unknown } | undefined;
   #call: Call | undefined;
   #onDrain: (() => void) | undefined;
 
@@ -246,10 +246,15 @@ class ServerCall implements ServerCallEvents {
   }
 
   onMessage(bytes: Buffer): void {
-    if (this.#message !== undefined) {
+    if (this.#request !== undefined) {
       return this.#fail(new RpcError("more than one message for a call that takes one", { code: "UNIMPLEMENTED" }));
     }
-    this.#message = bytes;
+    const { method } = this.#what.served;
+    try {
+      this.#request = { message: method.input.decode(bytes) };
+    } catch (cause) {
+      return this.#fail(new RpcError(`the request of ${method.path} is malformed`, { code: "INTERNAL", cause }));
+    }
     try {
       if (!this.#grpc.isCallerDone) this.#what.held.set(bytes.length);
     } catch (error) {
@@ -259,19 +264,12 @@ class ServerCall implements ServerCallEvents {
   }
 
   onEnd(): void {
-    const { method } = this.#what.served;
-    if (this.#message === undefined) {
+    const request = this.#request;
+    if (request === undefined) {
       return this.#fail(new RpcError("no message for a call that takes one", { code: "UNIMPLEMENTED" }));
     }
-    let request: unknown;
-    try {
-      request = method.input.decode(this.#message);
-    } catch (cause) {
-      const error = new RpcError(`the request of ${method.path} is malformed`, { code: "INTERNAL", cause });
-      return this.#fail(error);
-    }
     this.#letGo();
-    void this.#run(request);
+    void this.#run(request.message);
   }
 
   onCancel(error: RpcError): void {
@@ -290,7 +288,7 @@ class ServerCall implements ServerCallEvents {
   }
 
   #letGo(): void {
-    this.#message = undefined;
+    this.#request = undefined;
     this.#what.held.set(0);
   }
 
@@ -315,7 +313,7 @@ class ServerCall implements ServerCallEvents {
       throw new RpcError("a stream answered a unary call, or one message a stream", { code: "INTERNAL" });
     }
     if (response.kind === "unary") {
-      this.#grpc.send(output.encode(response.message));
+      this.#grpc.send(outgoing(output, response.message));
       return this.#grpc.end(response.trailers);
     }
     this.#grpc.begin();
@@ -330,7 +328,7 @@ class ServerCall implements ServerCallEvents {
       for (;;) {
         const next = await whileWaiting(call, messages.next());
         if (next.done === true) return;
-        this.#grpc.send(this.#what.served.method.output.encode(next.value));
+        this.#grpc.send(outgoing(this.#what.served.method.output, next.value));
         if (this.#grpc.isWritable) continue;
         await whileWaiting(call, new Promise<void>((resolve) => (this.#onDrain = resolve)));
         this.#onDrain = undefined;

@@ -6,7 +6,7 @@ import { StreamReader } from "./stream-reader.ts";
 const bytes = {
   create: (init: unknown) => init,
   encode: (message: unknown) => message as Uint8Array,
-  decode: (message: Uint8Array): unknown => message,
+  decode: (lent: Uint8Array): unknown => Uint8Array.from(lent),
   copy: (message: unknown) => message,
 };
 const method: Method<unknown, unknown> = {

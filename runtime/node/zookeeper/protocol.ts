@@ -95,6 +95,8 @@ export interface Stat {
   readonly czxid: bigint;
   /** The last change of its data. */
   readonly mzxid: bigint;
+  /** When the node was made, by the server's clock, in milliseconds since 1970. */
+  readonly ctimeMs: number;
   readonly version: number;
   /** The session that it lives with; 0 for a persistent node. */
   readonly ephemeralOwner: bigint;
@@ -105,7 +107,7 @@ export interface Stat {
 export function readStat(reader: JuteReader): Stat {
   const czxid = reader.long();
   const mzxid = reader.long();
-  reader.long(); // ctime
+  const ctimeMs = Number(reader.long());
   reader.long(); // mtime
   const version = reader.int();
   reader.int(); // cversion
@@ -114,7 +116,7 @@ export function readStat(reader: JuteReader): Stat {
   reader.int(); // dataLength
   reader.int(); // numChildren
   const pzxid = reader.long();
-  return { czxid, mzxid, version, ephemeralOwner, pzxid };
+  return { czxid, mzxid, ctimeMs, version, ephemeralOwner, pzxid };
 }
 
 export interface ReplyHeader {

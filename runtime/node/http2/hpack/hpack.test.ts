@@ -222,3 +222,65 @@ test("any bytes are a list or a COMPRESSION_ERROR, and the table stays within it
     { numRuns: 300 },
   );
 });
+
+/** An encoder as peers have them: each field as a literal, as one to be remembered, or as an entry of the table. */
+class TableEncoder {
+  readonly #table: (readonly [string, string])[] = [];
+  #bytes = 0;
+
+  field(name: string, value: string, way: number): Buffer {
+    const index = this.#table.findIndex(([known, with_]) => known === name && with_ === value);
+    if (way === 0 && index >= 0) return Buffer.from([0x80 | (62 + index)]);
+    const texts = [name, value].flatMap((text) => [Buffer.from([text.length]), Buffer.from(text, "latin1")]);
+    if (way !== 1) return Buffer.concat([Buffer.from([0]), ...texts]);
+    this.#table.unshift([name, value]);
+    this.#bytes += name.length + value.length + 32;
+    while (this.#bytes > 2000) {
+      const [oldName, oldValue] = this.#table.pop()!;
+      this.#bytes -= oldName.length + oldValue.length + 32;
+    }
+    return Buffer.concat([Buffer.from([0x40]), ...texts]);
+  }
+}
+
+test("blocks that begin like others are what they say, whatever becomes of the table between them", () => {
+  const field = fc.tuple(
+    fc.constantFrom("a", "b", "c", "d", "e"),
+    fc.constantFrom("1", "2", " bad", "x".repeat(90)),
+    fc.nat({ max: 3 }),
+  );
+  // Drawn from a few beginnings, so that they are often like each other.
+  const beginnings = fc.array(fc.array(field, { maxLength: 8 }), { minLength: 1, maxLength: 3 });
+  const blocks = fc.array(fc.tuple(fc.nat(), fc.nat({ max: 8 }), fc.array(field, { maxLength: 3 })), { maxLength: 40 });
+  fc.assert(
+    fc.property(beginnings, blocks, (some, all) => {
+      const one = new HpackDecoder({ listBytesMax: 600, tableBytesMax: 2000 });
+      const encoder = new TableEncoder();
+      expect(one.decode(Buffer.from([0x3f, 0xb1, 0x0f])).list).toEqual([]);
+      for (const [which, length, rest] of all) {
+        const wanted = [...some[which % some.length]!.slice(0, length), ...rest];
+        const block = Buffer.concat(wanted.map(([name, value, way]) => encoder.field(name, value, way)));
+        const list: string[] = [];
+        let left = 600;
+        for (const [name, value] of wanted) if ((left -= name.length + value.length + 32) >= 0) list.push(name, value);
+        // What is decoded doesn't refer to the bytes.
+        const fields = one.decode(block);
+        block.fill(0xff);
+        expect([fields.list, fields.isTooLarge]).toEqual([list, left < 0]);
+        if (fields.isWellFormed) expect(list.some((text) => text.startsWith(" "))).toBe(false);
+      }
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test("of a request that differs from the one before only in its deadline, one field is decoded", () => {
+  const one = decoder();
+  const block = (timeout: string): Buffer =>
+    encodeFields([":method", "POST", ":path", "/a.B/C", "x-tenant", "acme", "grpc-timeout", timeout]).bytes;
+  const first = one.decode(block("999u"));
+  const second = one.decode(block("998u"));
+  expect(second.list).toEqual([...first.list.slice(0, -1), "998u"]);
+  expect(one.decode(block("998u"))).toBe(second);
+  expect(one.decode(block("999u")).list).toEqual(first.list);
+});
