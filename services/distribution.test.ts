@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 
 import { isImplausible } from "../runtime/fixtures.ts";
 import { createRandom } from "../runtime/random.ts";
-import { sample, type Distribution } from "./distribution.ts";
+import { meanUs, sample, type Distribution } from "./distribution.ts";
 
 const trials = 40_000;
 
@@ -29,6 +29,7 @@ function expectMean(distribution: Distribution, mean: number, sd: number): void 
   let sum = 0;
   for (let trial = 0; trial < trials; trial++) sum += sample(distribution, random);
   expect(Math.abs(sum / trials - mean)).toBeLessThan((6 * sd) / Math.sqrt(trials));
+  expect(meanUs(distribution)).toBeCloseTo(mean, 6);
 }
 
 describe("a distribution", () => {

@@ -27,6 +27,21 @@ export function sample(distribution: Distribution, random: Random): number {
   }
 }
 
+/** What draws come to on average; a normal's cut at 0 isn't reckoned with. Infinite for a Pareto whose shape is 1 or less. */
+export function meanUs(distribution: Distribution): number {
+  switch (distribution.kind) {
+    case "constant":
+      return distribution.us;
+    case "uniform":
+      return (distribution.fromUs + distribution.toUs) / 2;
+    case "normal":
+    case "exponential":
+      return distribution.meanUs;
+    case "pareto":
+      return distribution.shape <= 1 ? Infinity : (distribution.minUs * distribution.shape) / (distribution.shape - 1);
+  }
+}
+
 /** Marsaglia's polar method (1964): no sine or cosine, whose last bits differ between engines. */
 function standardNormal(random: Random): number {
   for (;;) {

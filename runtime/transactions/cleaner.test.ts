@@ -127,6 +127,36 @@ describe("where rows don't tell whether their transaction is over", () => {
     cleaner.close();
   });
 
+  test("no more of them are read or removed at once than a batch has, however many have to stay", async () => {
+    const { dataSource, add, left } = await open(oldStepFences);
+    const xids = Array.from({ length: 50 }, (_, index) => `${index < 30 ? "open" : "over"} ${index}`);
+    await add(xids.map((xid) => fence(xid, fenceStatus.tried, -30 * dayMs)));
+    const [read, removed]: number[][] = [[], []];
+    const telling: DataSource = {
+      close: () => dataSource.close(),
+      rows: async (table, filter) => {
+        const rows = await dataSource.rows(table, filter);
+        read!.push(rows.length);
+        return rows;
+      },
+      transaction: async (work) => {
+        const before = (await left()).length;
+        const result = await dataSource.transaction(work);
+        removed!.push(before - (await left()).length);
+        return result;
+      },
+    };
+    const cleaner = new Cleaner({
+      ...{ clock: new ManualClock(), dataSource: telling, remains: [oldStepFences], batchMax: 8 },
+      coordinator: { status: async (xid) => (xid.startsWith("open") ? "RollbackFailed" : "Finished") },
+    });
+    expect(await cleaner.sweep()).toBe(20);
+    expect(read).toEqual([8, 8, 8, 8, 8, 8, 2]);
+    expect(Math.max(...removed!)).toBeLessThanOrEqual(8);
+    expect((await left()).every(({ xid }) => String(xid).startsWith("open"))).toBe(true);
+    cleaner.close();
+  });
+
   test("a coordinator that is away is asked the next time, and until then everything stays", async () => {
     let isAway = true;
     const coordinator = {

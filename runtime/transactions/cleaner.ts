@@ -24,7 +24,7 @@ export interface CleanerOptions {
   readonly firstMs?: number | undefined;
   /** Between two looks. Default 24 h, as Seata's. */
   readonly everyMs?: number | undefined;
-  /** Rows that one local transaction removes. Default 1000, as Seata's. */
+  /** Rows that are read at once, and that one local transaction removes. Default 1000, as Seata's. */
   readonly batchMax?: number | undefined;
 }
 
@@ -74,29 +74,41 @@ export class Cleaner {
     }
   }
 
-  /** A transaction that the coordinator still knows may need a person: its rows stay, however old they are. */
+  /**
+   * A transaction that the coordinator still knows may need a person: its rows stay, however old they are. So a batch goes on after the last
+   * row of the one before, whatever stays of that.
+   */
   async #sweepEnded({ table, retentionMs, finished }: Remains): Promise<number> {
-    const { clock, coordinator, dataSource, batchMax = 1000 } = this.#options;
-    const due = await dataSource.rows(table, finished(clock.wallMs() - retentionMs));
-    const byXid = [...Map.groupBy(due, (row) => String(row["xid"]))];
+    const { clock, dataSource, batchMax = 1000 } = this.#options;
+    const old = finished(clock.wallMs() - retentionMs);
     let removed = 0;
-    let ended: Row[] = [];
-    const remove = async (): Promise<void> => {
+    for (let after: Row = {}; !this.#isClosed;) {
+      const due = await dataSource.rows(table, { ...old, after, max: batchMax });
+      const { ended, failure } = await this.#ended(due);
       const keys = ended.map((row) => keyOf(table, row));
-      ended = [];
       if (keys.length > 0) await dataSource.transaction((local) => local.removeEach(table, keys));
       removed += keys.length;
-    };
+      if (failure !== undefined) throw failure.reason;
+      if (due.length < batchMax) break;
+      after = keyOf(table, due.at(-1)!);
+    }
+    return removed;
+  }
+
+  /** Those whose transaction is over, as far as the coordinator could be asked. */
+  async #ended(
+    due: readonly Row[],
+  ): Promise<{ readonly ended: readonly Row[]; readonly failure?: PromiseRejectedResult }> {
+    const byXid = [...Map.groupBy(due, (row) => String(row["xid"]))];
+    const ended: Row[] = [];
     for (let from = 0; from < byXid.length && !this.#isClosed; from += askedAtOnce) {
       const asked = byXid.slice(from, from + askedAtOnce).map(async ([xid, rows]) => {
-        if ((await coordinator.status(xid)) === "Finished") ended.push(...rows);
+        if ((await this.#options.coordinator.status(xid)) === "Finished") ended.push(...rows);
       });
-      const failed = (await Promise.allSettled(asked)).find((answer) => answer.status === "rejected");
-      if (ended.length >= batchMax || failed !== undefined) await remove();
-      if (failed !== undefined) throw failed.reason;
+      const failure = (await Promise.allSettled(asked)).find((answer) => answer.status === "rejected");
+      if (failure !== undefined) return { ended, failure };
     }
-    if (!this.#isClosed) await remove();
-    return removed;
+    return { ended };
   }
 
   #arm(afterMs: number): void {

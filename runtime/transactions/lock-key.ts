@@ -36,21 +36,28 @@ export interface RowKey {
 export function formatLockKey(rows: readonly RowKey[]): string {
   const byTable = new Map<string, Set<string>>();
   for (const { table, pk } of rows) {
-    if (table === "" || /[:;,]/.test(table)) {
+    if (table === "" || separatorOfTables.test(table)) {
       throw new TransactionError(`"${table}" is no table's name for a lock`, { code: "InvalidArgument" });
     }
     if (pk.length === 0)
       throw new TransactionError(`a row of ${table} without a primary key`, { code: "InvalidArgument" });
-    const keys = byTable.get(table) ?? new Set();
-    byTable.set(table, keys.add(pk.map((text) => escaped(text, pk.length > 1)).join("_")));
+    const key = pk.length === 1 ? escaped(pk[0]!, false) : pk.map((text) => escaped(text, true)).join("_");
+    const keys = byTable.get(table);
+    if (keys === undefined) byTable.set(table, new Set([key]));
+    else keys.add(key);
   }
-  return [...byTable].map(([table, keys]) => `${table}:${[...keys].join(",")}`).join(";");
+  let text = "";
+  for (const [table, keys] of byTable) text += `${text === "" ? "" : ";"}${table}:${[...keys].join(",")}`;
+  return text;
 }
+
+const separatorOfTables = /[:;,]/;
+const separators = /[%:;,]/g;
+const separatorsAndJoint = /[%:;,_]/g;
+const escapes: Readonly<Record<string, string>> = { "%": "%25", ":": "%3A", ";": "%3B", ",": "%2C", _: "%5F" };
 
 /** No text at all would be no row: it is written as no character is. */
 function escaped(text: string, isOneOfSeveral: boolean): string {
   if (text === "") return "%";
-  return text.replace(isOneOfSeveral ? /[%:;,_]/g : /[%:;,]/g, (found) => {
-    return `%${found.charCodeAt(0).toString(16).toUpperCase()}`;
-  });
+  return text.replace(isOneOfSeveral ? separatorsAndJoint : separators, (found) => escapes[found]!);
 }

@@ -7,6 +7,7 @@ import {
   type Row,
   type RowFilter,
   type Table,
+  type Value,
 } from "../ports/data-source.ts";
 import { DiskError, type Disk } from "../ports/disk.ts";
 import { RowLocks, type LockOwner } from "./row-locks.ts";
@@ -49,9 +50,16 @@ class RowStore implements DataSource {
   }
 
   rows(table: Table, filter?: RowFilter): Promise<readonly Row[]> {
-    const all = [...this.#rows.of(table.name).values()];
-    if (filter === undefined) return Promise.resolve(all);
-    return Promise.resolve(all.filter((row) => isMeant(row, filter)).slice(0, filter.max));
+    const { after, max } = filter ?? {};
+    const meant: Row[] = [];
+    for (const [, row] of this.#rows.of(table.name)) {
+      if (after === undefined && meant.length === max) break;
+      if (filter === undefined || isMeant(row, filter)) meant.push(row);
+    }
+    if (after === undefined) return Promise.resolve(meant);
+    const isFirst = Object.keys(after).length === 0;
+    const later = meant.filter((row) => isFirst || inKeyOrder(table, row, after) > 0);
+    return Promise.resolve(later.sort((one, other) => inKeyOrder(table, one, other)).slice(0, max));
   }
 
   async close(): Promise<void> {
@@ -84,22 +92,21 @@ class Rows {
   /** What is still to be seen of rows whose change isn't on the disk yet. */
   readonly #before = new Map<string, Row | undefined>();
 
-  of(table: string): ReadonlyMap<string, Row> {
+  *of(table: string): Iterable<readonly [string, Row]> {
     const rows = this.#tables.get(table) ?? new Map<string, Row>();
-    if (this.#before.size === 0) return rows;
-    const seen = new Map(rows);
-    for (const [key, row] of this.#before) if (tableOf(key) === table) put(seen, key, row);
-    return seen;
+    for (const entry of rows) if (!this.#before.has(entry[0])) yield entry;
+    for (const [key, row] of this.#before) if (row !== undefined && tableOf(key) === table) yield [key, row];
   }
 
-  get(key: string): Row | undefined {
-    return this.#before.has(key) ? this.#before.get(key) : this.#tables.get(tableOf(key))?.get(key);
+  get(table: string, key: string): Row | undefined {
+    if (this.#before.size > 0 && this.#before.has(key)) return this.#before.get(key);
+    return this.#tables.get(table)?.get(key);
   }
 
   /** Takes over what nobody may see yet: it is part of what a snapshot has. */
   note(writes: Writes): void {
     for (const [key, row] of writes) {
-      const before = this.get(key);
+      const before = this.get(tableOf(key), key);
       this.set(key, row);
       this.#before.set(key, before);
     }
@@ -140,6 +147,7 @@ type Writes = ReadonlyMap<string, Row | undefined>;
 class Local implements LocalTransaction, LockOwner {
   readonly #rows: Rows;
   readonly #locks: RowLocks;
+  readonly #names = new Names();
   #writes = new Map<string, Row | undefined>();
   #hasFailed = false;
   /** What it had written at its latest savepoint, and how many locks it had. */
@@ -163,19 +171,21 @@ class Local implements LocalTransaction, LockOwner {
 
   async lock(table: Table, key: Row): Promise<Row | undefined> {
     this.check();
-    return this.#lock(nameOf(table, key));
+    return this.#lock(table, this.#names.of(table, key));
   }
 
   async lockEach(table: Table, part: Row): Promise<readonly Row[]> {
     this.check();
-    const rows = new Map(this.#rows.of(table.name));
-    for (const [key, row] of this.#writes) if (tableOf(key) === table.name && row !== undefined) rows.set(key, row);
-    const wanted = [...rows]
-      .filter(([, row]) => Object.entries(part).every(([column, value]) => isSameValue(row[column] ?? null, value)))
-      .sort(([, one], [, other]) => inKeyOrder(table, one, other));
+    const columns = Object.entries(part);
+    const isWanted = (row: Row): boolean => columns.every(([column, value]) => isSameValue(row[column] ?? null, value));
+    const wanted = new Map<string, Row>();
+    for (const [key, row] of this.#rows.of(table.name)) if (isWanted(row)) wanted.set(key, row);
+    for (const [key, row] of this.#writes) {
+      if (row !== undefined && tableOf(key) === table.name && isWanted(row)) wanted.set(key, row);
+    }
     const locked: Row[] = [];
-    for (const [key] of wanted) {
-      const row = await this.#lock(key);
+    for (const [key] of [...wanted].sort(([, one], [, other]) => inKeyOrder(table, one, other))) {
+      const row = await this.#lock(table, key);
       if (row !== undefined) locked.push(row);
     }
     return locked;
@@ -183,15 +193,17 @@ class Local implements LocalTransaction, LockOwner {
 
   async read(table: Table, key: Row): Promise<Row | undefined> {
     this.check();
-    return this.#now(nameOf(table, key));
+    return this.#now(table, this.#names.of(table, key));
   }
 
   async insert(table: Table, row: Row): Promise<boolean> {
     this.check();
-    const key = nameOf(table, row);
+    const key = this.#names.of(table, row);
     // Who is at it may add, change, remove or keep it. Who merely locks a row that is there isn't waited for.
-    while (this.#isAnothers(key) && (this.#now(key) === undefined || this.#isChanging(key))) await this.#changed(key);
-    if (this.#now(key) !== undefined) return false;
+    while (this.#isAnothers(key) && (this.#now(table, key) === undefined || this.#isChanging(key))) {
+      await this.#changed(key);
+    }
+    if (this.#now(table, key) !== undefined) return false;
     await this.#acquire(key);
     this.#writes.set(key, wholeRow(table, row));
     return true;
@@ -200,12 +212,12 @@ class Local implements LocalTransaction, LockOwner {
   async update(table: Table, row: Row): Promise<void> {
     const current = await this.lock(table, row);
     if (current === undefined) throw new DataSourceError(`${table.name} has no such row`, { code: "NO_ROW" });
-    this.#writes.set(nameOf(table, row), wholeRow(table, { ...current, ...row }));
+    this.#writes.set(this.#names.of(table, row), wholeRow(table, { ...current, ...row }));
   }
 
   async remove(table: Table, key: Row): Promise<boolean> {
     if ((await this.lock(table, key)) === undefined) return false;
-    this.#writes.set(nameOf(table, key), undefined);
+    this.#writes.set(this.#names.of(table, key), undefined);
     return true;
   }
 
@@ -230,11 +242,11 @@ class Local implements LocalTransaction, LockOwner {
     }
   }
 
-  async #lock(key: string): Promise<Row | undefined> {
+  async #lock(table: Table, key: string): Promise<Row | undefined> {
     // What isn't committed isn't seen, whoever is adding it.
-    if (this.#now(key) === undefined) return undefined;
+    if (this.#now(table, key) === undefined) return undefined;
     await this.#acquire(key);
-    const row = this.#now(key);
+    const row = this.#now(table, key);
     if (row === undefined) this.#locks.releaseOne(this, key);
     return row;
   }
@@ -265,8 +277,8 @@ class Local implements LocalTransaction, LockOwner {
     this.#locks.undone(this);
   }
 
-  #now(key: string): Row | undefined {
-    return this.#writes.has(key) ? this.#writes.get(key) : this.#rows.get(key);
+  #now(table: Table, key: string): Row | undefined {
+    return this.#writes.has(key) ? this.#writes.get(key) : this.#rows.get(table.name, key);
   }
 
   #isAnothers(key: string): boolean {
@@ -281,8 +293,22 @@ class Local implements LocalTransaction, LockOwner {
   }
 }
 
-const nameOf = (table: Table, row: Row): string =>
-  `${table.name}\n${JSON.stringify(table.key.map((column) => toStoredValue(row[column] ?? null)))}`;
+/** Names of rows: a transaction looks at few, and at each many times. */
+class Names {
+  #table: Table | undefined;
+  #values: Value[] = [];
+  #name = "";
+
+  of(table: Table, row: Row): string {
+    if (table === this.#table && table.key.every((column, index) => row[column] === this.#values[index])) {
+      return this.#name;
+    }
+    this.#table = table;
+    this.#values = table.key.map((column) => row[column] ?? null);
+    this.#name = `${table.name}\n${JSON.stringify(this.#values.map(toStoredValue))}`;
+    return this.#name;
+  }
+}
 
 function inKeyOrder(table: Table, one: Row, other: Row): number {
   const column = table.key.find((name) => one[name] !== other[name]);

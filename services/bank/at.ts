@@ -3,6 +3,7 @@ import type { Clock } from "../../runtime/ports/clock.ts";
 import type { DataSource, LocalTransaction, Table } from "../../runtime/ports/data-source.ts";
 import type { Leftover } from "../../runtime/telemetry/events.ts";
 import { AtResource, type AtOptions } from "../../runtime/transactions/at/at.ts";
+import { AtLocal } from "../../runtime/transactions/at/statements.ts";
 import { undoStatus, undoTable } from "../../runtime/transactions/at/undo-log.ts";
 import { retentionMs, type Remains } from "../../runtime/transactions/cleaner.ts";
 import { lessBy, lockHolding, thereIs, type Holding, type Holdings, type ReservationRequest } from "./holdings.ts";
@@ -41,13 +42,17 @@ export class AtReservations {
   /** Answers the branch's id. Rejects with an `RpcError` when there is too little, and as `AtResource.transaction` does. */
   async reserve(xid: string, { item, amount, key }: ReservationRequest): Promise<string> {
     const { table, version } = this.#holdings;
-    const branch = await this.#resource.transaction({ xid }, async (local, own) => {
+    const branch = await this.#resource.run({ xid }, async (bare, own) => {
+      const local = new AtLocal(bare, own!);
       // What the network doubles is one reservation. The row is the branch's, and goes with its rollback.
       const request = { xid, request: key ?? "", gmt_create: this.#clock.wallMs() };
       if (key !== undefined && !(await local.insert(requestTable, request))) {
         throw new RpcError(`${item}: this was reserved already`, { code: "ALREADY_EXISTS" });
       }
-      const holding = await lockHolding(local, table, item);
+      // As an UPDATE reads it: under the row's own lock. Whether another transaction has it globally, the registration of the branch finds out,
+      // and then all of this is done again. But too little is only what stands.
+      const seen = await lockHolding(bare, table, item);
+      const holding = seen.free >= amount ? seen : await lockHolding(local, table, item);
       const free = lessBy(holding, { item, amount });
       await local.update(table, { ...holding, free, used: holding.used + amount, version: version() });
       return own;

@@ -1,7 +1,6 @@
 import { RpcError } from "../../runtime/call/status.ts";
 import type { Clock } from "../../runtime/ports/clock.ts";
 import type { DataSource, LocalTransaction, Row, Table } from "../../runtime/ports/data-source.ts";
-import { alteredLocal } from "../../runtime/transactions/altered-local.ts";
 import type { TccAction } from "../../runtime/transactions/tcc/tcc.ts";
 
 /** What a branch sets aside. */
@@ -126,64 +125,4 @@ export function thereIs(holding: Holding | undefined, table: Table, item: string
 export function lessBy({ free }: Holding, { item, amount }: Reservation): number {
   if (free >= amount) return free - amount;
   throw new RpcError(`${item} has ${free}, and ${amount} is wanted`, { code: "FAILED_PRECONDITION" });
-}
-
-/** Whose a local transaction is. */
-export interface BranchOf {
-  readonly xid: string;
-  readonly branchId?: string;
-}
-
-/**
- * The same database, which tells of every row of a table that a commit has changed, and for which branch: the transaction also wrote a row
- * that says so, of a fence or an undo log.
- */
-export function tellingOf(
-  dataSource: DataSource,
-  table: Table,
-  tell: (row: Row, branch: BranchOf) => void,
-): DataSource {
-  return {
-    transaction: async (work) => {
-      const changed: Row[] = [];
-      let branch: BranchOf = { xid: "" };
-      const wrote = (of: Table, row: Row): void => {
-        if (of.name === table.name) changed.push(row);
-        else if ("xid" in row && "branch_id" in row)
-          branch = { xid: String(row["xid"]), branchId: String(row["branch_id"]) };
-      };
-      const result = await dataSource.transaction((local) => {
-        // Another try begins anew.
-        changed.length = 0;
-        const telling = alteredLocal(local, {
-          insert: async (of, row) => {
-            const isNew = await local.insert(of, row);
-            if (isNew) wrote(of, row);
-            return isNew;
-          },
-          update: async (of, row) => {
-            await local.update(of, row);
-            wrote(of, of.name === table.name ? (await local.read(of, row))! : row);
-          },
-          remove: async (of, key) => {
-            const isGone = await local.remove(of, key);
-            if (isGone && of.name !== table.name) wrote(of, key);
-            return isGone;
-          },
-          savepoint: async (inner) => {
-            const before = changed.length;
-            return local.savepoint(inner).catch((error: unknown) => {
-              changed.length = before;
-              throw error;
-            });
-          },
-        });
-        return work(telling);
-      });
-      for (const row of changed) tell(row, branch);
-      return result;
-    },
-    rows: (of, filter) => dataSource.rows(of, filter),
-    close: () => dataSource.close(),
-  };
 }

@@ -42,11 +42,15 @@ export interface OrderConfig extends OfferConfig {
   readonly abortRate: number;
   /** In mode "at": before it buys, an order looks at what there is. Default: it doesn't. */
   readonly looks: LooksConfig | undefined;
+  /** In mode "at": so many payments make the price, the first before the piece is taken, the others after it. Default 1. */
+  readonly instalments: number;
 }
 
 export interface LooksConfig {
   /** Share of the orders that look by `SELECT … FOR UPDATE`. The others read plainly. Default none. */
   readonly lockingRate: number;
+  /** Accounts are partners two by two (u0 and u1, …): whether it also looks at its partner's, before it buys and once it has. Default false. */
+  readonly partner: boolean;
 }
 
 /** The bank's `order`: each call is a global transaction that takes one piece out of stock and its price from an account. */
@@ -68,10 +72,20 @@ export const order: ServiceProgram<OrderConfig> = {
       price: reader.number("price", { ...count, max: 1_000_000 }, 10),
       abortRate: reader.number("abortRate", { min: 0, max: 1 }, 0),
       looks: looksOf(reader),
+      instalments: reader.number("instalments", { ...count, max: 100 }, 1),
     };
     reader.end();
     if (config.looks !== undefined && config.mode !== "at") {
       throw new ConfigError(`no order looks in mode "${config.mode}"`, 'leave looks out, or set {"mode": "at"}');
+    }
+    if (config.instalments > 1 && config.mode !== "at") {
+      throw new ConfigError(
+        `there are no instalments in mode "${config.mode}"`,
+        'leave them out, or set {"mode": "at"}',
+      );
+    }
+    if (config.instalments > config.price) {
+      throw new ConfigError(`a price of ${config.price} can't be paid in ${config.instalments} parts`, "raise price");
     }
     return config;
   },
@@ -90,8 +104,9 @@ function looksOf(reader: ConfigReader): LooksConfig | undefined {
   const own = reader.object("looks");
   if (own === undefined) return undefined;
   const lockingRate = own.number("lockingRate", { min: 0, max: 1 }, 0);
+  const partner = own.boolean("partner") ?? false;
   own.end();
-  return { lockingRate };
+  return { lockingRate, partner };
 }
 
 function callsOf(reader: ConfigReader, key: string): CallsConfig {
@@ -221,32 +236,43 @@ class RunningOrder implements RunningService {
 
   #byTcc({ user, price, good, isAborted }: Purchase, call: Call): Promise<void> {
     const { node, clock, telemetry } = this.#context;
-    const { timeoutMs } = this.#config;
+    const { timeoutMs, instalments } = this.#config;
     const coordinator = this.#coordinator;
     if (coordinator === undefined) throw notReady(node);
     const options = { clock, telemetry, coordinator, name: "buy", timeoutMs, metadata: call.metadata };
     return inGlobalTransaction(options, async (metadata) => {
       stillWanted(call);
-      await this.#look({ user, good }, { parent: call, metadata });
+      const within = { parent: call, metadata };
+      const lookAgain = await this.#look({ user, good }, within);
       // What the network doubles is one reservation all the same.
       const key = `${node} ${this.#keys.uint32()} ${this.#keys.uint32()}`;
-      await this.#account!.reserve({ item: user, amount: price, key }, { parent: call, metadata });
-      await this.#stock!.reserve({ item: good, amount: 1, key }, { parent: call, metadata });
+      const [first, ...others] = partsOf(price, instalments);
+      await this.#account!.reserve({ item: user, amount: first!, key }, within);
+      await this.#stock!.reserve({ item: good, amount: 1, key }, within);
+      for (const [index, amount] of others.entries())
+        await this.#account!.reserve({ item: user, amount, key: `${key} ${index}` }, within);
+      await lookAgain();
       if (isAborted) throw new RpcError(`${node} gives this order up`, { code: "ABORTED" });
       stillWanted(call);
     });
   }
 
-  /** At the account and at the good, both in the same way. */
+  /** At accounts and at the good, all in the same way. Answers how it looks once more at what isn't its own. */
   async #look(
     { user, good }: Pick<Purchase, "user" | "good">,
     options: { readonly parent: Call; readonly metadata: Metadata },
-  ): Promise<void> {
-    const { looks } = this.#config;
-    if (looks === undefined) return;
+  ): Promise<() => Promise<void>> {
+    const { looks, items } = this.#config;
+    if (looks === undefined) return () => Promise.resolve();
     const locking = this.#looks.float() < looks.lockingRate;
+    const partner = looks.partner ? partnerOf(user, items) : undefined;
+    const atPartner = async (): Promise<void> => {
+      if (partner !== undefined) await this.#account!.look({ item: partner, locking }, options);
+    };
     await this.#account!.look({ item: user, locking }, options);
+    await atPartner();
     await this.#stock!.look({ item: good, locking }, options);
+    return atPartner;
   }
 
   async #bySaga(purchase: Purchase, call: Call): Promise<void> {
@@ -256,6 +282,16 @@ class RunningOrder implements RunningService {
     await engine.run(buy, purchase, { timeoutMs: this.#config.timeoutMs, metadata: call.metadata });
   }
 }
+
+/** "u0" and "u1" are partners, "u2" and "u3", and so on; the last of an odd number has none. */
+function partnerOf(user: string, items: number): string | undefined {
+  const partner = Number(user.slice(1)) ^ 1;
+  return partner < items ? `u${partner}` : undefined;
+}
+
+/** Whole amounts that make the price, the larger ones first. */
+const partsOf = (price: number, count: number): readonly number[] =>
+  Array.from({ length: count }, (_, index) => Math.floor(price / count) + (index < price % count ? 1 : 0));
 
 const notReady = (node: string): RpcError => new RpcError(`${node} isn't ready`, { code: "UNAVAILABLE" });
 

@@ -3,7 +3,7 @@ import type { Handlers } from "../../runtime/call/service.ts";
 import { RpcError } from "../../runtime/call/status.ts";
 import { murmur3 } from "../../runtime/numbers.ts";
 import type { Coordinator } from "../../runtime/ports/coordinator.ts";
-import type { DataSource, Row } from "../../runtime/ports/data-source.ts";
+import { DataSourceError, type DataSource } from "../../runtime/ports/data-source.ts";
 import type { Leftover, OutsideWriter } from "../../runtime/telemetry/events.ts";
 import type { Change } from "../../runtime/transactions/observed.ts";
 import { TransactionError } from "../../runtime/transactions/error.ts";
@@ -22,13 +22,13 @@ import { openCoordinator, openDataSource } from "../transactions.ts";
 import { Clerk, parseClerk, type ClerkConfig } from "./clerk.ts";
 import { AtReservations, oldRequests, requestTable, resourceOf, undoLeft } from "./at.ts";
 import { bankModes, type BankMode } from "./mode.ts";
+import { Doubts, type Teller } from "./telling.ts";
 import {
   giveBack,
   holdingsOf,
   reserving,
   seedHoldings,
   take,
-  tellingOf,
   versionsOf,
   type Holding,
   type Holdings,
@@ -93,6 +93,7 @@ class RunningReservations implements RunningService {
   readonly #config: ReservationsConfig;
   readonly #offer: Offer;
   readonly #holdings: Holdings;
+  readonly #doubts: Doubts;
   /** Opened when it is first needed. */
   #coordinator: Promise<Coordinator> | undefined;
   #dataSource: DataSource | undefined;
@@ -108,6 +109,7 @@ class RunningReservations implements RunningService {
     this.#config = config;
     this.#offer = new Offer(context, config);
     this.#holdings = { table: holdingsOf(config.service), version: versionsOf(context.clock) };
+    this.#doubts = new Doubts(this.#holdings, () => context.clock.nowUs());
   }
 
   get address(): string | undefined {
@@ -128,10 +130,7 @@ class RunningReservations implements RunningService {
     this.#dataSource = opened;
     await seedHoldings(opened, table, this.#config);
     await this.audit();
-    const dataSource = tellingOf(opened, table, (row, branch) => {
-      this.#tell({ what: "holding", ...branch, ...this.#told(row) });
-      this.#clerk?.hear((row as Holding).item);
-    });
+    const dataSource = this.#doubts.telling(opened, this.#teller({ onWrite: (item) => this.#clerk?.hear(item) }));
     this.#telling = dataSource;
     this.#cleaner = new Cleaner({
       ...{ clock: this.#context.clock, dataSource: opened, remains: remainsOf[mode] },
@@ -155,6 +154,7 @@ class RunningReservations implements RunningService {
     const resource = this.#resourceId;
     const dataSource = this.#dataSource;
     if (dataSource === undefined) return;
+    await this.#doubts.settle(dataSource);
     const rows = (await dataSource.rows(this.#holdings.table)) as readonly Holding[];
     const holdings = rows.map(({ item, free, frozen, used, version }) => ({ item, free, frozen, used, version }));
     const left = await this.#left(dataSource);
@@ -219,10 +219,7 @@ class RunningReservations implements RunningService {
   }
 
   #engage(config: ClerkConfig, dataSource: DataSource, coordinator: Coordinator): Clerk {
-    const telling = (outside: OutsideWriter): DataSource =>
-      tellingOf(dataSource, this.#holdings.table, (row, branch) =>
-        this.#tell({ what: "holding", ...branch, ...this.#told(row), outside }),
-      );
+    const telling = (outside: OutsideWriter): DataSource => this.#doubts.telling(dataSource, this.#teller({ outside }));
     return new Clerk(config, {
       ...this.#atOptions(coordinator),
       random: this.#context.random.fork("clerk"),
@@ -231,9 +228,17 @@ class RunningReservations implements RunningService {
     });
   }
 
-  #told(row: Row) {
-    const { item, free, frozen, used, version } = row as Holding;
-    return { resource: this.#resourceId, item, free, frozen, used, version };
+  #teller(by: { readonly outside?: OutsideWriter; readonly onWrite?: (item: string) => void }): Teller {
+    const resource = this.#resourceId;
+    const outside = by.outside === undefined ? {} : { outside: by.outside };
+    return {
+      wrote: ({ item, free, frozen, used, version }, branch, atUs) => {
+        this.#tell({ what: "holding", ...branch, resource, item, free, frozen, used, version, ...outside }, atUs);
+        by.onWrite?.(item);
+      },
+      doubts: ({ item, version }, branch, state) =>
+        this.#tell({ what: "doubt", ...branch, resource, item, version, state }),
+    };
   }
 
   /** Branches that wait for their second phase, and undo logs that are still there. */
@@ -253,9 +258,8 @@ class RunningReservations implements RunningService {
     return `${service}.${mode === "saga" ? "take" : "reserve"}`;
   }
 
-  #tell(change: Change): void {
-    const { clock, telemetry } = this.#context;
-    telemetry.emit({ type: "transaction", atUs: clock.nowUs(), ...change });
+  #tell(change: Change, atUs = this.#context.clock.nowUs()): void {
+    this.#context.telemetry.emit({ type: "transaction", atUs, ...change });
   }
 
   async #close(): Promise<void> {
@@ -364,14 +368,29 @@ interface Participant {
   close(): Promise<void>;
 }
 
-/** What a transaction refuses, as a call's status: ABORTED when it is over, UNAVAILABLE when its coordinator can't be asked. */
+/**
+ * What a transaction or its database refuses, as a call's status: ABORTED when it is over or gave way to another, UNAVAILABLE when the
+ * coordinator or the database can't be asked.
+ */
 export async function withStatus<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    if (!(error instanceof TransactionError)) throw error;
-    const isAway = error.code === "ConnectionLost" || error.code === "RequestTimeout" || error.code === "Closed";
-    const { message, hint } = error;
-    throw new RpcError(`[${error.code}] ${message}`, { code: isAway ? "UNAVAILABLE" : "ABORTED", hint, cause: error });
+    if (error instanceof TransactionError) {
+      const isAway = error.code === "ConnectionLost" || error.code === "RequestTimeout" || error.code === "Closed";
+      const { message, hint } = error;
+      throw new RpcError(`[${error.code}] ${message}`, {
+        code: isAway ? "UNAVAILABLE" : "ABORTED",
+        hint,
+        cause: error,
+      });
+    }
+    if (error instanceof DataSourceError && error.code in statusOf) {
+      const code = statusOf[error.code as keyof typeof statusOf];
+      throw new RpcError(`[${error.code}] ${error.message}`, { code, cause: error });
+    }
+    throw error;
   }
 }
+
+const statusOf = { UNAVAILABLE: "UNAVAILABLE", CLOSED: "UNAVAILABLE", DEADLOCK: "ABORTED" } as const;

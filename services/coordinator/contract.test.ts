@@ -1,6 +1,6 @@
 import { join } from "node:path";
 
-import { afterAll, beforeAll, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 
 import { systemClock } from "../../runtime/node/clock.ts";
 import { TestPath } from "../../runtime/node/testing/path.ts";
@@ -11,6 +11,7 @@ import { silent } from "../../runtime/ports/telemetry.ts";
 import { createRandom } from "../../runtime/random.ts";
 import { CallLog } from "../../runtime/telemetry/call-log.ts";
 import { createEmbeddedCoordinator } from "../../runtime/transactions/embedded.ts";
+import { unretryable } from "../../runtime/transactions/phase-two.ts";
 
 const main = join(import.meta.dirname, "..", "main.ts");
 
@@ -23,6 +24,42 @@ afterAll(() => coordinator.close());
 for (const [index, [fact, holds]] of Object.entries(coordinatorContract).entries()) {
   test(fact, () => inWorld(`fact-${index}`, holds));
 }
+
+test("a person sees over plain HTTP what only a person can mend, and settles it there", () =>
+  inWorld("settled", async ({ open }) => {
+    const { coordinator: bank } = await open("bank/0");
+    const resourceId = "settled.rows";
+    await bank.registerResource(resourceId, {
+      commit: () => Promise.reject(new Error("never asked")),
+      rollback: () => Promise.resolve(unretryable.rollback),
+    });
+    const branch = { branchType: "AT", resourceId, lockKey: "stock:1", applicationData: "" } as const;
+    const stuck = await bank.begin({ name: "stuck", timeoutMs: 60_000 });
+    const branchId = await bank.registerBranch({ xid: stuck, ...branch });
+    expect(await bank.rollback(stuck)).toBe("RollbackFailed");
+    const ask = async (method: string, body: object): Promise<Readonly<Record<string, unknown>>> => {
+      const url = `http://${coordinator.address}/flyball.coordinator.v1.Coordinator/${method}`;
+      const headers = { "content-type": "application/json" };
+      const response = await fetch(url, { method: "POST", headers, body: JSON.stringify(body) });
+      return (await response.json()) as Readonly<Record<string, unknown>>;
+    };
+    // Others' are there, too.
+    const listed = async (): Promise<readonly unknown[]> => {
+      const { transactions = [] } = await ask("ListFailed", {});
+      return (transactions as readonly { readonly xid: string }[]).filter(({ xid }) => xid === stuck);
+    };
+    const own = { xid: stuck, status: "RollbackFailed", name: "stuck", application: "bank" };
+    const status = unretryable.rollback;
+    expect(await listed()).toMatchObject([
+      { ...own, branches: [{ branchId, branchType: "AT", resourceId, lockKey: "stock:1", status }] },
+    ]);
+    const next = await bank.begin({ name: "next", timeoutMs: 60_000 });
+    await expect(bank.registerBranch({ xid: next, ...branch })).rejects.toMatchObject({ code: "LockKeyConflict" });
+    expect(await ask("Settle", { xid: next })).toMatchObject({ refusal: { code: "GlobalTransactionStatusInvalid" } });
+    expect(await ask("Settle", { xid: stuck })).toEqual({ status: "Finished" });
+    expect(await listed()).toEqual([]);
+    await bank.registerBranch({ xid: next, ...branch });
+  }));
 
 /** The coordinator is a process, its clients are here; each of them has a path of its own. */
 async function inWorld(name: string, holds: CoordinatorFact): Promise<void> {

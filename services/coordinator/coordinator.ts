@@ -5,9 +5,10 @@ import { Coordinator } from "../../runtime/transactions/proto/coordinator_pb.ts"
 import { branchStatuses, branchTypes } from "../../runtime/transactions/status.ts";
 import { advertised, ConfigReader } from "../config.ts";
 import type { ServiceProgram } from "../service.ts";
+import { listing } from "./listing.ts";
 import { SessionLog } from "./log.ts";
 import { Participants, type PhaseTwoRequest } from "./participants.ts";
-import { Transactions, type Timing } from "./transactions.ts";
+import { Transactions, type Refused, type Timing } from "./transactions.ts";
 
 export interface CoordinatorConfig extends Timing {
   /** How long a resource manager has to finish a branch before it is asked again, in milliseconds. Default 15 000, as Seata's. */
@@ -74,7 +75,7 @@ function handlers(transactions: Transactions, participants: Participants): Handl
     registerBranch: (request) =>
       refusing(async () => {
         const branchType = oneOf(branchTypes, request.branchType, "branch type");
-        return { branchId: await transactions.registerBranch({ ...request, branchType }) };
+        return transactions.registerBranch({ ...request, branchType });
       }),
     reportBranch: (request) =>
       refusing(async () => {
@@ -101,13 +102,13 @@ function handlers(transactions: Transactions, participants: Participants): Handl
       participants.answer(branchId, commit ? "commit" : "rollback", known);
       return {};
     },
+    listFailed: () => Promise.resolve(listing(transactions.failed())),
+    settle: ({ xid }) => refusing(async () => ({ status: await transactions.settle(xid) })),
   };
 }
 
 /** What is refused by name is an answer; anything else is the call's error. */
-async function refusing<Reply extends object>(
-  answer: () => Promise<Reply>,
-): Promise<Reply | { readonly refusal: { readonly code: string; readonly message: string } }> {
+async function refusing<Reply extends object>(answer: () => Promise<Reply>): Promise<Reply | Refused> {
   try {
     return await answer();
   } catch (error) {

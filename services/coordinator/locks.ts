@@ -14,11 +14,11 @@ export class GlobalLocks {
 
   /** Takes every row or none; answers who is in the way, if anybody. */
   acquire(holder: LockHolder, resourceId: string, rows: readonly RowLock[]): LockHolder | undefined {
-    const conflict = this.conflict(holder.xid, resourceId, rows);
+    const keys = rows.map((row) => keyOf(resourceId, row));
+    const conflict = this.#conflict(holder.xid, keys);
     if (conflict !== undefined) return conflict;
     const held = this.#held.get(holder.xid) ?? new Set();
-    for (const row of rows) {
-      const key = keyOf(resourceId, row);
+    for (const key of keys) {
       // What the transaction has already stays with the branch that took it first.
       if (this.#rows.has(key)) continue;
       this.#rows.set(key, holder);
@@ -30,11 +30,10 @@ export class GlobalLocks {
 
   /** Another transaction that has one of the rows. */
   conflict(xid: string, resourceId: string, rows: readonly RowLock[]): LockHolder | undefined {
-    for (const row of rows) {
-      const holder = this.#rows.get(keyOf(resourceId, row));
-      if (holder !== undefined && holder.xid !== xid) return holder;
-    }
-    return undefined;
+    return this.#conflict(
+      xid,
+      rows.map((row) => keyOf(resourceId, row)),
+    );
   }
 
   /** Lets go of what a branch took, or the whole transaction. */
@@ -57,6 +56,14 @@ export class GlobalLocks {
   /** Rows that are held. */
   get size(): number {
     return this.#rows.size;
+  }
+
+  #conflict(xid: string, keys: readonly string[]): LockHolder | undefined {
+    for (const key of keys) {
+      const holder = this.#rows.get(key);
+      if (holder !== undefined && holder.xid !== xid) return holder;
+    }
+    return undefined;
   }
 }
 

@@ -1,10 +1,11 @@
 import type { Clock } from "../../runtime/ports/clock.ts";
 import type { Coordinator, ResourceManager } from "../../runtime/ports/coordinator.ts";
 import type { Disk } from "../../runtime/ports/disk.ts";
+import { TransactionError } from "../../runtime/transactions/error.ts";
 import { finishBranch } from "../../runtime/transactions/phase-two.ts";
 import { SessionLog } from "./log.ts";
 import { Participants, type Seat } from "./participants.ts";
-import { Transactions } from "./transactions.ts";
+import { Transactions, type Refused, type Registered } from "./transactions.ts";
 
 /** For tests: the embedded coordinator without a wire; its clients come and go by `open`. */
 export async function coordinatorInProcess({
@@ -35,7 +36,7 @@ export async function coordinatorInProcess({
       commit: (xid) => transactions.commit(xid),
       rollback: (xid) => transactions.rollback(xid),
       status: (xid) => transactions.status(xid),
-      registerBranch: (branch) => transactions.registerBranch({ ...branch, ...who }),
+      registerBranch: async (branch) => branchIdIn(await transactions.registerBranch({ ...branch, ...who })),
       reportBranch: (report) => transactions.reportBranch(report),
       lockQuery: (query) => transactions.lockQuery(query),
       registerResource: (resourceId, manager) => {
@@ -55,6 +56,12 @@ export async function coordinatorInProcess({
     await transactions.stop();
   };
   return { open, transactions, stop };
+}
+
+/** What a client makes of the answer: a refusal is a `TransactionError`. */
+export function branchIdIn(answer: Registered | Refused): string {
+  if ("branchId" in answer) return answer.branchId;
+  throw new TransactionError(answer.refusal.message, answer.refusal);
 }
 
 async function serve(seat: Seat, manager: ResourceManager, participants: Participants): Promise<void> {

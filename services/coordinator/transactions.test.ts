@@ -14,6 +14,7 @@ import {
 import { ManualClock } from "../../runtime/testing/clock.ts";
 import { SessionLog } from "./log.ts";
 import { Participants } from "./participants.ts";
+import { branchIdIn } from "./testing.ts";
 import { limits, Transactions } from "./transactions.ts";
 
 const second = 1_000_000;
@@ -214,6 +215,29 @@ describe("giving up", () => {
     expect(world.transactions.counts.locks).toBe(1);
   });
 
+  test("what a person has put right is settled: its rows are free, also after a restart, and what ends by itself is refused (R11 seata#2848)", async () => {
+    const world = await open({ maxRetryMs: 5_000, answer: (decision) => retryable[decision] });
+    const branch = { branchType: "AT", lockKey: "stock:1" } as const;
+    const stuck = await world.begin();
+    await world.register(stuck, branch);
+    await world.transactions.rollback(stuck);
+    expect(world.transactions.failed()).toEqual([]);
+    await expect(world.transactions.settle(stuck)).rejects.toMatchObject({ code: "GlobalTransactionStatusInvalid" });
+    await world.clock.advance(7 * second);
+    const running = await world.begin();
+    await expect(world.register(running, branch)).rejects.toMatchObject({ code: "LockKeyConflict" });
+    await expect(world.transactions.settle(running)).rejects.toMatchObject({ code: "GlobalTransactionStatusInvalid" });
+    expect(world.transactions.failed()).toMatchObject([
+      { xid: stuck, status: "RollbackRetryTimeout", branches: [{ lockKey: "stock:1" }] },
+    ]);
+    expect(await world.transactions.settle(stuck)).toBe("Finished");
+    expect(world.transactions.failed()).toEqual([]);
+    const again = await open({ disk: world.disk, clock: world.clock });
+    expect([await again.transactions.status(stuck), again.transactions.counts.locks]).toEqual(["Finished", 0]);
+    await again.register(running, branch);
+    expect(await again.transactions.settle("tc:8091:1")).toBe("Finished");
+  });
+
   test("who holds a local lock that a rollback needs is told to give up at once", async () => {
     const world = await open({ answer: (decision) => retryable[decision] });
     const holder = await world.begin();
@@ -329,12 +353,15 @@ async function open(options: OpenOptions = {}) {
   return {
     ...{ clock, disk, transactions, asked },
     begin: ({ timeoutMs = 60_000 } = {}) => transactions.begin({ name: "buy", timeoutMs, application: "app" }),
-    register: (
+    register: async (
       xid: string,
       more: Partial<Record<"resourceId" | "lockKey" | "applicationData" | "key", string>> & {
         branchType?: "AT" | "TCC";
       } = {},
-    ) => transactions.registerBranch({ xid, ...registration, application: "app", client: "app/0", ...more }),
+    ) => {
+      const branch = { xid, ...registration, application: "app", client: "app/0", ...more };
+      return branchIdIn(await transactions.registerBranch(branch));
+    },
   };
 }
 

@@ -1,9 +1,9 @@
 import type { Clock } from "../../runtime/ports/clock.ts";
 import type { BranchRegistration, BranchReport } from "../../runtime/ports/coordinator.ts";
-import { TransactionError } from "../../runtime/transactions/error.ts";
+import { TransactionError, type TransactionCode } from "../../runtime/transactions/error.ts";
 import { parseLockKey } from "../../runtime/transactions/lock-key.ts";
 import { finished, unretryable, type Decision } from "../../runtime/transactions/phase-two.ts";
-import { familyOf, isAllowed, isEnded, type GlobalStatus } from "../../runtime/transactions/status.ts";
+import { familyOf, isAllowed, isEnded, needsRepair, type GlobalStatus } from "../../runtime/transactions/status.ts";
 import type { Leftover } from "../../runtime/telemetry/events.ts";
 import { formatXid } from "../../runtime/transactions/xid.ts";
 import { GlobalLocks } from "./locks.ts";
@@ -34,6 +34,14 @@ export interface TransactionsOptions extends Recovered {
   readonly timing: Timing;
   /** A transaction has come into this state. */
   readonly onStatus: (xid: string, status: GlobalStatus) => void;
+}
+
+export interface Registered {
+  readonly branchId: string;
+}
+
+export interface Refused {
+  readonly refusal: { readonly code: TransactionCode; readonly message: string };
 }
 
 /**
@@ -92,7 +100,10 @@ export class Transactions {
     if (name.length + application.length > limits.nameBytes) throw invalid("a name that is too long");
     if (this.#sessions.size >= limits.sessions) {
       const text = `the coordinator has ${limits.sessions} transactions already`;
-      throw new TransactionError(text, { code: "BeginFailed", hint: "settle those that have failed" });
+      throw new TransactionError(text, {
+        code: "BeginFailed",
+        hint: "settle those that have failed (ListFailed, Settle)",
+      });
     }
     const xid = formatXid(this.#address, this.#nextId());
     const session: GlobalSession = {
@@ -138,16 +149,17 @@ export class Transactions {
     return status;
   }
 
+  /** That another transaction has a row is an answer, not an error: who waits asks again and again, and a stack trace costs more than all else. */
   async registerBranch(
     branch: BranchRegistration & { readonly application: string; readonly client: string },
-  ): Promise<string> {
+  ): Promise<Registered | Refused> {
     const { xid, branchType, resourceId, lockKey, applicationData, application, client, key = "" } = branch;
     const session = this.#known(xid);
     const known =
       key === "" ? undefined : session.branches.find((other) => other.key === key && other.resourceId === resourceId);
     if (known !== undefined) {
       await this.#log.durable();
-      return known.branchId;
+      return { branchId: known.branchId };
     }
     if (session.status !== "Begin") {
       const text = `${xid} takes no branches any more: it is ${session.status}`;
@@ -161,13 +173,16 @@ export class Transactions {
       throw new TransactionError(text, { code: "FailedToAddBranch", hint });
     }
     const branchId = this.#nextId();
-    if (branchType === "AT") this.#lock({ xid, branchId, resourceId, lockKey, applicationData });
+    if (branchType === "AT") {
+      const refused = this.#lock({ xid, branchId, resourceId, lockKey, applicationData });
+      if (refused !== undefined) return refused;
+    }
     session.branches.push({
       ...{ branchId, branchType, resourceId, lockKey, application, client, key, status: "Registered", applicationData },
     });
     this.#note(session);
     await this.#log.durable();
-    return branchId;
+    return { branchId };
   }
 
   async reportBranch({
@@ -197,6 +212,26 @@ export class Transactions {
     const isFree = this.#locks.conflict(xid, resourceId, parseLockKey(lockKey)) === undefined;
     await this.#log.durable();
     return isFree;
+  }
+
+  /** Those that only a person can mend, the oldest first. */
+  failed(): readonly GlobalSession[] {
+    return [...this.#sessions.values()].filter(({ status }) => needsRepair(status));
+  }
+
+  /** A person has put right what a failed transaction left: its rows are unlocked, and it is forgotten. */
+  async settle(xid: string): Promise<GlobalStatus> {
+    const session = this.#sessions.get(xid);
+    if (session !== undefined) {
+      if (!needsRepair(session.status)) {
+        const text = `${xid} is ${session.status}: only what needs a person is settled by one`;
+        throw new TransactionError(text, { code: "GlobalTransactionStatusInvalid" });
+      }
+      this.#forget(session);
+      this.#onStatus(xid, "Finished");
+    }
+    await this.#log.durable();
+    return "Finished";
   }
 
   /** For looks from outside: transactions that are open, and rows that are locked. */
@@ -229,24 +264,21 @@ export class Transactions {
     throw new TransactionError(`there is no transaction ${xid}`, { code: "GlobalTransactionNotExist" });
   }
 
+  /** Why it can't have its rows; undefined: it has them. */
   #lock(
     branch: Pick<BranchRegistration, "xid" | "resourceId" | "lockKey" | "applicationData"> & {
       readonly branchId: string;
     },
-  ): void {
+  ): Refused | undefined {
     const { xid, branchId, resourceId, lockKey, applicationData } = branch;
     const inTheWay = this.#locks.acquire({ xid, branchId }, resourceId, parseLockKey(lockKey));
-    if (inTheWay === undefined) return;
+    if (inTheWay === undefined) return undefined;
     // A rollback needs the row's local lock, which this branch holds while it waits for the global one: waiting would be for ever.
     const status = this.#sessions.get(inTheWay.xid)?.status ?? "Finished";
     const isDeadlock = familyOf(status) !== undefined && familyOf(status) !== "commit";
     const code = isDeadlock && !isAutoCommit(applicationData) ? "LockKeyConflictFailFast" : "LockKeyConflict";
-    throw new TransactionError(
-      `Global lock acquire failed xid = ${xid} branchId = ${branchId}: ${inTheWay.xid} has it`,
-      {
-        code,
-      },
-    );
+    const message = `Global lock acquire failed xid = ${xid} branchId = ${branchId}: ${inTheWay.xid} has it`;
+    return { refusal: { code, message } };
   }
 
   #isTimedOut(xid: string): boolean {

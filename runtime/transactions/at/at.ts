@@ -1,6 +1,6 @@
 import type { Clock } from "../../ports/clock.ts";
 import type { Branch, Coordinator } from "../../ports/coordinator.ts";
-import { DataSourceError, type DataSource, type LocalTransaction } from "../../ports/data-source.ts";
+import { isUnanswered, type DataSource, type LocalTransaction } from "../../ports/data-source.ts";
 import type { Telemetry } from "../../ports/telemetry.ts";
 import { TransactionError } from "../error.ts";
 import { finished, retryable, unretryable } from "../phase-two.ts";
@@ -148,7 +148,7 @@ export class AtResource<Local extends LocalTransaction = LocalTransaction> {
     } catch (error) {
       // A commit whose answer is lost may have been one: then only its rollback can tell.
       const { branchId } = branch;
-      if (branchId !== undefined && (!isCommitting || isRefusal(error))) await this.#reportFailed(xid!, branchId);
+      if (branchId !== undefined && !(isCommitting && isUnanswered(error))) await this.#reportFailed(xid!, branchId);
       throw error;
     }
   }
@@ -197,8 +197,3 @@ export class AtResource<Local extends LocalTransaction = LocalTransaction> {
 
 /** Whether a statement is a transaction of its own: a coordinator refuses others at once where waiting would be for ever. */
 const applicationDataOf = (autoCommit: boolean): string => JSON.stringify({ autoCommit });
-
-/** The database said no: what it doesn't answer may have been done. */
-function isRefusal(error: unknown): boolean {
-  return error instanceof DataSourceError && (error.code === "FAILED" || error.code === "DEADLOCK");
-}

@@ -20,6 +20,8 @@ export interface AtBranchOptions {
 export class AtBranch {
   readonly #options: AtBranchOptions;
   #items: UndoItem[] = [];
+  /** The latest, which is told again for as long as it is the same one: who waits is refused many times. */
+  #conflict: TransactionError | undefined;
   /** Undefined until the coordinator knows it. */
   branchId: string | undefined;
 
@@ -66,7 +68,11 @@ export class AtBranch {
   async check(lockKey: string): Promise<void> {
     const { coordinator, resourceId, xid = "" } = this.#options;
     if (await coordinator.lockQuery({ xid, branchType: "AT", resourceId, lockKey })) return;
-    throw new TransactionError(`another transaction holds ${lockKey}`, { code: "LockKeyConflict" });
+    const message = `another transaction holds ${lockKey}`;
+    if (this.#conflict?.message !== message) {
+      this.#conflict = new TransactionError(message, { code: "LockKeyConflict" });
+    }
+    throw this.#conflict;
   }
 
   /** As the local transaction's own. */

@@ -38,6 +38,8 @@ export class CommitQueue {
   async flush(): Promise<void> {
     this.#flushing ??= this.#flush().finally(() => {
       this.#flushing = undefined;
+      // What came meanwhile, and whose time was over before this was.
+      if (this.#waiting.length > 0) this.#arm();
     });
     await this.#flushing;
   }
@@ -67,8 +69,12 @@ export class CommitQueue {
   }
 
   #put(branches: readonly UndoBranch[]): void {
-    const { clock, everyMs } = this.#options;
     this.#waiting.push(...branches);
+    this.#arm();
+  }
+
+  #arm(): void {
+    const { clock, everyMs } = this.#options;
     this.#disarm ??= clock.after(everyMs * 1000, () => {
       this.#disarm = undefined;
       void this.flush();

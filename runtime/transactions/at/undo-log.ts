@@ -42,12 +42,12 @@ export interface UndoBranch {
 
 /** The row that undoes a branch, in Seata's JSON. Its checksum is ours: what was cut off or tampered with isn't undone. */
 export function undoRow({ xid, branchId }: UndoBranch, items: readonly UndoItem[], nowMs: number): Row {
-  const sqlUndoLogs = items.map(({ sqlType, table, rows }) => ({
-    ...{ sqlType, tableName: table.name },
-    beforeImage: imageOf(table, images(rows, "before")),
-    afterImage: imageOf(table, images(rows, "after")),
-  }));
-  const body = JSON.stringify({ xid, branchId, sqlUndoLogs });
+  const logs = items.map(({ sqlType, table, rows }) => {
+    const [before, after] = [imageOf(table, images(rows, "before")), imageOf(table, images(rows, "after"))];
+    return `{"sqlType":"${sqlType}","tableName":${JSON.stringify(table.name)},"beforeImage":${before},"afterImage":${after}}`;
+  });
+  const ids = `"xid":${JSON.stringify(xid)},"branchId":${JSON.stringify(branchId)}`;
+  const body = `{${ids},"sqlUndoLogs":[${logs.join(",")}]}`;
   const context = `serializer=jackson&compressorType=NONE&checksum=${checksumOf(body)}`;
   return rowOf({ xid, branchId }, { context, body, status: undoStatus.normal, nowMs });
 }
@@ -139,16 +139,34 @@ interface Image {
 const images = (rows: readonly ChangedRow[], which: "before" | "after"): readonly Row[] =>
   rows.map((row) => row[which]).filter((image) => image !== undefined);
 
-/** The columns of the key come first, in its order: so it can be told from the image alone. */
-function imageOf(table: Table, rows: readonly Row[]): Image {
-  const columns = [...table.key, ...Object.keys(table.columns).filter((name) => !table.key.includes(name))];
-  const fieldOf = (row: Row, name: string): Field => {
-    const value = row[name] ?? null;
-    const keyType = table.key.includes(name) ? "PRIMARY_KEY" : "NULL";
-    const written = value instanceof Uint8Array ? toBase64(value) : value;
-    return { name, keyType, type: jdbcTypeOf(table.columns[name]!), value: written };
-  };
-  return { tableName: table.name, rows: rows.map((row) => ({ fields: columns.map((name) => fieldOf(row, name)) })) };
+/** An `Image` as JSON. The columns of the key come first, in its order: so it can be told from the image alone. */
+function imageOf(table: Table, rows: readonly Row[]): string {
+  const columns = columnsOf(table);
+  const written = rows.map((row) => {
+    const fields = columns.map(({ name, head }) => {
+      const value = row[name] ?? null;
+      return `${head}${JSON.stringify(value instanceof Uint8Array ? toBase64(value) : value)}}`;
+    });
+    return `{"fields":[${fields.join(",")}]}`;
+  });
+  return `{"tableName":${JSON.stringify(table.name)},"rows":[${written.join(",")}]}`;
+}
+
+/** What is the same of a column in every image: each `Field` as far as its value. */
+const heads = new WeakMap<Table, readonly { readonly name: string; readonly head: string }[]>();
+
+function columnsOf(table: Table): readonly { readonly name: string; readonly head: string }[] {
+  let columns = heads.get(table);
+  if (columns === undefined) {
+    const names = [...table.key, ...Object.keys(table.columns).filter((name) => !table.key.includes(name))];
+    columns = names.map((name) => {
+      const keyType = table.key.includes(name) ? "PRIMARY_KEY" : "NULL";
+      const type = jdbcTypeOf(table.columns[name]!);
+      return { name, head: `${JSON.stringify({ name, keyType, type }).slice(0, -1)},"value":` };
+    });
+    heads.set(table, columns);
+  }
+  return columns;
 }
 
 function itemOf(log: unknown): UndoItem | undefined {

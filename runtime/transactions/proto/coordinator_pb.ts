@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file coordinator.proto.
  */
 export const file_coordinator: GenFile = /*@__PURE__*/
-  fileDesc("ChFjb29yZGluYXRvci5wcm90bxIWZmx5YmFsbC5jb29yZGluYXRvci52MSIoCgdSZWZ1c2FsEgwKBGNvZGUYASABKAkSDwoHbWVzc2FnZRgCIAEoCSJFCgxCZWdpblJlcXVlc3QSDAoEbmFtZRgBIAEoCRISCgp0aW1lb3V0X21zGAIgASgNEhMKC2FwcGxpY2F0aW9uGAMgASgJIlwKCkJlZ2luUmVwbHkSNQoHcmVmdXNhbBgBIAEoCzIfLmZseWJhbGwuY29vcmRpbmF0b3IudjEuUmVmdXNhbEgAiAEBEgsKA3hpZBgCIAEoCUIKCghfcmVmdXNhbCIcCg1HbG9iYWxSZXF1ZXN0EgsKA3hpZBgBIAEoCSJgCgtHbG9iYWxSZXBseRI1CgdyZWZ1c2FsGAEgASgLMh8uZmx5YmFsbC5jb29yZGluYXRvci52MS5SZWZ1c2FsSACIAQESDgoGc3RhdHVzGAIgASgJQgoKCF9yZWZ1c2FsIqwBChVSZWdpc3RlckJyYW5jaFJlcXVlc3QSCwoDeGlkGAEgASgJEhMKC2JyYW5jaF90eXBlGAIgASgJEhMKC3Jlc291cmNlX2lkGAMgASgJEhAKCGxvY2tfa2V5GAQgASgJEhgKEGFwcGxpY2F0aW9uX2RhdGEYBSABKAkSEwoLYXBwbGljYXRpb24YBiABKAkSDgoGY2xpZW50GAcgASgJEgsKA2tleRgIIAEoCSJrChNSZWdpc3RlckJyYW5jaFJlcGx5EjUKB3JlZnVzYWwYASABKAsyHy5mbHliYWxsLmNvb3JkaW5hdG9yLnYxLlJlZnVzYWxIAIgBARIRCglicmFuY2hfaWQYAiABKAlCCgoIX3JlZnVzYWwiXwoTUmVwb3J0QnJhbmNoUmVxdWVzdBILCgN4aWQYASABKAkSEQoJYnJhbmNoX2lkGAIgASgJEg4KBnN0YXR1cxgDIAEoCRIYChBhcHBsaWNhdGlvbl9kYXRhGAQgASgJIlYKEVJlcG9ydEJyYW5jaFJlcGx5EjUKB3JlZnVzYWwYASABKAsyHy5mbHliYWxsLmNvb3JkaW5hdG9yLnYxLlJlZnVzYWxIAIgBAUIKCghfcmVmdXNhbCJGChBMb2NrUXVlcnlSZXF1ZXN0EgsKA3hpZBgBIAEoCRITCgtyZXNvdXJjZV9pZBgCIAEoCRIQCghsb2NrX2tleRgDIAEoCSJlCg5Mb2NrUXVlcnlSZXBseRI1CgdyZWZ1c2FsGAEgASgLMh8uZmx5YmFsbC5jb29yZGluYXRvci52MS5SZWZ1c2FsSACIAQESEAoIbG9ja2FibGUYAiABKAhCCgoIX3JlZnVzYWwiSAoMU2VydmVSZXF1ZXN0EhMKC2FwcGxpY2F0aW9uGAEgASgJEg4KBmNsaWVudBgCIAEoCRITCgtyZXNvdXJjZV9pZBgDIAEoCSJ+CghQaGFzZVR3bxILCgN4aWQYASABKAkSEQoJYnJhbmNoX2lkGAIgASgJEhMKC2JyYW5jaF90eXBlGAMgASgJEhMKC3Jlc291cmNlX2lkGAQgASgJEhgKEGFwcGxpY2F0aW9uX2RhdGEYBSABKAkSDgoGY29tbWl0GAYgASgIIkIKDUFuc3dlclJlcXVlc3QSEQoJYnJhbmNoX2lkGAEgASgJEg4KBmNvbW1pdBgCIAEoCBIOCgZzdGF0dXMYAyABKAkiDQoLQW5zd2VyUmVwbHkywgYKC0Nvb3JkaW5hdG9yElEKBUJlZ2luEiQuZmx5YmFsbC5jb29yZGluYXRvci52MS5CZWdpblJlcXVlc3QaIi5mbHliYWxsLmNvb3JkaW5hdG9yLnYxLkJlZ2luUmVwbHkSVAoGQ29tbWl0EiUuZmx5YmFsbC5jb29yZGluYXRvci52MS5HbG9iYWxSZXF1ZXN0GiMuZmx5YmFsbC5jb29yZGluYXRvci52MS5HbG9iYWxSZXBseRJWCghSb2xsYmFjaxIlLmZseWJhbGwuY29vcmRpbmF0b3IudjEuR2xvYmFsUmVxdWVzdBojLmZseWJhbGwuY29vcmRpbmF0b3IudjEuR2xvYmFsUmVwbHkSVAoGU3RhdHVzEiUuZmx5YmFsbC5jb29yZGluYXRvci52MS5HbG9iYWxSZXF1ZXN0GiMuZmx5YmFsbC5jb29yZGluYXRvci52MS5HbG9iYWxSZXBseRJsCg5SZWdpc3RlckJyYW5jaBItLmZseWJhbGwuY29vcmRpbmF0b3IudjEuUmVnaXN0ZXJCcmFuY2hSZXF1ZXN0GisuZmx5YmFsbC5jb29yZGluYXRvci52MS5SZWdpc3RlckJyYW5jaFJlcGx5EmYKDFJlcG9ydEJyYW5jaBIrLmZseWJhbGwuY29vcmRpbmF0b3IudjEuUmVwb3J0QnJhbmNoUmVxdWVzdBopLmZseWJhbGwuY29vcmRpbmF0b3IudjEuUmVwb3J0QnJhbmNoUmVwbHkSXQoJTG9ja1F1ZXJ5EiguZmx5YmFsbC5jb29yZGluYXRvci52MS5Mb2NrUXVlcnlSZXF1ZXN0GiYuZmx5YmFsbC5jb29yZGluYXRvci52MS5Mb2NrUXVlcnlSZXBseRJRCgVTZXJ2ZRIkLmZseWJhbGwuY29vcmRpbmF0b3IudjEuU2VydmVSZXF1ZXN0GiAuZmx5YmFsbC5jb29yZGluYXRvci52MS5QaGFzZVR3bzABElQKBkFuc3dlchIlLmZseWJhbGwuY29vcmRpbmF0b3IudjEuQW5zd2VyUmVxdWVzdBojLmZseWJhbGwuY29vcmRpbmF0b3IudjEuQW5zd2VyUmVwbHliBnByb3RvMw");
+  fileDesc("ChFjb29yZGluYXRvci5wcm90bxIWZmx5YmFsbC5jb29yZGluYXRvci52MSIoCgdSZWZ1c2FsEgwKBGNvZGUYASABKAkSDwoHbWVzc2FnZRgCIAEoCSJFCgxCZWdpblJlcXVlc3QSDAoEbmFtZRgBIAEoCRISCgp0aW1lb3V0X21zGAIgASgNEhMKC2FwcGxpY2F0aW9uGAMgASgJIlwKCkJlZ2luUmVwbHkSNQoHcmVmdXNhbBgBIAEoCzIfLmZseWJhbGwuY29vcmRpbmF0b3IudjEuUmVmdXNhbEgAiAEBEgsKA3hpZBgCIAEoCUIKCghfcmVmdXNhbCIcCg1HbG9iYWxSZXF1ZXN0EgsKA3hpZBgBIAEoCSJgCgtHbG9iYWxSZXBseRI1CgdyZWZ1c2FsGAEgASgLMh8uZmx5YmFsbC5jb29yZGluYXRvci52MS5SZWZ1c2FsSACIAQESDgoGc3RhdHVzGAIgASgJQgoKCF9yZWZ1c2FsIqwBChVSZWdpc3RlckJyYW5jaFJlcXVlc3QSCwoDeGlkGAEgASgJEhMKC2JyYW5jaF90eXBlGAIgASgJEhMKC3Jlc291cmNlX2lkGAMgASgJEhAKCGxvY2tfa2V5GAQgASgJEhgKEGFwcGxpY2F0aW9uX2RhdGEYBSABKAkSEwoLYXBwbGljYXRpb24YBiABKAkSDgoGY2xpZW50GAcgASgJEgsKA2tleRgIIAEoCSJrChNSZWdpc3RlckJyYW5jaFJlcGx5EjUKB3JlZnVzYWwYASABKAsyHy5mbHliYWxsLmNvb3JkaW5hdG9yLnYxLlJlZnVzYWxIAIgBARIRCglicmFuY2hfaWQYAiABKAlCCgoIX3JlZnVzYWwiXwoTUmVwb3J0QnJhbmNoUmVxdWVzdBILCgN4aWQYASABKAkSEQoJYnJhbmNoX2lkGAIgASgJEg4KBnN0YXR1cxgDIAEoCRIYChBhcHBsaWNhdGlvbl9kYXRhGAQgASgJIlYKEVJlcG9ydEJyYW5jaFJlcGx5EjUKB3JlZnVzYWwYASABKAsyHy5mbHliYWxsLmNvb3JkaW5hdG9yLnYxLlJlZnVzYWxIAIgBAUIKCghfcmVmdXNhbCJGChBMb2NrUXVlcnlSZXF1ZXN0EgsKA3hpZBgBIAEoCRITCgtyZXNvdXJjZV9pZBgCIAEoCRIQCghsb2NrX2tleRgDIAEoCSJlCg5Mb2NrUXVlcnlSZXBseRI1CgdyZWZ1c2FsGAEgASgLMh8uZmx5YmFsbC5jb29yZGluYXRvci52MS5SZWZ1c2FsSACIAQESEAoIbG9ja2FibGUYAiABKAhCCgoIX3JlZnVzYWwiSAoMU2VydmVSZXF1ZXN0EhMKC2FwcGxpY2F0aW9uGAEgASgJEg4KBmNsaWVudBgCIAEoCRITCgtyZXNvdXJjZV9pZBgDIAEoCSJ+CghQaGFzZVR3bxILCgN4aWQYASABKAkSEQoJYnJhbmNoX2lkGAIgASgJEhMKC2JyYW5jaF90eXBlGAMgASgJEhMKC3Jlc291cmNlX2lkGAQgASgJEhgKEGFwcGxpY2F0aW9uX2RhdGEYBSABKAkSDgoGY29tbWl0GAYgASgIIkIKDUFuc3dlclJlcXVlc3QSEQoJYnJhbmNoX2lkGAEgASgJEg4KBmNvbW1pdBgCIAEoCBIOCgZzdGF0dXMYAyABKAkiDQoLQW5zd2VyUmVwbHkiEwoRTGlzdEZhaWxlZFJlcXVlc3QiYAoPTGlzdEZhaWxlZFJlcGx5Ej8KDHRyYW5zYWN0aW9ucxgBIAMoCzIpLmZseWJhbGwuY29vcmRpbmF0b3IudjEuRmFpbGVkVHJhbnNhY3Rpb24SDAoEbW9yZRgCIAEoDSK0AQoRRmFpbGVkVHJhbnNhY3Rpb24SCwoDeGlkGAEgASgJEg4KBnN0YXR1cxgCIAEoCRIMCgRuYW1lGAMgASgJEhMKC2FwcGxpY2F0aW9uGAQgASgJEhAKCGJlZ2FuX21zGAUgASgEEjYKCGJyYW5jaGVzGAYgAygLMiQuZmx5YmFsbC5jb29yZGluYXRvci52MS5GYWlsZWRCcmFuY2gSFQoNbW9yZV9icmFuY2hlcxgHIAEoDSJtCgxGYWlsZWRCcmFuY2gSEQoJYnJhbmNoX2lkGAEgASgJEhMKC2JyYW5jaF90eXBlGAIgASgJEhMKC3Jlc291cmNlX2lkGAMgASgJEhAKCGxvY2tfa2V5GAQgASgJEg4KBnN0YXR1cxgFIAEoCTL6BwoLQ29vcmRpbmF0b3ISUQoFQmVnaW4SJC5mbHliYWxsLmNvb3JkaW5hdG9yLnYxLkJlZ2luUmVxdWVzdBoiLmZseWJhbGwuY29vcmRpbmF0b3IudjEuQmVnaW5SZXBseRJUCgZDb21taXQSJS5mbHliYWxsLmNvb3JkaW5hdG9yLnYxLkdsb2JhbFJlcXVlc3QaIy5mbHliYWxsLmNvb3JkaW5hdG9yLnYxLkdsb2JhbFJlcGx5ElYKCFJvbGxiYWNrEiUuZmx5YmFsbC5jb29yZGluYXRvci52MS5HbG9iYWxSZXF1ZXN0GiMuZmx5YmFsbC5jb29yZGluYXRvci52MS5HbG9iYWxSZXBseRJUCgZTdGF0dXMSJS5mbHliYWxsLmNvb3JkaW5hdG9yLnYxLkdsb2JhbFJlcXVlc3QaIy5mbHliYWxsLmNvb3JkaW5hdG9yLnYxLkdsb2JhbFJlcGx5EmwKDlJlZ2lzdGVyQnJhbmNoEi0uZmx5YmFsbC5jb29yZGluYXRvci52MS5SZWdpc3RlckJyYW5jaFJlcXVlc3QaKy5mbHliYWxsLmNvb3JkaW5hdG9yLnYxLlJlZ2lzdGVyQnJhbmNoUmVwbHkSZgoMUmVwb3J0QnJhbmNoEisuZmx5YmFsbC5jb29yZGluYXRvci52MS5SZXBvcnRCcmFuY2hSZXF1ZXN0GikuZmx5YmFsbC5jb29yZGluYXRvci52MS5SZXBvcnRCcmFuY2hSZXBseRJdCglMb2NrUXVlcnkSKC5mbHliYWxsLmNvb3JkaW5hdG9yLnYxLkxvY2tRdWVyeVJlcXVlc3QaJi5mbHliYWxsLmNvb3JkaW5hdG9yLnYxLkxvY2tRdWVyeVJlcGx5ElEKBVNlcnZlEiQuZmx5YmFsbC5jb29yZGluYXRvci52MS5TZXJ2ZVJlcXVlc3QaIC5mbHliYWxsLmNvb3JkaW5hdG9yLnYxLlBoYXNlVHdvMAESVAoGQW5zd2VyEiUuZmx5YmFsbC5jb29yZGluYXRvci52MS5BbnN3ZXJSZXF1ZXN0GiMuZmx5YmFsbC5jb29yZGluYXRvci52MS5BbnN3ZXJSZXBseRJgCgpMaXN0RmFpbGVkEikuZmx5YmFsbC5jb29yZGluYXRvci52MS5MaXN0RmFpbGVkUmVxdWVzdBonLmZseWJhbGwuY29vcmRpbmF0b3IudjEuTGlzdEZhaWxlZFJlcGx5ElQKBlNldHRsZRIlLmZseWJhbGwuY29vcmRpbmF0b3IudjEuR2xvYmFsUmVxdWVzdBojLmZseWJhbGwuY29vcmRpbmF0b3IudjEuR2xvYmFsUmVwbHliBnByb3RvMw");
 
 /**
  * @generated from message flyball.coordinator.v1.Refusal
@@ -413,6 +413,137 @@ export const AnswerReplySchema: GenMessage<AnswerReply> = /*@__PURE__*/
   messageDesc(file_coordinator, 14);
 
 /**
+ * @generated from message flyball.coordinator.v1.ListFailedRequest
+ */
+export type ListFailedRequest = Message<"flyball.coordinator.v1.ListFailedRequest"> & {
+};
+
+/**
+ * Describes the message flyball.coordinator.v1.ListFailedRequest.
+ * Use `create(ListFailedRequestSchema)` to create a new message.
+ */
+export const ListFailedRequestSchema: GenMessage<ListFailedRequest> = /*@__PURE__*/
+  messageDesc(file_coordinator, 15);
+
+/**
+ * @generated from message flyball.coordinator.v1.ListFailedReply
+ */
+export type ListFailedReply = Message<"flyball.coordinator.v1.ListFailedReply"> & {
+  /**
+   * As many as fit into a message.
+   *
+   * @generated from field: repeated flyball.coordinator.v1.FailedTransaction transactions = 1;
+   */
+  transactions: FailedTransaction[];
+
+  /**
+   * How many more there are: settle some, and ask again.
+   *
+   * @generated from field: uint32 more = 2;
+   */
+  more: number;
+};
+
+/**
+ * Describes the message flyball.coordinator.v1.ListFailedReply.
+ * Use `create(ListFailedReplySchema)` to create a new message.
+ */
+export const ListFailedReplySchema: GenMessage<ListFailedReply> = /*@__PURE__*/
+  messageDesc(file_coordinator, 16);
+
+/**
+ * @generated from message flyball.coordinator.v1.FailedTransaction
+ */
+export type FailedTransaction = Message<"flyball.coordinator.v1.FailedTransaction"> & {
+  /**
+   * @generated from field: string xid = 1;
+   */
+  xid: string;
+
+  /**
+   * @generated from field: string status = 2;
+   */
+  status: string;
+
+  /**
+   * @generated from field: string name = 3;
+   */
+  name: string;
+
+  /**
+   * @generated from field: string application = 4;
+   */
+  application: string;
+
+  /**
+   * Milliseconds since 1970, by the coordinator's clock.
+   *
+   * @generated from field: uint64 began_ms = 5;
+   */
+  beganMs: bigint;
+
+  /**
+   * Those that aren't finished, as many as fit.
+   *
+   * @generated from field: repeated flyball.coordinator.v1.FailedBranch branches = 6;
+   */
+  branches: FailedBranch[];
+
+  /**
+   * How many more branches it has.
+   *
+   * @generated from field: uint32 more_branches = 7;
+   */
+  moreBranches: number;
+};
+
+/**
+ * Describes the message flyball.coordinator.v1.FailedTransaction.
+ * Use `create(FailedTransactionSchema)` to create a new message.
+ */
+export const FailedTransactionSchema: GenMessage<FailedTransaction> = /*@__PURE__*/
+  messageDesc(file_coordinator, 17);
+
+/**
+ * @generated from message flyball.coordinator.v1.FailedBranch
+ */
+export type FailedBranch = Message<"flyball.coordinator.v1.FailedBranch"> & {
+  /**
+   * @generated from field: string branch_id = 1;
+   */
+  branchId: string;
+
+  /**
+   * @generated from field: string branch_type = 2;
+   */
+  branchType: string;
+
+  /**
+   * @generated from field: string resource_id = 3;
+   */
+  resourceId: string;
+
+  /**
+   * The rows that stay locked.
+   *
+   * @generated from field: string lock_key = 4;
+   */
+  lockKey: string;
+
+  /**
+   * @generated from field: string status = 5;
+   */
+  status: string;
+};
+
+/**
+ * Describes the message flyball.coordinator.v1.FailedBranch.
+ * Use `create(FailedBranchSchema)` to create a new message.
+ */
+export const FailedBranchSchema: GenMessage<FailedBranch> = /*@__PURE__*/
+  messageDesc(file_coordinator, 18);
+
+/**
  * @generated from service flyball.coordinator.v1.Coordinator
  */
 export const Coordinator: GenService<{
@@ -494,6 +625,26 @@ export const Coordinator: GenService<{
     methodKind: "unary";
     input: typeof AnswerRequestSchema;
     output: typeof AnswerReplySchema;
+  },
+  /**
+   * For people: transactions that only a person can mend, the oldest first, a thousand at most.
+   *
+   * @generated from rpc flyball.coordinator.v1.Coordinator.ListFailed
+   */
+  listFailed: {
+    methodKind: "unary";
+    input: typeof ListFailedRequestSchema;
+    output: typeof ListFailedReplySchema;
+  },
+  /**
+   * A person has put right what such a transaction left: its rows are unlocked, and it is forgotten. Any other is refused.
+   *
+   * @generated from rpc flyball.coordinator.v1.Coordinator.Settle
+   */
+  settle: {
+    methodKind: "unary";
+    input: typeof GlobalRequestSchema;
+    output: typeof GlobalReplySchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_coordinator, 0);

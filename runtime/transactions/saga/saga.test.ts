@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { metadata } from "../../call/metadata.ts";
 import { RpcError } from "../../call/status.ts";
 import type { BranchRegistration, Coordinator, ResourceManager } from "../../ports/coordinator.ts";
-import type { DataSource } from "../../ports/data-source.ts";
+import { DataSourceError, type DataSource } from "../../ports/data-source.ts";
 import { silent } from "../../ports/telemetry.ts";
 import { ManualClock, settled } from "../../testing/clock.ts";
 import { finishBranch, finished, unretryable, type Decision } from "../phase-two.ts";
@@ -102,9 +102,12 @@ describe("a saga", () => {
     expect(world.asked).toHaveLength(6);
   });
 
-  test("whose compensation nobody answers is asked for again by the coordinator, until it is done", async () => {
+  test.each([
+    ["no participant", lost],
+    ["no database", (): Error => new DataSourceError("no answer came", { code: "UNAVAILABLE" })],
+  ])("whose compensation %s answers is asked for again by the coordinator, until it is done", async (_, unanswered) => {
     const world = await open();
-    const buy = world.steps({ failing: { c: refused, "-b": lost }, times: 20 });
+    const buy = world.steps({ failing: { c: refused, "-b": unanswered }, times: 20 });
     const { sagas } = await world.start([buy]);
     await expect(world.until(sagas.run(buy, null))).rejects.toThrow("no");
     expect(world.status()).toBe("RollbackRetrying");

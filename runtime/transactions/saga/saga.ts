@@ -2,7 +2,7 @@ import { noMetadata, type Metadata } from "../../call/metadata.ts";
 import { RpcError, type RpcCode } from "../../call/status.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { Branch, Coordinator } from "../../ports/coordinator.ts";
-import type { DataSource } from "../../ports/data-source.ts";
+import { DataSourceError, type DataSource } from "../../ports/data-source.ts";
 import type { Telemetry } from "../../ports/telemetry.ts";
 import { TransactionError } from "../error.ts";
 import { inGlobalTransaction, type Propagation } from "../global.ts";
@@ -282,7 +282,9 @@ function callOf({ state, saga, metadata }: Live, index: number): Parameters<AnyS
 const isOver = ({ phase }: SagaState): boolean => phase !== "forward" && phase !== "compensating";
 
 /** Nobody was there to do it, or to say how it went. */
-const isUnanswered = (error: unknown): boolean => error instanceof RpcError && unanswered.has(error.code);
+const isUnanswered = (error: unknown): boolean =>
+  (error instanceof RpcError && unanswered.has(error.code)) ||
+  (error instanceof DataSourceError && error.code === "UNAVAILABLE");
 
 const unanswered: ReadonlySet<RpcCode> = new Set([
   "UNAVAILABLE",

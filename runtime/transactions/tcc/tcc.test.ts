@@ -57,6 +57,15 @@ describe("the fence", () => {
     expect(await effects()).toEqual({});
   });
 
+  test("an action that wants no fence is cancelled also where its try said no, and as often as it is asked (R10 seata#6374)", async () => {
+    const { attempt, finish, effects, fence } = await open({ failing: "try", isFenced: false });
+    await expect(attempt()).rejects.toThrow("try fails");
+    for (let time = 0; time < 2; time++) expect(await finish("rollback")).toBe("PhaseTwo_Rollbacked");
+    expect(await finish("commit")).toBe("PhaseTwo_Committed");
+    expect(await effects()).toEqual({ cancel: 2, confirm: 1 });
+    expect(await fence()).toBeUndefined();
+  });
+
   test("a confirm without a try is tried again; after a cancel it can never be, and the reverse", async () => {
     const first = await open();
     expect(await first.finish("commit")).toBe("PhaseTwo_CommitFailed_Retryable");
@@ -106,7 +115,7 @@ describe("the fence", () => {
 });
 
 /** One branch of an action that counts its steps, and a coordinator that only registers. */
-async function open(options: { readonly failing?: string | undefined } = {}) {
+async function open(options: { readonly failing?: string | undefined; readonly isFenced?: boolean } = {}) {
   const dataSource = await openRowStore(new MemoryDisk());
   let manager: ResourceManager | undefined;
   let registered: BranchRegistration | undefined;
@@ -129,7 +138,8 @@ async function open(options: { readonly failing?: string | undefined } = {}) {
       if (options.failing === step) throw new Error(`${step} fails`);
     };
   };
-  const action = { name: "debit", try: counting("try"), confirm: counting("confirm"), cancel: counting("cancel") };
+  const steps = { try: counting("try"), confirm: counting("confirm"), cancel: counting("cancel") };
+  const action = { name: "debit", isFenced: options.isFenced, ...steps };
   const resource = new TccResource({ clock: new ManualClock(), coordinator, dataSource, action });
   await resource.register();
   const branchId = await resource.begin(xid, { amount: 5 });

@@ -4,17 +4,23 @@ import type { DataSource, LocalTransaction } from "../../ports/data-source.ts";
 import type { BranchStep, StepOutcome } from "../../telemetry/events.ts";
 import { isRecord } from "../../whole-file.ts";
 import { TransactionError } from "../error.ts";
-import { unretryable, type Decision } from "../phase-two.ts";
+import { finished, unretryable, type Decision } from "../phase-two.ts";
 import type { BranchStatus } from "../status.ts";
 import { fenceFinish, fenceTry, type FencedBranch } from "./fence.ts";
 
 /**
  * What a service does in a distributed transaction by Try-Confirm-Cancel: each runs in a local transaction together with its fence, and
- * so has its effect exactly once. `Context` is JSON: it goes to the coordinator with the branch, and comes back in phase two.
+ * so has its effect exactly once, unless it wants none. `Context` is JSON: it goes to the coordinator with the branch, and comes back in phase two.
  */
 export interface TccAction<Context> {
   /** Also the resource's id. */
   readonly name: string;
+  /**
+   * Whether a fence guards it; Seata's `useTCCFence`. Default true. Without one its cancel is run also where its try failed or never came,
+   * which takes back what a try does outside of its local transaction (seata#6374). Steps may then come twice, and in any order: to make that harmless
+   * is up to the action.
+   */
+  readonly isFenced?: boolean | undefined;
   /** Reserves. A rejection is the business's no: nothing stays of it. */
   try(local: LocalTransaction, context: Context): Promise<void>;
   /** Uses up what was reserved. It can't say no: a rejection means another try. */
@@ -78,7 +84,7 @@ export class TccResource<Context> {
   async try({ xid, branchId }: { readonly xid: string; readonly branchId: string }, context: Context): Promise<void> {
     const { dataSource, action, onStep } = this.#options;
     const outcome = await dataSource.transaction(async (local) => {
-      const fence = await fenceTry(local, this.#fenced(xid, branchId));
+      const fence = this.#isFenced ? await fenceTry(local, this.#fenced(xid, branchId)) : "done";
       if (fence === "done") await action.try(local, context);
       return fence;
     });
@@ -95,11 +101,18 @@ export class TccResource<Context> {
     // It never gets better by itself, and guessing what was reserved would be worse.
     if (context === undefined) return unretryable[decision];
     const step = decision === "commit" ? "confirm" : "cancel";
-    const { status, outcome } = await dataSource.transaction((local) =>
-      fenceFinish(local, this.#fenced(xid, branchId), decision, () => action[step](local, context as Context)),
-    );
+    const { status, outcome } = await dataSource.transaction(async (local) => {
+      const work = (): Promise<void> => action[step](local, context as Context);
+      if (this.#isFenced) return fenceFinish(local, this.#fenced(xid, branchId), decision, work);
+      await work();
+      return { status: finished[decision], outcome: "done" as const };
+    });
     onStep?.({ xid, branchId, step, outcome });
     return status;
+  }
+
+  get #isFenced(): boolean {
+    return this.#options.action.isFenced ?? true;
   }
 
   #fenced(xid: string, branchId: string): FencedBranch {
