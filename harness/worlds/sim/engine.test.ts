@@ -27,6 +27,27 @@ test("virtual time moves from event to event, not with the real clock", async ()
   expect(times).toEqual([0, 3_600_000_000]);
 });
 
+test.each([
+  ["an event", (loop: () => void): void => loop()],
+  ["what it causes in microtasks", (loop: () => void): void => void Promise.resolve().then(loop)],
+])("code without an end in %s is cut off, and the run ends with an error that names the node", async (_, call) => {
+  // The same host in less patience.
+  const impatient: Host = { ...host, within: (_ms, fn) => host.within!(200, fn) };
+  const onBlocked = (node: number): Error => new Error(`node ${node} doesn't come back`);
+  const engine = new Engine({ host: impatient, seed: 1, onBlocked });
+  const run = engine.run(
+    () =>
+      new Promise(() => {
+        new SimProcess(engine, 7).after(10, () => {
+          call(() => {
+            for (;;);
+          });
+        });
+      }),
+  );
+  await expect(run).rejects.toThrow("node 7 doesn't come back");
+});
+
 test("everything that an event causes in microtasks happens before the next event, even of the same tick", async () => {
   const { engine, clock } = setUp();
   const order: string[] = [];

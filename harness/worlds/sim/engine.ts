@@ -1,8 +1,8 @@
 import type { Random } from "../../../runtime/ports/random.ts";
 import { createRandom } from "../../../runtime/random.ts";
+import { Scheduled, Wheel } from "../../../runtime/timing-wheel.ts";
 import { Digest } from "./digest.ts";
 import type { Host } from "./host.ts";
-import { Scheduled, Wheel } from "./wheel.ts";
 
 /** What can happen. The index is the number that goes into the digest. */
 export const eventKinds = [
@@ -58,6 +58,11 @@ export interface EngineOptions {
   readonly host: Host;
   readonly seed: number;
   readonly recorder?: Recorder | undefined;
+  /**
+   * Where code that isn't ours runs: the error with which the run ends when an event of a node (its number) lets nothing else happen for
+   * `blockedMs` of real time. Default: it is waited for.
+   */
+  readonly onBlocked?: ((node: number) => Error) | undefined;
 }
 
 /** The simulation can't go on. */
@@ -79,6 +84,8 @@ export class SimError extends Error {
 
 /** Real time after which the host gets a turn: it draws progress and hears Ctrl-C. */
 const turnMs = 30;
+/** Real time that nothing but code without an end takes, for a turn of `turnMs`, on however busy a machine. */
+export const blockedMs = 10_000;
 /** Events between two looks at the real clock. */
 const eventsPerLook = 256;
 /** Virtual time that an aborted run has to clean up. */
@@ -100,10 +107,14 @@ export class Engine {
   readonly #digest = new Digest();
   readonly #host: Host;
   readonly #recorder: Recorder | undefined;
+  readonly #onBlocked: EngineOptions["onBlocked"];
+  /** Whose event happens now. */
+  #node = outside;
   #failure: { readonly error: Error } | undefined;
 
-  constructor({ host, seed, recorder }: EngineOptions) {
+  constructor({ host, seed, recorder, onBlocked }: EngineOptions) {
     this.#host = host;
+    this.#onBlocked = onBlocked;
     this.#recorder = recorder;
     this.random = createRandom(seed);
   }
@@ -162,6 +173,7 @@ export class Engine {
         }
         this.now = event.tick;
         this.events++;
+        this.#node = event.node;
         this.#digest.event(event.tick, event.kind, event.node, event.payload);
         this.#recorder?.add(event.tick, event.kind, event.node, event.payload);
         event.fire();
@@ -182,39 +194,46 @@ export class Engine {
           }
           if (host.nowMs() >= untilMs) break;
         }
-        host.enter(guarded(() => turn(drain)));
+        enter(() => turn(drain));
       };
       /** Without a synchronous drain: the host drains after each macrotask. */
       const single = (): void => {
         noticeAbort();
         if (isOver() || !step()) return;
-        host.enter(guarded(single));
+        enter(single);
       };
-      const guarded = (fn: () => void) => (): void => {
-        try {
-          fn();
-        } catch (error) {
-          this.fail(error);
-          isOver();
-        }
+      const enter = (fn: () => void): void => {
+        host.enter(() => {
+          try {
+            this.#bounded(fn);
+          } catch (error) {
+            this.fail(error);
+            isOver();
+          }
+        });
       };
 
-      host.enter(
-        guarded(() => {
-          main().then(
-            (value) => (settle = () => resolve(value)),
-            (error: Error) => (settle = () => reject(error)),
-          );
-          const { drain } = host;
-          if (drain === undefined) {
-            host.enter(guarded(single));
-            return;
-          }
-          drain();
-          if (!isOver()) turn(drain);
-        }),
-      );
+      enter(() => {
+        main().then(
+          (value) => (settle = () => resolve(value)),
+          (error: Error) => (settle = () => reject(error)),
+        );
+        const { drain } = host;
+        if (drain === undefined) {
+          enter(single);
+          return;
+        }
+        drain();
+        if (!isOver()) turn(drain);
+      });
     });
+  }
+
+  /** Throws where code without an end had to be cut off. */
+  #bounded(fn: () => void): void {
+    const { within } = this.#host;
+    if (this.#onBlocked === undefined || within === undefined) fn();
+    else if (!within(blockedMs, fn)) throw this.#onBlocked(this.#node);
   }
 }
 

@@ -7,6 +7,11 @@ export interface Host {
    * a macrotask after each event, with the same results at a quarter of the speed.
    */
   readonly drain?: (() => void) | undefined;
+  /**
+   * Runs `fn`, inside `enter`, and cuts it off where it hasn't come back after `ms` of real time: false then. Absent where the host can't,
+   * which then stands still with it.
+   */
+  readonly within?: ((ms: number, fn: () => void) => boolean) | undefined;
   /** Real milliseconds, to know when to let the host breathe. */
   nowMs(): number;
 }

@@ -100,6 +100,7 @@ test("a fleet gets ready, and every planned call ends OK", async () => {
   expect(heard.exits).toEqual([]);
 });
 
+// What https://github.com/Shopify/toxiproxy/issues/274 asks for.
 test("one seed is one digest, another seed another one", async () => {
   const first = await run(load);
   const second = await run(load);

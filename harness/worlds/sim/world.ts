@@ -4,7 +4,7 @@ import { WorldError } from "../error.ts";
 import { embeddedInfrastructure, isInfrastructure, withInfrastructure } from "../infrastructure.ts";
 import { createPublisher } from "../publisher.ts";
 import { allPrimitives, type RunningFleet, type World, type WorldOptions } from "../world.ts";
-import { Engine, outside } from "./engine.ts";
+import { blockedMs, Engine, outside } from "./engine.ts";
 import type { Host } from "./host.ts";
 import { Network } from "./network.ts";
 import { SimNode, type Modules } from "./node.ts";
@@ -43,10 +43,11 @@ export function simWorld({ host, parameters, record, load, listenForUncaught }: 
     run: async (plan, options, main) => {
       const modules = load && (await modulesOf(plan, load));
       const recorder = record?.();
-      const engine = new Engine({ host, seed: plan.seed, recorder });
+      const files = ownFilesOf(plan);
+      const onBlocked = files.length === 0 ? undefined : (node: number): Error => blockedBy(plan, node);
+      const engine = new Engine({ host, seed: plan.seed, recorder, onBlocked });
       const fleet = new SimFleet(engine, { ...defaultParameters, ...parameters }, plan, { ...options, modules });
       if (recorder !== undefined) recorder.nodes = plan.nodes.map(({ id }) => id);
-      const files = ownFilesOf(plan);
       const stopListening = files.length === 0 ? undefined : listenForUncaught?.(files, (error) => engine.fail(error));
       try {
         return await engine.run(async () => {
@@ -80,6 +81,15 @@ async function modulesOf(plan: Plan, load: (file: string) => Promise<unknown>): 
 }
 
 const ownFilesOf = ({ nodes }: Plan): readonly string[] => [...new Set(nodes.flatMap((node) => ownFileOf(node) ?? []))];
+
+function blockedBy({ nodes }: Plan, number: number): WorldError {
+  const node = nodes[number];
+  const whose = node === undefined ? "a module of the scenario's" : `${node.id}, ${ownFileOf(node) ?? node.program},`;
+  return new WorldError(`${whose} doesn't come back: it has kept everything else waiting for ${blockedMs / 1000} s`, {
+    code: "UNAVAILABLE",
+    hint: "a loop without an end? sim has one thread for all nodes; in --world local its own process alone would stand still",
+  });
+}
 
 /** The port that every simulated program listens at. */
 const port = 20_880;

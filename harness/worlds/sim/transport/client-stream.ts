@@ -1,0 +1,99 @@
+import type { Call, Cancellable } from "../../../../runtime/call/call.ts";
+import type { Metadata } from "../../../../runtime/call/metadata.ts";
+import type { Method } from "../../../../runtime/call/service.ts";
+import { RpcError } from "../../../../runtime/call/status.ts";
+import type { Response } from "../../../../runtime/ports/transport.ts";
+import type { InFlight } from "./in-flight.ts";
+import { frameKinds, type Frame } from "../network.ts";
+import { MessageQueue } from "./message-queue.ts";
+
+/** The connection that a call goes over, as the call sees it. */
+export interface CallCarrier {
+  /** Tells the server that nobody waits for this call any more. */
+  cancel(stream: ClientStream): void;
+  over(stream: ClientStream): void;
+}
+
+/** One call as its client sees it. The object itself stands for the stream's number on the wire. */
+export class ClientStream implements InFlight<ClientStream>, Cancellable {
+  readonly method: Method<unknown, unknown>;
+  readonly call: Call;
+  readonly request: unknown;
+  readonly response: Promise<Response>;
+  id = 0;
+  earlier: ClientStream | undefined;
+  later: ClientStream | undefined;
+  isListed = false;
+  /** What was left of the deadline when the request was sent. */
+  remainingUs = Infinity;
+  isOver = false;
+  /** The server's side, kept here so that no table is needed to find it. */
+  served: { cancel(why: string): void } | undefined;
+  #end: CallCarrier | undefined;
+  #messages: MessageQueue | undefined;
+  #resolve!: (response: Response) => void;
+  #reject!: (error: RpcError) => void;
+
+  constructor(method: Method<unknown, unknown>, call: Call, request: unknown) {
+    this.method = method;
+    this.call = call;
+    this.request = request;
+    this.response = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    call.attach(this);
+  }
+
+  sent(end: CallCarrier, id: number): void {
+    this.id = id;
+    this.#end = end;
+    this.remainingUs = this.call.remainingUs();
+  }
+
+  receive(frame: Frame): void {
+    if (this.isOver) return;
+    const { kind, message, status, trailers } = frame;
+    if (kind === frameKinds.end) {
+      this.#over();
+      if (status !== undefined) this.#fail(this.#received(status, trailers));
+      else if (this.#messages !== undefined) this.#messages.end();
+      else this.#resolve({ kind: "unary", message, trailers });
+    } else if (kind === frameKinds.headers) {
+      this.#messages = new MessageQueue(() => this.cancel(new RpcError("the reader left", { code: "CANCELLED" })));
+      this.#resolve({ kind: "stream", messages: this.#messages });
+    } else {
+      this.#messages?.push(message);
+    }
+  }
+
+  /** What a handler met elsewhere says nothing about how far this call came. */
+  #received({ message, code, reach }: RpcError, trailers: Metadata): RpcError {
+    return new RpcError(message, { code, trailers, reach: this.served === undefined ? reach : "application" });
+  }
+
+  fail(error: RpcError): void {
+    if (this.isOver) return;
+    this.#over();
+    this.#fail(error);
+  }
+
+  /** Nobody waits any more: the server is told. */
+  cancel(reason: RpcError): void {
+    if (this.isOver) return;
+    this.isOver = true;
+    this.#end?.cancel(this);
+    this.#fail(reason);
+  }
+
+  #over(): void {
+    this.isOver = true;
+    this.call.detach(this);
+    this.#end?.over(this);
+  }
+
+  #fail(error: RpcError): void {
+    if (this.#messages === undefined) this.#reject(error);
+    else this.#messages.fail(error);
+  }
+}

@@ -1,0 +1,63 @@
+import type { RpcError } from "../../../../runtime/call/status.ts";
+
+/** Messages of a stream between their arrival and their reader. */
+export class MessageQueue implements AsyncIterableIterator<unknown> {
+  readonly #onLeave: () => void;
+  #messages: unknown[] = [];
+  #readers: { resolve: (result: IteratorResult<unknown>) => void; reject: (error: RpcError) => void }[] = [];
+  #isEnded = false;
+  #error: RpcError | undefined;
+
+  constructor(onLeave: () => void) {
+    this.#onLeave = onLeave;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  push(message: unknown): void {
+    const reader = this.#readers.shift();
+    if (reader === undefined) this.#messages.push(message);
+    else reader.resolve({ done: false, value: message });
+  }
+
+  end(): void {
+    this.#isEnded = true;
+    for (const reader of this.#readers.splice(0)) reader.resolve(noMore);
+  }
+
+  fail(error: RpcError): void {
+    this.#isEnded = true;
+    // The first reader hears of it, the others find the end; without one it waits for the next.
+    const reader = this.#readers.shift();
+    if (reader === undefined) this.#error = error;
+    else reader.reject(error);
+    this.end();
+  }
+
+  next(): Promise<IteratorResult<unknown>> {
+    if (this.#messages.length > 0) return Promise.resolve({ done: false, value: this.#messages.shift() });
+    if (this.#error !== undefined) {
+      const error = this.#error;
+      this.#error = undefined;
+      return Promise.reject(error);
+    }
+    if (this.#isEnded) return Promise.resolve(noMore);
+    return new Promise((resolve, reject) => this.#readers.push({ resolve, reject }));
+  }
+
+  async return(): Promise<IteratorResult<unknown>> {
+    this.#messages = [];
+    this.#error = undefined;
+    if (!this.#isEnded) {
+      this.#onLeave();
+      // Leaving is no error for the one who leaves.
+      this.#error = undefined;
+      this.end();
+    }
+    return noMore;
+  }
+}
+
+const noMore: IteratorResult<unknown> = { done: true, value: undefined };
