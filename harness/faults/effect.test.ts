@@ -264,6 +264,41 @@ describe("a fault on a registry that leaves no call records", () => {
   });
 });
 
+describe("a fault on a database", () => {
+  /** What account committed: so many a second, but for the fault's time. */
+  const committing = (whileItLasts: (atUs: number) => boolean): Observation => {
+    const observation = seen([]);
+    const { fromUs, toUs } = observation;
+    const holding = { item: "u0", free: 1, frozen: 0, used: 0, version: 1, resource: "account.reserve" } as const;
+    const transactions = Array.from({ length: 800 }, (_, index) => index * 10_000)
+      .filter((atUs) => atUs < fromUs || atUs >= toUs || whileItLasts(atUs))
+      .map((atUs) => {
+        return { type: "transaction", what: "holding", ...holding, xid: `${atUs}`, node: "account/0", atUs } as const;
+      });
+    return { ...observation, history: { ...observation.history, transactions } };
+  };
+
+  test("is confirmed when nothing was committed, and isn't there when commits went on", () => {
+    const database = towards(["database/0"]);
+    const stopped = lostSuccesses(
+      committing(() => false),
+      database,
+    );
+    expect(stopped.effect).toBe("confirmed");
+    expect(stopped.evidence).toMatch(/^0 commits while it lasted, \d+ in the [\d.]+ s before$/);
+    const unharmed = committing(() => true);
+    expect(lostSuccesses(unharmed, database).effect).toBe("none");
+    // On the other one's link.
+    const link = over([{ from: "stock/0", to: "database/0" }]);
+    expect(
+      lostSuccesses(
+        committing(() => false),
+        link,
+      ).effect,
+    ).toBe("inconclusive");
+  });
+});
+
 describe("a fault on a coordinator that leaves no call records", () => {
   const coordinator = towards(["coordinator/0"]);
   /** Steps that order, account and stock took with it: so many a second, but for the fault's time. */

@@ -52,7 +52,12 @@ export function lostSuccesses(seen: Observation, touched: Touched): Effect {
 
   if (before.touched + during.touched === 0) {
     if (touched.service("registry")) return lostRegistry(seen, touched, beforeUs);
-    if (touched.service("coordinator")) return lostCoordinator(seen, touched, beforeUs);
+    if (touched.service("coordinator")) {
+      return lostSteps(seen, touched, { beforeUs, are: ["begin", "branch", "end"], called: "steps of transactions" });
+    }
+    if (touched.service("database")) {
+      return lostSteps(seen, touched, { beforeUs, are: ["holding"], called: "commits" });
+    }
   }
 
   const verdicts: Effect[] = [];
@@ -109,21 +114,24 @@ function lostRegistry({ history, orderedUs, fromUs, toUs }: Observation, touched
   return { effect: during > 0 && before === 0 && others === 0 ? "confirmed" : "inconclusive", evidence };
 }
 
-/** Likewise for a coordinator: what its clients report to have begun, registered and ended with it. */
-function lostCoordinator({ history, fromUs, toUs }: Observation, touched: Touched, beforeUs: number): Effect {
+/**
+ * Likewise for a coordinator: what its clients report to have begun, registered and ended with it; and for a database: what was committed
+ * there.
+ */
+function lostSteps(
+  { history, fromUs, toUs }: Observation,
+  touched: Touched,
+  { beforeUs, are, called }: { readonly beforeUs: number; readonly are: readonly string[]; readonly called: string },
+): Effect {
   const doneIn = (startUs: number, endUs: number): number =>
     history.transactions.filter(
-      ({ what, node, atUs }) =>
-        (what === "begin" || what === "branch" || what === "end") &&
-        touched.source(node) &&
-        atUs >= startUs &&
-        atUs < endUs,
+      ({ what, node, atUs }) => are.includes(what) && touched.source(node) && atUs >= startUs && atUs < endUs,
     ).length;
   const [before, during] = [doneIn(beforeUs, fromUs), doneIn(fromUs, toUs)];
   return compareToShare(
     { count: during, of: before + during },
     (toUs - fromUs) / (toUs - beforeUs),
-    `${during} steps of transactions while it lasted, ${before} in the ${seconds(fromUs - beforeUs)} before`,
+    `${during} ${called} while it lasted, ${before} in the ${seconds(fromUs - beforeUs)} before`,
   );
 }
 

@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 
 import { openWorld } from "../cli/worlds.ts";
-import { runScenario, type RunOptions } from "../run.ts";
+import { runScenario } from "../run.ts";
+import type { RunOptions } from "../run-options.ts";
 import { at, constant, consumer, provider, scenario, successRate } from "../scenario/builders.ts";
 import type { FaultResult } from "../report/verdict.ts";
 import type { StepSpec } from "../scenario/schema.ts";
@@ -29,6 +30,7 @@ async function played(timeline: readonly StepSpec[], options: Pick<RunOptions, "
 const slow = at("2s").latency("stock/0", { add: "300ms", for: "3s" });
 const harmless = at("2s").loss("stock/0", { probability: 0.00001, for: "3s" });
 
+// Whether a fault took effect at all is what users ask: https://github.com/chaos-mesh/chaos-mesh/issues/4948.
 test("a fault that does nothing takes no credit for the one beside it", async () => {
   const [latency, loss] = await faultsOf(slow, harmless);
   expect(latency?.effect).toBe("confirmed");

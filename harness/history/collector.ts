@@ -9,6 +9,7 @@ export class HistoryCollector {
 
   readonly #listeners = new Set<(call: CallRecord) => void>();
   readonly #calls: CallRecord[] = [];
+  #isInOrder = true;
   /** Calls without an end, by node and id. A restarted node numbers its calls anew: what it left open stays without an end. */
   readonly #open = new Map<string, Map<number, CallRecord>>();
   readonly #tasks: TaskRecord[] = [];
@@ -17,6 +18,7 @@ export class HistoryCollector {
     steps: History["steps"][number][];
     rollouts: History["rollouts"][number][];
     processes: History["processes"][number][];
+    phases: History["phases"][number][];
     memberships: History["memberships"][number][];
     rules: History["rules"][number][];
     registryStates: History["registryStates"][number][];
@@ -38,6 +40,7 @@ export class HistoryCollector {
     steps: [],
     rollouts: [],
     processes: [],
+    phases: [],
     memberships: [],
     rules: [],
     registryStates: [],
@@ -109,7 +112,8 @@ export class HistoryCollector {
   /** The history so far. Records that are added later go on into the same one. */
   history(): History {
     // Nodes report in batches, so that the calls of several nodes come in a slightly different order.
-    this.#calls.sort((a, b) => a.beginUs - b.beginUs);
+    if (!this.#isInOrder) this.#calls.sort((a, b) => a.beginUs - b.beginUs);
+    this.#isInOrder = true;
     return this.#history;
   }
 
@@ -134,6 +138,7 @@ export class HistoryCollector {
           traceId: event.traceId,
           spanId: event.spanId,
         };
+        this.#isInOrder &&= call.beginUs >= (this.#calls.at(-1)?.beginUs ?? -Infinity);
         this.#calls.push(call);
         let open = this.#open.get(node);
         if (open === undefined) this.#open.set(node, (open = new Map<number, CallRecord>()));
@@ -211,6 +216,8 @@ export class HistoryCollector {
         history.disks.push({ ...event, node });
         return;
       case "node":
+        history.phases.push({ ...event, node });
+        return;
       case "span.export":
       // For readers of the file: no check asks for it.
     }

@@ -5,6 +5,7 @@ import type {
   DiskUse,
   DocumentPush,
   MembershipChange,
+  NodePhaseChange,
   PolicyChange,
   RegistryPush,
   RegistryStateChange,
@@ -35,6 +36,8 @@ export interface History {
   readonly steps: readonly StepRecord[];
   readonly rollouts: readonly RolloutRecord[];
   readonly processes: readonly ProcessRecord[];
+  /** How far each node had come in its life, in the order in which it was reported. */
+  readonly phases: readonly (NodePhaseChange & { readonly node: string })[];
   readonly memberships: readonly (MembershipChange & { readonly node: string })[];
   readonly rules: readonly (RuleChange & { readonly node: string })[];
   readonly registryStates: readonly (RegistryStateChange & { readonly node: string })[];

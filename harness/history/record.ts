@@ -124,6 +124,8 @@ export interface HarnessCpuRecord {
   readonly usedUs: number;
   /** What all processors together had to give in that time. */
   readonly ofUs: number;
+  /** What of that nobody took. Absent in older files. */
+  readonly idleUs?: number;
 }
 
 /**

@@ -1,10 +1,12 @@
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
+import { createRandom } from "../../runtime/random.ts";
 import type { CallRecord } from "../history/history.ts";
 import type { RunResult, Verdict } from "../report/verdict.ts";
-import { recovery } from "../scenario/builders.ts";
+import { at, recovery } from "../scenario/builders.ts";
 import { agree, type ComparedRun } from "./agreement.ts";
-import { calls, historyOf, planOf, type CallSketch } from "./fixtures.ts";
+import { calls, historyOf, planOf, stepsOf, type CallSketch } from "./fixtures.ts";
 
 const check = recovery("orders").after("2s").within("1s").atLeast("99%").detects("1s");
 const plan = planOf([check]);
@@ -27,7 +29,7 @@ test("runs that are alike agree, quantity by quantity", () => {
     ["orders success", "± 3%"],
     ["orders/0 share", "± 3%"],
     ["p99", "± 25% or 20 ms"],
-    ["orders recovery after 2s", "± 20% or 250 ms"],
+    ["orders recovery after 2 s", "± 20% or 250 ms"],
   ]);
 });
 
@@ -53,6 +55,36 @@ describe("each tolerance fails when the difference exceeds it", () => {
     const result = compared(made(), made(make(beyond)));
     expect(rowOf(result, quantity).agrees).toBe(false);
     expect(result.verdict).toBe("fail");
+  });
+
+  test("p99, where more calls are slower than chance makes of one in a hundred", () => {
+    const some = (count: number, tookUs: number, others = 5_000) =>
+      made((index) => ({ tookUs: index % 40 === 0 && index < 40 * count ? tookUs : others }));
+    const agreed = (count: number) => rowOf(compared(made(), some(count, 60_000)), /p99/).agrees;
+    expect([agreed(9), agreed(15), agreed(25)]).toEqual([true, true, false]);
+    // The other way: what was slow in a hundredth of the prediction isn't any more.
+    const quick = (count: number) => rowOf(compared(some(25, 90_000), some(count, 90_000)), /p99/).agrees;
+    expect([quick(9), quick(5), quick(0)]).toEqual([true, true, false]);
+  });
+
+  test("p99 of few calls: where all are quicker, no chance made it; where a few are slower in both, one may have", () => {
+    const few = (slow: number, tookUs = 60_000) => calls(300, (index) => ({ tookUs: index < slow ? tookUs : 5_000 }));
+    expect(rowOf(compared(few(300, 200_000), few(300, 100_000)), /p99/).agrees).toBe(false);
+    expect(rowOf(compared(few(300, 100_000), few(300, 200_000)), /p99/).agrees).toBe(false);
+    // Had both one in 40, three and twelve were no wonder.
+    expect(rowOf(compared(few(3), few(12)), /p99/).agrees).toBe(true);
+    expect(rowOf(compared(few(0), few(16)), /p99/).agrees).toBe(false);
+  });
+
+  test("two runs that draw their slow calls alike hardly ever differ in their p99, however few there are", () => {
+    fc.assert(
+      fc.property(fc.integer(), fc.constantFrom(5, 10, 15, 20, 25, 40), (seed, perMille) => {
+        const random = createRandom(seed);
+        const drawn = () => calls(300, () => ({ tookUs: random.below(1000) < perMille ? 60_000 : 5_000 }));
+        return rowOf(compared(drawn(), drawn()), /p99/).agrees;
+      }),
+      { numRuns: 60, seed: 1 },
+    );
   });
 
   test("p99, of long times a quarter of what was predicted", () => {
@@ -182,6 +214,73 @@ describe("a busy machine", () => {
         ),
       },
     ]);
+
+  test("that had no time to spare puts a slow p99 in doubt, and no quick one", () => {
+    const on = (tookUs: number, idleUs: number, predictedUs = 5_000) =>
+      agree(plan.scenario, run(made(() => ({ tookUs: predictedUs }))), [
+        {
+          result: run([]).result,
+          history: historyOf(
+            plan,
+            made(() => ({ tookUs })),
+            { harnessCpu: { type: "harness.cpu", atUs: 0, usedUs: 0, ofUs: 100, idleUs } },
+          ),
+        },
+      ]);
+    expect(rowOf(on(60_000, 4), /p99/)).toMatchObject({
+      agrees: false,
+      doubt: "the processors were busy 96% of the time",
+    });
+    expect(on(60_000, 4).verdict).toBe("inconclusive");
+    expect(on(60_000, 5).verdict).toBe("fail");
+    expect(on(5_000, 4, 60_000).verdict).toBe("fail");
+  });
+
+  test("that took long to start a node again puts every difference in doubt", () => {
+    const restart = planOf([check], { timeline: [at("1s").kill("orders/1", { for: "2s" })], world: "local" });
+    const local = (tookUs: number): ComparedRun => ({
+      result: run([]).result,
+      history: historyOf(
+        restart,
+        made((index) => ({ to: index < 100 ? "orders/1" : "orders/0" })),
+        {
+          phases: [-1_000_000, 3_000_000 + tookUs].map((atUs) => ({
+            ...{ type: "node", node: "orders/1", phase: "listening" },
+            atUs,
+          })),
+        },
+      ),
+    });
+    expect(agree(plan.scenario, run(made()), [local(900_000)]).verdict).toBe("fail");
+    const late = agree(plan.scenario, run(made()), [local(1_300_000)]);
+    expect(late.verdict).toBe("inconclusive");
+    expect(rowOf(late, /orders\/1 share/).doubt).toBe("orders/1 took 1.3 s to start again");
+  });
+
+  test("that took long to break something, or to let it go on, puts every difference in doubt", () => {
+    const paused = planOf([check], { timeline: [at("1s").pause("orders/1", { for: "1s" })], world: "local" });
+    const local = (late: "applied" | "lifted", byUs: number, made: readonly CallRecord[]): ComparedRun => ({
+      result: run([]).result,
+      history: historyOf(paused, made, {
+        steps: stepsOf(paused).map((step) => (step.phase === late ? { ...step, atUs: step.atUs + byUs } : step)),
+      }),
+    });
+    const failing = made((index) => (index < 200 ? { code: "UNAVAILABLE" } : {}));
+    const verdict = (...args: Parameters<typeof local>) => agree(plan.scenario, run(made()), [local(...args)]).verdict;
+    expect([verdict("applied", 150_000, failing), verdict("lifted", 150_000, failing)]).toEqual(["fail", "fail"]);
+    expect([verdict("applied", 160_000, failing), verdict("lifted", 160_000, failing)]).toEqual([
+      ...["inconclusive", "inconclusive"],
+    ]);
+    const late = agree(plan.scenario, run(made()), [local("lifted", 420_000, failing)]);
+    expect(rowOf(late, /orders success/)).toMatchObject({ agrees: false, doubt: "the end of the pause took 420 ms" });
+    expect(verdict("applied", 900_000, made())).toBe("pass");
+    const sim = planOf([check], { timeline: [at("1s").pause("orders/1", { for: "1s" })] });
+    const inSim = {
+      result: run([]).result,
+      history: historyOf(sim, failing, { steps: stepsOf(paused).map((step) => ({ ...step, atUs: step.atUs * 2 })) }),
+    };
+    expect(agree(plan.scenario, run(made()), [inSim]).verdict).toBe("fail");
+  });
 
   test("that stands still for over half a percent of the time puts a slow p99 in doubt", () => {
     const result = slowed(60_000, 6_000);

@@ -99,6 +99,22 @@ test("what a killed node kept to itself isn't held against an order, but the sum
   expect(half(false)).toMatchObject({ verdict: "fail", observed: "410 was paid for 40 pieces at 10" });
 });
 
+test("a commit without an answer isn't held against an order until somebody has found out, but the sums are", () => {
+  const half = (state: "open" | "undone", isMended = true) => {
+    const own = books().orders(40);
+    own.reserve("tc:1:lost", "account/0", 4_000_000);
+    own.finish("tc:1:lost", "account/0", "commit", 4_100_000);
+    const doubt = { xid: "tc:1:lost", resource: "stock.reserve", item: "u1", version: 77 } as const;
+    own.report("stock/0", 4_100_000, { what: "doubt", ...doubt, state: "open" });
+    if (state !== "open") own.report("stock/0", 4_200_000, { what: "doubt", ...doubt, state });
+    if (isMended) own.tamper("stock/0", { free: -1, frozen: 0, used: 1 });
+    return judgeCheck(plan, own.history());
+  };
+  expect(half("open")).toMatchObject({ verdict: "pass", trials: 40 });
+  expect(half("open", false)).toMatchObject({ verdict: "fail", observed: "410 was paid for 40 pieces at 10" });
+  expect(half("undone")).toMatchObject({ verdict: "fail", message: "tc:1:lost paid 10 and took 0" });
+});
+
 test("few transactions, or none, tell nothing", () => {
   expect(judgeCheck(plan, books().orders(5).history()).verdict).toBe("inconclusive");
   expect(judgeCheck(plan, books().history())).toMatchObject({ verdict: "inconclusive", trials: 0 });

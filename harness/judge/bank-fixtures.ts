@@ -10,7 +10,15 @@ import { historyOf } from "./fixtures.ts";
 /** The plan of a bank's scenario with these checks; an order costs 10. */
 export function bankPlan(
   expect: ScenarioInput["expect"],
-  { world = "sim", of = {} }: { readonly world?: WorldName; readonly of?: Parameters<typeof bank>[0] } = {},
+  {
+    world = "sim",
+    of = {},
+    timeline = [],
+  }: {
+    readonly world?: WorldName;
+    readonly of?: Parameters<typeof bank>[0];
+    readonly timeline?: ScenarioInput["timeline"];
+  } = {},
 ): Plan {
   const value = scenario({
     name: "sketch",
@@ -18,6 +26,7 @@ export function bankPlan(
     explanation: { en: "For a test.", zh: "用于测试。" },
     fleet: { buyer: consumer({ instances: 1, calls: "order" }), ...bank(of) },
     load: constant("20/s").on("buyer").for("5s"),
+    timeline,
     expect,
   });
   return planScenario(value, { world, seed: 1 });

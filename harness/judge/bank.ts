@@ -94,6 +94,21 @@ function readMoves(history: History, service: string): readonly Move[] {
   return moves;
 }
 
+/** Writes whose commit got no answer and of which nobody has found out since: they may be there or not. */
+export const openDoubts: (history: History, service: string) => readonly ChangeOf<"doubt">[] = once(
+  (service) => service,
+  (history, service) => {
+    const open = new Map<string, ChangeOf<"doubt">>();
+    for (const change of history.transactions) {
+      if (change.what !== "doubt" || !isOf(service, change)) continue;
+      const write = `${change.node} ${change.item} ${change.version}`;
+      if (change.state === "open") open.set(write, change);
+      else open.delete(write);
+    }
+    return [...open.values()];
+  },
+);
+
 /** The same of a history that is whole, read once however many checks ask for it. `keyOf`: what else it is read by. */
 export function once<By, T>(keyOf: (by: By) => string, read: (history: History, by: By) => T): typeof read {
   const known = new WeakMap<History, Map<string, T>>();

@@ -2,7 +2,7 @@ import { isEnded, needsRepair } from "../../runtime/transactions/status.ts";
 import type { GlobalStatus } from "../../runtime/transactions/status.ts";
 import type { History } from "../history/history.ts";
 import type { BankPlan } from "../scenario/plan.ts";
-import { movesOf, once, type Move } from "./bank.ts";
+import { movesOf, once, openDoubts, type Move } from "./bank.ts";
 
 /** A global transaction, from what everybody reported of it. */
 export interface Transaction {
@@ -16,7 +16,10 @@ export interface Transaction {
   readonly told: readonly { readonly status: GlobalStatus; readonly atUs: number }[];
   /** What the coordinator said of it when all was quiet; undefined: nobody could ask. */
   readonly found: GlobalStatus | undefined;
-  /** A node that took part was killed meanwhile, before it could send its last records: what was done for it is partly unknown. */
+  /**
+   * What was done for it is partly unknown: a node that took part was killed meanwhile, before it could send its last records, or a commit got
+   * no answer and nobody found out.
+   */
   readonly isDoubtful: boolean;
 }
 
@@ -31,6 +34,9 @@ function readTransactions(history: History, bank: BankPlan): readonly Transactio
   const taken = byXid(movesOf(history, bank.stock));
   const gaps = history.gaps.filter(({ node }) =>
     [bank.account, bank.stock].some((name) => node.startsWith(`${name}/`)),
+  );
+  const doubted = new Set(
+    [bank.account, bank.stock].flatMap((name) => openDoubts(history, name)).map(({ xid }) => xid),
   );
   const all = new Map<
     string,
@@ -51,7 +57,7 @@ function readTransactions(history: History, bank: BankPlan): readonly Transactio
   }
   return [...all].flatMap(([xid, { fromUs, toUs, told, found }]): Transaction[] => {
     if (toUs < 0) return [];
-    const isDoubtful = gaps.some((gap) => gap.fromUs <= toUs && gap.toUs >= fromUs);
+    const isDoubtful = doubted.has(xid) || gaps.some((gap) => gap.fromUs <= toUs && gap.toUs >= fromUs);
     return [{ xid, fromUs, toUs, told, found, isDoubtful, paid: paid.get(xid) ?? [], taken: taken.get(xid) ?? [] }];
   });
 }

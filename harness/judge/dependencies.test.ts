@@ -10,6 +10,7 @@ import { MemoryDisk } from "../../runtime/transactions/testing.ts";
 import { coordinatorInProcess } from "../../services/coordinator/testing.ts";
 import {
   anomalies,
+  examplesOf,
   findingsIn,
   told,
   type Anomaly,
@@ -116,6 +117,43 @@ describe("a history", () => {
       ["T2", "x", 0],
     ]);
     expect(named(of)).toEqual(["G2-item"]);
+  });
+
+  test("shows each kind of cycle by itself, also where graver ones entangle the same transactions", () => {
+    const skew = observed({ x: ["T1"], y: ["T2"] }, [
+      ["T1", "y", 0],
+      ["T2", "x", 0],
+      ["T2", "x", 1],
+    ]);
+    expect(named(skew)).toEqual(["G-single"]);
+    expect(examplesOf("G2-item", skew).map(told)).toEqual([
+      "G2-item: T2 wrote after what T1 had read in y; T1 wrote after what T2 had read in x",
+    ]);
+    const halves = observed({ x: ["T1"] }, [
+      ["T2", "x", 0],
+      ["T2", "x", 1],
+    ]);
+    expect(examplesOf("G-single", halves).map(told)).toEqual([
+      "G-single: T1 wrote after what T2 had read in x; T2 read what T1 had written in x",
+    ]);
+    for (const other of ["G1c", "lost-update", "G2-item"] as const) expect(examplesOf(other, halves)).toEqual([]);
+  });
+
+  test("shows a lost update in one row, and a circle of those alone who read each other's writes", () => {
+    const increments = observed({ x: ["T1", "T2"], y: ["T2", "T3"] }, [
+      ["T1", "x", 0],
+      ["T2", "x", 0],
+      ["T3", "x", 0],
+    ]);
+    expect(examplesOf("lost-update", increments).map(told)).toEqual([
+      "lost-update: T1 wrote after what T2 had read in x; T2 wrote after T1 in x",
+    ]);
+    const circle = observed({ x: ["T1"], y: ["T2"] }, [
+      ["T2", "x", 1],
+      ["T1", "y", 1],
+    ]);
+    expect(examplesOf("G1c", circle)).toHaveLength(1);
+    expect(examplesOf("lost-update", circle)).toEqual([]);
   });
 
   test("says nothing across what nobody can tell", () => {

@@ -86,6 +86,27 @@ export function findingsIn(observed: Observed, wanted: readonly Anomaly[] = anom
   );
 }
 
+/**
+ * Cycles of this kind in its purest form, wherever graver ones entangle the same transactions: to show what it is. `G1c` is of reads alone, a
+ * `lost-update` in one row; a `G-single` saw by halves what others had written, and in a `G2-item` nobody saw anything of the others.
+ */
+export function examplesOf(anomaly: keyof typeof purest, observed: Observed): readonly Finding[] {
+  const { special, others, isInOneRow = false } = purest[anomaly];
+  const edges = dependenciesIn(observed).filter(({ kind }) => kind === special || others.includes(kind));
+  const parts = isInOneRow ? [...Map.groupBy(edges, ({ row }) => row).values()] : [edges];
+  const kind = { anomaly: anomaly === "lost-update" ? "G-single" : anomaly, special, others } as const;
+  return parts.flatMap((part) => cyclesIn(part, [kind])).filter((found) => found.anomaly === anomaly);
+}
+
+type Shape = Omit<CycleKind, "anomaly"> & { readonly isInOneRow?: boolean };
+
+const purest: Readonly<Record<"G1c" | "lost-update" | "G-single" | "G2-item", Shape>> = {
+  G1c: { special: "wr", others: ["wr"] },
+  "lost-update": { special: "rw", others: ["ww"], isInOneRow: true },
+  "G-single": { special: "rw", others: ["wr"] },
+  "G2-item": { special: "rw", others: ["rw"] },
+};
+
 /** "G0: T2 wrote after T1 in x; T1 wrote after T2 in y" */
 export function told({ anomaly, steps }: Finding): string {
   const verbs = { ww: "wrote after", wr: "read what", rw: "wrote after what" } as const;

@@ -200,6 +200,7 @@ export function historyOf(plan: Plan, made: readonly CallRecord[], more: Partial
     documents: [],
     clocks: [],
     disks: [],
+    phases: [],
     memberships: [],
     rules: [],
     registryStates: [],

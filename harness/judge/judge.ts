@@ -6,7 +6,9 @@ import type { CheckPlan, Plan } from "../scenario/plan.ts";
 import type { CheckSpec } from "../scenario/schema.ts";
 import type { CheckContext, CheckKind } from "./check.ts";
 import { judgeK6 } from "./k6.ts";
+import { slowStartIn } from "./machine.ts";
 import { lagPeriodUs, lagsOf } from "./outcome.ts";
+import { partsOf, type When } from "./select.ts";
 import { loadCalls } from "./summary.ts";
 import { checks } from "./table.ts";
 
@@ -31,7 +33,10 @@ export function judgeRun(
   const isWhole = history.end?.outcome === "complete";
   const seen = isWhole ? history : untilItsEnd(history);
   const stall = stallDoubt(history);
-  const found = plan.checks.map((check) => despiteStall(kindOf(check.check).judge(check, seen), stall));
+  const found = plan.checks.map((check) => {
+    const result = despiteStall(kindOf(check.check).judge(check, seen), stall);
+    return despiteSlowStart(result, check.check, history);
+  });
   if (plan.load === "k6") found.push(...judgeK6(plan, seen));
   const results = found.map((result): CheckResult => {
     const stands = doubt === undefined || (result.verdict === "fail" && isBreach(result, isWhole && doubt.isSlight));
@@ -54,6 +59,15 @@ function isBreach({ falseAlarm }: CheckResult, doCountsCount: boolean): boolean 
 function despiteStall(result: CheckResult, stall: string | undefined): CheckResult {
   const isExcused = stall !== undefined && result.verdict === "fail" && (result.falseAlarm ?? 0) > 0;
   return isExcused ? { ...result, verdict: "inconclusive", message: `${result.message}; but ${stall}` } : result;
+}
+
+/** The same where the machine took long to start what the timeline started again, be it about counts or about times. */
+function despiteSlowStart(result: CheckResult, spec: CheckSpec, history: History): CheckResult {
+  if (result.verdict !== "fail" || result.falseAlarm === 0) return result;
+  const late = slowStartIn(history, partsOf(spec as When, history.run.durationUs));
+  return late === undefined
+    ? result
+    : { ...result, verdict: "inconclusive", message: `${result.message}; but ${late}` };
 }
 
 /** Whether attempts timed out that a punctual machine might have answered: it stood still for more than half of their time. */

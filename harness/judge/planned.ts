@@ -25,12 +25,14 @@ export function plannedCalls(
   context: CheckContext,
   service: string,
   part: (When & Whose) | readonly Window[] = {},
+  /** Whose calls, where `part` is stretches. Default everybody's. */
+  whose: Whose = {},
 ): PlannedCalls {
   const stretches = isStretches(part) ? part : partsOf(part, context.durationUs);
   let regular = 0;
   let random = 0;
   for (const load of context.scenario.load) {
-    if (!reaches(context.scenario, load.on, service, isStretches(part) ? {} : part)) continue;
+    if (!reaches(context.scenario, load.on, service, isStretches(part) ? whose : part)) continue;
     for (const stretch of stretches) {
       const calls = expectedIn(load, stretch);
       if (load.arrivals === "constant") regular += Math.floor(calls + 1e-9);

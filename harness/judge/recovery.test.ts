@@ -25,7 +25,7 @@ describe("what it counts", () => {
       observed: "at once",
       bound: "within 500 ms",
       trials: 420,
-      message: "orders was well from 4s on",
+      message: "orders was well from 4 s on",
     });
   });
 
@@ -39,7 +39,7 @@ describe("what it counts", () => {
   ])("fails one that still %s a second later, and says until when", (_name, bad) => {
     const result = judged(badFrom(3_000_000, 5_500_000, bad));
     expect(result).toMatchObject({ verdict: "fail", observed: "1.49 s", brokenAtMs: 4_500 });
-    expect(result.message).toBe("orders was still unwell 1.49 s after 4s");
+    expect(result.message).toBe("orders was still unwell 1.49 s after 4 s");
   });
 
   test("fails a relapse at the very end, where no whole stretch begins", () => {
@@ -49,7 +49,7 @@ describe("what it counts", () => {
   test("a few bad calls late are no relapse, and it says so", () => {
     const result = judged(badFrom(6_000_000, 6_060_000));
     expect(result).toMatchObject({ verdict: "pass", observed: "2.06 s" });
-    expect(result.message).toMatch(/too few in any 1s to say that it was unwell/);
+    expect(result.message).toMatch(/too few in any 1 s to say that it was unwell/);
   });
 
   test("is inconclusive where a stretch has no calls, or their ends are unknown", () => {
@@ -75,6 +75,12 @@ describe("the recovery time", () => {
 
   test("ends with the last bad call", () => {
     expect(timeOf(badFrom(2_000_000, 4_900_000))).toBe(891_666);
+  });
+
+  test("is the same in whatever order the calls were sent", () => {
+    const made = badFrom(3_900_000, 4_750_000);
+    const times = [made, made.toReversed()].map((own) => recoveryTimeUs(historyOf(plan, own), spec));
+    expect(times[1]).toBe(times[0]);
   });
 
   test("is nothing when nothing was bad, and one straggler is nothing", () => {

@@ -80,6 +80,7 @@ export const recovery: CheckKind<RecoverySpec> = {
     const isFailed = failed.length > 0;
     const isInDoubt = judged.some(({ verdict }) => verdict === "inconclusive");
     const measuredUs = recoveryTimeUs(history, spec);
+    const after = formatDuration(afterUs);
     const tookUs = isFailed ? Math.max(measuredUs, Math.max(...failed) - afterUs) : measuredUs;
     const finding: Finding = {
       verdict: isFailed ? "fail" : isInDoubt ? "inconclusive" : "pass",
@@ -87,10 +88,10 @@ export const recovery: CheckKind<RecoverySpec> = {
       bound,
       trials: calls.length,
       message: isFailed
-        ? `${spec.service} was still unwell ${describe(Math.max(...failed) - afterUs)} after ${spec.after}`
+        ? `${spec.service} was still unwell ${describe(Math.max(...failed) - afterUs)} after ${after}`
         : tookUs <= withinUs
-          ? `${spec.service} was well from ${tookUs === 0 ? spec.after : `${describe(tookUs)} after ${spec.after}`} on`
-          : `${spec.service} had bad calls later than that, too few in any ${spec.detects} to say that it was unwell`,
+          ? `${spec.service} was well from ${tookUs === 0 ? after : `${describe(tookUs)} after ${after}`} on`
+          : `${spec.service} had bad calls later than that, too few in any ${formatDuration(durationUs(spec.detects))} to say that it was unwell`,
       brokenAtUs: isFailed ? Math.min(...failed) : undefined,
     };
     // A machine that is late makes calls slow as well as recoveries.
@@ -115,7 +116,8 @@ export function recoveryTimeUs(history: History, spec: RecoverySpec): number {
     const bad = own.filter((call) => isKnownBad(call, spec));
     // One straggler is no outage.
     const isBadSlice = bad.length > 1 && isTooMany(bad.length, own.length, allowed(spec), sliceAlpha);
-    if (isBadSlice) lastBadUs = bad.at(-1)!.dueUs;
+    // The last that was due: calls that were held up may have been sent in any order.
+    if (isBadSlice) lastBadUs = Math.max(...bad.map(({ dueUs }) => dueUs));
     wasLastSlice = isBadSlice;
   }
   if (lastBadUs === undefined) return 0;

@@ -20,7 +20,7 @@ export const share: CheckKind<ShareSpec> = {
     const name = `${spec.service} share by ${spec.by}${whoseName(spec)}${spec.during === undefined ? "" : ` ${spec.during}`}`;
     const expected = sharesOf(spec);
     const { expected: calls, atLeast } = plannedCalls(context, spec.service, spec);
-    const keys = spec.trial === "key" ? keyCount(name, context, spec.service) : undefined;
+    const keys = spec.trial === "key" ? keyCount(name, context, spec) : undefined;
     const countOf = (draws: number): number => (keys === undefined ? draws : Math.floor(distinctOf(keys, draws)));
     const more = keys !== undefined ? "keys" : spec.during === undefined ? "rate or length" : "rate";
     const demand = { name, context, trials: countOf(atLeast), more } as const;
@@ -123,9 +123,14 @@ function distinctOf(keys: number, draws: number): number {
   return keys * (1 - (1 - 1 / keys) ** draws);
 }
 
-/** How many keys the service's consumers draw from. */
-export function keyCount(name: string, { scenario }: CheckContext, service: string): number {
-  for (const spec of Object.values(scenario.fleet)) {
+/** How many keys the service's consumers, or the one whose calls are meant, draw from. */
+export function keyCount(
+  name: string,
+  { scenario }: CheckContext,
+  { service, from }: { readonly service: string; readonly from?: string | undefined },
+): number {
+  for (const [caller, spec] of Object.entries(scenario.fleet)) {
+    if (from !== undefined && caller !== from) continue;
     if (calleesOf(spec).includes(service) && "key" in spec && spec.key !== undefined) return spec.key.count;
   }
   throw new ScenarioError(`"${name}": no consumer of ${service} sends a key`, {

@@ -71,6 +71,46 @@ describe("what it counts", () => {
     expect(judgeCheck(plan, historyOf(plan, unknown)).verdict).toBe("inconclusive");
   });
 
+  test("by instance, two of one tag are two places", () => {
+    const byInstance = planOf([sticky("orders").byInstance().detects("5%")], sketch);
+    const made = calls(600, (index) => ({ ...keyOf(index), to: index === 342 ? "orders/1" : "orders/0" }));
+    expect(judgeCheck(byInstance, historyOf(byInstance, made))).toMatchObject({
+      verdict: "fail",
+      message: "1 of 300 keys saw two instances while the rules stood, the first u42",
+    });
+    expect(judgeCheck(plan, historyOf(plan, made)).verdict).toBe("pass");
+  });
+
+  test("what an instance that comes and goes has besides doesn't count, and a key that moves between others does", () => {
+    const excepting = planOf([sticky("orders").byInstance().except("orders/3").detects("5%")], sketch);
+    const homeOf = (index: number) => `orders/${(index % 300) % 4}`;
+    const verdictOf = (elsewhere: (index: number) => string) => {
+      // In the third turn of four orders/3 is away.
+      const made = calls(1_200, (index) => ({
+        ...keyOf(index),
+        to: Math.floor(index / 300) === 2 ? elsewhere(index) : homeOf(index),
+      }));
+      return judgeCheck(excepting, historyOf(excepting, made));
+    };
+    expect(verdictOf((index) => (homeOf(index) === "orders/3" ? "orders/1" : homeOf(index)))).toMatchObject({
+      verdict: "pass",
+      observed: "0 of 225",
+      message: "each of 225 keys with several calls saw one instance besides orders/3",
+    });
+    expect(verdictOf((index) => `orders/${(index % 300) % 3}`)).toMatchObject({ verdict: "fail" });
+  });
+
+  test("the keys of one caller, where another's go elsewhere", () => {
+    const from = planOf([sticky("orders").byInstance().from("storefront").detects("5%")], sketch);
+    const made = calls(600, (index) => ({
+      ...keyOf(index),
+      to: index % 2 === 0 ? "orders/0" : `orders/${index % 4}`,
+      node: index % 2 === 0 ? "storefront/0" : "kiosk/0",
+    }));
+    const twice = [...made, ...calls(600, (index) => ({ ...keyOf(index), to: "orders/0" }))];
+    expect(judgeCheck(from, historyOf(from, twice)).verdict).toBe("pass");
+  });
+
   test("keys with blanks in them keep their names", () => {
     const made = calls(4, (index) => ({ key: "a b c", to: `orders/${index}` }));
     expect(judgeCheck(plan, historyOf(plan, made)).message).toMatch(/the first a b c$/);
@@ -80,6 +120,12 @@ describe("what it counts", () => {
 describe("the plan", () => {
   test("refuses callers that send no key", () => {
     expect(() => planOf([check], { tags: sketch.tags })).toThrow(/no consumer of orders sends a key/);
+  });
+
+  test("refuses to except what isn't there, or where keys stick to tags", () => {
+    const excepting = sticky("orders").byInstance().except("orders/7").detects("5%");
+    expect(() => planOf([excepting], sketch)).toThrow(/there is no orders\/7/);
+    expect(() => planOf([sticky("orders").except("orders/3").detects("5%")], sketch)).toThrow(/a tag has no instance/);
   });
 
   test("counts keys that are drawn twice between two rule changes", () => {

@@ -1,21 +1,28 @@
 import type { History } from "../history/history.ts";
 import { formatShare, fractionOf, type Window } from "../scenario/durations.ts";
+import { ScenarioError } from "../scenario/error.ts";
 import type { CheckSpec } from "../scenario/schema.ts";
-import { missMax, type CheckKind } from "./check.ts";
+import { missMax, type CheckContext, type CheckKind } from "./check.ts";
 import { nothingToJudge, requireTrials, resultOf } from "./outcome.ts";
 import { plannedCalls } from "./planned.ts";
-import { callsOf, partsOf } from "./select.ts";
+import { callsOf, partsOf, whoseName } from "./select.ts";
 import { keyCount } from "./share.ts";
 import { trialsToSee } from "./statistics.ts";
+
+type StickySpec = Extract<CheckSpec, { check: "stickiness" }>;
 
 /** How long after a rule is published calls may still go by the one before. */
 const settleUs = 500_000;
 
-/** While the rules stay the same, calls with the same key reach instances of one tag only. */
-export const stickiness: CheckKind<Extract<CheckSpec, { check: "stickiness" }>> = {
+/**
+ * While the rules stay the same, calls with the same key reach instances of one tag, or one instance, only. With `except` an instance
+ * comes or goes: its keys are elsewhere meanwhile, and nobody else's are.
+ */
+export const stickiness: CheckKind<StickySpec> = {
   plan: (spec, context) => {
-    const name = `${spec.service} sticks to its key`;
-    const keys = keyCount(name, context, spec.service);
+    const name = `${spec.service} sticks to its key${besides(spec)}${whoseName(spec)}${spec.during === undefined ? "" : ` ${spec.during}`}`;
+    requireKnown(name, spec, context);
+    const keys = keyCount(name, context, spec);
     const changes = context.timeline.flatMap(({ atUs, what }) => {
       if (what.kind === "rollout") return what.percents.map((_percent, step) => atUs + step * what.everyUs);
       return what.kind === "publish" ? [atUs] : [];
@@ -24,7 +31,7 @@ export const stickiness: CheckKind<Extract<CheckSpec, { check: "stickiness" }>> 
     let expected = 0;
     let trials = 0;
     for (const era of eras(changes, context.durationUs)) {
-      const planned = plannedCalls(context, spec.service, within(parts, era));
+      const planned = plannedCalls(context, spec.service, within(parts, era), spec);
       expected += keysWithSeveral(keys, planned.expected);
       trials += keysWithSeveral(keys, planned.atLeast);
     }
@@ -43,25 +50,26 @@ export const stickiness: CheckKind<Extract<CheckSpec, { check: "stickiness" }>> 
     };
   },
   judge: (plan, history) => {
-    const { service } = plan.check;
-    const tags = new Map(history.run.nodes.map(({ id, tag }) => [id, tag ?? "-"]));
+    const { service, by = "tag", except } = plan.check;
+    const places = new Map(history.run.nodes.map(({ id, tag }) => [id, by === "instance" ? id : (tag ?? "-")]));
     const unsettled = ruleChanges(history);
     const first = new Map<string, string>();
     const trials = new Set<string>();
     const flipped = new Map<string, { readonly key: string; readonly dueUs: number }>();
     for (const call of callsOf(history, service, plan.check)) {
-      const tag = tags.get(call.attempts[0]?.instance ?? "");
-      if (call.key === undefined || tag === undefined) continue;
+      const instance = call.attempts[0]?.instance ?? "";
+      const place = places.get(instance);
+      if (call.key === undefined || place === undefined || instance === except) continue;
       const era = unsettled.findLastIndex(({ fromUs }) => call.beginUs >= fromUs);
       if (era >= 0 && call.beginUs < unsettled[era]!.toUs) continue;
       const id = `${era} ${call.key}`;
       const before = first.get(id);
       if (before === undefined) {
-        first.set(id, tag);
+        first.set(id, place);
         continue;
       }
       trials.add(id);
-      if (before !== tag && !flipped.has(id)) flipped.set(id, { key: call.key, dueUs: call.dueUs });
+      if (before !== place && !flipped.has(id)) flipped.set(id, { key: call.key, dueUs: call.dueUs });
     }
     const bound = "0 keys flip";
     if (trials.size === 0) return resultOf(plan, nothingToJudge(bound, "key with two calls"));
@@ -73,12 +81,28 @@ export const stickiness: CheckKind<Extract<CheckSpec, { check: "stickiness" }>> 
       trials: trials.size,
       message:
         example === undefined
-          ? `each of ${trials.size} keys with several calls saw one tag`
-          : `${flipped.size} of ${trials.size} keys saw two tags while the rules stood, the first ${example.key}`,
+          ? `each of ${trials.size} keys with several calls saw one ${by}${besides(plan.check)}`
+          : `${flipped.size} of ${trials.size} keys saw two ${by}s${besides(plan.check)} while the rules stood, the first ${example.key}`,
       brokenAtUs: example?.dueUs,
     });
   },
 };
+
+const besides = ({ except }: StickySpec): string => (except === undefined ? "" : ` besides ${except}`);
+
+/** Nothing is excepted that isn't there, or that no key sticks to. */
+function requireKnown(name: string, { service, by, except }: StickySpec, { nodes }: CheckContext): void {
+  if (except === undefined) return;
+  const instances = nodes.filter((node) => node.service === service).map(({ id }) => id);
+  if (by === "instance" && instances.includes(except)) return;
+  throw new ScenarioError(
+    by === "instance" ? `"${name}": there is no ${except}` : `"${name}": a tag has no instance to except`,
+    {
+      code: "INVALID_SCENARIO",
+      hint: by === "instance" ? `one of ${instances.join(", ")}` : "say .byInstance() as well",
+    },
+  );
+}
 
 /** The stretches in which the rules stand, without the time in which a change spreads. */
 function eras(changes: readonly number[], durationUs: number): readonly Window[] {

@@ -41,11 +41,15 @@ export function loadCalls(history: History): CallRecord[] {
 
 /** The p99 of the load's calls, from when they were due. */
 export function p99Us(history: History): number {
-  const times = loadCalls(history).flatMap(({ code, endUs, dueUs }) => (code === undefined ? [] : [endUs - dueUs]));
   return quantile(
-    times.sort((a, b) => a - b),
+    timesOf(history).sort((a, b) => a - b),
     0.99,
   );
+}
+
+/** How long each of the load's calls took, from when it was due; in the order in which they began. */
+export function timesOf(history: History): number[] {
+  return loadCalls(history).flatMap(({ code, endUs, dueUs }) => (code === undefined ? [] : [endUs - dueUs]));
 }
 
 function instancesOf(history: History): RunResult["instances"] {

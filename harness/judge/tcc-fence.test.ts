@@ -30,6 +30,27 @@ test("accidents without an effect pass, each counted by itself", () => {
   }
 });
 
+test("a branch one of whose commits got no answer isn't held against it, until somebody has found out", () => {
+  const judged = (state: "open" | "undone") =>
+    judgeCheck(
+      plan,
+      accidents((own, xid, atUs) => {
+        const doubt = {
+          xid,
+          branchId: `${xid} ${account}`,
+          resource: "account.reserve",
+          item: "u0",
+          version: 77,
+        } as const;
+        own.report(account, atUs, { what: "doubt", ...doubt, state: "open" });
+        own.move(xid, account, { free: 10, frozen: -10, used: 0 }, atUs);
+        if (state !== "open") own.report(account, atUs, { what: "doubt", ...doubt, state });
+      }).history(),
+    );
+  expect(judged("open")).toMatchObject({ verdict: "pass", observed: "0 of 32" });
+  expect(judged("undone")).toMatchObject({ verdict: "fail", observed: "1 of 32" });
+});
+
 describe("it finds", () => {
   const found = (effect: (own: Books, xid: string, atUs: number) => void) =>
     judgeCheck(plan, accidents(effect).history(), 0);

@@ -2,7 +2,7 @@ import type { History } from "../history/history.ts";
 import { formatShare, fractionOf } from "../scenario/durations.ts";
 import { ScenarioError } from "../scenario/error.ts";
 import type { CheckSpec } from "../scenario/schema.ts";
-import { isOf, movesOf, neededFor, type Move } from "./bank.ts";
+import { isOf, movesOf, neededFor, openDoubts, type Move } from "./bank.ts";
 import type { CheckKind } from "./check.ts";
 import { nothingToJudge, requireTrials, resultOf } from "./outcome.ts";
 import { plannedCalls } from "./planned.ts";
@@ -80,7 +80,10 @@ function accidentsIn(history: History, { service, shows }: Spec): ReadonlySet<st
   );
 }
 
-/** Branches with other effects than they may have. One that a killed node may have kept to itself is given the benefit of the doubt. */
+/**
+ * Branches with other effects than they may have. One that a killed node may have kept to itself, or whose commit got no answer, is given the
+ * benefit of the doubt.
+ */
 function wrongBranches(history: History, service: string): ReadonlyMap<string, readonly Move[]> {
   const branches = new Map<string, Move[]>();
   for (const move of movesOf(history, service)) {
@@ -95,8 +98,10 @@ function wrongBranches(history: History, service: string): ReadonlyMap<string, r
       begins.set(change.branchId, change.atUs);
   }
   const gaps = history.gaps.filter((gap) => isOf(service, gap));
+  const doubted = new Set(openDoubts(history, service).map(({ branchId }) => branchId));
   return new Map(
     [...branches].filter(([branchId, moves]) => {
+      if (doubted.has(branchId)) return false;
       const fromUs = begins.get(branchId) ?? -Infinity;
       const toUs = moves.at(-1)!.atUs;
       if (gaps.some((gap) => gap.fromUs <= toUs && gap.toUs >= fromUs)) return false;
