@@ -21,13 +21,50 @@ export interface ScoreOptions {
   readonly onProgress: (message: string) => void;
 }
 
-/** Measures one property; what can't be told, also because its fleet doesn't come up, is tried once more. */
+/**
+ * Measures one property. What can't be told, also because its fleet doesn't come up, is tried once more; and what isn't as expected is
+ * one when it was found twice.
+ */
 export async function score(property: Property, options: ScoreOptions): Promise<Score> {
-  const first = await measured(property, options);
-  if (first.outcome !== "unmeasured" || options.signal.aborted) return first;
-  options.onProgress(`can't be told (${first.evidence.en}): once more`);
-  return measured(property, options);
+  const found: Score[] = [];
+  for (;;) {
+    const now = await measured(property, options);
+    const told = conclusion([...found, now]);
+    if (told !== undefined || options.signal.aborted) return told ?? now;
+    found.push(now);
+    options.onProgress(
+      now.verdict === "surprise"
+        ? `isn't as expected (${now.evidence.en}): once more`
+        : `can't be told (${now.evidence.en}): once more`,
+    );
+  }
 }
+
+/** What measurements of one property say together; undefined: one more has to be made. */
+export function conclusion(found: readonly Score[]): Score | undefined {
+  const last = found.at(-1)!;
+  const surprises = found.filter(({ verdict }) => verdict === "surprise");
+  if (surprises.length > 1) return last;
+  if (last.verdict === "as expected") return surprises.length === 0 ? last : divided(surprises[0]!, last);
+  return found.filter(({ verdict }) => verdict === "unmeasured").length > 1 ? last : undefined;
+}
+
+/** Found so once, and otherwise once: a program that takes turns, or a machine that was too busy. */
+function divided(one: Score, other: Score): Score {
+  const both = (language: keyof Measurement["evidence"], join: string): string =>
+    [one, other].map(({ outcome, evidence }) => `${outcomes[language][outcome]}${evidence[language]}`).join(join);
+  return {
+    ...other,
+    outcome: "unmeasured",
+    verdict: "unmeasured",
+    evidence: { en: both("en", "; then it "), zh: both("zh", "；随后") },
+  };
+}
+
+const outcomes = {
+  en: { holds: "held: ", fails: "failed: ", unmeasured: "" },
+  zh: { holds: "成立：", fails: "不成立：", unmeasured: "" },
+} as const;
 
 async function measured(property: Property, options: ScoreOptions): Promise<Score> {
   try {

@@ -1,11 +1,15 @@
 import { isOfBank } from "../scenario/nodes.ts";
-import type { NodePlan } from "../scenario/plan.ts";
+import type { NodePlan, Plan } from "../scenario/plan.ts";
 import { withSecrets, type SecretOf } from "../scenario/secrets.ts";
 
 /** The nodes that are there before the fleet is, and that the fleet finds by their addresses. */
-const ids = ["registry/0", "config-center/0", "coordinator/0"] as const;
+const ids = ["registry/0", "config-center/0", "coordinator/0", "database/0"] as const;
 
 export const isInfrastructure = ({ id }: { readonly id: string }): boolean => (ids as readonly string[]).includes(id);
+
+/** Whether the plan's timeline does something to one of these nodes. */
+export const isTouched = ({ timeline }: Pick<Plan, "timeline">, ...ids: readonly string[]): boolean =>
+  timeline.some(({ what }) => what.kind !== "publish" && what.nodes.some((id) => ids.includes(id)));
 
 /** Where the infrastructure is: "host:port" of ours, URLs of real ones; undefined where a fleet has none. */
 export interface Infrastructure {

@@ -1,5 +1,6 @@
 import type Docker from "dockerode";
 
+import { WorldError } from "../error.ts";
 import type { Finding } from "../finding.ts";
 import { findOrphans, findSuperseded, removeOrphans, removeSuperseded } from "./clean.ts";
 import { defaultImages, hasImage, imageOf, obstacleTo, openEngine, overrideOf, type ImageName } from "./engine.ts";
@@ -51,9 +52,15 @@ async function imageFinding(docker: Docker, name: ImageName): Promise<Finding> {
 }
 
 async function leftoversOf(docker: Docker, isCleaning: boolean): Promise<Finding> {
-  const [{ containers, networks }, images] = await Promise.all(
-    isCleaning ? [removeOrphans(docker), removeSuperseded(docker)] : [findOrphans(docker), findSuperseded(docker)],
-  );
+  let left: Awaited<ReturnType<typeof findOrphans>>;
+  try {
+    left = await (isCleaning ? removeOrphans(docker) : findOrphans(docker));
+  } catch (error) {
+    if (!(error instanceof WorldError)) throw error;
+    return { name: "leftovers", state: "advice", message: error.message, ...(error.hint && { hint: error.hint }) };
+  }
+  const { containers, networks } = left;
+  const images = await (isCleaning ? removeSuperseded(docker) : findSuperseded(docker));
   const parts = [
     ...(containers.length + networks.length === 0
       ? []

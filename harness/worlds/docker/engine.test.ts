@@ -1,16 +1,18 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
-import { tmpdir } from "node:os";
+import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { afterEach, beforeEach, expect, test } from "vitest";
 
+import { removeOrphans } from "./clean.ts";
 import { worldErrorOf } from "./container.ts";
 import { obstacleTo, openEngine, pulled } from "./engine.ts";
+import { label } from "./labels.ts";
 
 /** An engine that hangs: it accepts, hears, and answers what `answers` says, if anything. */
 let server: Server;
-let answers: (path: string) => { readonly status?: number; readonly body: string } | undefined;
+let answers: (path: string, method: string) => { readonly status?: number; readonly body: string } | undefined;
 let directory: string;
 let host: string | undefined;
 
@@ -20,7 +22,7 @@ beforeEach(async () => {
   const socket = join(directory, "docker.sock");
   answers = () => undefined;
   server = createServer((request, response) => {
-    const answer = answers(request.url ?? "");
+    const answer = answers(request.url ?? "", request.method ?? "");
     if (answer !== undefined) response.writeHead(answer.status ?? 200).end(answer.body);
   });
   await new Promise<void>((resolve) => server.listen(socket, resolve));
@@ -69,6 +71,20 @@ test.each([
     hint: expect.stringMatching(hint) as string,
   });
   expect(worldErrorOf(refused, "").message).toContain(message);
+});
+
+test("an engine that counts somebody on a network where nobody is says so, and what to do", async () => {
+  const network = { Id: "n1", Name: "flyball-1", Labels: { [label.owner]: `${hostname()} another-boot 1 1` } };
+  answers = (path, method) => {
+    if (method === "DELETE") return { status: 403, body: JSON.stringify({ message: "it has active endpoints" }) };
+    if (path.includes("/networks/n1")) return { body: JSON.stringify({ ...network, Containers: {} }) };
+    return { body: path.includes("/networks") ? JSON.stringify([network]) : "[]" };
+  };
+  await expect(removeOrphans(openEngine(5_000), 300)).rejects.toMatchObject({
+    name: "WorldError",
+    message: "the engine counts somebody on the network flyball-1, and shows nobody",
+    hint: expect.stringContaining("restarted") as string,
+  });
 });
 
 test("an engine that one may not use is told from one that isn't there", async () => {

@@ -55,7 +55,16 @@ export class ForeignNode implements OwnedNode {
   /** Nothing runs yet: it registers as soon as it runs, and the infrastructure isn't ready. */
   async start(): Promise<void> {}
 
+  /** Whoever ends by itself before it is ready is started once more, as a supervisor would: many give up when something comes late. */
   async go(): Promise<void> {
+    const gaveUp = await this.#begin();
+    if (gaveUp === undefined) return;
+    const gaveUpAgain = this.#isClosed ? gaveUp : await this.#begin();
+    if (gaveUpAgain !== undefined) throw gaveUpAgain;
+  }
+
+  /** Begins a life, and waits until it is ready; answers why it ended before it was. */
+  async #begin(): Promise<WorldError | undefined> {
     if (this.#isClosed) {
       throw new WorldError(`the run is over: ${this.id} isn't started again`, { code: "UNAVAILABLE" });
     }
@@ -70,13 +79,18 @@ export class ForeignNode implements OwnedNode {
     });
     this.#life = life;
     void life.ended.then((why) => this.#ended(life, why));
-    if (this.#isClosed) return void (await this.#end(life));
-    await this.#untilReady(
+    if (this.#isClosed) {
+      await this.#end(life);
+      return undefined;
+    }
+    const gaveUp = await this.#untilReady(
       life,
       plan.readyLine === undefined ? () => this.#options.sandbox.isListening() : async () => isSaid,
     );
+    if (gaveUp !== undefined) return gaveUp;
     this.#isReady = true;
     await this.#options.onAlive(true);
+    return undefined;
   }
 
   async kill(): Promise<void> {
@@ -183,7 +197,8 @@ export class ForeignNode implements OwnedNode {
     await this.#gone(life);
   }
 
-  async #untilReady(life: NodeContainer, isReady: () => Promise<boolean>): Promise<void> {
+  /** Answers why it ended before it was ready; throws where it took too long. */
+  async #untilReady(life: NodeContainer, isReady: () => Promise<boolean>): Promise<WorldError | undefined> {
     const { clock, plan } = this.#options;
     const untilUs = clock.nowUs() + plan.readyWithinUs;
     while (!(await isReady())) {
@@ -197,11 +212,14 @@ export class ForeignNode implements OwnedNode {
       const why = isGone ? "ended before it was ready" : `wasn't ready within ${plan.readyWithinUs / 1e6} s`;
       const awaited =
         plan.readyLine === undefined ? "nothing listens at its port" : `it never printed "${plan.readyLine}"`;
-      throw new WorldError(
+      const error = new WorldError(
         `node ${this.id} ${why}: ${awaited}${printed === "" ? "" : `; the last that it printed:\n${printed}`}`,
         { code: "NOT_READY", hint: "its environment may lack something: the scenario's fleet says what it is given" },
       );
+      if (isGone) return error;
+      throw error;
     }
+    return undefined;
   }
 
   async #within(us: number, happened: Promise<unknown>): Promise<boolean> {

@@ -81,6 +81,16 @@ describeReal("a foreign node", () => {
     expect(run.exits[0]).toMatch(/stock\/0 of stock, at 10\.\d+\.\d+\.\d+:2181\nno more$/);
   }, 60_000);
 
+  test("one that gives up before it is ready is started once more", async () => {
+    const first = `const { existsSync, writeFileSync } = require("node:fs");
+      if (!existsSync("/tmp/was-here")) { writeFileSync("/tmp/was-here", ""); console.log("not yet"); process.exit(1); }`;
+    const run = observed();
+    await world.run(planWith(stranger(`${first} ${listens}`)), run.options, async (fleet) => {
+      expect(fleet.nodes.get("stock/0")!.state).toBe("running");
+    });
+    expect(run.exits).toEqual([]);
+  }, 60_000);
+
   test("one that doesn't get ready ends the start-up, with what was awaited and what it printed", async () => {
     const says = (script: string, ready: ForeignSpec["ready"]) =>
       expect(world.run(planWith(stranger(script, { ready })), observed().options, async () => undefined)).rejects;

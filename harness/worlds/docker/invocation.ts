@@ -279,7 +279,8 @@ function leftBehind(what: string, cause: unknown): WorldError {
   const why = cause === undefined ? "" : `: ${reasonOf(cause)}`;
   return new WorldError(`${what}${why}`, {
     code: "UNAVAILABLE",
-    hint: "flyball doctor --clean removes what is left, once the engine answers",
+    hint:
+      cause instanceof WorldError ? cause.hint : "flyball doctor --clean removes what is left, once the engine answers",
     cause,
   });
 }

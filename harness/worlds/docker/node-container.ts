@@ -4,18 +4,17 @@ import type { RuntimeEvent } from "../../../runtime/telemetry/events.ts";
 import { readLines } from "../../../runtime/node/lines.ts";
 import type { FromNode, ToNode } from "../../../services/control.ts";
 import { Conversation } from "../live/conversation.ts";
-import type { NodeLife, Reply, ReplyOf } from "../live/node.ts";
+import { SpokenLife } from "../live/spoken-life.ts";
 import type { Attached, Container } from "./container.ts";
 
 /**
  * One life of a node: a run of its container, talked to over the container's standard input and output. No port is open for it,
  * whatever becomes of the node's network it can be reached, and when the harness is gone, the node's input ends and so does the node.
  */
-export class NodeContainer implements NodeLife {
+export class NodeContainer extends SpokenLife {
   readonly #container: Container;
-  readonly #conversation: Conversation;
   readonly #attached: Attached;
-  readonly ended: Promise<string>;
+  override readonly ended: Promise<string>;
 
   private constructor(parts: {
     readonly container: Container;
@@ -24,9 +23,9 @@ export class NodeContainer implements NodeLife {
     /** Resolves once everything that it printed was heard. */
     readonly silent: Promise<unknown>;
   }) {
+    super(parts.conversation);
     this.#container = parts.container;
     this.#attached = parts.attached;
-    this.#conversation = parts.conversation;
     this.ended = this.#untilEnded(parts.silent);
   }
 
@@ -60,31 +59,20 @@ export class NodeContainer implements NodeLife {
     return new NodeContainer({ container, attached, conversation, silent });
   }
 
-  get lastWords(): string {
-    return this.#conversation.lastWords;
+  protected override carry(message: ToNode): void {
+    if (this.#attached.stdin.writable) this.#attached.stdin.write(`${JSON.stringify(message)}\n`);
   }
 
-  send(message: ToNode): void {
-    if (this.#conversation.isOver || !this.#attached.stdin.writable) return;
-    this.#attached.stdin.write(`${JSON.stringify(message)}\n`);
-  }
-
-  ask<Type extends Reply>(message: ToNode, reply: Type): Promise<ReplyOf<Type>> {
-    const answer = this.#conversation.expect(reply);
-    this.send(message);
-    return answer;
-  }
-
-  kill(): void {
+  override kill(): void {
     // One that is gone already can't be killed; what else goes wrong shows in that it doesn't end.
     void this.#container.kill().catch(() => undefined);
   }
 
-  pause(): Promise<void> {
+  override pause(): Promise<void> {
     return this.#container.pause();
   }
 
-  resume(): Promise<void> {
+  override resume(): Promise<void> {
     return this.#container.resume();
   }
 
@@ -92,7 +80,7 @@ export class NodeContainer implements NodeLife {
     const how = await this.#container.ended();
     // What it sent last may still be on its way when it has ended already.
     await silent;
-    return this.#conversation.end(how);
+    return this.conversation.end(how);
   }
 }
 

@@ -93,13 +93,15 @@ export const durableSeata: ServerKind = {
   },
 };
 
+export const postgresPort = 5432;
+
 /** PostgreSQL, with nothing in it. */
 export const postgres: ServerKind = {
   image: "postgres",
   env: { POSTGRES_USER: "flyball", POSTGRES_PASSWORD: "flyball", POSTGRES_DB: "flyball" },
-  ports: [5432],
+  ports: [postgresPort],
   // While it sets itself up it listens on no port.
-  isReady: async (addressOf) => isPostgres(addressOf(5432)),
+  isReady: async (addressOf) => isPostgres(addressOf(postgresPort)),
 };
 
 export type ServerOptions = Omit<ContainerSpec, "image" | "ports" | "role"> & {

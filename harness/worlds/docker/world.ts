@@ -18,6 +18,7 @@ import { WorldError } from "../error.ts";
 import {
   embeddedInfrastructure,
   isInfrastructure,
+  isTouched,
   withInfrastructure,
   type Infrastructure,
 } from "../infrastructure.ts";
@@ -42,6 +43,7 @@ import {
   jaeger,
   jaegerPorts,
   postgres,
+  postgresPort,
   seataPort,
   type RunningServer,
   type ServerKind,
@@ -150,7 +152,7 @@ class DockerGround implements Ground {
     const secretOf = freshSecrets();
     const real = this.#plan.registry === "embedded" ? undefined : registries[this.#plan.registry];
     const isReal = ({ id }: NodePlan): boolean =>
-      id === coordinatorId ? this.#hasSeata : real !== undefined && isInfrastructure({ id });
+      id === coordinatorId || id === databaseId ? this.#hasSeata : real !== undefined && isInfrastructure({ id });
     const coming = Promise.all([
       this.#places(nodes.filter((node) => !isReal(node))),
       real === undefined ? undefined : this.#registryServer(real),
@@ -163,12 +165,16 @@ class DockerGround implements Ground {
     this.#configCenter = sandboxes.get("config-center/0");
     for (const [id, { ip }] of sandboxes) this.#names.set(`${ip}:${nodePort}`, id);
     const tracing = traceStore && tracingTo(traceStore, this.#plan, this.#run);
+    const serverOf = (id: string): { readonly laid: LaidServer | undefined; readonly ports: readonly number[] } => {
+      if (id === coordinatorId) return { laid: bank?.seata, ports: [seataPort] };
+      if (id === databaseId) return { laid: bank?.postgres, ports: [postgresPort] };
+      return { laid: server, ports: real?.ports ?? [] };
+    };
     /** Where each node is; a real registry has several ports. */
     const addressesOf = (id: string): readonly string[] => {
       const sandbox = sandboxes.get(id);
       if (sandbox !== undefined) return [`${sandbox.ip}:${nodePort}`];
-      const { laid, ports } =
-        id === coordinatorId ? { laid: bank?.seata, ports: [seataPort] } : { laid: server, ports: real?.ports ?? [] };
+      const { laid, ports } = serverOf(id);
       return laid === undefined ? [] : ports.map((port) => `${laid.container.spec.ip}:${port}`);
     };
     const proxies = await this.#openLinks(links, addressesOf);
@@ -185,15 +191,12 @@ class DockerGround implements Ground {
           await Promise.all(incoming.map((link) => link.setDestinationAlive(isAlive)));
         };
         const sandbox = sandboxes.get(plan.id);
-        const laid = plan.id === coordinatorId ? bank?.seata : server;
-        if (sandbox === undefined)
-          return new ServerNode(plan.id, {
-            address: addressesOf(plan.id)[0]!,
-            server: laid!.running,
-            isOwn: laid!.isOwn,
-            network: this.#invocation.network,
-            onAlive,
-          });
+        if (sandbox === undefined) {
+          const { running, isOwn } = serverOf(plan.id).laid!;
+          const address = addressesOf(plan.id)[0]!;
+          const { network } = this.#invocation;
+          return new ServerNode(plan.id, { address, server: running, isOwn, network, onAlive });
+        }
         const dial = Object.assign(
           {},
           ...links.filter(({ from }) => from === plan.id).map(({ from, to }) => proxies.get(`${from} ${to}`)!.dial),
@@ -268,33 +271,30 @@ class DockerGround implements Ground {
 
   #registryServer(kind: RegistryKind): Promise<LaidServer> {
     return this.#server(kind.server, {
-      isOwn: this.#isTouched("registry/0", "config-center/0") || this.#part(kind) === undefined,
+      isOwn: isTouched(this.#plan, "registry/0", "config-center/0") || this.#part(kind) === undefined,
     });
   }
 
   /** A Seata, and a PostgreSQL in which account and stock have databases of their own. */
   async #bankServers(): Promise<LaidBank> {
-    const [seata, { container }] = await Promise.all([
-      this.#server(durableSeata, { isOwn: this.#isTouched(coordinatorId) }),
-      this.#invocation.sharedServer(postgres, this.#world.onProgress),
+    const [seata, database] = await Promise.all([
+      this.#server(durableSeata, { isOwn: isTouched(this.#plan, coordinatorId) }),
+      this.#server(postgres, { isOwn: isTouched(this.#plan, databaseId) }),
     ]);
+    const { container } = database;
     const databaseOf = (id: string): string =>
-      `postgres://flyball:flyball@${container.spec.ip}:5432/${this.#databaseName(id)}`;
+      `postgres://flyball:flyball@${container.spec.ip}:${postgresPort}/${this.#databaseName(id)}`;
     for (const { id, program } of this.#plan.nodes) {
       if (program !== "account" && program !== "stock") continue;
       const { code, output } = await container.run("createdb", "-U", "flyball", this.#databaseName(id));
       if (code === 0) continue;
       throw new WorldError(`no database can be made for ${id}: ${output.trim()}`, { code: "UNAVAILABLE" });
     }
-    return { seata, databaseOf };
+    return { seata, postgres: database, databaseOf };
   }
 
   #databaseName(id: string): string {
     return `${this.#run}-${id}`.replaceAll(/[^a-z0-9]/g, "_");
-  }
-
-  #isTouched(...ids: readonly string[]): boolean {
-    return this.#plan.timeline.some(({ what }) => what.kind !== "publish" && what.nodes.some((id) => ids.includes(id)));
   }
 
   /** The server that all runs share, or one for this run alone. */
@@ -385,6 +385,7 @@ class DockerGround implements Ground {
         await onAlive(isAlive);
       },
       clock: this.clock,
+      readyWithinUs,
       random: createRandom(this.#plan.seed).fork(`node ${plan.id}`),
       world: this.#world,
       launch: ({ onRecords }) => NodeContainer.start(container, { node: plan.id, onRecords }),
@@ -483,8 +484,11 @@ class DockerGround implements Ground {
   }
 }
 
+/** A container's program gets less of a busy machine than a process does: what hangs is told a little later than in `local` (µs). */
+const readyWithinUs = 60_000_000;
+
 /** Time that all providers have to show up in a real registry before consumers that aren't ours are started. */
-const shownWithinUs = 10_000_000;
+const shownWithinUs = 30_000_000;
 
 interface LaidServer {
   readonly running: RunningServer;
@@ -515,10 +519,12 @@ function joined(parts: readonly { readonly address: string; readonly link: Owned
 /** What serves the bank of a run whose coordinator isn't ours. */
 interface LaidBank {
   readonly seata: LaidServer;
+  readonly postgres: LaidServer;
   readonly databaseOf: (id: string) => string;
 }
 
 const coordinatorId = "coordinator/0";
+const databaseId = "database/0";
 
 /** Spans go to the store over the run's own network, under the run's own name: others may share it. */
 function tracingTo(traceStore: RunningServer, { tracing }: Plan, run: string): Tracing | undefined {

@@ -55,6 +55,8 @@ export interface LiveNodeOptions {
   /** Whom it reaches through a proxy. */
   readonly dial: DialMap;
   readonly clock: Clock;
+  /** It has this long to listen, and then as long to get ready (µs). */
+  readonly readyWithinUs: number;
   /** The node's own stream. */
   readonly random: Random;
   readonly world: Pick<WorldOptions, "onEvents" | "onGap" | "onExit">;
@@ -66,8 +68,6 @@ export interface LiveNodeOptions {
   readonly onAlive: (isAlive: boolean) => Promise<void>;
 }
 
-/** A process has this long to listen, and then as long to get ready. */
-const readyWithinUs = 15_000_000;
 /** A graceful stop that takes longer is ended by SIGKILL. */
 const drainWithinUs = 10_000_000;
 /** The same for a process that has nothing left to do. */
@@ -85,6 +85,8 @@ export class LiveNode implements FleetNode {
   readonly #options: LiveNodeOptions;
   #state: FleetNode["state"] = "stopped";
   #life: NodeLife | undefined;
+  /** Why its last life ended, where nobody had asked for it. */
+  #endedBy: string | undefined;
   #isReady = false;
   #isDisconnected = false;
   /** The run is over: nothing is started any more. */
@@ -126,6 +128,7 @@ export class LiveNode implements FleetNode {
       },
     });
     this.#life = life;
+    this.#endedBy = undefined;
     this.#state = "running";
     this.#isReady = false;
     this.#heardUs = clock.nowUs();
@@ -302,6 +305,7 @@ export class LiveNode implements FleetNode {
 
   /** Waits for a step of the start-up; a process that is late is ended. */
   async #inTime(life: NodeLife, step: Promise<unknown>): Promise<void> {
+    const { readyWithinUs } = this.#options;
     if (await this.#within(readyWithinUs, step)) return;
     const printed = life.lastWords;
     await this.kill();
@@ -313,7 +317,9 @@ export class LiveNode implements FleetNode {
 
   #running(): NodeLife {
     if (this.#life === undefined) {
-      throw new WorldError(`node ${this.id} doesn't run`, { code: "NOT_READY" });
+      throw new WorldError(`node ${this.id}${this.#endedBy === undefined ? " doesn't run" : `: ${this.#endedBy}`}`, {
+        code: "NOT_READY",
+      });
     }
     return this.#life;
   }
@@ -332,6 +338,7 @@ export class LiveNode implements FleetNode {
     // It reports every 100 ms at most: what happened since then went with it.
     if (this.#state !== "stopped") world.onGap(this.id, this.#heardUs, clock.nowUs());
     if (isExpected) return;
+    this.#endedBy = why;
     this.#state = "killed";
     // Until it is ready, whoever starts it is told.
     if (this.#isReady) world.onExit(this.id, clock.nowUs(), why);

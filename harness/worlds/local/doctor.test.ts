@@ -19,13 +19,14 @@ const good: Machine = {
   memoryBytes: 4 * 2 ** 30,
   filesMax: 65_536,
   disks: [{ path: "/somewhere", freeBytes: 20 * 2 ** 30 }],
+  hasBundler: true,
   portProblem: undefined,
 };
 
 describe("a machine", () => {
   test("that has everything gets no advice", () => {
     expect(findingsOf(good).map(({ name, state }) => `${name} ${state}`)).toEqual(
-      ["processors", "memory", "open files", "disk", "ports"].map((name) => `${name} ok`),
+      ["processors", "memory", "open files", "bundler", "disk", "ports"].map((name) => `${name} ok`),
     );
   });
 
@@ -35,6 +36,7 @@ describe("a machine", () => {
     ["few files", { filesMax: 256 }, "advice", "ulimit -n"],
     ["little room", { disks: [{ path: "/x", freeBytes: 2 ** 29 }] }, "advice", "--out DIR"],
     ["no room", { disks: [{ path: tmpdir(), freeBytes: 2 ** 20 }] }, "missing", "TMPDIR"],
+    ["no bundler", { hasBundler: false }, "advice", "npm ci"],
     ["no ports", { portProblem: "no port is free" }, "missing", "ss -ltn"],
   ])("with %s is told what to do", (_, lack, state, hint) => {
     const [found, ...more] = findingsOf({ ...good, ...lack }).filter((one) => one.state !== "ok");

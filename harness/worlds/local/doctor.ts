@@ -13,6 +13,8 @@ export interface Machine {
   readonly filesMax: number;
   /** Where nodes have their disks, and where runs are written to. */
   readonly disks: readonly { readonly path: string; readonly freeBytes: number }[];
+  /** Whether nodes' programs can be read as one file. */
+  readonly hasBundler: boolean;
   /** Why no ports can be had; undefined: they can. */
   readonly portProblem: string | undefined;
 }
@@ -34,7 +36,8 @@ export async function examineLocal({ isCleaning }: { readonly isCleaning: boolea
   return [...findingsOf(await thisMachine()), leftoversFinding(leftovers, isCleaning)];
 }
 
-export function findingsOf({ processors, memoryBytes, filesMax, disks, portProblem }: Machine): readonly Finding[] {
+export function findingsOf(machine: Machine): readonly Finding[] {
+  const { processors, memoryBytes, filesMax, disks, hasBundler, portProblem } = machine;
   return [
     finding(
       "processors",
@@ -53,6 +56,14 @@ export function findingsOf({ processors, memoryBytes, filesMax, disks, portProbl
       `up to ${filesMax} a process`,
       filesMax >= filesGood,
       `raise the limit: ulimit -n ${filesGood * 4}`,
+    ),
+    finding(
+      "bundler",
+      hasBundler
+        ? "rolldown"
+        : "rolldown isn't here or doesn't run: nodes take more than twice the processor time to start",
+      hasBundler,
+      "npm ci, without leaving out optional packages",
     ),
     ...disks.map(({ path, freeBytes }): Finding => {
       const message = `${size(freeBytes)} free in ${path}`;
@@ -89,6 +100,10 @@ async function thisMachine(): Promise<Machine> {
         const { bavail, bsize } = await statfs(path);
         return { path, freeBytes: bavail * bsize };
       }),
+    ),
+    hasBundler: await import("rolldown").then(
+      () => true,
+      () => false,
     ),
     portProblem: await portProblem(),
   };

@@ -47,7 +47,7 @@ export async function removeLeftovers({ processes, directories }: Leftovers): Pr
 /** A harness is a program of Node.js; whoever takes in its orphans (init, a session's manager) isn't. */
 function isOrphan(pid: number): boolean {
   const control = environmentOf(pid, "FLYBALL_CONTROL") ?? "";
-  if (!/^(ipc|pack)$/.test(control) || !commandOf(pid).includes("services/main.ts")) return false;
+  if (!/^(ipc|pack)$/.test(control) || !/services\/main[.-]/.test(commandOf(pid))) return false;
   const parent = parentOf(pid);
   return parent !== undefined && !/node|harness/.test(commandOf(parent));
 }

@@ -4,7 +4,8 @@ import type { FromPack } from "../../../services/pack.ts";
 import { WorldError } from "../error.ts";
 import { Conversation } from "../live/conversation.ts";
 import type { Guardian } from "../live/guardian.ts";
-import type { NodeLife, Reply, ReplyOf } from "../live/node.ts";
+import type { NodeLife } from "../live/node.ts";
+import { SpokenLife } from "../live/spoken-life.ts";
 import { startProgram, type RunningProgram } from "./program.ts";
 
 /** A process whose nodes have all ended does so itself within this time, when it is asked to. */
@@ -13,6 +14,7 @@ const endsWithinMs = 1_000;
 /** A process that several nodes share. It runs from the first of their lives until it is closed. */
 export class PackProcess {
   readonly #nodes: readonly string[];
+  readonly #main: () => string;
   /** Under which each node has its disk. */
   readonly #directory: string;
   readonly #guardian: Guardian;
@@ -21,8 +23,15 @@ export class PackProcess {
   /** Whom the harness had to end, and everybody with it. */
   #overdue: string | undefined;
 
-  constructor(options: { readonly nodes: readonly string[]; readonly directory: string; readonly guardian: Guardian }) {
+  constructor(options: {
+    readonly nodes: readonly string[];
+    /** The file that it runs, asked for when it starts. */
+    readonly main: () => string;
+    readonly directory: string;
+    readonly guardian: Guardian;
+  }) {
     this.#nodes = options.nodes;
+    this.#main = options.main;
     this.#directory = options.directory;
     this.#guardian = options.guardian;
   }
@@ -52,6 +61,7 @@ export class PackProcess {
   #start(): RunningProgram {
     const [first, last] = [this.#nodes[0]!, this.#nodes.at(-1)!];
     const program = startProgram({
+      main: this.#main(),
       args: ["pack", `${first}…${last}`],
       env: { FLYBALL_CONTROL: "pack", FLYBALL_DISK: this.#directory },
       guardian: this.#guardian,
@@ -75,14 +85,13 @@ export class PackProcess {
 }
 
 /** One life of a node that shares its process. */
-class PackedLife implements NodeLife {
-  readonly conversation: Conversation;
+class PackedLife extends SpokenLife {
   readonly #node: string;
   readonly #program: RunningProgram;
   readonly #all: readonly string[];
   readonly #onKill: () => void;
   #resolve!: (why: string) => void;
-  readonly ended: Promise<string> = new Promise((resolve) => (this.#resolve = resolve));
+  override readonly ended: Promise<string> = new Promise((resolve) => (this.#resolve = resolve));
 
   constructor(
     node: string,
@@ -98,15 +107,11 @@ class PackedLife implements NodeLife {
       readonly onKill: () => void;
     },
   ) {
-    this.conversation = new Conversation(node, onRecords);
+    super(new Conversation(node, onRecords));
     this.#node = node;
     this.#program = program;
     this.#all = all;
     this.#onKill = onKill;
-  }
-
-  get lastWords(): string {
-    return this.conversation.lastWords;
   }
 
   /** It is over, as it said itself or as its process was seen to end. */
@@ -114,33 +119,24 @@ class PackedLife implements NodeLife {
     if (!this.conversation.isOver) this.#resolve(this.conversation.end(how));
   }
 
-  send(message: ToNode): void {
-    const { child } = this.#program;
-    if (this.conversation.isOver || !child.connected) return;
-    // An error means that the process is ending, which is seen elsewhere.
-    child.send({ node: this.#node, message }, () => undefined);
-  }
-
-  ask<Type extends Reply>(message: ToNode, reply: Type): Promise<ReplyOf<Type>> {
-    const answer = this.conversation.expect(reply);
-    this.send(message);
-    return answer;
+  protected override carry(message: ToNode): void {
+    this.#program.send({ node: this.#node, message });
   }
 
   /** A node that doesn't end when it is told to takes its process with it: the run is over then. */
-  kill(): void {
+  override kill(): void {
     this.#onKill();
     this.#program.child.kill("SIGKILL");
   }
 
   /** The plan gives a node that is to be paused a process of its own. */
-  async pause(): Promise<void> {
+  override async pause(): Promise<void> {
     throw new WorldError(`${this.#node} can't be paused: ${this.#all.length} nodes share its process`, {
       code: "UNAVAILABLE",
     });
   }
 
-  async resume(): Promise<void> {
+  override async resume(): Promise<void> {
     // It was never paused.
   }
 }

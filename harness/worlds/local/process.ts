@@ -4,14 +4,16 @@ import type { RuntimeEvent } from "../../../runtime/telemetry/events.ts";
 import type { FromNode, ToNode } from "../../../services/control.ts";
 import { Conversation } from "../live/conversation.ts";
 import type { Guardian } from "../live/guardian.ts";
-import type { NodeLife, Reply, ReplyOf } from "../live/node.ts";
 import { isStopped } from "../live/process-table.ts";
+import { SpokenLife } from "../live/spoken-life.ts";
 import { startProgram, type RunningProgram } from "./program.ts";
 
 export interface NodeProcessOptions {
   /** "orders/0" */
   readonly node: string;
   readonly program: string;
+  /** The file that it runs. Default: the programs' source. */
+  readonly main?: string;
   /** The directory of the node's disk: it outlives the node's processes. */
   readonly disk: string;
   readonly guardian: Guardian;
@@ -22,15 +24,15 @@ export interface NodeProcessOptions {
 const pauseWithinMs = 1_000;
 
 /** One life of a node: a process of its own, reached over IPC. */
-export class NodeProcess implements NodeLife {
+export class NodeProcess extends SpokenLife {
   readonly #program: RunningProgram;
-  readonly #conversation: Conversation;
-  readonly ended: Promise<string>;
+  override readonly ended: Promise<string>;
 
-  constructor({ node, program, disk, guardian, onRecords }: NodeProcessOptions) {
+  constructor({ node, program, main, disk, guardian, onRecords }: NodeProcessOptions) {
     const conversation = new Conversation(node, onRecords);
-    this.#conversation = conversation;
+    super(conversation);
     this.#program = startProgram({
+      main,
       args: [program],
       env: { FLYBALL_CONTROL: "ipc", FLYBALL_DISK: disk },
       guardian,
@@ -40,28 +42,15 @@ export class NodeProcess implements NodeLife {
     this.ended = this.#program.ended.then((how) => conversation.end(how));
   }
 
-  get lastWords(): string {
-    return this.#conversation.lastWords;
+  protected override carry(message: ToNode): void {
+    this.#program.send(message);
   }
 
-  send(message: ToNode): void {
-    const { child } = this.#program;
-    if (this.#conversation.isOver || !child.connected) return;
-    // An error means that the process is ending, which is seen elsewhere.
-    child.send(message, () => undefined);
-  }
-
-  ask<Type extends Reply>(message: ToNode, reply: Type): Promise<ReplyOf<Type>> {
-    const answer = this.#conversation.expect(reply);
-    this.send(message);
-    return answer;
-  }
-
-  kill(): void {
+  override kill(): void {
     this.#program.child.kill("SIGKILL");
   }
 
-  async pause(): Promise<void> {
+  override async pause(): Promise<void> {
     const { child } = this.#program;
     const { pid } = child;
     child.kill("SIGSTOP");
@@ -70,7 +59,7 @@ export class NodeProcess implements NodeLife {
     while (!isStopped(pid) && performance.now() < untilMs) await sleep(1);
   }
 
-  async resume(): Promise<void> {
+  override async resume(): Promise<void> {
     this.#program.child.kill("SIGCONT");
   }
 }

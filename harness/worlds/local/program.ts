@@ -1,20 +1,47 @@
 import { spawn, type ChildProcess } from "node:child_process";
+import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 import { compileCache } from "../../compile-cache.ts";
 import type { Guardian } from "../live/guardian.ts";
+import type { NodePlan } from "../../scenario/plan.ts";
+import { bundled } from "./bundle.ts";
 
-const main = fileURLToPath(new URL("../../../services/main.ts", import.meta.url));
+const source = fileURLToPath(new URL("../../../services/main.ts", import.meta.url));
+/** Where this checkout has them in one piece. */
+const bundles = fileURLToPath(new URL("../../../.flyball/services", import.meta.url));
+
+/**
+ * The file that a process with these nodes runs: `services/main.ts` in one piece, where that could be made. A module of the user's own
+ * imports the runtime from its sources, and must find there the very classes that its node has.
+ */
+export async function programs(directory = bundles): Promise<(nodes: readonly NodePlan[]) => string> {
+  const whole = await bundled(source, directory);
+  return (nodes) => {
+    const hasOwn = nodes.some(({ config }) => config["own"] !== undefined);
+    // A node that comes back finds nothing there when somebody has tidied up meanwhile.
+    return whole === undefined || hasOwn || !existsSync(whole) ? source : whole;
+  };
+}
+
+/** Errors name the lines of the sources, from one piece, too; a module of the user's own is named as it was given. */
+const flagsOf = (main: string): readonly string[] => [
+  "--disable-warning=ExperimentalWarning",
+  ...(main === source ? [] : ["--enable-source-maps"]),
+];
 
 /** A process that runs programs of the fleet. */
 export interface RunningProgram {
   readonly child: ChildProcess;
+  /** Sends it a message, if it can still hear it. */
+  readonly send: (message: object) => void;
   /** Resolves with how it ended, once it is gone and everything that it sent was heard. */
   readonly ended: Promise<string>;
 }
 
-/** Starts `services/main.ts` with IPC. Whatever becomes of this process, the guardian ends it. */
+/** Starts one of `programs` with IPC. Whatever becomes of this process, the guardian ends it. */
 export function startProgram(options: {
+  readonly main?: string | undefined;
   /** What it shows as in lists of processes. */
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
@@ -22,10 +49,10 @@ export function startProgram(options: {
   readonly onMessage: (message: unknown) => void;
   readonly onText: (text: string) => void;
 }): RunningProgram {
-  const { args, env, guardian, onMessage, onText } = options;
+  const { main = source, args, env, guardian, onMessage, onText } = options;
   // Its own process group: Ctrl-C in a terminal is for the harness alone. Its own environment: what a node does depends on
   // its configuration, and not on a proxy or an inspector that somebody has set up for other programs.
-  const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", main, ...args], {
+  const child = spawn(process.execPath, [...flagsOf(main), main, ...args], {
     detached: true,
     stdio: ["ignore", "pipe", "pipe", "ipc"],
     env: {
@@ -37,7 +64,11 @@ export function startProgram(options: {
   if (child.pid !== undefined) guardian.process(child.pid);
   child.on("message", onMessage);
   for (const stream of [child.stdout, child.stderr]) stream?.setEncoding("utf8").on("data", onText);
-  return { child, ended: untilEnded(child, guardian) };
+  const send = (message: object): void => {
+    // An error means that the process is ending, which is seen elsewhere.
+    if (child.connected) child.send(message, () => undefined);
+  };
+  return { child, send, ended: untilEnded(child, guardian) };
 }
 
 async function untilEnded(child: ChildProcess, guardian: Guardian): Promise<string> {

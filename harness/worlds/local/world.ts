@@ -25,6 +25,7 @@ import { allPrimitives, type World, type WorldOptions } from "../world.ts";
 import { freePorts, loopback, loopbackHosts, NoPortError } from "../../../runtime/node/free-ports.ts";
 import { PackProcess } from "./pack.ts";
 import { NodeProcess } from "./process.ts";
+import { programs } from "./program.ts";
 
 /**
  * Real processes on this machine, one a node unless the plan lets nodes share them, on real sockets (loopback only). Nothing that it starts outlives it, not even when
@@ -48,6 +49,9 @@ function whatIsMissing(): Awaited<ReturnType<World["missing"]>> {
     hint: "run it in WSL, or use --world sim",
   };
 }
+
+/** What hangs is told soon: a process that works listens within a second, on a busy machine within a few (µs). */
+const readyWithinUs = 15_000_000;
 
 /** What a process costs at the least, beside the pages that all of them share; and a node in a process that it shares. */
 const processBytesMin = 40 * 2 ** 20;
@@ -87,6 +91,8 @@ class LocalGround implements Ground {
   readonly #packs: readonly PackProcess[];
   /** Of nodes that share a process. */
   readonly #packOf: ReadonlyMap<string, PackProcess>;
+  /** The file that a process with these nodes runs; laid with the rest. */
+  #programFor!: (nodes: readonly NodePlan[]) => string;
 
   constructor(plan: Plan, world: WorldOptions) {
     this.#plan = plan;
@@ -95,7 +101,9 @@ class LocalGround implements Ground {
     this.#transport = tripleTransport({ clock: this.clock, tls: this.#identityOf?.("harness") });
     const shared = (plan.processes ?? []).filter(({ nodes }) => nodes.length > 1);
     const packs = shared.map(({ nodes }) => {
-      const pack = new PackProcess({ nodes, directory: this.#directory, guardian: this.#guardian });
+      const packed = plan.nodes.filter(({ id }) => nodes.includes(id));
+      const main = (): string => this.#programFor(packed);
+      const pack = new PackProcess({ nodes, main, directory: this.#directory, guardian: this.#guardian });
       return { nodes, pack };
     });
     this.#packs = packs.map(({ pack }) => pack);
@@ -105,10 +113,12 @@ class LocalGround implements Ground {
   async lay(links: readonly LinkPlan[]): Promise<LaidFleet> {
     const { nodes, seed, processes } = this.#plan;
     const hosts = processes === undefined ? nodes.map(() => loopback) : await loopbackHosts(nodes.length);
-    const [ports] = await Promise.all([
+    const [ports, programFor] = await Promise.all([
       portsFor(nodes.length + links.length, (index) => hosts[index] ?? loopback),
+      programs(),
       this.#makeDirectory(),
     ]);
+    this.#programFor = programFor;
     const placeOf = new Map(nodes.map(({ id }, index) => [id, { host: hosts[index]!, port: ports[index]! }]));
     const random = createRandom(seed);
 
@@ -185,11 +195,19 @@ class LocalGround implements Ground {
       tls: this.#identityOf?.(plan.service),
       ...place,
       clock: this.clock,
+      readyWithinUs,
       random: createRandom(this.#plan.seed).fork(`node ${plan.id}`),
       world: this.#world,
       launch: ({ onRecords }) =>
         this.#packOf.get(plan.id)?.launch(plan.id, onRecords) ??
-        new NodeProcess({ node: plan.id, program: plan.program, disk, guardian: this.#guardian, onRecords }),
+        new NodeProcess({
+          node: plan.id,
+          program: plan.program,
+          main: this.#programFor([plan]),
+          disk,
+          guardian: this.#guardian,
+          onRecords,
+        }),
       onAlive: (isAlive) => each(incoming, (link) => link.setDestinationAlive(isAlive)),
     });
   }

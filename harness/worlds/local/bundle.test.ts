@@ -1,0 +1,136 @@
+import { execFile, execFileSync } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { promisify } from "node:util";
+
+import { afterEach, beforeEach, expect, test } from "vitest";
+
+import { bundled } from "./bundle.ts";
+import { programs } from "./program.ts";
+
+let home: string;
+beforeEach(() => {
+  home = mkdtempSync(join(tmpdir(), "flyball-test-"));
+});
+afterEach(() => rmSync(home, { recursive: true, force: true }));
+
+const directory = (): string => join(home, "made", "here");
+const entry = (): string => join(home, "main.ts");
+
+/** A source, last changed a while ago. */
+function write(name: string, text: string, secondsAgo = 60): void {
+  const path = join(home, name);
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, text);
+  const at = Date.now() / 1000 - secondsAgo;
+  utimesSync(path, at, at);
+}
+
+const run = (main: string): string =>
+  execFileSync(process.execPath, ["--enable-source-maps", main], { encoding: "utf8", stdio: "pipe" }).trim();
+
+test("a program in one file does what it does in many, and names its sources' lines in errors", async () => {
+  write(
+    "greeting.ts",
+    "type Name = string;\nexport const greet = (name: Name): string => {\n  return `hello ${name}`;\n};\n",
+  );
+  write("late.ts", 'export const fail = (): never => {\n  throw new Error("late");\n};\n');
+  write(
+    "main.ts",
+    `import { greet } from "./greeting.ts";
+     console.log(greet("you"));
+     const { fail } = await import("./late.ts");
+     try { fail(); } catch (error) { console.log((error as Error).stack); }`,
+  );
+  const main = (await bundled(entry(), directory()))!;
+  expect(main.startsWith(directory())).toBe(true);
+  rmSync(join(home, "greeting.ts"));
+  rmSync(join(home, "late.ts"));
+  const [hello, ...stack] = run(main).split("\n");
+  expect(hello).toBe("hello you");
+  expect(stack.join("\n")).toContain("late.ts:2:");
+});
+
+test("it is made once, and again when something that it was made of has changed", async () => {
+  write("part.ts", "export const part: number = 1;\n");
+  write("main.ts", 'import { part } from "./part.ts";\nconsole.log(part);\n');
+  const first = await bundled(entry(), directory());
+  const before = readdirSync(directory());
+  expect(await bundled(entry(), directory())).toBe(first);
+  expect(readdirSync(directory())).toEqual(before);
+  write("part.ts", "export const part: number = 2;\n", 30);
+  const second = await bundled(entry(), directory());
+  expect(second).not.toBe(first);
+  expect(run(second!)).toBe("2");
+  // Whoever began with the first one may still be reading it.
+  expect(run(first!)).toBe("1");
+});
+
+test("several at once make the same one, in one process and in several, and leave nothing unfinished", async () => {
+  write("main.ts", "console.log(1 as number);\n");
+  const other = `import { bundled } from ${JSON.stringify(join(import.meta.dirname, "bundle.ts"))};
+    console.log(await bundled(${JSON.stringify(entry())}, ${JSON.stringify(directory())}));`;
+  const elsewhere = [1, 2].map(() => promisify(execFile)(process.execPath, ["--input-type=module", "-e", other]));
+  const here = [1, 2].map(() => bundled(entry(), directory()));
+  const made = [...(await Promise.all(elsewhere)).map(({ stdout }) => stdout.trim()), ...(await Promise.all(here))];
+  expect(new Set(made)).toEqual(new Set([expect.stringContaining(directory())]));
+  expect(readdirSync(directory()).filter((name) => !/^(main-[\w-]+\.js(\.map)?|made\.json)$/.test(name))).toEqual([]);
+});
+
+test("a copied checkout has its own", async () => {
+  write("one/part.ts", "export const part: number = 1;\n");
+  write("one/main.ts", 'import { part } from "./part.ts";\nconsole.log(part);\n');
+  const bundleOf = (checkout: string) => bundled(join(home, checkout, "main.ts"), join(home, checkout, "made"));
+  await bundleOf("one");
+  cpSync(join(home, "one"), join(home, "copy"), { recursive: true, preserveTimestamps: true });
+  expect(await bundleOf("copy")).toContain(join(home, "copy"));
+  write("copy/part.ts", "export const part: number = 2;\n", 30);
+  expect(run((await bundleOf("copy"))!)).toBe("2");
+  expect(run((await bundleOf("one"))!)).toBe("1");
+});
+
+test("an older one's files go a day after another came, for runs that began with it may go on", async () => {
+  const dayAgo = Date.now() / 1000 - 25 * 3600;
+  const age = (main: string): void => utimesSync(main, dayAgo, dayAgo);
+  write("main.ts", "console.log(1);\n");
+  const first = (await bundled(entry(), directory()))!;
+  age(first);
+  write("main.ts", "console.log(2);\n", 30);
+  const second = (await bundled(entry(), directory()))!;
+  expect(run(first)).toBe("1");
+  age(first);
+  write("main.ts", "console.log(3);\n", 20);
+  expect(run((await bundled(entry(), directory()))!)).toBe("3");
+  expect(existsSync(first)).toBe(false);
+  expect(existsSync(second)).toBe(true);
+});
+
+test("a node finds its program in the sources when what was made of it is gone", async () => {
+  const programFor = await programs(directory());
+  expect(programFor([])).toContain(directory());
+  rmSync(directory(), { recursive: true });
+  expect(programFor([])).toBe(join(import.meta.dirname, "../../../services/main.ts"));
+});
+
+test("what can't be made is nobody's error: the program is run from its sources then", async () => {
+  write("main.ts", "this is no program (\n");
+  expect(await bundled(entry(), directory())).toBeUndefined();
+  expect(await bundled(join(home, "missing.ts"), directory())).toBeUndefined();
+  write("main.ts", "console.log(1);\n", -60);
+  expect(await bundled(entry(), directory()), "changed while it is read").toBeUndefined();
+  write("main.ts", "console.log(1);\n");
+  rmSync(join(home, "made"), { recursive: true });
+  writeFileSync(join(home, "made"), "a file where the directory should be");
+  expect(await bundled(entry(), directory())).toBeUndefined();
+});
+
+test("what is damaged or gone is made anew", async () => {
+  write("main.ts", "console.log(1);\n");
+  mkdirSync(directory(), { recursive: true });
+  writeFileSync(join(directory(), "made.json"), "{");
+  const main = await bundled(entry(), directory());
+  expect(run(main!)).toBe("1");
+  rmSync(main!);
+  expect(run((await bundled(entry(), directory()))!)).toBe("1");
+});
