@@ -18,7 +18,7 @@ describe.skipIf(noDocker !== undefined)(
       args.push("--build-arg", `IMAGE_OF=${name}`);
       // The classic builder, which knows nothing of BuildKit.
       await docker([...args, "--file", `${root}/services/Dockerfile`, root], { ...process.env, DOCKER_BUILDKIT: "0" });
-    }, 120_000);
+    }, 400_000);
     afterAll(async () => {
       await containers.close();
       await docker(["rmi", "--force", image]);

@@ -30,10 +30,15 @@ export async function settle(
     const open = [...ledger.readOn(history().transactions).open];
     const asked = running("order").slice(0, 1);
     await untilAborted(Promise.all(asked.map((node) => node.audit(open))), signal);
-    const participants = running("coordinator", "account", "stock");
-    await untilAborted(Promise.all(participants.map((node) => node.audit([]))), signal);
     await collect();
-    if (ledger.readOn(history().transactions).isQuiet || clock.nowUs() >= untilUs) return;
+    const isLast = clock.nowUs() >= untilUs;
+    // What there is, is much: while a transaction is open, nobody needs it.
+    if (isLast || ledger.readOn(history().transactions).open.size === 0) {
+      const participants = running("coordinator", "account", "stock");
+      await untilAborted(Promise.all(participants.map((node) => node.audit([]))), signal);
+      await collect();
+      if (isLast || ledger.readOn(history().transactions).isQuiet) return;
+    }
     await untilAborted(clock.sleep(Math.min(nextUs, untilUs - clock.nowUs())), signal);
   }
 }

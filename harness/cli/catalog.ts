@@ -2,7 +2,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { basename, dirname, extname, join, relative, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 
-import { withFlyball } from "../../runtime/node/modules.ts";
+import { placeIn, withFlyball } from "../../runtime/node/modules.ts";
 import { didYouMean } from "../../services/nearest.ts";
 import { readDocument, type ScenarioDocument } from "../scenario/document.ts";
 import { parseScenario } from "../scenario/parse.ts";
@@ -18,6 +18,8 @@ export interface Listed {
   readonly directory: string;
   /** Where it stands in Flyball's own folder: "scenarios/node-loss.ts". Undefined for a file that was given. */
   readonly file?: string;
+  /** Where in a file of YAML or JSON a path stands: "mine.yaml:12:5". */
+  readonly locate?: ScenarioDocument["locate"] | undefined;
 }
 
 const root = join(import.meta.dirname, "../../scenarios");
@@ -90,7 +92,8 @@ async function load(reference: string): Promise<Listed> {
   const isFile = /[\\/]/.test(reference) || extname(reference) !== "";
   if (isFile) {
     const { value, locate } = await readScenario(resolve(reference), reference);
-    return { scenario: parseScenario(value, reference, locate), reference, directory: dirname(resolve(reference)) };
+    const scenario = parseScenario(value, reference, locate);
+    return { scenario, reference, directory: dirname(resolve(reference)), locate };
   }
   const known = await files();
   const file = known.get(reference);
@@ -131,8 +134,7 @@ async function readScenario(
     const isMissing =
       (code === "ENOENT" && path === file) || (code === "ERR_MODULE_NOT_FOUND" && error.message.includes(`'${file}'`));
     if (isMissing) throw usageError(`there is no file ${reference}`, undefined, error);
-    // Where its own code threw; an error of the parser has no such place.
-    const place = error.stack?.split(`${pathToFileURL(file).href}:`)[1]?.match(/^\d+(:\d+)?/)?.[0];
+    const place = placeIn(pathToFileURL(file).href, error);
     throw usageError(
       `${reference} can't be read: ${error.message}${place === undefined ? "" : ` (at ${place})`}`,
       importHint(code),

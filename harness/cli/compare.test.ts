@@ -5,6 +5,8 @@ import { join } from "node:path";
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
+import { inProcess } from "./in-process.fixture.ts";
+
 const main = join(import.meta.dirname, "main.ts");
 let directory: string;
 
@@ -34,12 +36,12 @@ async function spoiled(name: string, spoil: (path: string) => Promise<void>): Pr
 }
 
 test("two runs of one thing are the same: exit code 0", async () => {
-  const { code, stdout } = await flyball("compare", "a", "a/node-loss-sim-1");
+  const { code, stdout } = await inProcess(directory, ["compare", "a", "a/node-loss-sim-1"]);
   expect({ code, first: stdout.split("\n")[0] }).toEqual({ code: 0, first: "nothing differs by more than chance" });
 });
 
 test("without its retries the fleet fails calls: exit code 1, and the document says where", async () => {
-  const { code, stdout } = await flyball("compare", "a", "b", "--json");
+  const { code, stdout } = await inProcess(directory, ["compare", "a", "b", "--json"]);
   const document = JSON.parse(stdout) as {
     readonly outcome: string;
     readonly notes: readonly string[];
@@ -56,7 +58,7 @@ test("without its retries the fleet fails calls: exit code 1, and the document s
 
 describe("what is no run ends with 2, and says what it is", () => {
   const refuses = async (path: string, says: string): Promise<void> => {
-    const { code, stderr } = await flyball("compare", "a", path);
+    const { code, stderr } = await inProcess(directory, ["compare", "a", path]);
     expect(stderr).toContain(says);
     expect(stderr).toContain("hint: ");
     expect(code).toBe(2);

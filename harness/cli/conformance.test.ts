@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 
 import { conformancePage, differences, scoresOn } from "../conformance/page.ts";
-import type { Score } from "../conformance/scorecard.ts";
+import { conclusion, type Score } from "../conformance/scorecard.ts";
 import { planScenario } from "../scenario/planner.ts";
 import { Queue, selectProperties } from "./conformance.ts";
 
@@ -40,16 +40,37 @@ test("of several lanes the first measures what needs Nacos, and each property is
   expect(isOfNacos(first![1])).toBe(true);
 });
 
-describe("a page", () => {
-  const scoreOf = (name: string, more: Partial<Score>): Score => ({
-    property: properties.find((property) => property.name === name)!,
-    outcome: "fails",
-    verdict: "as expected",
-    evidence: { en: "3 | 4", zh: "三 | 四" },
-    replay: "npm run …",
-    ...more,
-  });
+const scoreOf = (name: string, more: Partial<Score>): Score => ({
+  property: properties.find((property) => property.name === name)!,
+  outcome: "fails",
+  verdict: "as expected",
+  evidence: { en: "3 | 4", zh: "三 | 四" },
+  replay: "npm run …",
+  ...more,
+});
 
+test("what isn't as expected is told when it was found twice; what can't be told, when it was tried twice", () => {
+  const found = {
+    expected: scoreOf("warm-up", {}),
+    surprise: scoreOf("warm-up", { outcome: "holds", verdict: "surprise", evidence: { en: "12%", zh: "12%" } }),
+    unmeasured: scoreOf("warm-up", { outcome: "unmeasured", verdict: "unmeasured" }),
+  };
+  const of = (...names: readonly (keyof typeof found)[]) => conclusion(names.map((name) => found[name]))?.verdict;
+  expect([of("expected"), of("surprise"), of("unmeasured")]).toEqual(["as expected", undefined, undefined]);
+  expect([of("surprise", "surprise"), of("surprise", "unmeasured", "surprise")]).toEqual(["surprise", "surprise"]);
+  expect([of("unmeasured", "expected"), of("unmeasured", "surprise")]).toEqual(["as expected", undefined]);
+  expect(of("unmeasured", "surprise", "surprise")).toBe("surprise");
+  expect([of("unmeasured", "unmeasured"), of("surprise", "unmeasured", "unmeasured")]).toEqual([
+    ...["unmeasured", "unmeasured"],
+  ]);
+  expect(conclusion([found.surprise, found.expected])).toMatchObject({
+    outcome: "unmeasured",
+    verdict: "unmeasured",
+    evidence: { en: "held: 12%; then it failed: 3 | 4", zh: "成立：12%；随后不成立：三 | 四" },
+  });
+});
+
+describe("a page", () => {
   test("has a row for each property under its area, its evidence in it, and says why one fails", () => {
     const scores = [scoreOf("warm-up", {}), scoreOf("random-weights", { outcome: "holds" })];
     const en = conformancePage(scores, "en");

@@ -73,7 +73,8 @@ export function explain(error: unknown): CliError {
     return new CliError(error.message, { ...options, exitCode: exitCodes.environment });
   // The operating system says no: a full disk, a directory that can't be written.
   if (typeof code === "string" && environmentCodes.has(code)) {
-    return new CliError(error.message, { ...options, exitCode: exitCodes.environment });
+    const hint = options.hint ?? hints[code];
+    return new CliError(error.message, { ...options, hint, exitCode: exitCodes.environment });
   }
   return new CliError(`${error.stack ?? error.message}`, {
     exitCode: exitCodes.bug,
@@ -81,6 +82,11 @@ export function explain(error: unknown): CliError {
     cause: error,
   });
 }
+
+/** What to do about some of them. */
+const hints: Readonly<Record<string, string>> = Object.fromEntries(
+  ["ENOSPC", "EDQUOT"].map((code) => [code, "make room, or write elsewhere with --out DIR"]),
+);
 
 const environmentCodes = new Set([
   ...["EACCES", "EPERM", "EROFS", "ENOSPC", "EDQUOT", "EMFILE", "ENFILE", "ENOTDIR", "EISDIR", "EEXIST"],

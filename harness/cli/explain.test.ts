@@ -5,13 +5,16 @@ import { describe, expect, test } from "vitest";
 import { z } from "zod";
 
 import { builtInPolicies } from "../../runtime/call/client.ts";
+import type { DirectoryOptions } from "../../runtime/discovery/directory.ts";
 import { faults } from "../faults/table.ts";
 import { checks } from "../judge/table.ts";
 import { parsePage, pageText, type Block } from "../report/page.ts";
 import { plain, widthOf } from "../report/text.ts";
-import { clientProtection, serverProtection } from "../scenario/protection.ts";
-import { callKeys, workKeys } from "../scenario/schema.ts";
-import { normal, placeOf, placesOf, readPages } from "./explain.ts";
+import { readDocument } from "../scenario/document.ts";
+import { parseScenario } from "../scenario/parse.ts";
+import { planScenario } from "../scenario/planner.ts";
+import { scenarioSchema } from "../scenario/schema.ts";
+import { explainedAs, normal, placeOf, placesOf, readPages } from "./explain.ts";
 
 const docs = join(import.meta.dirname, "../../docs");
 const pages = await readPages();
@@ -33,13 +36,26 @@ const textIn = (isMeant: (file: string) => boolean): string =>
     .join("\n");
 const texts = { en: textIn((file) => /^[^.]+\.md$/.test(file)), zh: textIn((file) => file.endsWith(".zh-CN.md")) };
 
-/** The keys of a schema's shape, and those within them. */
-function keysIn(shape: Readonly<Record<string, z.ZodType>>): readonly string[] {
-  return Object.entries(shape).flatMap(([key, type]) => {
-    const inner = type instanceof z.ZodOptional ? type.unwrap() : type;
-    return inner instanceof z.ZodObject ? [key, ...keysIn(inner.shape)] : [key];
+/** Where a value is said in a scenario: "fleet.calls.hash.nodes". Of what may be one of several, all; lists and names of one's own are no step. */
+function pathsIn(type: unknown, at = ""): readonly string[] {
+  if (type instanceof z.ZodOptional || type instanceof z.ZodDefault) return pathsIn(type.unwrap(), at);
+  if (type instanceof z.ZodArray) return pathsIn(type.element, at);
+  if (type instanceof z.ZodRecord) return pathsIn(type.valueType, at);
+  if (type instanceof z.ZodUnion) return type.options.flatMap((option) => pathsIn(option, at));
+  if (!(type instanceof z.ZodObject)) return [];
+  return Object.entries(type.shape).flatMap(([key, inner]) => {
+    const path = at === "" ? key : `${at}.${key}`;
+    return [path, ...pathsIn(inner, path)];
   });
 }
+const parameters = [...new Set(pathsIn(scenarioSchema))];
+
+/** What only a program's configuration says of its calls; one more doesn't compile until it is here. */
+const ofPrograms: Readonly<Record<keyof DirectoryOptions, true>> = {
+  emptyProtection: true,
+  mergeMs: true,
+  cacheAfterMs: true,
+};
 
 describe("the pages", () => {
   test.each(pages)("$name says the same in both languages, block by block", ({ blocks }) => {
@@ -51,6 +67,16 @@ describe("the pages", () => {
     expect(names.filter((name) => !places.has(name))).toEqual([]);
   });
 
+  test("explain all that a name means: the check, the fault, and the page", () => {
+    const placesFor = (name: string): readonly string[] => explainedAs(name, pages).map(({ page }) => page.name);
+    expect(placesFor("latency")).toEqual(["checks", "faults"]);
+    expect(placesFor("isolation")).toEqual(["checks", "isolation"]);
+    expect(placesFor("pause")).toEqual(["faults"]);
+    expect(placesFor("retries")).toEqual(["retries"]);
+    for (const name of Object.keys(checks)) expect(placesFor(name)).toContain("checks");
+    for (const name of Object.keys(faults)) expect(placesFor(name)).toContain("faults");
+  });
+
   test("explain every policy by its name in the tables", () => {
     const { balancers, clusters, routers, guards, admissions, retryBudgets } = builtInPolicies;
     const names = [balancers, clusters, routers, guards, admissions, retryBudgets].flatMap(Object.keys);
@@ -58,14 +84,40 @@ describe("the pages", () => {
     expect(names.filter((name) => !places.has(normal(name)))).toEqual([]);
   });
 
-  test.each(Object.entries(texts))(
-    "name every parameter of a call, of protection and of a provider's work: %s",
-    (_, text) => {
-      const names = [...callKeys, ...keysIn(clientProtection), ...keysIn(serverProtection), ...workKeys];
-      expect(names.length).toBeGreaterThan(60);
-      expect(names.filter((name) => !new RegExp(`\`[^\`\n]*\\b${name}\\b`).test(text))).toEqual([]);
-    },
-  );
+  test("the parameters are those of all that a scenario may say", () => {
+    expect(parameters).toEqual(
+      expect.arrayContaining(["name", "fleet.calls.hash.nodes", "fleet.groups.queue.codel.target", "registry.tick"]),
+    );
+    expect(parameters.length).toBeGreaterThan(500);
+  });
+
+  test.each(Object.entries(texts))("name every parameter of a scenario: %s", (_, text) => {
+    const isNamed = (path: string): boolean => new RegExp(`\`[^\`\n]*\\b${path.split(".").at(-1)!}\\b`).test(text);
+    expect([...parameters, ...Object.keys(ofPrograms)].filter((path) => !isNamed(path))).toEqual([]);
+  });
+
+  test.each(["en", "zh"] as const)("list the parameters of a scenario's parts with their defaults: %s", (language) => {
+    const { blocks } = pages.find(({ name }) => name === "scenario-file")!;
+    const rows = blocks[language].flatMap((block) => (block.kind === "table" ? block.rows : []));
+    const listed = rows.flatMap(([first]) => [...first!.matchAll(/[A-Za-z]+(?=`|, |\.)/g)].map(([key]) => key));
+    // What a fault or a check takes stands beside it, in their own tables.
+    const isOfAPart = (path: string): boolean =>
+      /^[a-z]+$|^(registry|coordinator)\.|^fleet\.(calls\.)?[A-Za-z]+$/.test(path);
+    const ofForeign = ["role", "image", "command", "environment", "ready", "stopWithin", "program"];
+    const missing = parameters
+      .filter(isOfAPart)
+      .map((path) => path.split(".").at(-1)!)
+      .filter((key) => !listed.includes(key) && !ofForeign.includes(key));
+    expect([...new Set(missing)]).toEqual([]);
+  });
+
+  test.each(["en", "zh"] as const)("the scenario file that they show is one: %s", (language) => {
+    const { blocks } = pages.find(({ name }) => name === "scenario-file")!;
+    const code = blocks[language].find((block) => block.kind === "code")!;
+    const { value, locate } = readDocument(code.lines.join("\n"), "the page");
+    const plan = planScenario(parseScenario(value, "the page", locate), { world: "sim", seed: 1 });
+    expect(plan.checks).toHaveLength(1);
+  });
 
   test.each(Object.entries(texts))("name every scenario where its concept is explained: %s", (_, text) => {
     const names = ["scenarios", "scenarios/foreign"]

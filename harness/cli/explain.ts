@@ -107,19 +107,42 @@ interface Library {
   readonly layout: PageLayout;
 }
 
-function explanation(name: string, { scenarios, pages, language, layout }: Library): readonly string[] {
+function explanation(name: string, library: Library): readonly string[] {
+  const { scenarios, pages } = library;
   const scenario = scenarios.find((each) => each.name === name);
-  if (scenario !== undefined) return scenarioText(scenario, pages, language, layout);
-  const places = placesOf(pages);
-  const place = placeOf(name, places);
-  if (place === undefined) {
-    const known = [...scenarios.map((each) => each.name), ...places.keys()];
+  // The page of scenarios repeats what the scenario says of itself.
+  const places = explainedAs(name, scenario === undefined ? pages : pages.filter((page) => page.name !== "scenarios"));
+  if (scenario === undefined && places.length === 0) {
+    const known = [...scenarios.map((each) => each.name), ...placesOf(pages).keys()];
     throw usageError(
       `nothing here is called "${name}"`,
-      didYouMean(name, known) ?? "flyball explain shows the scenarios and the pages",
+      didYouMean(name, known) ?? "npm run flyball -- explain shows the scenarios and the pages",
     );
   }
-  const { page, from, to, row } = place;
+  const parts = [
+    ...(scenario === undefined ? [] : [scenarioText(scenario, library)]),
+    ...places.map((place) => placeText(place, library)),
+  ];
+  return parts.flatMap((part, index) => (index === 0 ? part : ["", ...part]));
+}
+
+/** The pages that say what each check and each fault does. */
+const references = ["checks", "faults"];
+
+/**
+ * All that a name means, the shortest first: a check and a fault may share theirs with each other, with a scenario and with a page. Of a
+ * page and of what other pages say of a word the first is enough.
+ */
+export function explainedAs(name: string, pages: readonly Page[]): readonly Place[] {
+  const rows = references.flatMap((reference) => {
+    const place = placeOf(name, placesOf(pages.filter((page) => page.name === reference)));
+    return place?.row === undefined ? [] : [place];
+  });
+  const first = placeOf(name, placesOf(pages));
+  return first === undefined || (first.row !== undefined && rows.length > 0) ? rows : [...rows, first];
+}
+
+function placeText({ page, from, to, row }: Place, { language, layout }: Library): readonly string[] {
   const source = from === 0 ? [] : [layout.paint("dim", `docs/${fileOf(page, language)}`), ""];
   return [...source, ...pageText(blocksOf(page.blocks[language].slice(from, to), row), layout)];
 }
@@ -131,9 +154,7 @@ const blocksOf = (blocks: readonly Block[], row: number | undefined): readonly B
 
 function scenarioText(
   { name, title, explanation: text }: Scenario,
-  pages: readonly Page[],
-  language: Language,
-  { paint, width }: PageLayout,
+  { pages, language, layout: { paint, width } }: Library,
 ): readonly string[] {
   const mentions = pages.filter(({ blocks }) => JSON.stringify(blocks.en).includes(`\`${name}\``));
   return [

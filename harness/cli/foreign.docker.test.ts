@@ -29,6 +29,6 @@ describeReal("dubbo-go in a fleet", () => {
         ]);
       }
     },
-    90_000,
+    240_000,
   );
 });

@@ -31,7 +31,6 @@ afterAll(() => rm(directory, { recursive: true, force: true }));
 
 /** One run of the command line; killed with SIGKILL after `killAfterMs`, if it is still there. */
 async function run(killAfterMs: number | undefined): Promise<Ended> {
-  const beganMs = performance.now();
   const args = [
     join(import.meta.dirname, "main.ts"),
     "run",
@@ -48,14 +47,13 @@ async function run(killAfterMs: number | undefined): Promise<Ended> {
     child.kill("SIGKILL");
   }
   const code = await exited;
-  return { pid: child.pid!, code, tookMs: performance.now() - beganMs };
+  return { pid: child.pid!, code };
 }
 
 interface Ended {
   readonly pid: number;
   /** Null when it was killed. */
   readonly code: number | null;
-  readonly tookMs: number;
 }
 
 /** What works in this directory: the processes of these runs on this machine, guardians among them. */
@@ -80,6 +78,7 @@ async function ofProcesses(pids: ReadonlySet<string>): Promise<readonly string[]
     .map(({ name }) => name);
 }
 
+// What one experiment left broke the next in https://github.com/chaos-mesh/chaosd/issues/207.
 describeReal("twenty runs, of which five are killed", () => {
   test("leave no container, no network and no process, and disturb nobody", async () => {
     const random = createRandom(Date.now());
@@ -98,8 +97,6 @@ describeReal("twenty runs, of which five are killed", () => {
     expect(ended.filter(({ code }) => code === null).length, `killed after ${killAfterMs.join(", ")} ms`).toBe(5);
     // What a busy machine spoils is inconclusive (5), and nothing worse.
     expect(ended.flatMap(({ code }) => (code === null || code === 0 || code === 5 ? [] : [code]))).toEqual([]);
-    // From the start to the first call half a minute is allowed; these are over by then, ZooKeeper's start and end included.
-    expect(Math.max(...ended.map(({ tookMs }) => tookMs))).toBeLessThan(30_000);
     const pids = new Set(ended.map(({ pid }) => String(pid)));
     const untilMs = performance.now() + 30_000;
     const leftNow = async (): Promise<readonly string[]> => [
@@ -112,5 +109,5 @@ describeReal("twenty runs, of which five are killed", () => {
       left = await leftNow();
     }
     expect(left).toEqual([]);
-  }, 400_000);
+  }, 600_000);
 });

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import type { InvocationResult } from "../report/verdict.ts";
+import { inProcess } from "./in-process.fixture.ts";
 
 const main = join(import.meta.dirname, "main.ts");
 const example = join(import.meta.dirname, "../../docs/own-services/shop.yaml");
@@ -56,16 +57,16 @@ export default scenario({
 `;
 
 describe("wrong usage ends with 2, and names what is near", () => {
-  test.concurrent.each<[string, readonly string[], string]>([
+  test.each<[string, readonly string[], string]>([
     ["an option", ["run", "--sed", "3"], "Did you mean one of --seed, --set?"],
     ["a command", ["rnu"], "Did you mean run?"],
     ["a pattern", ["run", "--grep", "("], "--grep ( is no regular expression"],
     ["a pattern that finds nothing", ["run", "--grep", "zebra"], "--grep zebra finds no scenario"],
     ["a shard", ["run", "--shard", "3/2"], "1/3, 2/3 and 3/3"],
     ["two choices", ["run", "node-loss", "--grep", "x"], "not both"],
+    ["a scenario twice", ["run", "node-loss", "tcc-transfer", "node-loss"], "node-loss is there twice"],
     ["nothing ran yet", ["run", "--last-failed", "--all"], "--last-failed chooses the scenarios itself"],
     ["a scenario", ["run", "node-los"], 'hint: did you mean "node-loss"?'],
-    ["a file", ["run", "./none.ts"], "there is no file ./none.ts"],
     ["a world", ["run", "--world", "smi"], 'hint: did you mean "sim"?'],
     ["a reporter", ["run", "--reporter", "jsn"], 'hint: did you mean "json"?'],
     ["a key", ["run", "node-loss", "--set", "fleet.ordrs.weight=3"], 'hint: did you mean "orders"?'],
@@ -91,7 +92,7 @@ describe("wrong usage ends with 2, and names what is near", () => {
     ["a real coordinator in local", ["run", "node-loss", "--coordinator", "seata"], "hint: --world docker"],
     ["determinism of the real world", ["run", "--check-determinism", "--world", "local"], "hint: --world sim"],
   ])("%s", async (_name, args, text) => {
-    const { code, stdout, stderr } = await flyball(...args);
+    const { code, stdout, stderr } = await inProcess(directory, args);
     expect(stderr).toContain(text);
     expect(stdout).toBe("");
     expect(code).toBe(2);
@@ -127,6 +128,7 @@ test("a load generator that isn't here ends with 3, and says where to get it", a
 
 describe("a scenario file that is no scenario ends with 2, and is named", () => {
   test.concurrent.each([
+    ["no-typescript", `\nconst y = ;`, "no-typescript.ts can't be read: Expression expected (at 2)"],
     ["throws", `\nthrow new Error("boom");`, "throws.ts can't be read: boom (at 2:7)"],
     ["throws-text", `throw "boom";`, "throws-text.ts throws boom"],
     ["missing-file", `import { readFileSync } from "node:fs"; readFileSync("/none");`, "can't be read: ENOENT"],
@@ -141,6 +143,20 @@ describe("a scenario file that is no scenario ends with 2, and is named", () => 
     expect(stdout).toBe("");
     expect(code).toBe(2);
   });
+});
+
+test("two files with scenarios of one name end with 2: their runs would be in one place", async () => {
+  for (const name of ["one.ts", "other.ts"]) await writeFile(join(directory, name), scenarioText);
+  const { code, stderr } = await inProcess(directory, ["run", "./one.ts", "./other.ts", "--dry-run"]);
+  expect(stderr).toContain('./one.ts and ./other.ts are both called "mine"');
+  expect(code).toBe(2);
+});
+
+test("a scenario file that isn't there ends with 2, and is named", async () => {
+  const { code, stdout, stderr } = await flyball("run", "./none.ts");
+  expect(stderr).toContain("there is no file ./none.ts");
+  expect(stdout).toBe("");
+  expect(code).toBe(2);
 });
 
 test("a run directory that can't be made ends with 3", async () => {
@@ -159,15 +175,18 @@ test.runIf(process.platform === "linux")("files that can't be written make an er
   const { code, stdout, stderr } = await flyball("run", "node-loss", "--world", "sim", "--out", "full", "--json");
   const { verdict, runs } = JSON.parse(stdout) as InvocationResult;
   expect(verdict).toBe("error");
-  expect(runs[0]).toMatchObject({ verdict: "error", reason: expect.stringContaining("ENOSPC") as string });
+  expect(runs[0]).toMatchObject({
+    verdict: "error",
+    reason: expect.stringMatching(/ENOSPC.*\nmake room, or/) as string,
+  });
   expect(runs[0]!.calls.total).toBeGreaterThan(0);
-  expect(stderr).toContain("full/verdict.json can't be written");
+  expect(stderr).toMatch(/full\/verdict.json can't be written: ENOSPC.*make room, or write elsewhere/);
   expect(code).toBe(3);
 });
 
 describe("a choice of scenarios", () => {
   const listed = async (...args: readonly string[]): Promise<readonly string[]> => {
-    const { stdout } = await flyball("run", "--list", "--json", ...args);
+    const { stdout } = await inProcess(directory, ["run", "--list", "--json", ...args]);
     return (JSON.parse(stdout) as { scenarios: { name: string }[] }).scenarios.map(({ name }) => name);
   };
   const run = async (...args: readonly string[]): Promise<readonly string[]> => {
@@ -226,6 +245,35 @@ describe("a scenario file to begin with", () => {
     expect(code).toBe(2);
   });
 
+  test("and so is one that shows only when the scenario is planned", async () => {
+    await flyball("new", "third.yaml");
+    const text = await readFile(join(directory, "third.yaml"), "utf8");
+    const told = async (from: string, to: string): Promise<string> => {
+      await writeFile(join(directory, "third.yaml"), text.replace(from, to));
+      const { code, stderr } = await inProcess(directory, ["run", join(directory, "third.yaml"), "--dry-run"]);
+      expect(code).toBe(2);
+      return stderr;
+    };
+    expect(await told("target: stock/0", "target: stok/0")).toMatch(
+      /third in sim: .*third\.yaml:34:5: timeline\.0: there is no node stok\/0[^]*did you mean "stock\/0"/,
+    );
+    expect(await told("- on: shop", "- on: shoop")).toMatch(/third\.yaml:29:9: load\.0\.on: "shoop" is no consumer/);
+    expect(await told("detects: 92%", "detects: 98.9%")).toMatch(
+      /third\.yaml:40:5: "stock success ≥ 99%" can count on/,
+    );
+    expect(await told("detects: 92%", "detects: 92%, during: 5s..3s")).toMatch(
+      /third\.yaml:40:5: "5s\.\.3s" ends before/,
+    );
+    const twice = "timeline:\n  - { at: 3s, fault: { kind: kill, target: stock/0, for: 1s } }\n  #";
+    expect(await told("timeline: #", twice)).toMatch(/third\.yaml:34:5: kill stock\/0 at 3 s: it is paused then/);
+  });
+
+  test("goes nowhere where it can't be written", async () => {
+    const { code, stderr } = await inProcess(directory, ["new", join(directory, "nowhere/mine.yaml")]);
+    expect(stderr).toMatch(/nowhere\/mine\.yaml can't be written: ENOENT[^]*hint: /);
+    expect(code).toBe(3);
+  });
+
   test("editors get a schema of it", async () => {
     const { code, stdout } = await flyball("schema");
     expect(JSON.parse(stdout)).toMatchObject({
@@ -264,7 +312,7 @@ test("--help shows the command and its options", async () => {
 });
 
 test("--list shows every scenario in both languages, with its worlds", async () => {
-  const { code, stdout } = await flyball("run", "--list", "--json");
+  const { code, stdout } = await inProcess(directory, ["run", "--list", "--json"]);
   expect(code).toBe(0);
   const { scenarios } = JSON.parse(stdout) as { scenarios: { name: string; title: object; worlds: string[] }[] };
   expect(scenarios.find(({ name }) => name === "node-loss")).toMatchObject({
@@ -289,7 +337,8 @@ test("runs in real processes go side by side, where that doesn't disturb them", 
 });
 
 test("--dry-run prints the plan and leaves nothing behind", async () => {
-  const { code, stdout } = await flyball("run", "node-loss", "--dry-run", "--world", "sim", "--out", "dry");
+  const args = ["run", "node-loss", "--dry-run", "--world", "sim", "--out", "dry"];
+  const { code, stdout } = await inProcess(directory, args);
   expect(code).toBe(0);
   expect(stdout).toMatch(/fleet[^]*registry\/0[^]*load[^]*calls in[^]*timeline[^]*kill orders\/1[^]*checks[^]*trials/);
   await expect(readFile(join(directory, "dry/verdict.json"))).rejects.toThrow("ENOENT");
@@ -355,3 +404,15 @@ test("Ctrl-C stops, reports what there is, and ends with 130", async () => {
   expect((JSON.parse(stdout) as InvocationResult).runs.length).toBeGreaterThan(2);
   expect(code).toBe(130);
 });
+
+test("what Ctrl-C keeps from its turn isn't told as a run, also where four belong together", async () => {
+  await writeFile(join(directory, "long.ts"), scenarioText.replace("mine", "long").replace("2s", "1000s"));
+  const args = ["run", "./long.ts", "--world", "sim,local", "--seeds", "4", "--json", "--out", "long"];
+  const { child, ended } = start(args);
+  child.stderr.once("data", () => child.kill("SIGINT"));
+  const { code, stdout } = await ended;
+  const { verdict, runs } = JSON.parse(stdout) as InvocationResult;
+  expect(runs.filter(({ seed }) => seed > 1)).toEqual([]);
+  expect(verdict).toBe("inconclusive");
+  expect(code).toBe(130);
+}, 60_000);

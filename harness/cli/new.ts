@@ -1,7 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { basename, extname } from "node:path";
 
-import { exitCodes, usageError, type ExitCode } from "./errors.ts";
+import { CliError, exitCodes, usageError, type ExitCode } from "./errors.ts";
 
 /** `flyball new FILE`: a commented scenario to begin with, in YAML. Nothing that exists is overwritten. */
 export async function newCommand(file: string): Promise<ExitCode> {
@@ -16,7 +16,11 @@ export async function newCommand(file: string): Promise<ExitCode> {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "EEXIST")
       throw usageError(`${file} exists already`, "take another name", error);
-    throw error;
+    throw new CliError(`${file} can't be written: ${(error as Error).message}`, {
+      exitCode: exitCodes.environment,
+      hint: "name a file in a directory that is there and can be written",
+      cause: error,
+    });
   }
   process.stdout.write(`${file} is there. Run it: npm run scenario -- ${shellPath(file)}\n`);
   return exitCodes.passed;

@@ -1,4 +1,4 @@
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -77,11 +77,18 @@ test("and from a YAML file, the same in every repetition", async () => {
 
 describe("what is wrong with a service is told with its file", () => {
   const both = ["sim", "local"] as const;
-  test.each<[string, string, string, (readonly string[])?]>([
+  test.concurrent.each<[string, string, string, (readonly string[])?]>([
+    ["unreadable", `const x = 1;\nconst y = ;`, "it throws SyntaxError: Expression expected (at 2)", both],
     ["throws", `const x: number = 1;\nthrow new TypeError("boom");`, "it throws TypeError: boom (at 2:7)", both],
     ["no-service", `export const other = 1;`, "exports no service: other", both],
     ["never-listens", own("() => new Promise(() => undefined)"), "never listens: its start() hasn't ended", both],
     ["unstarted", own(`() => { throw new Error("no luck"); }`), "can't start: no luck"],
+    [
+      "dies-early",
+      own(`() => { setImmediate(() => { throw new Error("gone"); }); return { do: () => ({}) }; }`),
+      "gone",
+      ["local"],
+    ],
     ["answers-nothing", own("() => ({})"), "start() answers an object without do(), and nothing that could be called"],
     ["build", `enum A { B }\nexport default A;`, "TypeScript enum is not supported"],
   ])(
@@ -105,6 +112,18 @@ describe("what is wrong with a service is told with its file", () => {
     60_000,
   );
 
+  test("one that was compiled is named as it was given, whatever source its map names", async () => {
+    const map = { version: 3, sources: ["src/orders.ts"], names: [], mappings: ";AAUA" };
+    const url = `data:application/json;base64,${Buffer.from(JSON.stringify(map)).toString("base64")}`;
+    await writeFile(
+      join(directory, "compiled.js"),
+      `export {};\nthrow new Error("boom");\n//# sourceMappingURL=${url}\n`,
+    );
+    const args = ["--set", "fleet.orders.own.file=./compiled.js", "--world", "local", "--json", "--out", "compiled"];
+    const { stdout } = await run("./shop.yaml", ...args);
+    expect((JSON.parse(stdout) as InvocationResult).runs[0]!.reason).toContain("it throws Error: boom (at 2:7)");
+  }, 60_000);
+
   test("one that ends the process of sim doesn't look as if everything had passed", async () => {
     await writeFile(join(directory, "quits.ts"), own("() => ({ do: () => process.exit(0) })"));
     const args = ["./shop.yaml", "--set", "fleet.orders.own.file=./quits.ts", "--world", "sim", "--out", "quits"];
@@ -125,7 +144,8 @@ describe("what is wrong with a service is told with its file", () => {
     "one that %s behind sim's back fails its own run, and the next goes on",
     async (name, does, message) => {
       await writeFile(join(directory, `${name}.ts`), own(`() => ({ do: () => { ${does}; return {}; } })`));
-      const bad = (await readFile(join(directory, "shop.yaml"), "utf8")).replace("./orders.ts", `./${name}.ts`);
+      const shop = await readFile(join(directory, "shop.yaml"), "utf8");
+      const bad = shop.replace("./orders.ts", `./${name}.ts`).replace("name: own-services", `name: ${name}`);
       await writeFile(join(directory, `${name}.yaml`), bad);
       const files = [`./${name}.yaml`, "./shop.yaml"];
       const { code, stdout, stderr } = await run(...files, "--world", "sim", "--json", "--out", `${name}-out`);
@@ -135,6 +155,41 @@ describe("what is wrong with a service is told with its file", () => {
       expect(runs[0]!.reason).toContain(message);
       expect(stderr).not.toContain("bug of Flyball");
       expect(code).toBe(3);
+    },
+    60_000,
+  );
+
+  test("one with a loop without an end fails its own run in sim, and the next goes on", async () => {
+    await writeFile(join(directory, "loops.ts"), own("() => ({ do: () => { for (;;); } })"));
+    const shop = await readFile(join(directory, "shop.yaml"), "utf8");
+    await writeFile(
+      join(directory, "loops.yaml"),
+      shop.replace("./orders.ts", "./loops.ts").replace("name: own-services", "name: loops"),
+    );
+    const files = ["./loops.yaml", "./shop.yaml"];
+    const { code, stdout } = await run(...files, "--world", "sim", "--json", "--out", "loops-out");
+    const { runs } = JSON.parse(stdout) as InvocationResult;
+    expect(runs.map(({ verdict }) => verdict)).toEqual(["error", "pass"]);
+    expect(runs[0]!.reason).toMatch(/^orders\/\d, .*\/loops\.ts, doesn't come back[^]*--world local/);
+    expect(code).toBe(3);
+  }, 60_000);
+
+  test.concurrent.each([
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+  ] as const)(
+    "and a %s in it is heard: what happened is told, and nothing runs on",
+    async (signal, exitCode) => {
+      const file = `loops-${signal}.ts`;
+      await writeFile(join(directory, file), own(`() => { console.error("it loops"); for (;;); }`));
+      const args = ["--world", "sim", "--set", `fleet.orders.own.file=./${file}`, "--out", `${file}-out`];
+      const child = spawn(process.execPath, [main, "run", "./shop.yaml", ...args], { cwd: directory });
+      let stdout = "";
+      child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
+      child.stderr.setEncoding("utf8").on("data", (text: string) => text.includes("it loops") && child.kill(signal));
+      const code = await new Promise((resolve) => child.on("close", resolve));
+      expect(stdout).toContain(`${directory}/${file}, doesn't come back`);
+      expect(code).toBe(exitCode);
     },
     60_000,
   );

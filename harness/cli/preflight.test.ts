@@ -7,6 +7,8 @@ import { fileURLToPath } from "node:url";
 
 import { afterAll, beforeAll, expect, test } from "vitest";
 
+import { inProcess } from "./in-process.fixture.ts";
+
 const main = fileURLToPath(new URL("main.ts", import.meta.url));
 let directory: string;
 beforeAll(() => {
@@ -32,9 +34,19 @@ function write(name: string, content: string): void {
   writeFileSync(join(directory, name), content);
 }
 
-function preflight(
-  ...args: readonly string[]
-): Promise<{ readonly code: number; readonly out: string; readonly err: string }> {
+interface Ended {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+async function preflight(...args: readonly string[]): Promise<Ended> {
+  const { code, stdout, stderr } = await inProcess(directory, ["preflight", ...args]);
+  return { code, out: stdout, err: stderr };
+}
+
+/** As a process of its own, which ends whatever its connections are at. */
+function preflightAlone(...args: readonly string[]): Promise<Ended> {
   return new Promise((resolve) => {
     execFile(process.execPath, [main, "preflight", ...args], { cwd: directory }, (error, out, err) => {
       resolve({ code: typeof error?.code === "number" ? error.code : 0, out, err });
@@ -80,7 +92,7 @@ test("a registry that breaks off ends with 3", { timeout: 30_000 }, async () => 
     server.listen(0, "127.0.0.1", () => resolve((server.address() as { port: number }).port));
   });
   try {
-    const { code, err } = await preflight("good", "--instances", `zookeeper://127.0.0.1:${port}`);
+    const { code, err } = await preflightAlone("good", "--instances", `zookeeper://127.0.0.1:${port}`);
     expect({ code, err }).toMatchObject({ code: 3, err: expect.stringContaining("can't be asked") as string });
   } finally {
     server.close();

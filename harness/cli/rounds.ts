@@ -1,6 +1,7 @@
 import { availableParallelism } from "node:os";
 
 import { ownFileOf, type Plan } from "../scenario/plan.ts";
+import { isTouched } from "../worlds/infrastructure.ts";
 
 /**
  * Runs in real time side by side, where that doesn't disturb them. What disturbs a run is a fleet that starts, ends or is judged
@@ -8,64 +9,98 @@ import { ownFileOf, type Plan } from "../scenario/plan.ts";
  * together, their loads begin when all are warm, and none ends before all loads are through. What the machine did to a run all the
  * same is measured as ever: it is inconclusive then, and repeated by itself.
  */
-export const roundSizeMax = 2;
+export const roundSizeMax = 4;
 
-/** Calls in the busiest second of a load that leaves room for another one's. */
-const callsMax = 220;
-/** Processes of a fleet that leaves room for another one. */
-const processesMax = 9;
+/** What all runs of a round have together, at most: calls in the busiest second, and processes. They take a third of two processors. */
+const room = { calls: 660, processes: 27 };
+/** What a run may have of it that isn't alone. */
+const most = { calls: 240, processes: 12 };
+/** All of a round's room. */
+const alone = 1;
 /** Faults that take the processor itself: whoever is beside them would feel it. */
 const heavyFaults: ReadonlySet<string> = new Set(["slow-cpu", "event-loop-block"]);
 
-/** Whether a run of the plan leaves room for another one beside it, on a machine with so many processors. */
-export function isQuiet(plan: Plan, processors = availableParallelism()): boolean {
-  return (
-    plan.world !== "sim" &&
-    plan.load === undefined &&
-    // Nobody's servers but ours: those take processor time of their own, and some start one for each run.
-    (plan.world === "local" || isServedByItself(plan)) &&
-    // A transaction writes and syncs at every step, and its run is paced by that.
-    plan.coordinator === undefined &&
-    processors >= roundSizeMax &&
+/** What a run of the plan takes of a round's room, above 0 up to 1, on a machine with so many processors: 1 is to be alone. */
+export function shareOf(plan: Plan, processors = availableParallelism()): number {
+  const calls = busiestSecond(plan);
+  const processes = (plan.processes ?? plan.nodes).length;
+  const isAlone =
+    processors < 2 ||
+    plan.world === "sim" ||
+    plan.load !== undefined ||
     // What a module of the user's own takes of a processor, nobody knows.
-    plan.nodes.every((node) => ownFileOf(node) === undefined) &&
-    (plan.processes ?? plan.nodes).length <= processesMax &&
-    busiestSecond(plan) <= callsMax &&
-    !plan.timeline.some(({ what }) => what.kind === "fault" && heavyFaults.has(what.fault.kind))
-  );
+    plan.nodes.some((node) => ownFileOf(node) !== undefined) ||
+    calls > most.calls ||
+    processes > most.processes ||
+    plan.timeline.some(({ what }) => what.kind === "fault" && heavyFaults.has(what.fault.kind)) ||
+    harmsServers(plan);
+  if (isAlone) return alone;
+  // A transaction writes and syncs at every step, and is paced by that: more than two would wait for each other at the disk.
+  const ofDisk = plan.coordinator === undefined ? 0 : 1 / 2;
+  return Math.max(calls / room.calls, processes / room.processes, ofDisk);
 }
 
-/** Containers of our own programs, and nothing else. */
-const isServedByItself = ({ nodes, registry, tracing, isScraped }: Plan): boolean =>
-  registry === "embedded" && tracing === undefined && !isScraped && nodes.every(({ foreign }) => foreign === undefined);
+/** Whether a server that isn't ours comes to harm: one that starts again takes whole processors, and the loads are on by then. */
+const harmsServers = (plan: Plan): boolean =>
+  (plan.registry !== "embedded" && isTouched(plan, "registry/0", "config-center/0")) ||
+  (plan.coordinator === "seata" && isTouched(plan, "coordinator/0", "database/0"));
 
 /**
- * Who goes together: the first that is left, and of those that leave room in the same world the one whose load is as long as its own.
+ * Who goes together: the first that is left, and of those for whom there is room, in the same world and of the same kind, the ones whose
+ * loads are as long as its own.
  */
-export function roundsOf<T>(items: readonly T[], planOf: (item: T) => Plan | undefined): readonly (readonly T[])[] {
-  const quiet = items.filter((item) => {
+export function roundsOf<T>(
+  items: readonly T[],
+  planOf: (item: T) => Plan | undefined,
+  kindOf: (item: T) => unknown = () => undefined,
+): readonly (readonly T[])[] {
+  const shares = new Map<Plan, number>();
+  const sized = (item: T): Sized<T> => {
     const plan = planOf(item);
-    return plan !== undefined && isQuiet(plan);
-  });
-  const lengthOf = (item: T): number => planOf(item)!.durationUs;
-  const worldOf = (item: T): Plan["world"] => planOf(item)!.world;
-  const placed = new Set<T>();
+    // Seeds of a scenario have their plan in common.
+    if (plan !== undefined && !shares.has(plan)) shares.set(plan, shareOf(plan));
+    const share = plan === undefined ? alone : shares.get(plan)!;
+    return { item, kind: kindOf(item), world: plan?.world, durationUs: plan?.durationUs ?? 0, share };
+  };
+  const left = new Set(items.map(sized));
   const rounds: T[][] = [];
-  for (const item of items) {
-    if (placed.has(item)) continue;
-    const round = [item];
-    placed.add(item);
-    while (quiet.includes(item) && round.length < roundSizeMax) {
-      const distance = (other: T): number => Math.abs(lengthOf(other) - lengthOf(item));
-      const left = quiet.filter((other) => !placed.has(other) && worldOf(other) === worldOf(item));
-      const [partner] = left.toSorted((a, b) => distance(a) - distance(b));
+  for (const first of left) {
+    left.delete(first);
+    const round = [first.item];
+    let { share } = first;
+    while (round.length < roundSizeMax && share < alone) {
+      const partner = partnerOf(first, left, share);
       if (partner === undefined) break;
-      round.push(partner);
-      placed.add(partner);
+      left.delete(partner);
+      round.push(partner.item);
+      share += partner.share;
     }
     rounds.push(round);
   }
   return rounds;
+}
+
+interface Sized<T> extends Pick<Plan, "durationUs"> {
+  readonly item: T;
+  readonly kind: unknown;
+  readonly world: Plan["world"] | undefined;
+  readonly share: number;
+}
+
+/** Of those who fit in beside the first one, whose load is nearest to its own in length; of several, who takes most. */
+function partnerOf<T>(first: Sized<T>, left: Iterable<Sized<T>>, taken: number): Sized<T> | undefined {
+  const distance = ({ durationUs }: Sized<T>): number => Math.abs(durationUs - first.durationUs);
+  let best: Sized<T> | undefined;
+  for (const other of left) {
+    if (other.world !== first.world || other.kind !== first.kind || taken + other.share > alone) continue;
+    if (best !== undefined) {
+      const isNearer = distance(other) < distance(best);
+      const isLarger = distance(other) === distance(best) && other.share > best.share;
+      if (!isNearer && !isLarger) continue;
+    }
+    best = other;
+  }
+  return best;
 }
 
 function busiestSecond({ drives }: Plan): number {

@@ -17,7 +17,8 @@ import type { FinishedRun, Reporter, RunId } from "../report/reporter.ts";
 import { terminalReporter } from "../report/terminal.ts";
 import { columnsFor, paintFor } from "../report/text.ts";
 import { worse, type AgreementResult, type InvocationResult, type RunResult, type Verdict } from "../report/verdict.ts";
-import { replayCommand, runScenario } from "../run.ts";
+import { replayCommand } from "../replay.ts";
+import { runScenario } from "../run.ts";
 import { ScenarioError } from "../scenario/error.ts";
 import type { Plan, WorldName } from "../scenario/plan.ts";
 import { planScenario } from "../scenario/planner.ts";
@@ -30,7 +31,7 @@ import { CliError, exitCodeOf, exitCodes, explain, type ExitCode } from "./error
 import { systemLanguage } from "./language.ts";
 import { lastRunFile, rememberFailed } from "./last-run.ts";
 import { listJson, listText } from "./list.ts";
-import { isQuiet, roundsOf } from "./rounds.ts";
+import { roundsOf } from "./rounds.ts";
 import { chosen, isUnchosen, reportersOf, select, worldsOf } from "./selection.ts";
 import type { ReporterName, RunCommandOptions, Selection } from "./selection.ts";
 import { interruptible } from "./signals.ts";
@@ -180,8 +181,8 @@ class Run {
   }
 
   async #writeHtml(html: ReturnType<typeof htmlReporter>, result: InvocationResult): Promise<void> {
-    await this.#writeFile("report.html", html.page(result, systemLanguage()));
-    this.#notice(`the report is ${join(this.#out, "report.html")}`);
+    const isThere = await this.#writeFile("report.html", html.page(result, systemLanguage()));
+    if (isThere) this.#notice(`the report is ${join(this.#out, "report.html")}`);
   }
 
   async #tellGitHub(result: InvocationResult): Promise<void> {
@@ -191,19 +192,21 @@ class Run {
     if (summary !== undefined) await this.#guarded(summary, () => appendFile(summary, markdownReport(result)));
   }
 
-  async #writeFile(name: string, text: string): Promise<void> {
+  async #writeFile(name: string, text: string): Promise<boolean> {
     const path = join(this.#out, name);
-    await this.#guarded(path, () => writeFile(path, text));
+    return this.#guarded(path, () => writeFile(path, text));
   }
 
-  /** A disk that is full by now takes nobody's verdict away. */
-  async #guarded(path: string, write: () => Promise<void>): Promise<void> {
+  /** A disk that is full by now takes nobody's verdict away. Whether it was written. */
+  async #guarded(path: string, write: () => Promise<void>): Promise<boolean> {
     try {
       await write();
+      return true;
     } catch (error) {
-      const { message, exitCode } = explain(error);
+      const { message, hint, exitCode } = explain(error);
       this.#trouble ??= exitCode;
-      this.#notice(`${path} can't be written: ${message}`);
+      this.#notice(`${path} can't be written: ${message}${hint === undefined ? "" : ` (${hint})`}`);
+      return false;
     }
   }
 
@@ -239,6 +242,8 @@ class Run {
       if (isOver || this.#interruption.signal.aborted) break;
       const ran = await this.#runInWorlds(round);
       for (const [index, job] of round.entries()) {
+        // Interrupted before its turn came.
+        if (ran[index]!.length === 0) continue;
         const { runs, agreement } = await this.#compared(job, ran[index]!);
         results.push(...runs.map(({ result }) => result));
         if (agreement !== undefined) agreements.push(agreement);
@@ -263,19 +268,19 @@ class Run {
   #rounds(jobs: readonly Job[]): readonly (readonly Job[])[] {
     const { overlap = true, bail = false } = this.#options;
     if (!overlap || bail) return jobs.map((job) => [job]);
-    return roundsOf(jobs, (job) => this.#planOf(job, "local") ?? this.#planOf(job, "docker"));
+    const inLocal = (job: Job): Plan | undefined => this.#planOf(job, "local");
+    // By what the last world has room for, where runs take longest; who is missing in one mustn't leave others alone there.
+    return roundsOf(
+      jobs,
+      (job) => this.#planOf(job, "docker") ?? inLocal(job),
+      (job) => inLocal(job) === undefined,
+    );
   }
 
   /** Undefined where that world isn't asked for, or can't do it. */
   #planOf({ listed }: Job, world: WorldName): Plan | undefined {
     const plan = this.#selection.plans.get(listed)!.get(world);
     return plan instanceof ScenarioError ? undefined : plan;
-  }
-
-  /** Who goes together in one world may have to go alone in another. */
-  #leavesRoom(job: Job, world: WorldName): boolean {
-    const plan = this.#planOf(job, world);
-    return plan !== undefined && isQuiet(plan);
   }
 
   /** What a scenario's worlds say of each other; a measurement that the machine spoiled is repeated once. */
@@ -287,6 +292,7 @@ class Run {
     const first = this.#agreement(listed, runs);
     if (first?.verdict !== "inconclusive") return { runs, agreement: first };
     for (const [index, { result }] of runs.entries()) {
+      if (this.#interruption.signal.aborted) break;
       const doubt = first.rows
         .flatMap(({ measured }) => measured)
         .find((one) => one.world === result.world && one.doubt !== undefined)?.doubt;
@@ -303,28 +309,29 @@ class Run {
 
   /** A round in its worlds, one world after the other: the runs of each of its jobs. */
   async #runInWorlds(round: readonly Job[]): Promise<readonly (readonly FinishedRun[])[]> {
-    const runs: FinishedRun[][] = round.map(() => []);
+    const runs = new Map(round.map((job): [Job, FinishedRun[]] => [job, []]));
     for (const world of this.#selection.worlds.values()) {
-      if (this.#interruption.signal.aborted) break;
-      const isTogether = round.length > 1 && round.every((job) => this.#leavesRoom(job, world.name));
-      const turns = isTogether ? turnsOf(round.length) : [];
-      const running = turns.map((turn, index) =>
-        this.#runFirst(round[index]!, world, turn).finally(() => turn.leave()),
-      );
-      // None goes on behind the back of another's failure.
-      await settled(running);
-      const beside = await Promise.all(running);
-      for (const [index, job] of round.entries()) {
-        const first = beside[index] ?? (await this.#runFirst(job, world));
-        const run = await this.#settled(job, world, first);
-        runs[index]!.push(run);
-        this.#tell((reporter) => reporter.onRun?.(run));
+      // Who goes together in one world may have to go alone in another.
+      for (const together of roundsOf(round, (job) => this.#planOf(job, world.name))) {
+        if (this.#interruption.signal.aborted) break;
+        const turns = together.length > 1 ? turnsOf(together.length) : [];
+        const running = together.map((job, index) =>
+          this.#runFirst(job, world, turns[index]).finally(() => turns[index]?.leave()),
+        );
+        // None goes on behind the back of another's failure.
+        await settled(running);
+        for (const [index, first] of (await Promise.all(running)).entries()) {
+          const job = together[index]!;
+          const run = await this.#settled(job, world, first);
+          runs.get(job)!.push(run);
+          this.#tell((reporter) => reporter.onRun?.(run));
+        }
       }
     }
-    return runs;
+    return [...runs.values()];
   }
 
-  async #runFirst({ listed, seed }: Job, world: World, turn?: Turn): Promise<FinishedRun> {
+  async #runFirst({ listed, seed }: Job, world: World, turn: Turn | undefined): Promise<FinishedRun> {
     const planned = this.#selection.plans.get(listed)!.get(world.name)!;
     if (planned instanceof ScenarioError) return this.#unsupported(listed, { world, seed }, planned);
     return this.#run(listed, { world, seed, turn }, this.#directoryOf({ listed, seed }, world));
@@ -436,8 +443,6 @@ class Run {
         reason,
         out,
         replay: replayCommand(plan, {
-          world,
-          seed,
           registry: this.#selection.registry,
           coordinator: this.#selection.coordinator,
           pack: this.#options.pack,

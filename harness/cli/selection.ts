@@ -74,6 +74,7 @@ export async function select(asked: readonly string[], options: RunCommandOption
   const coordinator = coordinatorOf(options);
   reportersOf(options);
   const listed = await chosen(asked, options);
+  checkNames(listed);
   const scenarios = listed.map((one) => ({ ...one, scenario: applySets(one.scenario, options.set ?? []) }));
   const worlds = new Map<WorldName, World>();
   for (const name of names) worlds.set(name, await openWorld(name));
@@ -90,6 +91,19 @@ export async function select(asked: readonly string[], options: RunCommandOption
   );
   return { scenarios, worlds, load, seeds, registry, coordinator, plans };
 }
+
+/** A run leaves its files under its scenario's name, and another one may run beside it. */
+function checkNames(listed: readonly Listed[]): void {
+  const twice = listed.find((one, index) => listed.findIndex((other) => isNamesake(one, other)) < index);
+  if (twice === undefined) return;
+  const [first] = listed.filter((other) => isNamesake(twice, other));
+  const { reference, scenario } = twice;
+  throw first!.reference === reference
+    ? usageError(`${reference} is there twice`, "name each scenario once; --seeds 2 runs it twice")
+    : usageError(`${first!.reference} and ${reference} are both called "${scenario.name}"`, "give one another name");
+}
+
+const isNamesake = (one: Listed, other: Listed): boolean => one.scenario.name === other.scenario.name;
 
 /** The scenarios that the command line means. */
 export async function chosen(asked: readonly string[], options: RunCommandOptions): Promise<readonly Listed[]> {
@@ -118,7 +132,7 @@ function sharded(listed: readonly Listed[], shard: Shard | undefined): readonly 
 
 /** A world that was asked for must be able to do it; one that comes by default may be left out, loudly. */
 function plansOf(
-  { scenario, directory }: Listed,
+  { scenario, directory, locate }: Listed,
   {
     worlds,
     seed,
@@ -149,7 +163,8 @@ function plansOf(
     } catch (error) {
       if (!(error instanceof ScenarioError)) throw error;
       if (error.code !== "UNSUPPORTED" || isAsked) {
-        throw new ScenarioError(`${scenario.name} in ${world}: ${error.message}`, {
+        const place = locate === undefined || error.path === undefined ? "" : `${locate(error.path)}: `;
+        throw new ScenarioError(`${scenario.name} in ${world}: ${place}${error.message}`, {
           code: error.code,
           hint: error.hint,
           cause: error,

@@ -71,11 +71,16 @@ function overview(runs: readonly RunResult[]): Markup {
   );
 }
 
+/** On a narrow screen a row is a paragraph, and its cells bring their titles with them. */
 function table(titles: readonly Markup[], rows: readonly (readonly Markup[])[]): Markup {
   return markup`<div class="wide"><table><thead><tr>${titles.map((title) => markup`<th>${title}</th>`)}</tr></thead><tbody>${rows.map(
-    (cells) => markup`<tr>${cells.map((cell) => markup`<td class="number">${cell}</td>`)}</tr>`,
+    (cells) =>
+      markup`<tr>${cells.map((cell, index) => markup`<td class="number">${titleOf(titles[index])}${cell}</td>`)}</tr>`,
   )}</tbody></table></div>`;
 }
+
+const titleOf = (title: Markup | undefined): Markup =>
+  title === undefined ? markup`` : markup`<small class="title">${title}</small> `;
 
 function section({ result, plan, history }: FinishedRun, isBrief: boolean): Markup {
   const id = runId(result);

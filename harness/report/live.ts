@@ -7,8 +7,10 @@ export class LiveRegion {
     this.#stream = stream;
   }
 
-  /** Replaces the region. Lines must be narrower than the terminal. */
-  show(lines: readonly string[]): void {
+  /** Replaces the region. Lines must be narrower than the terminal; those that it is too low for are left out. */
+  show(wanted: readonly string[]): void {
+    // What has scrolled out of sight can't be taken back, and the cursor has a line of its own.
+    const lines = wanted.slice(0, Math.max(0, (this.#stream.rows || Infinity) - 1));
     if (lines.length === this.#lines.length && lines.every((line, index) => line === this.#lines[index])) return;
     const isFirst = this.#lines.length === 0;
     // One write: a terminal never shows half of it.

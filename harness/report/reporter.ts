@@ -1,5 +1,5 @@
 import type { History } from "../history/history.ts";
-import type { Progress } from "../run.ts";
+import type { Progress } from "../run-options.ts";
 import type { Plan, WorldName } from "../scenario/plan.ts";
 import type { Scenario } from "../scenario/schema.ts";
 import type { AgreementResult, InvocationResult, RunResult } from "./verdict.ts";

@@ -94,6 +94,7 @@ export function sampleHistory(plan: Plan, { failing = false } = {}): History {
     documents: [],
     clocks: [],
     disks: [],
+    phases: [],
     memberships: [],
     rules: [],
     pushes: [],

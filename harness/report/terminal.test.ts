@@ -202,6 +202,23 @@ test("on a terminal the live region is gone at the end, and the cursor is back",
   expect(text.lastIndexOf("\u001b[?25h")).toBeGreaterThan(text.lastIndexOf("\u001b[?25l"));
 });
 
+test("four runs that go side by side say once how far the whole is, and no more than a low terminal shows", () => {
+  const lastRegion = (rows: number): readonly string[] => {
+    const stream = Object.assign(new PassThrough(), { isTTY: true, columns: 100, rows });
+    const reporter = terminalReporter({ stream: stream as unknown as NodeJS.WriteStream });
+    const runs = [1, 2, 3, 4].map((seed) => ({ scenario: sampleScenario, world: "local" as const, seed }));
+    reporter.onStart?.({ runs, out: "" });
+    for (const run of runs) reporter.onProgress?.(run, { phase: "running", message: "running" });
+    const text = String((stream as unknown as PassThrough).read());
+    reporter.close();
+    return text.slice(text.lastIndexOf("\u001b[J") + 3, -1).split("\n");
+  };
+  const [whole, low] = [lastRegion(50), lastRegion(6)];
+  expect(whole.filter((line) => line.includes("seed"))).toHaveLength(4);
+  expect(whole.filter((line) => line.includes("runs done"))).toHaveLength(1);
+  expect(low).toEqual(whole.slice(0, 5));
+});
+
 test("of many seeds, only those are told in full that didn't pass", () => {
   expect(output({ isTTY: false, seeds: [1, 2, 3] })).not.toContain("detects");
 });
@@ -210,4 +227,20 @@ test("json is one document", () => {
   let text = "";
   jsonReporter({ write: (more) => (text += more) }).onEnd?.(invocation);
   expect(JSON.parse(text)).toEqual(invocation);
+});
+
+test("a run's line has as many numbers as the terminal has room for", () => {
+  const linesAt = (columns: number): readonly string[] => {
+    const stream = Object.assign(new PassThrough(), { isTTY: true, columns });
+    const reporter = terminalReporter({ stream: stream as unknown as NodeJS.WriteStream });
+    reporter.onStart?.({ runs: [], out: "" });
+    reporter.onRun?.(sampleRun("sim"));
+    reporter.close();
+    const text = stripVTControlCharacters(String(stream.read()));
+    return text.split("\n").filter((line) => line.startsWith("✓"));
+  };
+  expect(linesAt(120)).toEqual([expect.stringMatching(/calls, \d+ failed, p99 /)]);
+  expect(linesAt(80)).toEqual([expect.stringContaining("calls")]);
+  for (const columns of [60, 70, 80])
+    for (const line of linesAt(columns)) expect(widthOf(line)).toBeLessThanOrEqual(columns);
 });

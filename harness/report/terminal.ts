@@ -1,6 +1,6 @@
 import { stripVTControlCharacters } from "node:util";
 
-import type { Progress } from "../run.ts";
+import type { Progress } from "../run-options.ts";
 import { badge, blockOf, mark } from "./block.ts";
 import { LiveRegion } from "./live.ts";
 import type { FinishedRun, Invocation, Reporter, RunId } from "./reporter.ts";
@@ -47,7 +47,7 @@ class LineReporter implements Reporter {
   }
 
   onRun({ result }: FinishedRun): void {
-    this.print([runLine(result, this.#nameWidth, this.paint)]);
+    this.print([runLine(result, this.#nameWidth, { paint: this.paint, width: this.width })]);
   }
 
   onScenario(runs: readonly FinishedRun[], agreement: AgreementResult | undefined): void {
@@ -139,9 +139,14 @@ class LiveReporter extends LineReporter {
       paint: this.paint,
       width: Math.min(this.width, this.stream.columns) - 1,
       spinner: spinner[this.#frame % spinner.length]!,
-      counter: `${this.#done} of ${this.#total} runs done${this.#troubled > 0 ? `, ${this.#troubled} not passed` : ""}`,
     };
-    this.#region.show([...this.#current.values()].flatMap(({ run, progress }) => liveLines(run, progress, options)));
+    const counter = `${this.#done} of ${this.#total} runs done${this.#troubled > 0 ? `, ${this.#troubled} not passed` : ""}`;
+    const runs = [...this.#current.values()];
+    this.#region.show(
+      runs.flatMap(({ run, progress }, index) =>
+        liveLines(run, progress, { ...options, counter: index === runs.length - 1 ? counter : undefined }),
+      ),
+    );
   }
 }
 
@@ -151,7 +156,13 @@ const keyOf = (scenario: string, seed: number): string => `${scenario} ${seed}`;
 export function liveLines(
   { scenario, world, seed }: RunId,
   { phase, fraction, message, calls, failed, fault }: Progress,
-  options: { readonly paint: Paint; readonly width: number; readonly spinner: string; readonly counter: string },
+  options: {
+    readonly paint: Paint;
+    readonly width: number;
+    readonly spinner: string;
+    /** How far the invocation is; undefined where the run below says it. */
+    readonly counter: string | undefined;
+  },
 ): readonly string[] {
   const { paint, width } = options;
   const length = Math.max(10, Math.min(40, width - 50));
@@ -162,11 +173,13 @@ export function liveLines(
     ...(calls === undefined ? [] : [`${calls} calls`]),
     ...(failed === undefined || failed === 0 ? [] : [paint("red", `${failed} failed`)]),
   ];
+  const shownFault = fault && `${paint(["magenta", "bold"], "▲")} ${cut(fault, width - 6)}`;
+  const last = shownFault ?? (options.counter && paint("dim", options.counter));
   const lines = [
     "",
     `${paint("cyan", options.spinner)} ${paint("bold", scenario.name)}  ${world}  ${paint("dim", `seed ${seed}`)}`,
     `  ${progressBar}${paint("dim", cut(message === phase ? phase : `${phase}: ${message}`, Math.max(20, width - length - 30)))}${counts.length > 0 ? `  ${counts.join("  ")}` : ""}`,
-    `  ${fault === undefined ? paint("dim", options.counter) : `${paint(["magenta", "bold"], "▲")} ${cut(fault, width - 6)}`}`,
+    ...(last === undefined ? [] : [`  ${last}`]),
   ];
   // A line that the terminal breaks in two couldn't be taken back.
   return lines.map((line) => (widthOf(line) > width ? cut(stripVTControlCharacters(line), width) : line));
@@ -183,13 +196,20 @@ function greeting({ runs, out }: Invocation, paint: Paint): readonly string[] {
   ];
 }
 
-function runLine(result: RunResult, nameWidth: number, paint: Paint): string {
+/** Of the numbers as many as the width has room for. */
+function runLine(
+  result: RunResult,
+  nameWidth: number,
+  { paint, width }: { readonly paint: Paint; readonly width: number },
+): string {
   const { calls, latencyMs } = result;
-  const numbers =
-    calls.total === 0
-      ? ""
-      : `${calls.total} calls, ${calls.failed} failed, p99 ${latencyMs.p99.toFixed(latencyMs.p99 < 10 ? 1 : 0)} ms`;
-  return `${mark(result.verdict, paint)} ${pad(result.scenario, nameWidth)} ${pad(result.world, 6)} ${paint("dim", `seed ${pad(String(result.seed), 4)}`)} ${pad(result.verdict, 12)} ${paint("dim", numbers)}`.trimEnd();
+  const p99 = latencyMs.p99.toFixed(latencyMs.p99 < 10 ? 1 : 0);
+  const parts = calls.total === 0 ? [] : [`${calls.total} calls`, `${calls.failed} failed`, `p99 ${p99} ms`];
+  const seed = `seed ${pad(String(result.seed), 4)}`;
+  const head = `${mark(result.verdict, paint)} ${pad(result.scenario, nameWidth)} ${pad(result.world, 6)} ${paint("dim", seed)} ${pad(result.verdict, 12)} `;
+  const left = width - widthOf(head);
+  while (parts.length > 0 && widthOf(parts.join(", ")) > left) parts.pop();
+  return `${head}${paint("dim", parts.join(", "))}`.trimEnd();
 }
 
 /** How the whole invocation ended. */

@@ -1,5 +1,5 @@
 import { durationUs, formatDuration, signedUs } from "./durations.ts";
-import { ScenarioError } from "./error.ts";
+import { inPart, ScenarioError } from "./error.ts";
 import type { StepPlan } from "./plan.ts";
 import type { FaultSpec } from "./schema.ts";
 
@@ -40,18 +40,20 @@ interface Holder {
 }
 
 /** Throws INVALID_SCENARIO for two faults that want the same thing of the same place at the same time. */
-export function checkConflicts(steps: readonly StepPlan[]): void {
+export function checkConflicts(steps: readonly StepPlan[], pathOf: (step: StepPlan) => readonly PropertyKey[]): void {
   const held = new Map<string, Holder>();
-  for (const { atUs, what } of steps) {
-    const kind = what.kind === "fault" ? what.fault.kind : what.kind;
-    for (const place of placesOf(what)) {
-      const holder = held.get(place.key);
-      if (holder !== undefined && holder.untilUs > atUs) throw conflict(`${kind} ${place.name}`, atUs, holder);
-      // What comes at one moment holds nothing afterwards.
-      const isMoment = what.kind !== "fault" || what.fault.kind === "out-of-order-rule";
-      const untilUs = isMoment ? atUs : what.forUs === undefined ? Infinity : atUs + what.forUs;
-      held.set(place.key, { kind, fromUs: atUs, untilUs });
-    }
+  for (const step of steps) inPart(pathOf(step), () => takeHold(step, held));
+}
+
+function takeHold({ atUs, what }: StepPlan, held: Map<string, Holder>): void {
+  const kind = what.kind === "fault" ? what.fault.kind : what.kind;
+  for (const place of placesOf(what)) {
+    const holder = held.get(place.key);
+    if (holder !== undefined && holder.untilUs > atUs) throw conflict(`${kind} ${place.name}`, atUs, holder);
+    // What comes at one moment holds nothing afterwards.
+    const isMoment = what.kind !== "fault" || what.fault.kind === "out-of-order-rule";
+    const untilUs = isMoment ? atUs : what.forUs === undefined ? Infinity : atUs + what.forUs;
+    held.set(place.key, { kind, fromUs: atUs, untilUs });
   }
 }
 

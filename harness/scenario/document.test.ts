@@ -57,8 +57,36 @@ describe("a scenario file", () => {
       "a key that is there twice",
       "name: mine\n",
       "name: mine\nname: yours\n",
-      "mine.yaml:3:1: Map keys must be unique",
+      "mine.yaml:3:1: this key is there twice",
     ],
+    [
+      "a duration without its unit",
+      "service: orders }",
+      "service: orders, timeout: 100 }",
+      'mine.yaml:6:79: fleet.shop.calls.timeout: expected a duration such as "250ms", "3s" or "2m"',
+    ],
+    [
+      "a distribution that nobody knows",
+      "instances: 2",
+      "instances: 2, serviceTime: { exponentail: { mean: 5ms } }",
+      "mine.yaml:7:74: fleet.orders.serviceTime.exponentail: there is no such key; allowed: constant, uniform",
+    ],
+    [
+      "a number that is too small",
+      "instances: 2",
+      "instances: 0",
+      "mine.yaml:7:43: fleet.orders.instances: expected at least 1",
+    ],
+    ["a list without anything", "[{ rate: 100/s, for: 2s }]", "[]", "load.0.legs: expected at least 1 in the list"],
+    [
+      "text where there are keys",
+      "{ en: Mine, zh: 我的 }",
+      "Mine",
+      "mine.yaml:3:8: title: expected keys with their values",
+    ],
+    ["an alias of nothing", "name: mine", "name: *mine", "mine.yaml:2:7: nothing before it is called &mine"],
+    ["a second document", "load:", "---\nload:", "mine.yaml:8:1: a second document begins here"],
+    ["another encoding", "title: { en: Mine", "title: { en: M\uFFFDne", "mine.yaml:3: this isn't text in UTF-8"],
     ["a bracket that isn't closed", "for: 2s }]", "for: 2s }", "mine.yaml:"],
   ])("%s is named with its place", (_what, from, to, message) => {
     expect(mine).toContain(from);
@@ -71,8 +99,13 @@ describe("a scenario file", () => {
       const before = String.fromCharCode(letter.charCodeAt(0) - 1);
       bomb.push(`${letter}: &${letter} [${Array(9).fill(`*${before}`).join(",")}]`);
     }
-    expect(problem(bomb.join("\n"))).toMatch(/mine.yaml: .*alias/);
+    expect(problem(bomb.join("\n"))).toBe("mine.yaml resolves more than 100 aliases");
     expect(problem("#".repeat(10_000_000))).toContain("at most 1000000");
     expect(problem("[".repeat(5_000))).toMatch(/^mine.yaml/);
+    expect(problem(`${"[".repeat(20_000)}${"]".repeat(20_000)}`)).toMatch(/^mine.yaml:1:\d+: it is nested too deeply$/);
+  });
+
+  test("is empty where it says nothing", () => {
+    expect(problem("# later\n")).toBe("mine.yaml is empty");
   });
 });

@@ -1,4 +1,4 @@
-import { isNode, LineCounter, parseDocument } from "yaml";
+import { isNode, LineCounter, parseDocument, visit, type Alias, type Document, type YAMLParseError } from "yaml";
 
 import { ScenarioError } from "./error.ts";
 
@@ -19,10 +19,18 @@ export interface ScenarioDocument {
  * has a key twice, resolves over 100 aliases, or is longer than 1,000,000 characters.
  */
 export function readDocument(text: string, reference: string): ScenarioDocument {
+  const invalid = (message: string, hint?: string, cause?: unknown): ScenarioError =>
+    new ScenarioError(message, { code: "INVALID_SCENARIO", hint, cause });
   if (text.length > charactersMax) {
-    throw new ScenarioError(`${reference} has ${text.length} characters; a scenario has at most ${charactersMax}`, {
-      code: "INVALID_SCENARIO",
-    });
+    throw invalid(
+      `${reference} has ${text.length} characters; a scenario has at most ${charactersMax}`,
+      "is it the right file? npm run flyball -- new mine.yaml writes one to begin with",
+    );
+  }
+  const strange = text.search(unreadable);
+  if (strange >= 0) {
+    const line = text.slice(0, strange).split("\n").length;
+    throw invalid(`${reference}:${line}: this isn't text in UTF-8`, "save the file as UTF-8");
   }
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
@@ -32,10 +40,14 @@ export function readDocument(text: string, reference: string): ScenarioDocument 
   };
   const [mistake] = document.errors;
   if (mistake !== undefined) {
-    throw new ScenarioError(`${at(mistake.pos[0])}: ${mistake.message}`, { code: "INVALID_SCENARIO", cause: mistake });
+    const { message, hint } = inOurWords(mistake);
+    throw invalid(`${at(mistake.pos[0])}: ${message}`, hint, mistake);
+  }
+  if (document.contents === null) {
+    throw invalid(`${reference} is empty`, "npm run flyball -- new mine.yaml writes a scenario to begin with");
   }
   return {
-    value: valueOf(() => document.toJS({ maxAliasCount: aliasesMax }) as unknown, reference),
+    value: valueOf(document, { reference, at }),
     locate: (path) => {
       for (let length = path.length; length >= 0; length--) {
         const node = length === 0 ? document.contents : document.getIn(path.slice(0, length), true);
@@ -46,14 +58,56 @@ export function readDocument(text: string, reference: string): ScenarioDocument 
   };
 }
 
-function valueOf(read: () => unknown, reference: string): unknown {
+/** What no text has: a byte that UTF-8 has no place for, and (but for tab and line ends) control characters. */
+const unreadable = /[\uFFFD\u0000-\u0008\u000E-\u001F]/;
+
+/** The parser's words where they speak of its own API, or of its own limits. */
+function inOurWords({ code, message }: YAMLParseError): { readonly message: string; readonly hint?: string } {
+  if (code === "MULTIPLE_DOCS") {
+    return { message: "a second document begins here", hint: "a file holds one scenario: leave out the line ---" };
+  }
+  if (code === "DUPLICATE_KEY") return { message: "this key is there twice", hint: "leave one of the two out" };
+  if (code === "TAB_AS_INDENT") return { message, hint: "indent with spaces" };
+  if (/call stack/.test(message)) return { message: "it is nested too deeply" };
+  return { message };
+}
+
+function valueOf(
+  document: Document.Parsed,
+  { reference, at }: { readonly reference: string; readonly at: (offset: number) => string },
+): unknown {
   try {
-    return read();
-  } catch (error) {
-    throw new ScenarioError(`${reference}: ${(error as Error).message}`, {
+    return document.toJS({ maxAliasCount: aliasesMax });
+  } catch (cause) {
+    const lost = aliasOfNothing(document);
+    if (lost === undefined) {
+      throw new ScenarioError(`${reference} resolves more than ${aliasesMax} aliases`, {
+        code: "INVALID_SCENARIO",
+        hint: "write out what the many names with * stand for",
+        cause,
+      });
+    }
+    throw new ScenarioError(`${at(lost.range?.[0] ?? 0)}: nothing before it is called &${lost.source}`, {
       code: "INVALID_SCENARIO",
-      hint: `at most ${aliasesMax} aliases are resolved`,
-      cause: error,
+      hint: "text that begins with * needs quotes",
+      cause,
     });
   }
+}
+
+/** The first alias whose anchor nothing before it has. */
+function aliasOfNothing(document: Document.Parsed): Alias | undefined {
+  const anchors = new Set<string>();
+  let found: Alias | undefined;
+  visit(document, {
+    Value: (_key, { anchor }) => {
+      if (anchor !== undefined) anchors.add(anchor);
+    },
+    Alias: (_key, alias) => {
+      if (anchors.has(alias.source)) return undefined;
+      found = alias;
+      return visit.BREAK;
+    },
+  });
+  return found;
 }

@@ -28,7 +28,7 @@ export const placeholders = {
 
 export type Placeholder = keyof typeof placeholders;
 
-const defaultReadyWithinUs = 30_000_000;
+const defaultReadyWithinUs = 60_000_000;
 const defaultStopWithinUs = 15_000_000;
 
 /** A foreign program as the plan has it. Throws UNKNOWN_NAME for a placeholder that no world fills in. */

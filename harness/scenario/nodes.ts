@@ -9,7 +9,7 @@ import { durationUs, fractionOf } from "./durations.ts";
 import { callSpecsOf, calleesOf } from "./calls.ts";
 import { ScenarioError } from "./error.ts";
 import { planForeign } from "./foreign.ts";
-import type { LoadName, NodePlan, RegistryName } from "./plan.ts";
+import type { CoordinatorName, LoadName, NodePlan, RegistryName } from "./plan.ts";
 import { asSettings, inMs } from "./protection.ts";
 import { registryTimings } from "./registry.ts";
 import { checkSecurity, credentialSettings, guardSettings } from "./guards.ts";
@@ -38,10 +38,12 @@ export function planNodes(
   scenario: Scenario,
   {
     registry,
+    coordinator = "embedded",
     load = "builtin",
     directory,
   }: {
     readonly registry: RegistryName;
+    readonly coordinator?: CoordinatorName | undefined;
     readonly load?: LoadName | undefined;
     /** Where the scenario's file is; see `PlanOptions`. */
     readonly directory?: string | undefined;
@@ -61,6 +63,9 @@ export function planNodes(
     infrastructure("registry", defined({ tickMs, mergeMs: timing?.mergeMs })),
     ...(needsConfigCenter(scenario) ? [infrastructure("config-center", {})] : []),
     ...(hasBank(scenario) ? [infrastructure("coordinator", asSettings(scenario.coordinator ?? {}))] : []),
+    ...(hasBank(scenario) && coordinator === "seata" && isAimedAt("database", scenario)
+      ? [infrastructure("database", {})]
+      : []),
     ...fleet,
   ];
 }
@@ -81,25 +86,31 @@ export function roleOf(spec: FleetSpec): "provider" | "consumer" {
   }
 }
 
-function infrastructure(program: "registry" | "config-center" | "coordinator", config: NodePlan["config"]): NodePlan {
+function infrastructure(
+  program: "registry" | "config-center" | "coordinator" | "database",
+  config: NodePlan["config"],
+): NodePlan {
   return { id: `${program}/0`, service: program, program, config, tag: undefined, weight: defaultWeight };
 }
 
 /** There is a config centre where there are rules, or where something happens to it. */
-function needsConfigCenter({ rules, timeline }: Scenario): boolean {
-  const isInfrastructure = (target: string | undefined): boolean => target?.split("/")[0] === "config-center";
+function needsConfigCenter(scenario: Scenario): boolean {
+  const isOfRules = (step: Scenario["timeline"][number]): boolean =>
+    "action" in step ? step.action.kind === "publish" || step.action.kind === "rollout" : "key" in step.fault;
   return (
-    Object.keys(rules ?? {}).length > 0 ||
-    timeline.some((step) => {
-      if ("action" in step) {
-        const { action } = step;
-        return action.kind === "publish" || action.kind === "rollout" || isInfrastructure(action.target);
-      }
-      const { fault } = step;
-      if ("key" in fault) return true;
-      return "link" in fault ? isInfrastructure(fault.link.to) : isInfrastructure(fault.target);
-    })
+    Object.keys(scenario.rules ?? {}).length > 0 ||
+    scenario.timeline.some(isOfRules) ||
+    isAimedAt("config-center", scenario)
   );
+}
+
+/** Whether something happens to this part of the infrastructure, or on the way to it. */
+function isAimedAt(name: string, { timeline }: Scenario): boolean {
+  const isIt = (target: string | undefined): boolean => target?.split("/")[0] === name;
+  return timeline.some((step) => {
+    if ("action" in step) return "target" in step.action && isIt(step.action.target);
+    return "link" in step.fault ? isIt(step.fault.link.to) : "target" in step.fault && isIt(step.fault.target);
+  });
 }
 
 function nodesOf(
@@ -303,8 +314,9 @@ interface OfferTimes {
 }
 
 function orders(service: string, spec: OrderSpec, times: OfferTimes): readonly NodePlan[] {
-  const { program, instances = 1, account, stock, mode, items, price, timeout, abortRate, looks } = spec;
+  const { program, instances = 1, account, stock, mode, items, price, timeout, abortRate, looks, instalments } = spec;
   if (looks !== undefined) requireAt(service, "looks", mode);
+  if (instalments !== undefined) requireAt(service, "instalments", mode);
   const config = defined({
     service,
     application: service,
@@ -315,7 +327,8 @@ function orders(service: string, spec: OrderSpec, times: OfferTimes): readonly N
     items,
     price,
     abortRate: abortRate === undefined ? undefined : fractionOf(abortRate),
-    looks: looks && { lockingRate: fractionOf(looks.locking ?? 0) },
+    looks: looks && defined({ lockingRate: fractionOf(looks.locking ?? 0), partner: looks.partner }),
+    instalments,
     ...times,
   });
   return Array.from({ length: instances }, (_, index) => ({
@@ -435,7 +448,7 @@ function checkCalls(scenario: Scenario): void {
 }
 
 const isInfrastructureName = (name: string): boolean =>
-  name === "registry" || name === "config-center" || name === "coordinator";
+  name === "registry" || name === "config-center" || name === "coordinator" || name === "database";
 
 function checkSettings(where: string, calls: CallsSpec): void {
   const { balancer, cluster, retryOn = [] } = calls;
@@ -454,6 +467,8 @@ function checkChain(from: string, fleet: Scenario["fleet"], chain: readonly stri
     if (chain.includes(next)) {
       throw new ScenarioError(`calls go round in circles: ${[...chain, next].join(" → ")}`, {
         code: "INVALID_SCENARIO",
+        hint: "leave out one of them: a call that comes back to its own service never ends",
+        path: ["fleet", from, "calls"],
       });
     }
     checkChain(from, fleet, [...chain, next]);

@@ -46,28 +46,27 @@ function problemsOf(issue: Issue, base: readonly PropertyKey[], value: unknown):
   const at = formatPath(path);
   const found = valueAt(value, path);
   switch (issue.code) {
-    case "unrecognized_keys": {
-      const allowed = placeAt(scenarioSchema, value, path)?.keys ?? [];
-      return issue.keys.map((key) => ({
-        text: `${formatPath([...path, key])}: there is no such key; allowed: ${allowed.join(", ")}`,
-        path: [...path, key],
-        hint: didYouMean(key, allowed),
-      }));
-    }
+    case "unrecognized_keys":
+      return unknownKeys(issue.keys, path, placeAt(scenarioSchema, value, path)?.keys ?? []);
     case "invalid_value":
       return [{ ...oneOf(at, found, issue.values.map(String)), path }];
     case "invalid_union": {
       if (found === undefined && !isDiscriminator(issue)) return [{ text: `${at}: is missing`, path }];
       if (isDiscriminator(issue)) return [{ ...oneOf(at, found, issue.options.map(String)), path }];
+      // What no alternative knows is a slip of the pen in the key that tells them apart.
+      const { keys } = placeAt(scenarioSchema, value, path) ?? {};
+      const unknown = isKeyed(found) ? Object.keys(found).filter((key) => keys?.includes(key) === false) : [];
+      if (unknown.length > 0 && issue.errors.every(isOtherKind)) return unknownKeys(unknown, path, keys ?? []);
       // The alternative that came closest is the one that was meant.
       const meant = issue.errors.toSorted((a, b) => distance(a) - distance(b))[0] ?? [];
       return meant.flatMap((inner) => problemsOf(inner, path, value));
     }
     case "invalid_type":
-      return [{ text: found === undefined ? `${at}: is missing` : `${at}: expected ${article(issue.expected)}`, path }];
-    case "invalid_format":
+      return [{ text: found === undefined ? `${at}: is missing` : `${at}: expected ${typeOf(issue)}`, path }];
     case "too_small":
     case "too_big":
+      return [{ text: `${at}: expected ${boundOf(issue)}`, path }];
+    case "invalid_format":
     case "not_multiple_of":
     case "invalid_key":
     case "invalid_element":
@@ -75,6 +74,20 @@ function problemsOf(issue: Issue, base: readonly PropertyKey[], value: unknown):
       return [{ text: `${at}: ${expectation(issue.message)}`, path }];
   }
 }
+
+const unknownKeys = (
+  keys: readonly string[],
+  path: readonly PropertyKey[],
+  allowed: readonly string[],
+): readonly Problem[] =>
+  keys.map((key) => ({
+    text: `${formatPath([...path, key])}: there is no such key; allowed: ${allowed.join(", ")}`,
+    path: [...path, key],
+    hint: didYouMean(key, allowed),
+  }));
+
+const isKeyed = (value: unknown): value is object =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
 
 function oneOf(at: string, found: unknown, allowed: readonly string[]): Omit<Problem, "path"> {
   const list = allowed.map((name) => `"${name}"`).join(", ");
@@ -98,12 +111,32 @@ function expectation(message: string): string {
   return `expected ${bound ?? message}`;
 }
 
-const article = (type: string): string => (/^[aeiou]/.test(type) ? `an ${type}` : `a ${type}`);
+/** What a place takes, as somebody would say it who writes a file; our own words where the schema has them. */
+function typeOf({ expected, message }: z.core.$ZodIssueInvalidType): string {
+  return message.startsWith("Invalid input") ? (typeNames[expected] ?? `a ${expected}`) : message;
+}
+
+const typeNames: Readonly<Record<string, string>> = {
+  object: "keys with their values",
+  record: "keys with their values",
+  array: "a list",
+  string: "text",
+  boolean: "true or false",
+  int: "a whole number",
+};
+
+function boundOf(issue: z.core.$ZodIssueTooSmall | z.core.$ZodIssueTooBig): string {
+  const isSmall = issue.code === "too_small";
+  const limit = isSmall ? issue.minimum : issue.maximum;
+  const than = isSmall ? "more than" : "less than";
+  const bound = issue.inclusive === false ? `${than} ${limit}` : `at ${isSmall ? "least" : "most"} ${limit}`;
+  if (issue.origin === "array") return `${bound} in the list`;
+  if (issue.origin !== "string") return bound;
+  return isSmall && limit === 1 ? "a text that isn't empty" : `${bound} characters`;
+}
 
 /** How far a value is from an alternative of a union: the kind that it names decides, then the number of problems. */
-function distance(issues: readonly Issue[]): number {
-  const isOtherKind = issues.some(
-    ({ code, path }) => path.length === 0 && (code === "invalid_type" || code === "unrecognized_keys"),
-  );
-  return (isOtherKind ? 100 : 0) + issues.length;
-}
+const distance = (issues: readonly Issue[]): number => (isOtherKind(issues) ? 100 : 0) + issues.length;
+
+const isOtherKind = (issues: readonly Issue[]): boolean =>
+  issues.some(({ code, path }) => path.length === 0 && (code === "invalid_type" || code === "unrecognized_keys"));

@@ -51,12 +51,21 @@ export interface Plan {
   readonly settleUs?: number | undefined;
 }
 
-/** The programs of a fleet (services/programs.ts). */
+/** The programs of a fleet (services/programs.ts); "database" is always somebody else's. */
 export type ProgramName =
-  "registry" | "config-center" | "coordinator" | "provider" | "consumer" | "gateway" | "order" | "account" | "stock";
+  | "registry"
+  | "config-center"
+  | "coordinator"
+  | "database"
+  | "provider"
+  | "consumer"
+  | "gateway"
+  | "order"
+  | "account"
+  | "stock";
 
 export interface NodePlan {
-  /** "orders/0", "registry/0", "config-center/0", "coordinator/0" */
+  /** "orders/0", "registry/0", "config-center/0", "coordinator/0", "database/0" */
   readonly id: string;
   readonly service: string;
   readonly program: ProgramName;

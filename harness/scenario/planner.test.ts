@@ -112,6 +112,52 @@ describe("a bank", () => {
     );
   });
 
+  describe("has a database", () => {
+    const crash = scenario({
+      ...base,
+      fleet: { buyer: consumer({ instances: 1, calls: "order" }), ...bank() },
+      load: constant("200/s").on("buyer").for("8s"),
+      timeline: [at("1s").kill("database", { for: "1s" })],
+      expect: [successRate("order").atLeast("99%").detects("90%")],
+    });
+    const nodesHit = ({ timeline }: Plan) => timeline.flatMap(({ what }) => (what.kind === "fault" ? what.nodes : []));
+
+    test("that dies with the nodes on whose disks it is, or by itself where it is a PostgreSQL", () => {
+      for (const world of ["sim", "local", "docker"] as const) {
+        const own = planScenario(crash, { world, seed: 1 });
+        expect(nodesHit(own)).toEqual(["account/0", "stock/0"]);
+        expect(own.nodes.map(({ program }) => program)).not.toContain("database");
+      }
+      const real = planScenario(crash, { world: "docker", seed: 1, coordinator: "seata" });
+      expect(nodesHit(real)).toEqual(["database/0"]);
+      const quiet = planScenario({ ...crash, timeline: [] }, { world: "docker", seed: 1, coordinator: "seata" });
+      expect(quiet.nodes.map(({ program }) => program)).not.toContain("database");
+    });
+
+    test("whose links are those of account and stock, and which nobody has a link to where it is on their disks", () => {
+      const cut = { ...crash, timeline: [at("1s").partition("database", { for: "1s" })] };
+      const { timeline } = planScenario(cut, { world: "docker", seed: 1, coordinator: "seata" });
+      const links = timeline.flatMap(({ what }) => (what.kind === "fault" ? what.links : []));
+      expect(links).toEqual(["account/0", "stock/0"].map((from) => ({ from, to: "database/0" })));
+      expect(() => planScenario(cut, { world: "docker", seed: 1 })).toThrow(
+        expect.objectContaining({ code: "UNSUPPORTED", hint: "--world docker --coordinator seata has a PostgreSQL" }),
+      );
+    });
+
+    test("which can't be broken from inside where it is somebody else's", () => {
+      for (const step of [
+        at("1s").slow("database", { factor: 2, for: "1s" }),
+        at("1s").diskFull("database", { for: "1s" }),
+      ]) {
+        const own = { ...crash, timeline: [step] };
+        expect(nodesHit(planScenario(own, { world: "docker", seed: 1 }))).toEqual(["account/0", "stock/0"]);
+        expect(() => planScenario(own, { world: "docker", seed: 1, coordinator: "seata" })).toThrow(
+          "can't be done to database/0: it is a server of somebody else's",
+        );
+      }
+    });
+  });
+
   test("is one order, one account and one stock, called as what they are", () => {
     const { order, account, stock } = bank();
     const buyer = consumer({ instances: 1, calls: "order" });

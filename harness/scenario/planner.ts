@@ -4,7 +4,7 @@ import { planCheck } from "../judge/judge.ts";
 import { constantArrivals, lengthUs, poissonArrivals, type Leg } from "../load/arrivals.ts";
 import type { Primitive } from "../worlds/world.ts";
 import { durationUs, formatDuration, fractionOf, ratePerSecond, windowUs } from "./durations.ts";
-import { ScenarioError } from "./error.ts";
+import { inPart, ScenarioError } from "./error.ts";
 import { hashOf } from "./hash.ts";
 import { checkForeign, registryOf } from "./foreign.ts";
 import { instancesOf } from "./instances.ts";
@@ -93,7 +93,7 @@ export function planScenario(
   }
   checkSize(scenario);
   const registry = registryOf(scenario, world, asked);
-  const nodes = planNodes(scenario, { registry, load, directory });
+  const nodes = planNodes(scenario, { registry, coordinator, load, directory });
   const { drives, durationUs: loadUs } = planLoad(scenario, seed);
   const isForeign = world === "docker" && registry !== "embedded";
   const planned = planTimeline(scenario, { nodes, durationUs: loadUs });
@@ -102,7 +102,9 @@ export function planScenario(
   if (isForeign) checkRealRegistry(timeline, registry);
   checkMachines(timeline, {
     isReal: ({ id }) =>
-      (id === "coordinator/0" && coordinator !== "embedded") || (isForeign && isRegistryOrConfigCenter(id)),
+      (id === "coordinator/0" && coordinator !== "embedded") ||
+      id === "database/0" ||
+      (isForeign && isRegistryOrConfigCenter(id)),
     hasDatabase: ({ program }) => coordinator !== "embedded" && (program === "account" || program === "stock"),
     nodes,
   });
@@ -126,7 +128,9 @@ export function planScenario(
     rules: Object.entries(scenario.rules ?? {}).map(([key, content]) => ({ key, content })),
     drives,
     timeline,
-    checks: distinctlyNamed(scenario.expect.map((spec) => planCheck(spec, context))),
+    checks: distinctlyNamed(
+      scenario.expect.map((spec, index) => inPart(["expect", index], () => planCheck(spec, context))),
+    ),
     durationUs: loadUs,
     drainUs: longestCallUs(nodes) + drainMarginUs,
   };
@@ -206,6 +210,7 @@ function planLoad(
     throw new ScenarioError("the load makes no call at all", {
       code: "INVALID_SCENARIO",
       hint: "raise load.0.legs.0.rate",
+      path: ["load"],
     });
   }
   return { drives, durationUs: longestUs };
@@ -279,8 +284,8 @@ function checkMachines(
   for (const { what } of timeline) {
     if (what.kind !== "fault") continue;
     const { kind } = what.fault;
-    const { shows } = faults[kind];
-    if (shows === undefined) continue;
+    const { shows, primitives } = faults[kind];
+    if (shows === undefined && !primitives.some((primitive) => fromInside.has(primitive))) continue;
     const own = nodes.filter(({ id }) => what.nodes.includes(id));
     const server = own.find((node) => isReal(node));
     const elsewhere = shows === "disk" ? own.find((node) => hasDatabase(node)) : undefined;
@@ -289,11 +294,14 @@ function checkMachines(
     throw new ScenarioError(
       server === undefined
         ? `"${kind}" can't be done to ${node.id}: its rows are in PostgreSQL, and not on its own disk`
-        : `"${kind}" can't be done to ${node.id}: it is a server of somebody else's, and its machine can't be broken`,
+        : `"${kind}" can't be done to ${node.id}: it is a server of somebody else's, and can't be broken from inside`,
       { code: "UNSUPPORTED", hint: "--world local, or --registry embedded and no --coordinator" },
     );
   }
 }
+
+/** What only our own programs let be done to them. */
+const fromInside: ReadonlySet<Primitive> = new Set(["node.slow", "node.hang", "node.block"]);
 
 const isRegistryOrConfigCenter = (id: string): boolean => id === "registry/0" || id === "config-center/0";
 
@@ -321,11 +329,11 @@ function primitivesOf(what: StepPlan["what"]): readonly Primitive[] {
 function checkWindows(scenario: Scenario, loadUs: number): void {
   for (const [index, check] of scenario.expect.entries()) {
     checkService(`expect.${index}.service`, check.service, scenario);
-    for (const [key, fromUs] of beginnings(check)) {
+    for (const [key, fromUs] of inPart(["expect", index], () => beginnings(check))) {
       if (fromUs < loadUs) continue;
       throw new ScenarioError(
         `expect.${index}.${key} begins at ${formatDuration(fromUs)}, but the load ends after ${formatDuration(loadUs)}`,
-        { code: "INVALID_SCENARIO" },
+        { code: "INVALID_SCENARIO", hint: "move it, or make the load longer" },
       );
     }
   }

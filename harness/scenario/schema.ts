@@ -11,13 +11,15 @@ import { duration, fraction, signedDuration } from "./units.ts";
 /** Text that exists in both of the project's languages. */
 const bilingual = z.strictObject({ en: z.string().min(1), zh: z.string().min(1) });
 
+const aRate = 'a rate such as "80/s"';
 /** "80/s" */
-const rate = z.string().regex(/^\d+(\.\d+)?\/(s|m)$/, { error: 'a rate such as "80/s"' });
+const rate = z.string({ error: aRate }).regex(/^\d+(\.\d+)?\/(s|m)$/, { error: aRate });
 
 /** "3s..5s": from the first moment (included) to the second (excluded), counted from the start of the load. */
-const window = z.string().regex(/^\d+(\.\d+)?(us|ms|s|m)\.\.\d+(\.\d+)?(us|ms|s|m)$/, {
-  error: 'a window such as "3s..5s"',
-});
+const aWindow = 'a window such as "3s..5s"';
+const window = z
+  .string({ error: aWindow })
+  .regex(/^\d+(\.\d+)?(us|ms|s|m)\.\.\d+(\.\d+)?(us|ms|s|m)$/, { error: aWindow });
 
 const distribution = z.union([
   duration,
@@ -109,9 +111,6 @@ const work = {
   /** Time from its start until it has its whole weight, in whole milliseconds. Default: at once. */
   warmup: duration.optional(),
 };
-
-/** What can be said of how a provider works. */
-export const workKeys = Object.keys(work);
 
 /**
  * A program that Flyball didn't write, in a container (world `docker`): of an image of its own, or a file of this project in the
@@ -207,7 +206,15 @@ const order = z.strictObject({
   /** Share of the orders that are given up when everything is reserved. Default none. */
   abortRate: fraction.optional(),
   /** In mode "at": each order first looks at the account and at the good, this share of them by `SELECT … FOR UPDATE`. Default none does. */
-  looks: z.strictObject({ locking: fraction.optional() }).optional(),
+  looks: z
+    .strictObject({
+      locking: fraction.optional(),
+      /** Accounts are partners two by two: each order also looks at its partner's, before it buys and once it has. Default false. */
+      partner: z.boolean().optional(),
+    })
+    .optional(),
+  /** In mode "at": an order pays in so many parts, the first before it has its piece, the others after. Default 1. */
+  instalments: z.int().min(1).max(100).optional(),
 });
 
 /** Sets aside what an order wants, on its own disk, or in a database where the coordinator is a real one: one instance. */
@@ -394,6 +401,9 @@ const when = { during: window.optional(), outside: window.optional(), phase: pha
 /** Only the calls that nodes of this service make; only those that ask for this lane ("-": for none). */
 const whose = { from: name.optional(), lane: z.string().min(1).optional() };
 
+/** Anomalies that AT permits to those who don't lock, and the last three to those who do as well. */
+const permitted = z.enum(["dirty-read", "dirty-write", "G1b", "G1c", "lost-update", "G-single", "G2-item"]);
+
 const check = z.discriminatedUnion("check", [
   /** Calls that ended OK, of all calls. */
   z.strictObject({
@@ -474,8 +484,18 @@ const check = z.discriminatedUnion("check", [
     percentile: z.number().gt(0).lt(100).optional(),
     atMost: duration.optional(),
   }),
-  /** Calls with the same key reach instances of one tag only, while the rules don't change. */
-  z.strictObject({ check: z.literal("stickiness"), service: name, detects: fraction, ...when }),
+  /** First attempts with the same key reach instances of one tag, or one instance, only, while the rules don't change. */
+  z.strictObject({
+    check: z.literal("stickiness"),
+    service: name,
+    /** What a key sticks to. Default "tag". */
+    by: z.enum(["instance", "tag"]).optional(),
+    /** An instance that may have keys for a while, because it comes or goes: what reaches it doesn't count. Default none. */
+    except: target.optional(),
+    detects: fraction,
+    ...when,
+    ...whose,
+  }),
   /** No call fails from the moment a node is asked to stop until it is gone and a second longer. */
   z.strictObject({ check: z.literal("graceful-stop"), service: name, target, detects: fraction }),
   /** Every traced call is one connected trace, with as many client spans as attempts. */
@@ -520,14 +540,14 @@ const check = z.discriminatedUnion("check", [
     detects: fraction,
   }),
   /**
-   * No transaction of this order service overwrites, or sees where it locked, what another one may yet take back; where `shows` says so, the
-   * run shows that those do who don't lock. Mode "at".
+   * No transaction of this order service overwrites, or sees where it locked, what another one may yet take back; the run shows the anomalies
+   * that are permitted and that `shows` names. Mode "at".
    */
   z.strictObject({
     check: z.literal("isolation"),
     service: name,
     /** Default: nothing has to be shown. */
-    shows: z.enum(["dirty-read", "dirty-write"]).optional(),
+    shows: z.union([permitted, z.array(permitted).min(1)]).optional(),
     detects: fraction,
   }),
   /** Steps of TCC that come twice, too late or alone have no effect at this account or stock; the run shows such. */
@@ -637,4 +657,5 @@ export type FaultSpec = z.infer<typeof fault>;
 export type ActionSpec = z.infer<typeof action>;
 export type StepSpec = z.infer<typeof step>;
 export type CheckSpec = z.infer<typeof check>;
+export type PermittedAnomaly = z.infer<typeof permitted>;
 export type Agreement = z.infer<typeof tolerance>;

@@ -78,7 +78,7 @@ describe("a set that can't be", () => {
     ["load.0.legs.0.rate=40", 'load.0.legs.0.rate: expected a rate such as "80/s"', undefined],
     ["load.0.arrivals=poison", '"poison" is not one of "constant", "poisson"', 'did you mean "poisson"?'],
     ["fleet.orders.retries=many", "fleet.orders.calls.retries: expected a number", undefined],
-    ["agreement.p99=0.9", "agreement.p99: expected number to be <=0.25", undefined],
+    ["agreement.p99=0.9", "agreement.p99: expected at most 0.25", undefined],
     ["timeline.0.fault.kind=slow", "", undefined],
     ["retries", "not PATH=VALUE", "for example --set load.0.legs.0.rate=40/s"],
   ])("%s", (set, message, hint) => {

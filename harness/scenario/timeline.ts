@@ -2,7 +2,7 @@ import { didYouMean } from "../../services/nearest.ts";
 import { checkConflicts, checkNumbers } from "./conflicts.ts";
 import { isDeath } from "./deaths.ts";
 import { durationUs, formatDuration, fractionOf } from "./durations.ts";
-import { ScenarioError } from "./error.ts";
+import { inPart, ScenarioError } from "./error.ts";
 import { calleesOf } from "./calls.ts";
 import { isOfBank, known } from "./nodes.ts";
 import type { LinkPlan, NodePlan, StepPlan } from "./plan.ts";
@@ -13,16 +13,17 @@ export function planTimeline(
   scenario: Scenario,
   { nodes, durationUs: loadUs }: { readonly nodes: readonly NodePlan[]; readonly durationUs: number },
 ): readonly StepPlan[] {
-  const steps = scenario.timeline
+  const ordered = scenario.timeline
     .map((step, position) => ({ step, position, atUs: durationUs(step.at) }))
-    .toSorted((a, b) => a.atUs - b.atUs || a.position - b.position)
-    .map(({ step, position, atUs }, index): StepPlan => {
-      const where = `timeline.${position}`;
-      if (atUs >= loadUs) throw tooLate(`${where} is at ${formatDuration(atUs)}`, loadUs);
-      return { atUs, index, what: resolve(step, { where, scenario, nodes, atUs, loadUs }) };
-    });
-  checkStates(steps);
-  checkConflicts(steps);
+    .toSorted((a, b) => a.atUs - b.atUs || a.position - b.position);
+  const steps = ordered.map(({ step, position, atUs }, index): StepPlan => {
+    const where = `timeline.${position}`;
+    if (atUs >= loadUs) throw tooLate(`${where} is at ${formatDuration(atUs)}`, loadUs);
+    return { atUs, index, what: resolve(step, { where, scenario, nodes, atUs, loadUs }) };
+  });
+  const pathOf = ({ index }: StepPlan): readonly PropertyKey[] => ["timeline", ordered[index]!.position];
+  checkStates(steps, pathOf);
+  checkConflicts(steps, pathOf);
   return steps.map((step) => withPrevious(step, steps, scenario));
 }
 
@@ -68,7 +69,10 @@ function resolve(step: StepSpec, context: Context): StepPlan["what"] {
   const { fault } = step;
   const forUs = "for" in fault && fault.for !== undefined ? durationUs(fault.for) : undefined;
   if (forUs === 0) {
-    throw new ScenarioError(`${where} lasts for no time`, { code: "INVALID_SCENARIO" });
+    throw new ScenarioError(`${where} lasts for no time`, {
+      code: "INVALID_SCENARIO",
+      hint: "a fault without `for` lasts until the load ends",
+    });
   }
   if (forUs !== undefined && atUs + forUs > loadUs) {
     throw tooLate(`${where} lasts until ${formatDuration(atUs + forUs)}`, loadUs);
@@ -125,10 +129,15 @@ function tooLate(what: string, loadUs: number): ScenarioError {
   });
 }
 
-/** "orders" is every instance of it; "orders/1" and "registry" are one node. */
+/**
+ * "orders" is every instance of it; "orders/1" and "registry" are one node. "database" is PostgreSQL where the bank's rows are there, and
+ * else those who have them on their own disks: the row store lives and dies with its node.
+ */
 function nodesOf(target: string, { where, nodes }: Context): readonly string[] {
   const found = nodes.filter(({ id, service }) => id === target || service === target).map(({ id }) => id);
   if (found.length > 0) return found;
+  const stores = nodes.filter(({ program }) => program === "account" || program === "stock").map(({ id }) => id);
+  if (target === "database" && stores.length > 0) return stores;
   const [service] = target.split("/");
   const services = [...new Set(nodes.map((node) => node.service))];
   const ids = nodes.filter((node) => node.service === service).map(({ id }) => id);
@@ -143,6 +152,12 @@ function nodesOf(target: string, { where, nodes }: Context): readonly string[] {
 
 /** The pairs whose connections a link means: those that are really made. */
 function linksOf(link: Extract<FaultSpec, { link: unknown }>["link"], context: Context): readonly LinkPlan[] {
+  if (link.to === "database" && !context.nodes.some(({ program }) => program === "database")) {
+    throw new ScenarioError(`${context.where}: nobody has a link to a database, rows are on the nodes' own disks`, {
+      code: "UNSUPPORTED",
+      hint: "--world docker --coordinator seata has a PostgreSQL",
+    });
+  }
   const to = nodesOf(link.to, context);
   const from = link.from === undefined ? context.nodes.map(({ id }) => id) : nodesOf(link.from, context);
   const links = from.flatMap((caller) =>
@@ -230,6 +245,7 @@ function connects(from: string, to: string, { scenario }: Context): boolean {
   if (callee === "registry") return true;
   if (callee === "config-center") return calleesOf(caller).length > 0;
   if (callee === "coordinator") return isOfBank(caller);
+  if (callee === "database") return caller.program === "account" || caller.program === "stock";
   return calleesOf(caller).includes(callee);
 }
 
@@ -243,54 +259,61 @@ interface State {
 }
 
 /** A step must find its nodes as it needs them: nobody can pause a node that is dead. */
-function checkStates(steps: readonly StepPlan[]): void {
-  const states = new Map<string, State>();
-  const slowUntil = new Map<string, number>();
-  for (const { atUs, what } of steps) {
-    if (what.kind === "publish" || what.kind === "rollout") continue;
-    const teller = what.kind === "fault" ? tellerOf(what.fault) : undefined;
-    const told = teller === undefined ? undefined : states.get(teller);
-    if (told !== undefined && told.untilUs > atUs && what.kind === "fault") {
-      throw contradiction(`${what.fault.kind} at ${formatDuration(atUs)} needs ${teller}`, told);
-    }
-    for (const node of what.nodes) {
-      const state = states.get(node);
-      const current = state !== undefined && state.untilUs > atUs ? state : undefined;
-      const kind = what.kind === "fault" ? what.fault.kind : what.kind;
-      const untilUs = what.kind === "fault" && what.forUs !== undefined ? atUs + what.forUs : Infinity;
-      if (kind === "restart") {
-        if (
-          current?.is === "paused" ||
-          current?.is === "disconnected" ||
-          (current !== undefined && current.untilUs !== Infinity)
-        ) {
-          throw contradiction(`restart ${node} at ${formatDuration(atUs)}`, current);
-        }
-        states.delete(node);
-        continue;
+function checkStates(steps: readonly StepPlan[], pathOf: (step: StepPlan) => readonly PropertyKey[]): void {
+  const known: States = { states: new Map(), slowUntil: new Map() };
+  for (const step of steps) inPart(pathOf(step), () => checkState(step, known));
+}
+
+interface States {
+  readonly states: Map<string, State>;
+  readonly slowUntil: Map<string, number>;
+}
+
+function checkState({ atUs, what }: StepPlan, { states, slowUntil }: States): void {
+  if (what.kind === "publish" || what.kind === "rollout") return;
+  const teller = what.kind === "fault" ? tellerOf(what.fault) : undefined;
+  const told = teller === undefined ? undefined : states.get(teller);
+  if (told !== undefined && told.untilUs > atUs && what.kind === "fault") {
+    throw contradiction(`${what.fault.kind} at ${formatDuration(atUs)} needs ${teller}`, told);
+  }
+  for (const node of what.nodes) {
+    const state = states.get(node);
+    const current = state !== undefined && state.untilUs > atUs ? state : undefined;
+    const kind = what.kind === "fault" ? what.fault.kind : what.kind;
+    const untilUs = what.kind === "fault" && what.forUs !== undefined ? atUs + what.forUs : Infinity;
+    if (kind === "restart") {
+      if (
+        current?.is === "paused" ||
+        current?.is === "disconnected" ||
+        (current !== undefined && current.untilUs !== Infinity)
+      ) {
+        throw contradiction(`restart ${node} at ${formatDuration(atUs)}`, current);
       }
-      if (kind === "resurrected-ephemeral") {
-        if (current?.is === "killed" || current?.is === "stopped") continue;
-        throw new ScenarioError(`${kind} ${node} at ${formatDuration(atUs)}: it is alive then`, {
+      states.delete(node);
+      continue;
+    }
+    if (kind === "resurrected-ephemeral") {
+      if (current?.is === "killed" || current?.is === "stopped") continue;
+      throw new ScenarioError(`${kind} ${node} at ${formatDuration(atUs)}: it is alive then`, {
+        code: "INVALID_SCENARIO",
+        hint: "kill or stop it before: only who has gone can come back from the dead",
+      });
+    }
+    if (current !== undefined) throw contradiction(`${kind} ${node} at ${formatDuration(atUs)}`, current);
+    if (kind === "slow") {
+      if ((slowUntil.get(node) ?? 0) > atUs) {
+        throw new ScenarioError(`slow ${node} at ${formatDuration(atUs)}: it is slow then already`, {
           code: "INVALID_SCENARIO",
-          hint: "kill or stop it before: only who has gone can come back from the dead",
+          hint: "move one of the two steps",
         });
       }
-      if (current !== undefined) throw contradiction(`${kind} ${node} at ${formatDuration(atUs)}`, current);
-      if (kind === "slow") {
-        if ((slowUntil.get(node) ?? 0) > atUs) {
-          throw new ScenarioError(`slow ${node} at ${formatDuration(atUs)}: it is slow then already`, {
-            code: "INVALID_SCENARIO",
-          });
-        }
-        slowUntil.set(node, untilUs);
-        continue;
-      }
-      if (what.kind === "fault" && isDeath(what.fault.kind)) states.set(node, { is: "killed", sinceUs: atUs, untilUs });
-      if (kind === "pause") states.set(node, { is: "paused", sinceUs: atUs, untilUs });
-      if (kind === "disconnect") states.set(node, { is: "disconnected", sinceUs: atUs, untilUs });
-      if (kind === "stop") states.set(node, { is: "stopped", sinceUs: atUs, untilUs });
+      slowUntil.set(node, untilUs);
+      continue;
     }
+    if (what.kind === "fault" && isDeath(what.fault.kind)) states.set(node, { is: "killed", sinceUs: atUs, untilUs });
+    if (kind === "pause") states.set(node, { is: "paused", sinceUs: atUs, untilUs });
+    if (kind === "disconnect") states.set(node, { is: "disconnected", sinceUs: atUs, untilUs });
+    if (kind === "stop") states.set(node, { is: "stopped", sinceUs: atUs, untilUs });
   }
 }
 

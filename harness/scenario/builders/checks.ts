@@ -1,5 +1,5 @@
 import type { RpcCode } from "../../../runtime/call/status.ts";
-import type { CheckSpec } from "../schema.ts";
+import type { CheckSpec, PermittedAnomaly } from "../schema.ts";
 import type { TaskFate } from "../tasks.ts";
 
 type Kind = CheckSpec["check"];
@@ -36,7 +36,7 @@ export const noDeadCalls = (service: string) => new NoDeadCalls({ check: "no-dea
 /** All is well again soon after a moment: `recovery("orders").after("4s").within("1s").p99Below("300ms").detects("1s")`. */
 export const recovery = (service: string) => new Recovery({ check: "recovery", service });
 
-/** Calls with one key reach instances of one tag only: `sticky("orders").detects("1%")`. */
+/** Calls with one key reach instances of one tag only, or one instance: `sticky("orders").byInstance().detects("1%")`. */
 export const sticky = (service: string) => new Sticky({ check: "stickiness", service });
 
 /** No call fails because a node is stopped in order: `gracefulStop("orders", "orders/1").detects("2%")`. */
@@ -279,7 +279,17 @@ class Recovery extends CheckBuilder<"recovery"> {
   }
 }
 
-class Sticky extends Windowed<"stickiness"> {
+class Sticky extends OfSome<"stickiness"> {
+  /** A key has one instance, not only instances of one tag. */
+  byInstance(): this {
+    return this.with({ by: "instance" });
+  }
+
+  /** An instance that comes or goes: keys may have it besides. */
+  except(except: string): this {
+    return this.with({ except });
+  }
+
   /** This fraction of keys that stray is certainly found. */
   detects(detects: Share): this {
     return this.with({ detects });
@@ -339,9 +349,9 @@ class SagaSteps extends CheckBuilder<"saga-steps"> {
 }
 
 class Isolation extends CheckBuilder<"isolation"> {
-  /** What the run has to show of those who don't lock: else there is nothing to judge. */
-  shows(shows: "dirty-read" | "dirty-write"): this {
-    return this.with({ shows });
+  /** What the run has to show of what is permitted: else there is nothing to judge. */
+  shows(...shows: [PermittedAnomaly, ...PermittedAnomaly[]]): this {
+    return this.with({ shows: shows.length === 1 ? shows[0] : shows });
   }
 
   /** This fraction of those that lock where it mattered, and all the same got what may be taken back, is certainly found. */
