@@ -16,6 +16,7 @@ export default scenario({
     }),
   },
   load: poisson("200/s").on("storefront").for("8s"),
+  // With least-active the newcomer gets everything: https://github.com/apache/dubbo/issues/14406
   timeline: [],
   expect: [
     share("orders").byInstance({ "orders/0": 100, "orders/1": 100, "orders/2": 100, "orders/3": 1 }).detects(10),

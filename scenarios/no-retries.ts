@@ -1,5 +1,6 @@
 import {
   at,
+  attemptsPerCall,
   consumer,
   noDeadCalls,
   poisson,
@@ -35,6 +36,7 @@ export default scenario({
   timeline: [at("1500ms").kill("orders/1"), at("1500ms").kill("orders/2")],
   expect: [
     successRate("orders").atLeast("92%").detects("80%"),
+    attemptsPerCall("orders").atMost(1.02).detects(1.4).during("1500ms..2500ms"),
     noDeadCalls("orders").within("1500ms").detects("1s"),
     recovery("orders").after("1500ms").within("1500ms").atLeast("99%").detects("1s"),
   ],

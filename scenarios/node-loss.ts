@@ -24,6 +24,7 @@ export default scenario({
     orders: provider({ instances: 4, serviceTime: { exponential: { mean: "5ms" } } }),
   },
   load: poisson("130/s").on("storefront").for("8s"),
+  // Consumers went on calling who was gone in https://github.com/apache/dubbo-go/issues/1946.
   timeline: [at("1500ms").kill("orders/1", { for: "4500ms" })],
   expect: [
     successRate("orders").atLeast("99%").detects("93%"),

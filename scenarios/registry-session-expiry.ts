@@ -23,6 +23,7 @@ export default scenario({
     orders: provider({ instances: 3, serviceTime: { exponential: { mean: "5ms" } } }),
   },
   load: poisson("180/s").on("storefront").for("6s"),
+  // A consumer that is deaf after it: https://github.com/apache/dubbo-go/issues/259, https://github.com/apache/dubbo-go/issues/956
   timeline: [at("2s").sessionExpiry("orders/1")],
   expect: [
     successRate("orders").atLeast("99%").detects("93%"),

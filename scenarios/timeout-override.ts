@@ -52,6 +52,7 @@ export default scenario({
     }),
   },
   load: poisson("150/s").on("storefront").for("8s"),
+  // A timeout that was lost on the way: https://github.com/apache/dubbo-go/issues/2796
   timeline: [at("2s").publish("orders.configurators", hurried), at("5s").publish("orders.configurators", without)],
   expect: [
     successRate("orders").atLeast("99%").detects("94%"),

@@ -20,6 +20,7 @@ export default scenario({
     }),
   },
   load: poisson("200/s").on("storefront").for("8s"),
+  // Weights without an effect: https://github.com/apache/dubbo-go/issues/2864
   timeline: [],
   expect: [
     share("orders").byInstance({ "orders/0": 1, "orders/1": 2, "orders/2": 3 }).detects(2),

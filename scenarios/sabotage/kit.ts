@@ -8,6 +8,7 @@ import { Rejection } from "../../runtime/protection/outcome.ts";
 import { requestTag } from "../../runtime/call/travelling.ts";
 import { mix, murmur3 } from "../../runtime/numbers.ts";
 import type { Balancer } from "../../runtime/balancing/balancer.ts";
+import { keyOf, keyPaths } from "../../runtime/balancing/hash-key.ts";
 import type { RuntimeEvent } from "../../runtime/telemetry/events.ts";
 import type { Endpoint } from "../../runtime/discovery/endpoint.ts";
 import type { Cluster } from "../../runtime/cluster/cluster.ts";
@@ -217,6 +218,33 @@ export const swappedBalancer = (wanted: string, given: string): Sabotage => ({
     ...policies,
     balancers: { ...policies.balancers, [wanted]: policies.balancers[given]! },
   }),
+});
+
+/** This share of the keys has the instance of their hash modulo the number of instances, and not the one of the policy. */
+export const moduloHash = (seed: number, balancer: string, share: number): Sabotage => ({
+  policies: (_node, policies) => {
+    const healthy = policies.balancers[balancer]!;
+    return {
+      ...policies,
+      balancers: {
+        ...policies.balancers,
+        [balancer]: (ports, settings) => {
+          const make: Balancer = healthy(ports, settings);
+          const paths = keyPaths(settings?.hash ?? {});
+          return (endpoints) => {
+            const consistent = make(endpoints);
+            return {
+              pick: (call) => {
+                const key = keyOf(call, paths);
+                if (key === undefined || murmur3(key, seed) / 0x1_0000_0000 >= share) return consistent.pick(call);
+                return endpoints[murmur3(key, seed + 1) % endpoints.length];
+              },
+            };
+          };
+        },
+      },
+    };
+  },
 });
 
 /** An open breaker lets this share of the attempts through, and tells nobody. */
@@ -722,6 +750,49 @@ const altering = (
         };
       },
     };
+  },
+});
+
+/** The answer to this share of the commits at these services gets lost on its way, half of them done by then and half not: what a database does that dies. */
+export const lostCommits = (seed: number, services: readonly string[], probability: number): Sabotage => {
+  const random = seeded(seed, services.join(" "));
+  const lost = (): DataSourceError => new DataSourceError("no answer came", { code: "UNAVAILABLE" });
+  return {
+    ports: (node, context) => {
+      if (!services.some((service) => node.startsWith(`${service}/`))) return context;
+      const { openRows = openRowStore } = context;
+      return {
+        ...context,
+        openRows: async (disk) => {
+          const healthy = await openRows(disk);
+          // Who can't make what it has at first doesn't begin at all.
+          let isFirst = true;
+          return {
+            transaction: async (work) => {
+              const isAnswered = isFirst || random.float() >= probability;
+              isFirst = false;
+              if (isAnswered) return healthy.transaction(work);
+              const isDone = random.float() < 0.5;
+              await healthy.transaction(async (local) => {
+                await work(local);
+                if (!isDone) throw lost();
+              });
+              throw lost();
+            },
+            rows: (table, filter) => healthy.rows(table, filter),
+            close: () => healthy.close(),
+          };
+        },
+      };
+    },
+  };
+};
+
+/** Both at once. */
+export const together = (one: Sabotage, other: Sabotage): Sabotage => ({
+  ports: (node, context) => {
+    const altered = one.ports?.(node, context) ?? context;
+    return other.ports?.(node, altered) ?? altered;
   },
 });
 

@@ -49,7 +49,7 @@ export function randomTransfers(seed: number, mode: BankMode = "tcc"): Scenario 
       conservation("order").detects("30%"),
       atomicity("order").detects("30%"),
       nothingLeft("order").detects("30%"),
-      ...(mode === "at" ? [isolation("order").detects("30%")] : []),
+      ...(mode === "at" ? [isolation("order").detects("90%")] : []),
     ],
   });
 }

@@ -12,7 +12,7 @@ export default property({
   expected: "fails",
   finding: {
     en: "A call that finds a connection being made waits for that attempt, and for those that follow it, without a look at its own deadline (golang.org/x/net/http2, client_conn_pool.go). The two minutes of 3.3.1 are gone; several timeouts remain.",
-    zh: "调用若遇到连接正在建立，就等那次尝试以及接着的尝试，不看自己的期限（golang.org/x/net/http2 的 client_conn_pool.go）。3.3.1 的两分钟没有了，剩下的是好几个超时时间。",
+    zh: "调用若遇到连接正在建立，就等那次尝试以及接着的尝试，不看自己的截止时间（golang.org/x/net/http2 的 client_conn_pool.go）。3.3.1 的两分钟没有了，剩下的是好几个超时时间。",
   },
   issues: ["https://github.com/apache/dubbo-go/issues/3161"],
   scenario: scenario({

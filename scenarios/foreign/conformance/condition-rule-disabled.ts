@@ -29,10 +29,7 @@ export default property({
       zh: "规则已关闭，两个区域都应得到调用。",
     },
     fleet: {
-      storefront: dubboGoConsumer(
-        { calls: "orders" },
-        { REGISTRATION: "interface", CONFIG_CENTER: "${configCenter}", READY_WITHIN: "20s" },
-      ),
+      storefront: dubboGoConsumer({ calls: "orders" }, { REGISTRATION: "interface", CONFIG_CENTER: "${configCenter}" }),
       orders: provider({
         groups: ["r1", "r2"].map((region) => ({
           instances: 1,

@@ -32,10 +32,7 @@ export default property({
       zh: "`force` 决定没人匹配时怎么办：报错还是放开。这里 r2 里有人匹配。",
     },
     fleet: {
-      storefront: dubboGoConsumer(
-        { calls: "orders" },
-        { REGISTRATION: "interface", CONFIG_CENTER: "${configCenter}", READY_WITHIN: "20s" },
-      ),
+      storefront: dubboGoConsumer({ calls: "orders" }, { REGISTRATION: "interface", CONFIG_CENTER: "${configCenter}" }),
       orders: provider({
         groups: ["r1", "r2"].map((region) => ({
           instances: 1,

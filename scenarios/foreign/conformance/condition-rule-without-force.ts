@@ -30,10 +30,7 @@ export default property({
       zh: "有人发布了一条条件规则，漏写了本有默认值的 `force`。",
     },
     fleet: {
-      storefront: dubboGoConsumer(
-        { calls: "orders" },
-        { REGISTRATION: "interface", CONFIG_CENTER: "${configCenter}", READY_WITHIN: "20s" },
-      ),
+      storefront: dubboGoConsumer({ calls: "orders" }, { REGISTRATION: "interface", CONFIG_CENTER: "${configCenter}" }),
       orders: provider({
         groups: ["r1", "r2"].map((region) => ({
           instances: 1,

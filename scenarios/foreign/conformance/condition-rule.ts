@@ -24,10 +24,7 @@ export default property({
       zh: "r1、r2 两个区域各有提供者；一条启用且强制的规则把所有调用送往 r2。",
     },
     fleet: {
-      storefront: dubboGoConsumer(
-        { calls: "orders" },
-        { REGISTRATION: "interface", CONFIG_CENTER: "${configCenter}", READY_WITHIN: "20s" },
-      ),
+      storefront: dubboGoConsumer({ calls: "orders" }, { REGISTRATION: "interface", CONFIG_CENTER: "${configCenter}" }),
       orders: provider({
         groups: ["r1", "r2"].map((region) => ({
           instances: 1,

@@ -32,10 +32,7 @@ export default property({
       zh: "一条 v3.1 规则把调用按 20 比 80 分给两个区域。",
     },
     fleet: {
-      storefront: dubboGoConsumer(
-        { calls: "orders" },
-        { REGISTRATION: "interface", CONFIG_CENTER: "${configCenter}", READY_WITHIN: "20s" },
-      ),
+      storefront: dubboGoConsumer({ calls: "orders" }, { REGISTRATION: "interface", CONFIG_CENTER: "${configCenter}" }),
       orders: provider({
         groups: ["r1", "r2"].map((region) => ({
           instances: 1,

@@ -98,7 +98,7 @@ func main() {
 		}
 		return reply.Instance, nil
 	}
-	address := c.untilReady(peer.Duration("READY_WITHIN", 20*time.Second))
+	address := c.untilReady(peer.Duration("READY_WITHIN", 45*time.Second))
 	switch ask := peer.Text("ASK", "work"); ask {
 	case "work":
 	case "metadata":

@@ -20,6 +20,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"os"
+	"syscall"
 	"time"
 
 	"dubbo.apache.org/dubbo-go/v3"
@@ -105,17 +107,25 @@ func main() {
 	serve(srv.Serve)
 }
 
-// serve tries again for a while when it can't register: dubbo-go gives up when Nacos's client hasn't got its connection yet.
+// serve begins anew for a while when it can't register: dubbo-go gives up when Nacos's client hasn't got its connection yet. A second try in the
+// same process finds the service exported already, and is refused.
 func serve(try func() error) {
-	began := time.Now()
 	err := try()
-	for err != nil && time.Since(began) < 20*time.Second {
-		time.Sleep(500 * time.Millisecond)
-		err = try()
+	if err == nil {
+		return
 	}
-	if err != nil {
+	until, unset := time.Parse(time.RFC3339, os.Getenv("SERVE_UNTIL"))
+	if unset != nil {
+		until = time.Now().Add(45 * time.Second)
+		os.Setenv("SERVE_UNTIL", until.Format(time.RFC3339))
+	}
+	own, missing := os.Executable()
+	if missing != nil || time.Now().After(until) {
 		peer.Fail(err)
 	}
+	fmt.Println(err)
+	time.Sleep(500 * time.Millisecond)
+	peer.Fail(syscall.Exec(own, os.Args, os.Environ()))
 }
 
 // dubbo-go's own readiness probe: it turns true once everything is exported and registered.
