@@ -15,6 +15,7 @@ import { createRandom } from "../runtime/random.ts";
 import { Worker } from "../services/proto/worker_pb.ts";
 import { grpcJsTransport } from "./grpc-js/transport.ts";
 import { callBare, serveBare } from "./wire-bare.ts";
+import { callConnect, serveConnect } from "./wire-connect.ts";
 
 export interface WireWindow {
   readonly bytes: number;
@@ -36,10 +37,25 @@ export interface WireReport {
 type MakeCall = (payload: string) => Promise<unknown>;
 
 const clock = systemClock();
+/** Of each governed call, and of its peers' that have such. */
+const timeoutMs = 10_000;
+const metadata = new Map([
+  ["dubbo.tag", "gray"],
+  ["x-request", "7f3a"],
+  ["x-tenant", "acme"],
+]);
 const transports: Readonly<Record<string, () => Transport>> = {
   ours: () => tripleTransport({ clock }),
   framed: () => framedTransport({ clock }),
   "grpc-js": () => grpcJsTransport({ clock }),
+};
+/** Those that have no transport of ours, by name. */
+const serving: Readonly<Record<string, () => Promise<string>>> = { bare: serveBare, "connect-node": serveConnect };
+/** Those whose calls nobody governs. */
+const calling: Readonly<Record<string, () => MakeCall | Promise<MakeCall>>> = {
+  bare: () => callBare(address),
+  "connect-node": () => callConnect(address, { metadata, timeoutMs }),
+  "framed-alone": () => alone(transportOf("framed-alone")),
 };
 const [stack = "", role, address = ""] = process.argv.slice(2);
 if (role === "server") await serve();
@@ -47,14 +63,13 @@ else await call();
 process.stdin.on("end", () => process.exit());
 
 async function serve(): Promise<void> {
-  const listening = stack === "bare" ? await serveBare() : await listen(transportOf(stack));
+  const listening = await (serving[stack]?.() ?? listen(transportOf(stack)));
   obey(async () => ({ calls: 0, cpuUs: cpuUs() }));
   say(listening);
 }
 
 async function call(): Promise<void> {
-  const make =
-    stack === "bare" ? await callBare(address) : stack === "framed-alone" ? alone(transportOf(stack)) : governed();
+  const make = await (calling[stack]?.() ?? governed());
   obey(async (window) => {
     const before = process.cpuUsage();
     const seen = await (window.perSecond === undefined ? closedLoop(make, window) : openLoop(make, window));
@@ -90,12 +105,7 @@ function governed(): MakeCall {
     ...{ clock, transport: transportOf(stack), random: createRandom(1), application: "bench", registry },
     telemetry: silent,
   });
-  const stub = client.service("workers", Worker, { timeoutMs: 10_000 });
-  const metadata = new Map([
-    ["dubbo.tag", "gray"],
-    ["x-request", "7f3a"],
-    ["x-tenant", "acme"],
-  ]);
+  const stub = client.service("workers", Worker, { timeoutMs });
   return (payload) => stub.do({ key: "k", payload }, { metadata });
 }
 

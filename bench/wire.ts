@@ -6,7 +6,8 @@ import type { WireWindow } from "./wire-peer.ts";
 const windowMs = 700;
 
 /** What answers and what asks. */
-type Party = "ours" | "framed" | "grpc-js" | "ours under grpc-js" | "framed alone" | "bare frames" | GoParty;
+type Party =
+  "ours" | "framed" | "grpc-js" | "connect-node" | "ours under grpc-js" | "framed alone" | "bare frames" | GoParty;
 type GoParty = "grpc-go, one core" | "dubbo-go";
 
 /** One figure through another, in the same round. */
@@ -67,6 +68,11 @@ const contests: readonly Contest[] = [
     quotients: [calls("ours", "dubbo-go", "≥ 8")],
   },
   {
+    ...{ what: "100 B, 16 in flight", window: { bytes: 100, inFlight: 16 } },
+    parties: ["connect-node", "ours"],
+    quotients: [calls("ours", "connect-node", "≥ 20")],
+  },
+  {
     ...{ what: "100 B, 16 in flight, a client of grpc-js", window: { bytes: 100, inFlight: 16 } },
     parties: ["grpc-js", "ours under grpc-js"],
     quotients: [
@@ -104,7 +110,8 @@ const contests: readonly Contest[] = [
  */
 export const wire: Bench = {
   name: "wire",
-  about: "governed calls over our HTTP/2 and framed TCP, beside grpc-js, grpc-go, dubbo-go and bare frames",
+  about:
+    "governed calls over our HTTP/2 and framed TCP, beside grpc-js, grpc-go, dubbo-go, connect-node and bare frames",
 
   run: async (rounds, progress) => {
     progress("wire: building the peers in Go");
@@ -153,6 +160,7 @@ const nodePrograms: Readonly<Record<Exclude<Party, GoParty>, readonly [server: P
   ours: [inNode("ours")],
   framed: [inNode("framed")],
   "grpc-js": [inNode("grpc-js")],
+  "connect-node": [inNode("connect-node")],
   "ours under grpc-js": [inNode("ours"), inNode("grpc-js")],
   "framed alone": [inNode("framed-alone")],
   "bare frames": [inNode("bare")],

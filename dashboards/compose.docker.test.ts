@@ -56,16 +56,16 @@ describe.skipIf(reason !== undefined)(`docker compose${reason === undefined ? ""
     const args = ["build", "--quiet", "--tag", image, "--build-arg", `NODE_IMAGE=${node}`];
     await docker([...args, "--file", `${root}/services/Dockerfile`, root], { ...process.env, DOCKER_BUILDKIT: "0" });
     try {
-      await compose("--profile", "all", "up", "--detach", "--no-build", "--wait", "--wait-timeout", "240", ...started);
+      await compose("--profile", "all", "up", "--detach", "--no-build", "--wait", "--wait-timeout", "420", ...started);
     } catch (error) {
       const logs = await compose("--profile", "all", "logs", "--tail", "15").catch(String);
       throw new Error(`${(error as Error).message}\n${logs}`, { cause: error });
     }
-  }, 420_000);
+  }, 600_000);
   afterAll(async () => {
     await compose("--profile", "all", "down", "--volumes", "--timeout", "5");
     await docker(["rmi", "--force", image]);
-  }, 60_000);
+  }, 120_000);
 
   test.each(["", "nacos", "consul", "transactions", "k6", "all"])('is valid with profile "%s"', async (profile) => {
     const chosen = profile === "" ? [] : ["--profile", profile];

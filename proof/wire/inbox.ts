@@ -26,7 +26,8 @@ export class Inbox {
   onMessage(message: Buffer): void {
     const waiting = this.#waiting;
     this.#waiting = undefined;
-    waiting?.resolve(message);
+    // A message is lent: it is gone when this returns.
+    waiting?.resolve(Buffer.from(message));
   }
 
   onEnd(error?: RpcError): void {
