@@ -23,7 +23,7 @@ export default scenario({
       timeout: "1s",
       attemptTimeout: "200ms",
       balancer: "smooth-weighted-round-robin",
-      outlier: { consecutiveErrors: 5, maxEjectionPercent: 50, interval: "500ms", baseEjection: "2s" },
+      outlier: { consecutiveErrors: 5, maxEjectionPercent: 50, interval: "500ms", baseEjection: "1500ms" },
     }),
     orders: provider({ instances: 4, serviceTime: { exponential: { mean: "5ms" } } }),
   },

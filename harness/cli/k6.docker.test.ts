@@ -24,7 +24,7 @@ const shop = (orders: Parameters<typeof provider>[0]) =>
     title: { en: "Shop", zh: "商店" },
     explanation: { en: "A shop.", zh: "一家商店。" },
     fleet: {
-      storefront: consumer({ instances: 2, calls: "orders", retries: 0, key: { name: "user", count: 20 } }),
+      storefront: consumer({ instances: 2, calls: "orders", retries: 0, timeout: "5s", key: { name: "user", count: 20 } }),
       orders: provider({ instances: 2, ...orders }),
     },
     load: constant("100/s").on("storefront").for("3s"),

@@ -38,10 +38,11 @@ export interface EmbeddedRegistryOptions {
  * The client of the embedded registry, from the first moment on connected or trying to be.
  *
  * Its session is kept alive every third of the timeout T, each try within a third; unanswered, the state is `suspended` and
- * nothing else happens: only the registry can say that a session has expired (as ZooKeeper's Disconnected is not Expired). Then a
- * new session is opened and everything registered again, spread over T/12 at most, so that a fleet that lost its registry
- * doesn't come back in one moment. Watches are opened again with backoff, and also when they are silent for T: the registry
- * promises a heartbeat each T/3.
+ * nothing else happens: only the registry can say that a session has expired (as ZooKeeper's Disconnected is not Expired). After two
+ * tries without an answer each further one makes a new connection, as ZooKeeper's client does: TCP sends again ever more seldom, and may
+ * find out seconds after everybody else that the network is back. When the session has expired, a new one is opened and everything
+ * registered again, spread over T/12 at most, so that a fleet that lost its registry doesn't come back in one moment. Watches are
+ * opened again with backoff, and also when they are silent for T: the registry promises a heartbeat each T/3.
  *
  * `register` resolves when the registry has confirmed. While the registry is away it goes on trying without end; it rejects when
  * the registry refuses the instance (INVALID_ARGUMENT, RESOURCE_EXHAUSTED), or with CANCELLED when it is withdrawn by `close`.
@@ -49,6 +50,9 @@ export interface EmbeddedRegistryOptions {
 export function createEmbeddedRegistry(options: EmbeddedRegistryOptions): Registry {
   return new EmbeddedRegistry(options);
 }
+
+/** After the first try that fails. */
+const firstPauseUs = 100_000;
 
 class EmbeddedRegistry implements Registry {
   readonly #options: EmbeddedRegistryOptions;
@@ -60,6 +64,8 @@ class EmbeddedRegistry implements Registry {
   #state: RegistryState = "connecting";
   #session: Session | undefined;
   #sessions = 0;
+  /** Tries in a row that nobody answered. */
+  #unanswered = 0;
   readonly #waiting = new Set<() => void>();
   /** The timeout that holds: the registry's answer, before that the wish. */
   #timeoutUs: number;
@@ -155,16 +161,17 @@ class EmbeddedRegistry implements Registry {
 
   /** One session after the other, until the end. */
   async #live(): Promise<void> {
-    const backoff = createBackoff(this.#options.random.fork("session"));
+    const backoff = createBackoff(this.#options.random.fork("session"), firstPauseUs, this.#longestPauseUs());
     while (!this.#life.isCancelled) {
       try {
         const session = await this.#open();
         backoff.reset();
         await this.#keepAlive(session);
-      } catch {
+      } catch (thrown) {
         // The end of this client shows in the loop's condition.
         if (this.#life.isCancelled) return;
         this.#become("suspended");
+        this.#mistrust(thrown);
         await this.#pause(backoff.nextUs());
       }
     }
@@ -179,6 +186,7 @@ class EmbeddedRegistry implements Registry {
     const session: Session = { id: reply.sessionId, ending: new Call({ clock, service: "registry", method: "" }) };
     this.#timeoutUs = reply.timeoutMs * 1000;
     this.#session = session;
+    this.#unanswered = 0;
     this.#become("connected");
     for (const proceed of [...this.#waiting]) proceed();
     if (this.#sessions++ > 0) for (const held of this.#held.values()) void this.#publishAgain(held);
@@ -187,19 +195,31 @@ class EmbeddedRegistry implements Registry {
 
   /** Resolves when the session has expired. */
   async #keepAlive(session: Session): Promise<void> {
-    const backoff = createBackoff(this.#options.random.fork("keep-alive"));
+    const backoff = createBackoff(this.#options.random.fork("keep-alive"), firstPauseUs, this.#longestPauseUs());
     while (this.#session === session) {
       await this.#pause(this.#state === "suspended" ? backoff.nextUs() : this.#periodUs(), session.ending);
       if (this.#session !== session) return;
       try {
         await this.#stub.keepAlive({ sessionId: session.id }, { timeoutMs: this.#thirdMs(), parent: this.#life });
         backoff.reset();
+        this.#unanswered = 0;
         if (this.#session === session) this.#become("connected");
       } catch (thrown) {
         if (toRpcError(thrown).code === "NOT_FOUND") this.#expired(session);
         else if (this.#session === session) this.#become("suspended");
+        this.#mistrust(thrown);
       }
     }
+  }
+
+  /** From the second try in a row without an answer on, the connection is let go, and the next try makes a new one. */
+  #mistrust(thrown: unknown): void {
+    if (toRpcError(thrown).code !== "DEADLINE_EXCEEDED") {
+      this.#unanswered = 0;
+      return;
+    }
+    this.#unanswered++;
+    if (this.#unanswered >= 2) this.#options.transport.release(this.#options.address);
   }
 
   /** The registry said that it doesn't know this session any more. */
@@ -298,6 +318,11 @@ class EmbeddedRegistry implements Registry {
   #periodUs(): number {
     const thirdUs = Math.floor(this.#timeoutUs / 3);
     return thirdUs - this.#options.random.below(Math.max(1, Math.floor(thirdUs / 5)));
+  }
+
+  /** Between tries that fail: a session that ends soon can't wait as long as others. */
+  #longestPauseUs(): number {
+    return Math.max(firstPauseUs, Math.min(1_000_000, Math.floor(this.#timeoutUs / 3)));
   }
 
   #thirdMs(): number {

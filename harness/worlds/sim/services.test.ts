@@ -349,6 +349,21 @@ describe("a registry that goes away", () => {
       expect(web.calls("orders").every(({ code }) => code === "OK")).toBe(true);
     }));
 
+  test("is over for its clients within seconds of the network's return, though TCP would find out later", () =>
+    fleet.run(async () => {
+      await fleet.registry();
+      const observer = fleet.registryClient();
+      await fleet.sleep(1);
+      const link = fleet.network.link(fleet.at("observer").host, fleet.at("registry").host);
+      link.setShape({ cut: "both" });
+      // What was sent first is sent again after 12.6 and after 25.4 s.
+      await fleet.sleep(14);
+      expect(observer.state).toBe("suspended");
+      link.setShape({});
+      await fleet.sleep(4);
+      expect(observer.state).toBe("connected");
+    }));
+
   test("while it is half-open is noticed: the watch is made again", () =>
     fleet.run(async () => {
       await fleet.registry();
