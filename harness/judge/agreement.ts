@@ -4,7 +4,7 @@ import { worse, type AgreementResult, type AgreementRow, type RunResult, type Ve
 import { durationUs, formatDuration, formatShare } from "../scenario/durations.ts";
 import type { Scenario } from "../scenario/schema.ts";
 import { falseAlarmMax } from "./check.ts";
-import { busyness, lateFaultIn, slowStartIn } from "./machine.ts";
+import { busyness, lateFaultIn, latePublishIn, slowStartIn } from "./machine.ts";
 import { exactShare, lagPeriodUs, lagsOf } from "./outcome.ts";
 import { recoveryTimeUs } from "./recovery.ts";
 import { callsOf } from "./select.ts";
@@ -96,7 +96,8 @@ function comparisonsOf(scenario: Scenario, predicted: History, measured: History
       }),
     );
   }
-  const late = slowStartIn(measured, [{ fromUs: 0, toUs: measured.run.durationUs }]) ?? lateFaultIn(measured);
+  const whole = [{ fromUs: 0, toUs: measured.run.durationUs }];
+  const late = slowStartIn(measured, whole) ?? lateFaultIn(measured, whole) ?? latePublishIn(measured, whole);
   return late === undefined ? rows : rows.map((row) => (row.agrees ? row : { doubt: late, ...row }));
 }
 

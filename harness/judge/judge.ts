@@ -6,7 +6,7 @@ import type { CheckPlan, Plan } from "../scenario/plan.ts";
 import type { CheckSpec } from "../scenario/schema.ts";
 import type { CheckContext, CheckKind } from "./check.ts";
 import { judgeK6 } from "./k6.ts";
-import { slowStartIn } from "./machine.ts";
+import { lateFaultIn, latePublishIn, slowStartIn } from "./machine.ts";
 import { lagPeriodUs, lagsOf } from "./outcome.ts";
 import { partsOf, type When } from "./select.ts";
 import { loadCalls } from "./summary.ts";
@@ -35,7 +35,7 @@ export function judgeRun(
   const stall = stallDoubt(history);
   const found = plan.checks.map((check) => {
     const result = despiteStall(kindOf(check.check).judge(check, seen), stall);
-    return despiteSlowStart(result, check.check, history);
+    return despiteMachine(result, check.check, history);
   });
   if (plan.load === "k6") found.push(...judgeK6(plan, seen));
   const results = found.map((result): CheckResult => {
@@ -61,10 +61,11 @@ function despiteStall(result: CheckResult, stall: string | undefined): CheckResu
   return isExcused ? { ...result, verdict: "inconclusive", message: `${result.message}; but ${stall}` } : result;
 }
 
-/** The same where the machine took long to start what the timeline started again, be it about counts or about times. */
-function despiteSlowStart(result: CheckResult, spec: CheckSpec, history: History): CheckResult {
+/** The same where the machine took long for what the timeline wanted: a start, a fault, a publication; be it about counts or about times. */
+function despiteMachine(result: CheckResult, spec: CheckSpec, history: History): CheckResult {
   if (result.verdict !== "fail" || result.falseAlarm === 0) return result;
-  const late = slowStartIn(history, partsOf(spec as When, history.run.durationUs));
+  const parts = partsOf(spec as When, history.run.durationUs);
+  const late = slowStartIn(history, parts) ?? lateFaultIn(history, parts) ?? latePublishIn(history, parts);
   return late === undefined
     ? result
     : { ...result, verdict: "inconclusive", message: `${result.message}; but ${late}` };

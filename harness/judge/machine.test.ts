@@ -4,12 +4,13 @@ import { at, recovery, share, successRate } from "../scenario/builders.ts";
 import type { WorldName } from "../scenario/plan.ts";
 import { calls, historyOf, planOf, stepsOf } from "./fixtures.ts";
 import { judgeRun } from "./judge.ts";
-import { busyness, slowStartIn } from "./machine.ts";
+import { busyness, lateFaultIn, latePublishIn, slowStartIn } from "./machine.ts";
 
 const second = 1_000_000;
 const killed = { timeline: [at("1s").kill("orders/1", { for: "2s" })] };
 const well = [successRate("orders").atLeast("99%").detects("90%")];
 const whole = [{ fromUs: 0, toUs: 8 * second }];
+const part = (fromS: number, toS: number) => [{ fromUs: fromS * second, toUs: toS * second }];
 const listening = (node: string, atUs: number) => ({ type: "node", node, phase: "listening", atUs }) as const;
 
 /** A run whose killed instance is ordered back at 3 s, and listens `tookUs` later. */
@@ -22,7 +23,6 @@ function restarted(tookUs: number, world: WorldName = "local", begunUs = -2 * se
 test("a start of over a second is slow, in the parts of the load that it reaches into", () => {
   expect(slowStartIn(restarted(second), whole)).toBeUndefined();
   expect(slowStartIn(restarted(1.6 * second), whole)).toBe("orders/1 took 1.6 s to start again");
-  const part = (fromS: number, toS: number) => [{ fromUs: fromS * second, toUs: toS * second }];
   // It was due at 3 s, listens at 5.5 s, and is found a second later.
   expect(slowStartIn(restarted(2.5 * second), part(0, 4))).toBeUndefined();
   expect(slowStartIn(restarted(2.5 * second), part(4, 5))).toBeDefined();
@@ -74,6 +74,57 @@ test("what is expected of a fleet that isn't whole yet stays open, and fails whe
   const late = verdicts(2.4 * second);
   expect(late.map(({ verdict }) => verdict)).toEqual(["inconclusive", "inconclusive", "fail"]);
   expect(late[0]!.message).toMatch(/; but orders\/1 took 2\.4 s to start again$/);
+});
+
+/** The timeline's steps, each of which took so long. */
+const taking = (plan: ReturnType<typeof planOf>, tookUs: number) =>
+  stepsOf(plan).map((step) => (step.phase.endsWith("ed") ? { ...step, atUs: step.atUs + tookUs } : step));
+
+test("a fault that an engine was slow with is late, in the parts of the load that it reaches into", () => {
+  const paused = (tookUs: number, world: WorldName = "docker") => {
+    const plan = planOf(well, { timeline: [at("1s").pause("orders/1", { for: "3s" })], world });
+    return historyOf(plan, [], { steps: taking(plan, tookUs) });
+  };
+  expect(lateFaultIn(paused(100_000), whole)).toBeUndefined();
+  expect(lateFaultIn(paused(400_000), whole)).toBe("the pause took 400 ms");
+  expect(lateFaultIn(paused(400_000), part(5, 8))).toBe("the end of the pause took 400 ms");
+  expect(lateFaultIn(paused(400_000), part(0, 0.9))).toBeUndefined();
+  expect(lateFaultIn(paused(400_000), part(6, 8))).toBeUndefined();
+  expect(lateFaultIn(paused(400_000, "sim"), whole)).toBeUndefined();
+});
+
+test("a fault that takes its time by nature is not late", () => {
+  const plan = planOf(well, { timeline: [at("1s").sessionExpiry("orders/1")], world: "docker" });
+  expect(lateFaultIn(historyOf(plan, [], { steps: taking(plan, 2 * second) }), whole)).toBeUndefined();
+});
+
+test("a rule may have come late where its config centre was late, or the machine had no time; elsewhere a late rule fails", () => {
+  const byRule = share("orders").byInstance({ "orders/1": 1 }).detects(1.8).during("3s..8s");
+  const plan = planOf([byRule], {
+    timeline: [at("2s").publish("orders.condition-router", "enabled: false")],
+    world: "docker",
+    rate: "100/s",
+  });
+  const made = calls(800, () => ({ to: "orders/0" }));
+  const run = (tookUs: number, idleUs = 50) =>
+    historyOf(plan, made, {
+      steps: taking(plan, tookUs),
+      harnessCpu: { type: "harness.cpu", atUs: 0, usedUs: 1, ofUs: 100, idleUs },
+    });
+  const verdictOf = (tookUs: number, idleUs?: number) => judgeRun(plan, run(tookUs, idleUs)).checks[0]!;
+  expect(latePublishIn(run(1.2 * second), part(0, 1.9))).toBeUndefined();
+  expect(latePublishIn(run(1.2 * second), part(7.1, 8))).toBeUndefined();
+  expect(verdictOf(100_000).verdict).toBe("fail");
+  expect(verdictOf(1.2 * second)).toMatchObject({
+    verdict: "inconclusive",
+    message: expect.stringMatching(/; but to publish the rule took 1\.2 s$/) as unknown,
+  });
+  expect(verdictOf(100_000, 1)).toMatchObject({
+    verdict: "inconclusive",
+    message: expect.stringMatching(
+      /; but the rule may have come late: the processors were busy 99% of the time$/,
+    ) as unknown,
+  });
 });
 
 test("a machine without time to spare says so", () => {

@@ -53,23 +53,28 @@ function startsOf({ run, phases, steps }: History): readonly Start[] {
   });
 }
 
-/** A fault that takes longer than this to come or to go is late (µs): a quiet engine takes a twentieth of a second. */
+/** What the engine of containers is asked for, or the operating system: it takes as long as that takes, and no longer by nature. */
+const byEngine: ReadonlySet<string> = new Set(["kill", "pause", "disconnect"]);
+/** A fault of these that takes longer than this to come or to go is late (µs): a quiet engine takes a twentieth of a second. */
 const lateFaultUs = 150_000;
 
 /**
- * The fault that took longest to come or to go, where that is long: to kill or to pause a container, and to let it go on, takes a busy engine
- * hundreds of milliseconds, in which the fleet isn't as planned. Undefined where there was none, and in `sim`.
+ * The fault that took longest to come or to go, where that is long and a part of the load has to do with it: to kill or to pause a container,
+ * and to let it go on, takes a busy engine hundreds of milliseconds, in which the fleet isn't as planned. Undefined where there was none, and
+ * in `sim`.
  */
-export function lateFaultIn({ run, steps }: History): string | undefined {
+export function lateFaultIn({ run, steps }: History, parts: readonly Window[]): string | undefined {
   if (run.world === "sim") return undefined;
   const late = steps.flatMap(({ index, what, phase, atUs }) => {
+    if (what.kind !== "fault" || !byEngine.has(what.fault.kind)) return [];
     // Whoever was killed is another matter: to start takes its time.
-    if (what.kind !== "fault" || (phase === "lift" && what.fault.kind === "kill")) return [];
-    if (phase !== "apply" && phase !== "lift") return [];
+    if (phase !== "apply" && (phase !== "lift" || what.fault.kind === "kill")) return [];
     const done = steps.find(
       (step) => step.index === index && step.phase === (phase === "apply" ? "applied" : "lifted"),
     );
-    return done === undefined ? [] : [{ phase, kind: what.fault.kind, tookUs: done.atUs - atUs }];
+    if (done === undefined) return [];
+    const isFelt = parts.some(({ fromUs, toUs }) => fromUs < done.atUs + foundWithinUs && toUs > atUs);
+    return isFelt ? [{ phase, kind: what.fault.kind, tookUs: done.atUs - atUs }] : [];
   });
   const worst = late.reduce((longest, one) => (one.tookUs > longest.tookUs ? one : longest), {
     phase: "",
@@ -78,6 +83,32 @@ export function lateFaultIn({ run, steps }: History): string | undefined {
   });
   if (worst.tookUs <= lateFaultUs) return undefined;
   return `${worst.phase === "apply" ? "the" : "the end of the"} ${worst.kind} took ${formatDuration(Math.round(worst.tookUs / 1000) * 1000)}`;
+}
+
+/** A rule's publication that isn't answered for longer than this is late (µs): a quiet config centre takes a tenth of a second. */
+const latePublishUs = 500_000;
+/** A part of the load that begins so long after a publication (µs) has other rules than those of a late one to thank for what it is. */
+const ruledWithinUs = 5_000_000;
+
+/**
+ * Why a rule that the timeline published may have come late to a part of the load that is about it: its config centre was late itself, or
+ * nothing on the machine was in time. Undefined where neither is so, and in `sim`.
+ */
+export function latePublishIn(history: History, parts: readonly Window[]): string | undefined {
+  const { run, steps } = history;
+  if (run.world === "sim") return undefined;
+  for (const { index, what, phase, atUs } of steps) {
+    if (what.kind !== "publish" || phase !== "apply") continue;
+    if (!parts.some(({ fromUs, toUs }) => fromUs < atUs + ruledWithinUs && toUs > atUs)) continue;
+    const answeredUs = steps.find((step) => step.index === index && step.phase === "applied")?.atUs;
+    if (answeredUs === undefined) continue;
+    const tookUs = answeredUs - atUs;
+    if (tookUs > latePublishUs)
+      return `to publish the rule took ${formatDuration(Math.round(tookUs / 100_000) * 100_000)}`;
+    const busy = busyness(history);
+    if (busy !== undefined) return `the rule may have come late: ${busy}`;
+  }
+  return undefined;
 }
 
 /** Below this share of its time that the processors had nothing to do, every program waits for every other. */
