@@ -28,18 +28,35 @@ const benches: readonly Bench[] = [
   wire,
 ];
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { rounds: { type: "string", default: "5" } },
-});
+const usage = `npm run bench -- [--rounds N] [NAME…]
+
+${benches.map(({ name, about }) => `  ${name.padEnd(14)}${about}`).join("\n")}
+`;
+
+const { values, positionals } = optionsOf(process.argv.slice(2));
+if (values.help) {
+  process.stdout.write(usage);
+  process.exit(0);
+}
 const rounds = Number(values.rounds);
+if (!(Number.isInteger(rounds) && rounds >= 1)) refuse(`--rounds ${values.rounds}: a whole number from 1 on`);
 const unknown = positionals.find((name) => !benches.some((bench) => bench.name === name));
-if (unknown !== undefined || !(Number.isInteger(rounds) && rounds >= 1)) {
-  const problem =
-    unknown === undefined ? `--rounds ${values.rounds}: a whole number from 1 on` : `there is no bench ${unknown}`;
-  process.stderr.write(
-    `error: ${problem}\n\n${benches.map(({ name, about }) => `  ${name.padEnd(14)}${about}`).join("\n")}\n`,
-  );
+if (unknown !== undefined) refuse(`there is no bench ${unknown}`);
+
+function optionsOf(args: string[]) {
+  try {
+    return parseArgs({
+      args,
+      allowPositionals: true,
+      options: { rounds: { type: "string", default: "5" }, help: { type: "boolean", short: "h", default: false } },
+    });
+  } catch (error) {
+    return refuse((error as Error).message);
+  }
+}
+
+function refuse(problem: string): never {
+  process.stderr.write(`error: ${problem}\n\n${usage}`);
   process.exit(2);
 }
 
