@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { basename, dirname, extname, join, relative, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -133,7 +134,7 @@ async function readScenario(
     const { code, path } = error as NodeJS.ErrnoException;
     const isMissing =
       (code === "ENOENT" && path === file) || (code === "ERR_MODULE_NOT_FOUND" && error.message.includes(`'${file}'`));
-    if (isMissing) throw usageError(`there is no file ${reference}`, undefined, error);
+    if (isMissing) throw usageError(`there is no file ${reference}`, elsewhereHint(reference), error);
     const place = placeIn(pathToFileURL(file).href, error);
     throw usageError(
       `${reference} can't be read: ${error.message}${place === undefined ? "" : ` (at ${place})`}`,
@@ -141,6 +142,15 @@ async function readScenario(
       error,
     );
   }
+}
+
+/** `npm run --prefix DIR` changes into DIR: a path that is right for whoever typed it is wrong there. */
+function elsewhereHint(reference: string): string | undefined {
+  const typedIn = process.env["INIT_CWD"];
+  const meant = typedIn === undefined ? undefined : resolve(typedIn, reference);
+  return meant === undefined || !existsSync(meant)
+    ? undefined
+    : `npm run looks in ${process.cwd()}; say where it is: ${meant}`;
 }
 
 /** A scenario whose module ends the process is named, before the command line says it in general. */

@@ -159,6 +159,15 @@ test("a scenario file that isn't there ends with 2, and is named", async () => {
   expect(code).toBe(2);
 });
 
+test("a scenario file that is where npm was called, and not where it went, is told of", async () => {
+  const typedIn = join(directory, "typed-in");
+  await mkdir(typedIn);
+  await writeFile(join(typedIn, "there.ts"), scenarioText);
+  const { code, stderr } = await start(["run", "there.ts"], { INIT_CWD: typedIn }).ended;
+  expect(stderr).toContain(`say where it is: ${join(typedIn, "there.ts")}`);
+  expect(code).toBe(2);
+});
+
 test("a run directory that can't be made ends with 3", async () => {
   await writeFile(join(directory, "file"), "");
   const { code, stderr } = await flyball("run", "node-loss", "--world", "sim", "--out", "file/below");
