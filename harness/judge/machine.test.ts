@@ -106,18 +106,24 @@ test("a rule may have come late where its config centre was late, or the machine
     rate: "100/s",
   });
   const made = calls(800, () => ({ to: "orders/0" }));
-  const run = (tookUs: number, idleUs = 50) =>
+  const run = (tookUs: number, idleUs = 50, lagUs = 0) =>
     historyOf(plan, made, {
       steps: taking(plan, tookUs),
+      lags: [{ node: "harness", atUs: 3 * second, maxUs: lagUs }],
       harnessCpu: { type: "harness.cpu", atUs: 0, usedUs: 1, ofUs: 100, idleUs },
     });
-  const verdictOf = (tookUs: number, idleUs?: number) => judgeRun(plan, run(tookUs, idleUs)).checks[0]!;
+  const verdictOf = (tookUs: number, idleUs?: number, lagUs?: number) =>
+    judgeRun(plan, run(tookUs, idleUs, lagUs)).checks[0]!;
   expect(latePublishIn(run(1.2 * second), part(0, 1.9))).toBeUndefined();
   expect(latePublishIn(run(1.2 * second), part(7.1, 8))).toBeUndefined();
   expect(verdictOf(100_000).verdict).toBe("fail");
   expect(verdictOf(1.2 * second)).toMatchObject({
     verdict: "inconclusive",
     message: expect.stringMatching(/; but to publish the rule took 1\.2 s$/) as unknown,
+  });
+  expect(verdictOf(100_000, 50, 300_000)).toMatchObject({
+    verdict: "inconclusive",
+    message: expect.stringMatching(/; but the rule may have come late: the machine ran up to 300 ms late$/) as unknown,
   });
   expect(verdictOf(100_000, 1)).toMatchObject({
     verdict: "inconclusive",

@@ -1,5 +1,6 @@
 import type { History } from "../history/history.ts";
 import { formatDuration, type Window } from "../scenario/durations.ts";
+import { lagIn } from "./outcome.ts";
 
 // What a run in real time says of the machine that it was on: no fleet can be blamed for that.
 
@@ -105,10 +106,20 @@ export function latePublishIn(history: History, parts: readonly Window[]): strin
     const tookUs = answeredUs - atUs;
     if (tookUs > latePublishUs)
       return `to publish the rule took ${formatDuration(Math.round(tookUs / 100_000) * 100_000)}`;
-    const busy = busyness(history);
-    if (busy !== undefined) return `the rule may have come late: ${busy}`;
+    const during = { fromUs: atUs, toUs: answeredUs + ruledWithinUs };
+    const why = busyness(history) ?? lateness(lagIn(history, during));
+    if (why !== undefined) return `the rule may have come late: ${why}`;
   }
   return undefined;
+}
+
+/** A rule goes through several programs, one after the other: each of them may run as late as this (µs) before anybody notices. */
+const ruleLagUs = 100_000;
+
+function lateness(lagUs: number): string | undefined {
+  return lagUs > ruleLagUs
+    ? `the machine ran up to ${formatDuration(Math.round(lagUs / 1000) * 1000)} late`
+    : undefined;
 }
 
 /** Below this share of its time that the processors had nothing to do, every program waits for every other. */
