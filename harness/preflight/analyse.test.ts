@@ -183,6 +183,34 @@ describe("preflight", () => {
     ]);
   });
 
+  test("what dubbo-go does with what it can't read is told of what it can't read, and of nothing else", () => {
+    const told = (content: string): readonly string[] =>
+      looked({ [orders]: content }).findings.flatMap(({ kind, message }) => (kind === "dubbo-go" ? [message] : []));
+    expect(told("conditions: [")).toMatchObject([expect.stringMatching(/clears the rule/)]);
+    expect(told("configVersion: 3.0\nconditions: []")).toMatchObject([expect.stringMatching(/clears the rule/)]);
+    // Refused here, and read there.
+    expect(told(rule(["=> region"]))).toEqual([]);
+    expect(told(`${rule(["=> region=*"])}unknown: 1\n`)).toEqual([]);
+  });
+
+  test("a kind that Flyball doesn't have is left out, and the rest is looked at", () => {
+    const { findings, services } = looked({
+      "orders.script-router": "type: javascript",
+      [orders]: rule(["=> region=r1"]),
+    });
+    const ofScript = findings.filter(({ key }) => key === "orders.script-router");
+    expect(ofScript).toMatchObject([{ kind: "portability", level: "warning" }]);
+    expect(services[0]!.routes.length).toBeGreaterThan(0);
+  });
+
+  test("an override by Dubbo's documented match.application works, and is warned of", () => {
+    const { findings } = looked({
+      "orders.configurators":
+        "configs: [ { side: consumer, match: { application: { oneof: [ { exact: shop } ] } }, parameters: { retries: 0 } } ]",
+    });
+    expect(findings.filter(({ kind }) => kind === "portability")).toMatchObject([{ hint: "app", line: 1 }]);
+  });
+
   test("documents that can't be read, and documents that nobody reads", () => {
     expect(
       errors({ [orders]: rule(["=> region"]), "flyball.worker.v1.Worker.condition-router": rule(["=> region=*"]) }),
@@ -248,6 +276,14 @@ describe("what is given", () => {
     expect(key("a/b/x:1.0:g.condition-router.yml", "")).toBe("x:1.0:g.condition-router");
     expect(key("orders.tag-router", "")).toBe("orders.tag-router");
     expect(key("rule.yaml", "key: orders\ntags: []")).toBe("orders.tag-router");
+    // An interface's key names version and group, also where they are empty.
+    const ofInterface = (own: string) => key("rule.yaml", `scope: service\nkey: ${own}\nconditions: []`);
+    expect(ofInterface("org.apache.demo.OrderService")).toBe("org.apache.demo.OrderService::.condition-router");
+    expect(ofInterface("org.apache.demo.OrderService:1.0.0")).toBe(
+      "org.apache.demo.OrderService:1.0.0:.condition-router",
+    );
+    expect(ofInterface("x.Y:1.0.0:g")).toBe("x.Y:1.0.0:g.condition-router");
+    expect(ofInterface("orders")).toBe("orders.condition-router");
     expect(key("rule.yaml", "tags: []")).toBe("UNKNOWN_KIND");
     expect(key("rule.yaml", "key: orders")).toBe("UNKNOWN_KIND");
     expect(key("rule.yaml", "a: &a [*a]")).toBe("UNKNOWN_KIND");

@@ -1,6 +1,6 @@
 import { staticTag } from "../../runtime/routing/subset.ts";
 import { addAll, both, countOf, firstOf, isDisjoint, isEmpty, noBits, without, type Bits } from "./bits.ts";
-import type { RuleDocument } from "./documents.ts";
+import { isInterface, type RuleDocument } from "./documents.ts";
 import { dubboGoFindings } from "./dubbo-go.ts";
 import { findingsMax, type Finding, type FindingRequest, type RouteShare } from "./findings.ts";
 import type { Caller, Fleet, FleetService } from "./fleet.ts";
@@ -51,7 +51,7 @@ export function analyse(documents: readonly RuleDocument[], fleet: Fleet): Prefl
   for (const document of documents) {
     if (document.rule.kind === "malformed") findings.push(malformed(document));
   }
-  findings.push(...strangers(documents, fleet));
+  findings.push(...documents.flatMap(leftOut), ...strangers(documents, fleet));
   for (const service of fleet.services) {
     const own = new ServiceAnalysis(service, documents, fleet);
     const { routes } = own.run();
@@ -83,6 +83,12 @@ function malformed(document: RuleDocument): Finding {
   };
 }
 
+function leftOut({ rule, key, source }: RuleDocument): readonly Finding[] {
+  if (rule.kind !== "unread") return [];
+  const message = `Flyball has no ${rule.what}: this document is left out, and what it does is not in any answer here`;
+  return [{ kind: "portability", level: "warning", key, source, line: 1, message }];
+}
+
 /** The scopes under which a service's documents are found. */
 function scopesOf({ name, interfaceName, version, group }: FleetService): readonly string[] {
   return [`${interfaceName}:${version}:${group}`, name];
@@ -93,11 +99,12 @@ function strangers(documents: readonly RuleDocument[], { services, callers }: Fl
   return documents.flatMap((document): Finding[] => {
     const { scope, key, source, rule } = document;
     // Where nobody said who calls, an application that isn't there may be a caller.
-    const isInterface = /^[\w.]+\.[A-Z]\w*$/.test(scope);
+    if (rule.kind === "unread") return [];
+    const isOfInterface = isInterface(scope);
     const mayBeCaller =
-      callers === undefined && !isInterface && !scope.includes(":") && rule.kind !== "tag" && rule.kind !== "canary";
+      callers === undefined && !isOfInterface && !scope.includes(":") && rule.kind !== "tag" && rule.kind !== "canary";
     if (known.has(scope) || mayBeCaller) return [];
-    const hint = isInterface
+    const hint = isOfInterface
       ? `an interface's key has its version and group in it, both may be empty: ${scope}::`
       : `there is ${[...known].join(", ")}`;
     return [

@@ -1,6 +1,6 @@
 import { parse as parseYaml } from "yaml";
 
-import { RuleError } from "../../runtime/configuration/document.ts";
+import { RuleError, type RuleErrorCode } from "../../runtime/configuration/document.ts";
 import { overrideRules, type OverrideRule } from "../../runtime/configuration/override.ts";
 import { affinity, type AffinityRule } from "../../runtime/routing/affinity.ts";
 import { canary, type CanaryRule } from "../../runtime/routing/canary.ts";
@@ -28,7 +28,15 @@ export type ReadRule =
   | { readonly kind: "tag"; readonly rule: TagRule }
   | { readonly kind: "canary"; readonly rule: CanaryRule }
   | { readonly kind: "override"; readonly rule: OverrideRule }
-  | { readonly kind: "malformed"; readonly line: number; readonly reason: string; readonly hint: string | undefined };
+  | {
+      readonly kind: "malformed";
+      readonly code: RuleErrorCode;
+      readonly line: number;
+      readonly reason: string;
+      readonly hint: string | undefined;
+    }
+  /** One of Dubbo's kinds that Flyball doesn't have. */
+  | { readonly kind: "unread"; readonly what: string };
 
 const kinds: readonly {
   readonly suffix: string;
@@ -55,16 +63,27 @@ const kinds: readonly {
   },
 ];
 
+/** Dubbo's kinds that Flyball doesn't have: a production folder may hold them, and the rest of it is looked at all the same. */
+const unread: readonly { readonly suffix: string; readonly what: string }[] = [
+  { suffix: ".script-router", what: "script routers" },
+  { suffix: ".MESHAPPRULE", what: "mesh rules" },
+];
+
 /**
  * Reads a document. Its key is its file's name ("orders.tag-router.yaml"), else what it says itself: its `key`, and the field that
  * only its kind has. Throws a `PreflightError` UNKNOWN_KIND for a file that could be anything.
  */
 export function readRuleDocument(source: string, content: string): RuleDocument {
   const name = (source.split("/").at(-1) ?? "").replace(/\.(ya?ml|json)$/, "");
+  const foreign = unread.find(({ suffix }) => name.endsWith(suffix));
+  if (foreign !== undefined) {
+    const scope = name.slice(0, -foreign.suffix.length);
+    return { source, key: name, scope, content, rule: { kind: "unread", what: foreign.what }, said: {} };
+  }
   const byName = kinds.find(({ suffix }) => name.endsWith(suffix) && name.length > suffix.length);
   const said = byName === undefined || content.length <= 300_000 ? plainly(content) : {};
   const kind = byName ?? kinds.find(({ field }) => Object.hasOwn(said, field));
-  const scope = byName === undefined ? said["key"] : name.slice(0, -byName.suffix.length);
+  const scope = byName === undefined ? scopeOf(said) : name.slice(0, -byName.suffix.length);
   if (kind === undefined || typeof scope !== "string" || scope === "") {
     throw new PreflightError(`${source}: nothing says where in the config centre this document belongs`, {
       code: "UNKNOWN_KIND",
@@ -74,20 +93,29 @@ export function readRuleDocument(source: string, content: string): RuleDocument 
   return { source, key: scope + kind.suffix, scope, content, rule: readRule(kind.read, content), said };
 }
 
+/** What a document says of itself: "orders"; of an interface also its version and group, which may be empty and are in its key all the same. */
+function scopeOf({ key, scope }: Readonly<Record<string, unknown>>): unknown {
+  if (scope !== "service" || typeof key !== "string" || !isInterface(key.split(":")[0]!)) return key;
+  return key + ":".repeat(Math.max(0, 3 - key.split(":").length));
+}
+
+/** "org.apache.demo.OrderService" */
+export const isInterface = (name: string): boolean => /^[\w.]+\.[A-Z]\w*$/.test(name);
+
 function readRule(read: (content: string) => ReadRule, content: string): ReadRule {
   try {
     return read(content);
   } catch (error) {
     if (!(error instanceof RuleError)) throw error;
     const reason = error.message.replace(/^line \d+: /, "");
-    return { kind: "malformed", line: error.line, reason, hint: error.hint };
+    return { kind: "malformed", code: error.code, line: error.line, reason, hint: error.hint };
   }
 }
 
 /** For looking only: what a rule is, its own strict reader decides. */
 function plainly(content: string): Readonly<Record<string, unknown>> {
   try {
-    const value: unknown = parseYaml(content, { maxAliasCount: 0, logLevel: "error", uniqueKeys: false });
+    const value: unknown = parseYaml(content, { logLevel: "error", uniqueKeys: false });
     return typeof value === "object" && value !== null && !Array.isArray(value)
       ? (value as Record<string, unknown>)
       : {};

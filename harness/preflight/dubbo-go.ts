@@ -35,7 +35,8 @@ export function dubboGoFindings(
 
   switch (rule.kind) {
     case "malformed":
-      if (document.key.endsWith(".condition-router")) {
+      // What Flyball refuses may be fine over there; what is no YAML, or says no version, is not.
+      if (key.endsWith(".condition-router") && rule.code !== "TOO_LARGE" && typeof said["configVersion"] !== "string") {
         warn(
           "dubbo-go",
           "",
@@ -137,6 +138,8 @@ export function dubboGoFindings(
       }
       break;
     }
+    case "unread":
+      break;
     case "affinity":
       warn("dubbo-go", "affinityAware", goes("has the affinity router only where its program imports it"));
       break;
@@ -148,6 +151,14 @@ export function dubboGoFindings(
           "reads configurators when it builds its list of providers and not live, and of their conditions only addresses with a port and parameters with a tilde",
         ),
       );
+      if (asksForApplication(said)) {
+        warn(
+          "portability",
+          "application",
+          "Dubbo's documentation says match.application, and its code (3.3) has no such field: the entry would be for every application there",
+          "app",
+        );
+      }
       break;
     case "canary":
       warn(
@@ -158,6 +169,14 @@ export function dubboGoFindings(
       break;
   }
   return found;
+}
+
+/** Whether an entry of a configurator has `match: { application: … }`. */
+function asksForApplication({ configs }: RuleDocument["said"]): boolean {
+  const entries = Array.isArray(configs) ? (configs as readonly { readonly match?: unknown }[]) : [];
+  return entries.some(
+    ({ match }) => typeof match === "object" && match !== null && Object.hasOwn(match, "application"),
+  );
 }
 
 const isOfCall = (key: string): boolean => /^(method|methods|arguments\[.*|attachments\[.*)$/.test(key);

@@ -30,8 +30,11 @@ export function plainRequest(caller: Caller, attachments: Readonly<Record<string
   return { caller, method: anyMethod, attachments, arguments: {} };
 }
 
-export function targetOf({ name, interfaceName }: FleetService, { application, host, labels }: Caller): RouteTarget {
-  return { service: name, interfaceName, application, host, labels };
+export function targetOf(
+  { name, interfaceName, version }: FleetService,
+  { application, host, labels }: Caller,
+): RouteTarget {
+  return { service: name, interfaceName, ...(version !== "" && { version }), application, host, labels };
 }
 
 /** What a left side's key finds, `found` being what the key means. */

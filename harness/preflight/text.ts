@@ -5,6 +5,10 @@ import type { Finding, FindingRequest } from "./findings.ts";
 /** Routes that people are shown of each service; `--json` has them all. */
 const routesShown = 12;
 
+/** Characters that are shown of a value: rules may ask for words of any length. */
+const shownMax = 100;
+const shown = (text: string): string => (text.length > shownMax ? `${text.slice(0, shownMax)}…` : text);
+
 /** A preflight as people read it. */
 export function preflightText({ documents, services, findings, requests }: Preflight, paint: Paint): string {
   const lines: string[] = [
@@ -17,7 +21,13 @@ export function preflightText({ documents, services, findings, requests }: Prefl
     lines.push("", `${paint("bold", service)}  ${count(instances, "instance")}`);
     const rows = routes
       .slice(0, routesShown)
-      .map(({ why, request }) => ["", request.text, paint("dim", "▸"), destinations(request), paint("dim", why)]);
+      .map(({ why, request }) => [
+        "",
+        shown(request.text),
+        paint("dim", "▸"),
+        destinations(request),
+        paint("dim", shown(why)),
+      ]);
     lines.push(...table([{}, {}, {}, {}, { spare: 1 }], rows).map((line) => ` ${line}`));
     if (routes.length > routesShown)
       lines.push(paint("dim", `   … ${routes.length - routesShown} more (--json has them)`));
@@ -43,7 +53,7 @@ function findingLines(
     `    ${message}`,
     ...(request === undefined
       ? []
-      : [`    ${paint("dim", "for example")}  ${request.text}  ${paint("dim", "▸")} ${destinations(request)}`]),
+      : [`    ${paint("dim", "for example")}  ${shown(request.text)}  ${paint("dim", "▸")} ${destinations(request)}`]),
     ...(hint === undefined ? [] : [paint("dim", `    ${hint}`)]),
   ];
 }

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 
 import { readDocument } from "./document.ts";
-import { addressMatch, glob, textMatch } from "./match.ts";
+import { addressMatch, glob, networkMatch, textMatch } from "./match.ts";
 
 const text = (yaml: string) => textMatch(readDocument(yaml));
 
@@ -33,6 +33,24 @@ test("a glob matches what the equivalent regular expression does", () => {
     }),
     { numRuns: 2000 },
   );
+});
+
+test("a network is matched by its first bits", () => {
+  const within = (network: string, candidate: string) =>
+    networkMatch(readDocument(`a: '${network}'`).fields("a").a!)(candidate);
+  const byte = fc.nat({ max: 255 });
+  const address = fc.tuple(byte, byte, byte, byte);
+  const binary = (bytes: readonly number[]) => bytes.map((one) => one.toString(2).padStart(8, "0")).join("");
+  fc.assert(
+    fc.property(address, address, fc.nat({ max: 32 }), fc.boolean(), (network, other, bits, isNear) => {
+      const candidate = isNear ? [...network.slice(0, 3), other[3]] : other;
+      const expected = binary(network).slice(0, bits) === binary(candidate).slice(0, bits);
+      expect(within(`${network.join(".")}/${bits}`, `${candidate.join(".")}:20880`)).toBe(expected);
+    }),
+  );
+  expect(within("10.0.0.0/8", "orders.svc:20880")).toBe(false);
+  for (const wrong of ["10.0.0.0", "10.0.0.0/33", "10.0.0.256/8", "::1/8", "10.0.0.0/"])
+    expect(() => within(wrong, "10.0.0.1:1")).toThrow(/no network of IPv4 addresses/);
 });
 
 test("an address is matched by host and port", () => {

@@ -90,6 +90,29 @@ export function addressMatch(field: Field): (address: string) => boolean {
   };
 }
 
+/** A network of IPv4 addresses (RFC 4632): "10.1.0.0/16". A host that is a name is in none. */
+export function networkMatch(field: Field): (address: string) => boolean {
+  const text = field.text();
+  const [network = "", length = ""] = text.split("/");
+  const base = ipv4(network);
+  const bits = /^\d{1,2}$/.test(length) ? Number(length) : NaN;
+  if (base === undefined || !(bits <= 32)) {
+    throw field.error("WRONG_VALUE", `"${text}" is no network of IPv4 addresses`, "10.1.0.0/16");
+  }
+  return (address) => {
+    const own = ipv4(split(address).host);
+    // A shift by 32 shifts by nothing.
+    return own !== undefined && (bits === 0 || (own ^ base) >>> (32 - bits) === 0);
+  };
+}
+
+/** As a number. */
+function ipv4(text: string): number | undefined {
+  const bytes = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text)?.slice(1).map(Number);
+  if (bytes === undefined || bytes.some((byte) => byte > 255)) return undefined;
+  return bytes.reduce((number, byte) => number * 256 + byte, 0);
+}
+
 /** Host and port at the last colon; "[::1]:80" keeps its brackets. */
 function split(address: string): { readonly host: string; readonly port: string } {
   const colon = address.lastIndexOf(":");

@@ -142,6 +142,10 @@ configs:
     ["side: consumer, addresses: [0.0.0.0]", {}, true],
     ["addresses: ['0.0.0.0:0']", {}, true],
     ["side: consumer, match: { address: { wildcard: 10.9.* } }", { host: "10.9.0.1" }, true],
+    ["side: consumer, match: { address: { cird: 10.9.0.0/16 } }", { host: "10.9.0.1" }, true],
+    ["side: consumer, match: { address: { cird: 10.9.0.0/16 } }", { host: "10.8.0.1" }, false],
+    ["side: consumer, match: { application: { oneof: [ { exact: storefront } ] } }", {}, true],
+    ["side: consumer, match: { application: { oneof: [ { exact: other } ] } }", {}, false],
     ["side: consumer, match: { param: [ { key: zone, value: { exact: eu } } ] }", { labels: { zone: "eu" } }, true],
     ["side: consumer, match: { param: [ { key: zone, value: { exact: eu } } ] }", { labels: { zone: "us" } }, false],
     // Whoever has no such label is asked for the instances': nothing of the caller's changes.

@@ -4,7 +4,7 @@ import type { Endpoint } from "../discovery/endpoint.ts";
 import { scopedKeys, type RouteTarget } from "../routing/router.ts";
 import { callerValues, instanceValue } from "../routing/sides.ts";
 import { readDocument, type Field } from "./document.ts";
-import { addressMatch, textMatch, type TextMatch } from "./match.ts";
+import { addressMatch, networkMatch, textMatch, type TextMatch } from "./match.ts";
 import type { RulePolicy } from "./rules.ts";
 
 /** Dubbo's configurators: what an operator sets for running instances and callers, without restarting them. */
@@ -74,7 +74,7 @@ export interface OverrideNames {
  * `match.param` are. `side: consumer` is about callers: `addresses` without a port and `match.address` are the caller's host (with
  * a port, as in Dubbo 2 and dubbo-go, the provider's address), `applications` and `match.app` its application, and `match.param`
  * asks for its label or, where it has none of that name, for the instance's. `providerAddresses` and `match.providerAddress` are
- * always the instance's. In `param` the key `instance` is the instance's id ("orders/1"). A parameter that begins with a tilde is a
+ * always the instance's. An address is `exact`, `wildcard` or `cird` (Dubbo's spelling: "10.0.0.0/8"). In `param` the key `instance` is the instance's id ("orders/1"). A parameter that begins with a tilde is a
  * condition too, as in Dubbo 2: `~region: r2` asks what `match.param` would, `*` stands for any value. Conditions are AND-ed.
  *
  * Parameters: `weight` and `disabled` of instances; `timeout` (ms), `retries`, `loadbalance`, `cluster` of a caller's calls, the
@@ -202,8 +202,8 @@ function readAddresses(addresses: readonly Field[], isConsumer: boolean, conditi
 }
 
 function readMatch(match: Field, isConsumer: boolean, conditions: Conditions): void {
-  const { address, providerAddress, service, app, param } = match.fields(
-    ...(["address", "providerAddress", "service", "app", "param"] as const),
+  const { address, providerAddress, service, app, application, param } = match.fields(
+    ...(["address", "providerAddress", "service", "app", "application", "param"] as const),
   );
   if (address !== undefined) {
     const matches = readAddress(address);
@@ -218,8 +218,17 @@ function readMatch(match: Field, isConsumer: boolean, conditions: Conditions): v
     const matches = readOneOf(service);
     conditions.callers.push((target) => namesOf(target).some(matches));
   }
-  if (app !== undefined) {
-    const matches = readOneOf(app);
+  if (app !== undefined && application !== undefined) {
+    throw application.error(
+      "WRONG_VALUE",
+      "app and application are two names of one condition",
+      "leave out application",
+    );
+  }
+  // Dubbo's code says `app`, its documentation `application`.
+  const ofApplication = app ?? application;
+  if (ofApplication !== undefined) {
+    const matches = readOneOf(ofApplication);
     conditions.callers.push((target) => matches(applicationOf(target, isConsumer)));
   }
   for (const field of param?.list() ?? []) askFor(readParam(field), isConsumer, conditions);
@@ -248,12 +257,12 @@ function askFor(
 }
 
 function readAddress(field: Field): (address: string) => boolean {
-  const { wildcard, exact } = field.fields("wildcard", "exact");
-  const pattern = wildcard ?? exact;
-  if (pattern === undefined || (wildcard !== undefined && exact !== undefined)) {
-    throw field.error("WRONG_VALUE", "an address match has one condition", "one of: wildcard, exact");
+  const { wildcard, exact, cird } = field.fields("wildcard", "exact", "cird");
+  const given = [wildcard, exact, cird].filter((one) => one !== undefined);
+  if (given.length !== 1) {
+    throw field.error("WRONG_VALUE", "an address match has one condition", "one of: wildcard, exact, cird");
   }
-  return addressMatch(pattern);
+  return cird === undefined ? addressMatch(given[0]!) : networkMatch(cird);
 }
 
 /** `{ oneof: [ StringMatch, … ] }` */

@@ -186,6 +186,7 @@ describe("canary router", () => {
     ["key: orders\nsplit:\n  - { tag: v2, percent: 1 }\n  - { tag: v2, percent: 1 }", 4, "WRONG_VALUE", undefined],
     ["key: orders\nsplit:\n  - { tag: v2, percnt: 1 }", 3, "UNKNOWN_KEY", /percent/],
     ["key: orders\nsplit:\n  - { tag: v2 }", 3, "MISSING_KEY", undefined],
+    ["key: orders\nhashKey: ''\nsplit: []", 2, "WRONG_VALUE", /user/],
     ["key: orders\nhash-key: user-id\nsplit: []", 2, "UNKNOWN_KEY", /hashKey/],
     ["key: orders\nsplit:\n  v2: 10", 3, "WRONG_TYPE", /list/],
   ])("%j is refused at line %i", (content, line, code, hint) => {

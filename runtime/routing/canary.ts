@@ -112,10 +112,18 @@ function readCanaryRule(content: string): CanaryRule {
   fields.scope?.oneOf("service");
   const key = document.required(fields, "key").text();
   const split = document.required(fields, "split");
+  const hashKey = fields.hashKey?.text();
+  if (hashKey === "") {
+    throw fields.hashKey!.error(
+      "WRONG_VALUE",
+      "the hash key is empty",
+      "the metadata key that users are known by: hashKey: user",
+    );
+  }
   return {
     enabled: fields.enabled?.boolean() ?? true,
     // Metadata keys are lower-case, as on the wire.
-    hashKey: fields.hashKey?.text().toLowerCase(),
+    hashKey: hashKey?.toLowerCase(),
     salt: fields.salt?.label() ?? key,
     split: readSplit(split),
   };

@@ -65,6 +65,15 @@ describe("condition rules v3.0", () => {
     ["host=192.0.2.* => region=beijing", {}, "0123"],
     ["=> region=$region", { target: { labels: { region: "beijing" } } }, "23"],
     ["region=beijing => region=beijing", { target: { labels: { region: "beijing" } } }, "23"],
+    ["version=1.0.0 => region=beijing", { target: { version: "1.0.0" } }, "23"],
+    ["version=1.0.0 => region=beijing", {}, "0123"],
+    ["protocol=tri => region=beijing", {}, "0123"],
+    ["=> protocol=tri", {}, "0123"],
+    [
+      "=> protocol=jsonrpc",
+      { endpoints: [...fleet, endpoint({ id: "orders/4", metadata: { protocol: "jsonrpc" } })] },
+      "4",
+    ],
     // Nobody fits, and the rule isn't forced.
     ["=> region=shanghai", {}, "0123"],
     ["=> region=$region", {}, "0123"],
@@ -195,8 +204,8 @@ describe("condition rules v3.1", () => {
     expect(routed(v31([split([{ match: "instance=orders/7" }])]), { endpoints: many })).toEqual([]);
   });
 
-  test("trafficDisable leaves nobody to those that it means", () => {
-    const text = v31([{ from: { match: "attachments[bot]=true" }, trafficDisable: true }]);
+  test.each([{ trafficDisable: true }, {}])("%j without `to` leaves nobody to those that it means", (more) => {
+    const text = v31([{ from: { match: "attachments[bot]=true" }, ...more }]);
     expect(routed(text, { metadata: { bot: "true" } })).toEqual([]);
     expect(routed(text)).toBe(fleet);
   });
@@ -209,7 +218,6 @@ describe("condition rules v3.1", () => {
     [[split([{ match: "a=b", weight: -1 }])], /from 0/],
     [[split([{ match: "a=b", weight: 1.5 }])], /whole/],
     [[split([{ match: "a=b", weight: 0 }, { weight: 0 }])], /trafficDisable/],
-    [[{ from: { match: "a=b" } }], undefined],
     [[split([], { ratio: 101 })], /from 0 to 100/],
     [[split([{ match: "a" }])], /key=value/],
   ])("%j is refused", (conditions, hint) => {

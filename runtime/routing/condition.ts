@@ -70,7 +70,7 @@ const keptMax = 4_000_000;
  *       - priority: 10             # default 0
  *         from: { match: "env=gray & method=get*" }
  *         to: [ { match: "region=hangzhou", weight: 40 }, { match: "region=beijing", weight: 60 } ]   # default 100
- *         trafficDisable: false    # default; true: nobody
+ *         trafficDisable: false    # default; true, or no `to`: nobody
  *         ratio: 20                # default 0
  *         force: false             # default; the document's `force` counts as well
  */
@@ -245,7 +245,7 @@ function readSplit(field: Field, force: boolean): Condition & { readonly priorit
   const fields = field.fields("priority", "from", "to", "trafficDisable", "ratio", "force", "disable");
   const left = fields.from?.fields("match").match?.label() ?? "";
   const isDisabled = (fields.trafficDisable ?? fields.disable)?.boolean() ?? false;
-  const to = isDisabled ? [] : field.required(fields, "to").list().map(readDestination);
+  const to = isDisabled ? [] : (fields.to?.list().map(readDestination) ?? []);
   if (to.length > 0 && to.every(({ weight }) => weight === 0)) {
     throw field.error(
       "WRONG_VALUE",

@@ -14,6 +14,8 @@ export interface RouteTarget {
   readonly service: string;
   /** "flyball.worker.v1.Worker" */
   readonly interfaceName: string;
+  /** Of the interface. Flyball's own services have none. */
+  readonly version?: string | undefined;
   /** The caller's application. */
   readonly application: string;
   /** The caller's host, where it is known. */

@@ -2,12 +2,13 @@ import { argumentOf } from "../call/argument.ts";
 import type { Call } from "../call/call.ts";
 import type { Values } from "../configuration/expression.ts";
 import type { Endpoint } from "../discovery/endpoint.ts";
+import { protocolLabel, protocolOf } from "../protocols/names.ts";
 import type { RouteTarget } from "./router.ts";
 
 /** The two sides of a rule, as Dubbo's URLs have them. */
 
 /** What a caller says of itself: its labels, and what Dubbo writes into a consumer's URL. */
-export function callerValues({ application, service, interfaceName, host, labels }: RouteTarget): Values {
+export function callerValues({ application, service, interfaceName, version, host, labels }: RouteTarget): Values {
   return (key) => {
     if (Object.hasOwn(labels, key)) return labels[key];
     switch (key) {
@@ -17,6 +18,8 @@ export function callerValues({ application, service, interfaceName, host, labels
         return "consumer";
       case "interface":
         return interfaceName;
+      case "version":
+        return version;
       case "group":
         return service;
       case "host":
@@ -60,6 +63,8 @@ export function instanceValue(
       return interfaceName;
     case "side":
       return "provider";
+    case protocolLabel:
+      return protocolOf({ metadata });
     default:
       return undefined;
   }
