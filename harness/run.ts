@@ -17,9 +17,10 @@ import { replayCommand } from "./replay.ts";
 import { worse, type RunResult } from "./report/verdict.ts";
 import { RunLog, runRecord } from "./run-log.ts";
 import type { Progress, RunOptions } from "./run-options.ts";
-import type { Plan } from "./scenario/plan.ts";
+import { ownFileOf, type Plan } from "./scenario/plan.ts";
 import { planScenario } from "./scenario/planner.ts";
 import type { Scenario } from "./scenario/schema.ts";
+import { WorldError } from "./worlds/error.ts";
 import type { RunningFleet } from "./worlds/world.ts";
 
 /**
@@ -167,7 +168,11 @@ async function record(plan: Plan, options: RunOptions): Promise<Recorded> {
         onEvents: (node, events) => log.events(node, events),
         onGap: (node, fromUs, toUs) => log.gap(node, fromUs, toUs),
         onExit: (node, atUs, message) => {
-          problem ??= `node ${node} died by itself: ${message}`;
+          if (problem === undefined) {
+            problem = `node ${node} died by itself: ${message}`;
+            // One of ours that dies is a defect of ours; a module that a user wrote is what this run has to do with.
+            if (isOwn(plan, node)) brokenBy = new WorldError(problem, { code: "UNAVAILABLE" });
+          }
           log.exited(node, atUs);
         },
         onProgress: (message) => progress({ phase: "starting", message }),
@@ -208,6 +213,9 @@ async function record(plan: Plan, options: RunOptions): Promise<Recorded> {
   const unwritten = await log.close();
   return { history: collector.history(), problem: problem ?? (unwritten && told(unwritten)), brokenBy, unwritten };
 }
+
+const isOwn = (plan: Plan, id: string): boolean =>
+  plan.nodes.some((node) => node.id === id && ownFileOf(node) !== undefined);
 
 /** An error as people should see it, with what to do next below it. */
 function told(error: unknown): string {

@@ -226,7 +226,12 @@ describe("a choice of scenarios", () => {
   });
 
   test("the reports lie in the run's directory", async () => {
-    await run("./bad.ts", "--reporter", "junit,markdown,github");
+    const { stderr } = await flyball(
+      ...["run", "./bad.ts", "--world", "sim", "--out", "chosen", "--reporter", "junit,markdown,github"],
+    );
+    expect(stderr.split("\n")).toEqual(
+      expect.arrayContaining(["! junit: chosen/junit.xml", "! markdown: chosen/report.md"]),
+    );
     expect(await readFile(join(directory, "chosen/junit.xml"), "utf8")).toContain("<failure message=");
     expect(await readFile(join(directory, "chosen/report.md"), "utf8")).toContain("❌ fail: mine in sim");
   });

@@ -124,6 +124,14 @@ describe("what is wrong with a service is told with its file", () => {
     expect((JSON.parse(stdout) as InvocationResult).runs[0]!.reason).toContain("it throws Error: boom (at 2:7)");
   }, 60_000);
 
+  test("one that ends its node in local is an error of the run, and no bug of Flyball's", async () => {
+    await writeFile(join(directory, "leaves.ts"), own("() => ({ do: () => process.exit(0) })"));
+    const args = ["./shop.yaml", "--set", "fleet.orders.own.file=./leaves.ts", "--world", "local", "--out", "leaves"];
+    const { code, stdout } = await run(...args, "--json");
+    expect((JSON.parse(stdout) as InvocationResult).runs[0]!.reason).toMatch(/died by itself|wasn't ready within 15 s/);
+    expect(code).toBe(3);
+  }, 60_000);
+
   test("one that ends the process of sim doesn't look as if everything had passed", async () => {
     await writeFile(join(directory, "quits.ts"), own("() => ({ do: () => process.exit(0) })"));
     const args = ["./shop.yaml", "--set", "fleet.orders.own.file=./quits.ts", "--world", "sim", "--out", "quits"];

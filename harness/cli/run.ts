@@ -173,16 +173,17 @@ class Run {
   async #write(result: InvocationResult): Promise<void> {
     await this.#writeFile("verdict.json", `${JSON.stringify(result, null, 2)}\n`);
     if (result.agreements.length > 0) await this.#writeFile("agreement.md", agreementMarkdown(result.agreements));
-    if (this.#files.has("junit")) await this.#writeFile("junit.xml", junitXml(result));
-    if (this.#files.has("markdown")) await this.#writeFile("report.md", markdownReport(result));
-    if (this.#html !== undefined) await this.#writeHtml(this.#html, result);
+    if (this.#files.has("junit")) await this.#writeReport("junit", "junit.xml", junitXml(result));
+    if (this.#files.has("markdown")) await this.#writeReport("markdown", "report.md", markdownReport(result));
+    if (this.#html !== undefined)
+      await this.#writeReport("html", "report.html", this.#html.page(result, systemLanguage()));
     if (this.#files.has("github")) await this.#tellGitHub(result);
     await this.#guarded(lastRunFile, () => rememberFailed(result, this.#selection.scenarios));
   }
 
-  async #writeHtml(html: ReturnType<typeof htmlReporter>, result: InvocationResult): Promise<void> {
-    const isThere = await this.#writeFile("report.html", html.page(result, systemLanguage()));
-    if (isThere) this.#notice(`the report is ${join(this.#out, "report.html")}`);
+  /** A file that was asked for, and where it is: nobody else says so where the terminal isn't told. */
+  async #writeReport(reporter: ReporterName, name: string, text: string): Promise<void> {
+    if (await this.#writeFile(name, text)) this.#notice(`${reporter}: ${join(this.#out, name)}`);
   }
 
   async #tellGitHub(result: InvocationResult): Promise<void> {
@@ -463,6 +464,7 @@ class Run {
   }
 
   #notice(text: string): void {
+    if (this.#terminal === undefined) process.stderr.write(`! ${text}\n`);
     this.#tell((reporter) => reporter.onNotice?.(text));
   }
 

@@ -50,12 +50,16 @@ test("a fleet that the memory can't hold is refused with what would fit, before 
   expect(whatIsTooMany({ nodes: 12, processes: 12 }, 2 ** 30)).toBeUndefined();
   expect(whatIsTooMany({ nodes: 10_002, processes: 10_002 }, 20 * 2 ** 30)).toEqual({
     message: "its 10002 processes need at least 390.7 GiB of memory, and 20.0 GiB are available",
-    hint: "have at most 512 processes: --pack N lets nodes share them; or use --world sim, which runs thousands",
+    hint: "have at most 391 processes: --pack N lets nodes share them; or use --world sim, which runs thousands",
   });
   expect(whatIsTooMany({ nodes: 1_000, processes: 50 }, 4 * 2 ** 30)).toBeUndefined();
   expect(whatIsTooMany({ nodes: 1_000, processes: 50 }, 2 ** 30)).toMatchObject({
     message: "its 50 processes with 1000 nodes need at least 2.4 GiB of memory, and 1.0 GiB are available",
   });
+  // As many as it says fit, and no more; where the nodes alone are too many, fewer processes are no help.
+  expect(whatIsTooMany({ nodes: 10_002, processes: 391 }, 20 * 2 ** 30)).toBeUndefined();
+  expect(whatIsTooMany({ nodes: 10_002, processes: 392 }, 20 * 2 ** 30)).toBeDefined();
+  expect(whatIsTooMany({ nodes: 10_002, processes: 50 }, 2 ** 30)!.hint).toMatch(/^have fewer nodes;/);
 });
 
 const later = Date.now() + 3_600_000;

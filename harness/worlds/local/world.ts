@@ -65,11 +65,13 @@ export function whatIsTooMany(
   const bytes = processes * processBytesMin + (nodes - processes) * nodeBytesMin;
   if (bytes <= memoryBytes) return undefined;
   const gibibytes = (count: number): string => `${(count / 2 ** 30).toFixed(1)} GiB`;
-  const most = Math.floor(memoryBytes / processBytesMin);
+  // However few processes they share, nodes take something themselves.
+  const most = Math.max(0, Math.floor((memoryBytes - nodes * nodeBytesMin) / (processBytesMin - nodeBytesMin)));
+  const fewer = most === 0 ? "have fewer nodes" : `have at most ${most} processes: --pack N lets nodes share them`;
   const what = processes < nodes ? `${processes} processes with ${nodes} nodes` : `${nodes} processes`;
   return {
     message: `its ${what} need at least ${gibibytes(bytes)} of memory, and ${gibibytes(memoryBytes)} are available`,
-    hint: `have at most ${most} processes: --pack N lets nodes share them; or use --world sim, which runs thousands`,
+    hint: `${fewer}; or use --world sim, which runs thousands`,
   };
 }
 
