@@ -124,6 +124,20 @@ describe("what is wrong with a service is told with its file", () => {
     expect((JSON.parse(stdout) as InvocationResult).runs[0]!.reason).toContain("it throws Error: boom (at 2:7)");
   }, 60_000);
 
+  test.each([
+    ["undefined", "do() answers undefined, and no object"],
+    ["42", "do() answers 42, and no object"],
+    ["({ payload: 42 })", "a payload is a text, and not number"],
+  ])("an answer that is none (%s) fails the call, and is told", async (answer, message) => {
+    const name = `answers-${answer.replaceAll(/\W/g, "")}`;
+    await writeFile(join(directory, `${name}.ts`), own(`() => ({ do: () => ${answer} })`));
+    const args = ["./shop.yaml", "--set", `fleet.orders.own.file=./${name}.ts`, "--world", "sim", "--out", name];
+    const { code, stdout } = await run(...args, "--json");
+    const [{ out }] = (JSON.parse(stdout) as InvocationResult).runs as [InvocationResult["runs"][number]];
+    expect(code).toBe(1);
+    expect(await readFile(join(directory, out, "history.ndjson"), "utf8")).toContain(message);
+  });
+
   test("one that ends its node in local is an error of the run, and no bug of Flyball's", async () => {
     await writeFile(join(directory, "leaves.ts"), own("() => ({ do: () => process.exit(0) })"));
     const args = ["./shop.yaml", "--set", "fleet.orders.own.file=./leaves.ts", "--world", "local", "--out", "leaves"];

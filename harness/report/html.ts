@@ -1,3 +1,4 @@
+import { formatDuration } from "../scenario/durations.ts";
 import { falseAlarm as alarmText } from "./block.ts";
 import { charts, brokenId, seconds } from "./html/charts.ts";
 import { both, markup, Markup } from "./html/markup.ts";
@@ -65,7 +66,7 @@ function overview(runs: readonly RunResult[]): Markup {
       badge(run.verdict),
       markup`<a href="#${runId(run)}">${run.scenario}</a>`,
       ...[run.world, run.seed, run.calls.total, run.calls.failed].map((value) => markup`${value}`),
-      ...[run.latencyMs.p50, run.latencyMs.p99].map((value) => markup`${value} ms`),
+      ...[run.latencyMs.p50, run.latencyMs.p99].map((value) => markup`${formatDuration(value * 1000)}`),
       markup`${run.checks.filter(({ verdict }) => verdict === "pass").length} / ${run.checks.length}`,
     ]),
   );
@@ -90,7 +91,7 @@ function section({ result, plan, history }: FinishedRun, isBrief: boolean): Mark
 <h2>${badge(verdict)} ${scenario} <small>${world} · ${both(words.seed)} ${seed} · ${seconds(result.durationMs * 1000)}</small></h2>
 <p><b>${both(plan.scenario.title)}</b><br><span class="faint">${both(plan.scenario.explanation)}</span></p>
 ${reason === undefined ? undefined : markup`<p class="why">${reason}</p>`}
-<p>${calls.total} ${both(words.calls)} · ${calls.failed} ${both(words.failed)} · p50 ${latencyMs.p50} ms · p90 ${latencyMs.p90} ms · p99 ${latencyMs.p99} ms</p>
+<p>${calls.total} ${both(words.calls)} · ${calls.failed} ${both(words.failed)} · ${(["p50", "p90", "p99"] as const).map((name) => `${name} ${formatDuration(latencyMs[name] * 1000)}`).join(" · ")}</p>
 ${checks.length === 0 ? undefined : checksOf(checks, hasCharts ? id : undefined)}
 ${faults.length === 0 ? undefined : faultsOf(faults)}
 ${
@@ -142,8 +143,8 @@ function faultsOf(faults: readonly FaultResult[]): Markup {
     [],
     faults.map(({ kind, target, atMs, forMs, effect, evidence }) => [
       markup`<b>${kind}</b> ${target}`,
-      markup`${seconds(atMs * 1000)}${forMs === null ? undefined : ` – ${seconds((atMs + forMs) * 1000)}`}`,
-      markup`<span class="${effect}">${both(words[effect])}</span>`,
+      markup`<span class="whole">${seconds(atMs * 1000)}${forMs === null ? undefined : ` – ${seconds((atMs + forMs) * 1000)}`}</span>`,
+      markup`<span class="whole ${effect}">${both(words[effect])}</span>`,
       markup`${evidence}`,
     ]),
   )}`;

@@ -1,3 +1,4 @@
+import { formatDuration } from "../scenario/durations.ts";
 import { agreementMarkdown } from "./agreement.ts";
 import { markdownTable } from "./markdown-table.ts";
 import type { InvocationResult, RunResult, Verdict } from "./verdict.ts";
@@ -26,7 +27,7 @@ export function markdownReport({ verdict, runs, agreements, falseAlarm }: Invoca
         String(run.calls.total),
         String(run.calls.failed),
         `${run.latencyMs.p50} ms`,
-        `${run.latencyMs.p99} ms`,
+        formatDuration(run.latencyMs.p99 * 1000),
         `${run.checks.filter((check) => check.verdict === "pass").length} of ${run.checks.length}`,
       ]),
     ),

@@ -257,7 +257,11 @@ const done = Promise.resolve();
 
 /** What a service of the user's own answered: whatever it is. */
 function payloadOf(reply: unknown): string {
-  const payload = (reply as OwnReply | null | undefined)?.payload ?? "";
+  if (typeof reply !== "object" || reply === null) {
+    const hint = 'return an object, { payload: "…" } or {}';
+    throw new RpcError(`do() answers ${String(reply)}, and no object`, { code: "INTERNAL", hint });
+  }
+  const payload = (reply as OwnReply).payload ?? "";
   if (typeof payload === "string") return payload;
   throw new RpcError(`a payload is a text, and not ${typeof payload}`, { code: "INTERNAL" });
 }

@@ -266,7 +266,8 @@ const round = (value: number): number => Math.round(value * 10) / 10;
 const percent = (atUs: number, durationUs: number): number =>
   Math.round(Math.min(1, Math.max(0, atUs / durationUs)) * 10_000) / 100;
 
-export const seconds = (us: number): string => `${(us / 1e6).toFixed(Math.abs(us) < 100_000 ? 2 : 1)} s`;
+export const seconds = (us: number): string =>
+  us === 0 ? "0 s" : `${(us / 1e6).toFixed(Math.abs(us) < 100_000 ? 2 : 1)} s`;
 
 /** Three digits that count. */
 export const short = (value: number): string =>

@@ -19,7 +19,7 @@ a { color: var(--c0); }
 .pass, .ok { color: var(--good); } .fail, .error, .bad { color: var(--bad); } .inconclusive, .unsupported, .none { color: var(--doubt); } .confirmed { color: var(--good); }
 section { background: var(--card); border: 1px solid var(--rule); border-radius: 10px; padding: 1rem clamp(.7rem, 2vw, 1.5rem); margin: 1.2rem 0; }
 .wide { overflow-x: auto; margin-top: .5rem; } table { border-collapse: collapse; width: 100%; } th, td { text-align: left; vertical-align: top; padding: .25rem .8rem .25rem 0; border-top: 1px solid var(--rule); overflow-wrap: normal; }
-th { color: var(--faint); font-weight: normal; font-size: .85em; border-top: 0; } td .title { display: none; } td.number { font-variant-numeric: tabular-nums; } td .why { max-width: 60ch; }
+th { color: var(--faint); font-weight: normal; font-size: .85em; border-top: 0; } td .title { display: none; } td.number { font-variant-numeric: tabular-nums; } td .why { max-width: 60ch; } .whole { white-space: nowrap; }
 .why { color: var(--bad); margin: .1rem 0; white-space: pre-line; } pre { background: var(--page); border: 1px solid var(--rule); border-radius: 6px; padding: .5rem .7rem; margin: .3rem 0; white-space: pre-wrap; }
 .lanes { margin: 0 0 .3rem 3.6rem; } .lane { position: relative; height: 1.75rem; scroll-margin-top: 3rem; }
 .lane i { position: absolute; bottom: .15rem; height: 3px; min-width: 3px; background: var(--mark); } .lane.broke i { background: var(--bad); } .lane.moment i { background: var(--faint); }
@@ -34,7 +34,7 @@ figure { margin: .4rem 0 .8rem; } figcaption { display: flex; flex-wrap: wrap; g
 svg .band { fill: var(--band); } svg .moment { stroke: var(--faint); stroke-dasharray: 3 3; } svg .broke { stroke: var(--bad); stroke-dasharray: 5 3; } .hit { fill: transparent; } .hit:hover { fill: color-mix(in srgb, var(--text) 12%, transparent); }
 ${Array.from({ length: 8 }, (_, index) => `.line.c-${index} { stroke: var(--c${index}); } .area.c-${index} { fill: var(--c${index}); opacity: .8; } .key .c-${index} { background: var(--c${index}); }`).join("\n")}
 .line.c-bad { stroke: var(--bad); }
-.call { border-top: 1px solid var(--rule); padding: .2rem 0; } .call summary { cursor: pointer; } .row { display: grid; grid-template-columns: minmax(4rem, 9rem) 1fr minmax(5rem, 12rem); gap: .6rem; align-items: center; font-size: .85rem; margin: .15rem 0; }
+.call { border-top: 1px solid var(--rule); padding: .2rem 0; } .call summary { cursor: pointer; } .row { display: grid; grid-template-columns: minmax(4rem, 9rem) 1fr minmax(5rem, 15rem); gap: .6rem; align-items: center; font-size: .85rem; margin: .15rem 0; }
 .track { position: relative; height: .8rem; background: var(--page); border-radius: 3px; } .track i { position: absolute; top: 0; bottom: 0; min-width: 2px; border-radius: 3px; background: var(--good); } .track .bad { background: var(--bad); } .track .wait { background: var(--rule); } .track .open { background: repeating-linear-gradient(45deg, var(--doubt) 0 4px, transparent 4px 8px); }
 @media (max-width: 40rem) { thead { display: none; } table, tbody { display: block; } tr { display: flex; flex-wrap: wrap; gap: 0 .9rem; padding: .4rem 0; border-top: 1px solid var(--rule); } td { border: 0; padding: 0; } td .title { display: inline; } td:first-child .title { display: none; }
   .row { grid-template-columns: 1fr; gap: 0; } .lanes, figcaption, .plot { margin-left: 2.6rem; } .top, .zero { right: calc(100% + .2rem); } .ticks span:nth-child(even) { display: none; } }

@@ -38,7 +38,7 @@ export const words = {
   upTo: { en: "up to", zh: "最高" },
   slowest: { en: "The slowest calls", zh: "最慢的调用" },
   failedCalls: { en: "Failed calls", zh: "失败的调用" },
-  ofFailed: { en: "of each kind the first", zh: "每一类取最先发生的" },
+  ofFailed: { en: "at most ten: the first of each kind, then others", zh: "至多十个：先是每一类的第一个，再是其他的" },
   noAttempt: { en: "no attempt was made", zh: "没有发出任何尝试" },
   unfinished: { en: "not ended when the call was over", zh: "调用结束时尚未结束" },
   waiting: { en: "waiting", zh: "等待" },
