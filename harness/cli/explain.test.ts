@@ -6,6 +6,7 @@ import { z } from "zod";
 
 import { builtInPolicies } from "../../runtime/call/client.ts";
 import type { DirectoryOptions } from "../../runtime/discovery/directory.ts";
+import { nearest } from "../../services/nearest.ts";
 import { faults } from "../faults/table.ts";
 import { checks } from "../judge/table.ts";
 import { parsePage, pageText, type Block } from "../report/page.ts";
@@ -140,6 +141,60 @@ describe("the pages", () => {
       "saga",
     ];
     expect(names.filter((name) => placeOf(name, places) === undefined)).toEqual(["ringHash"]);
+  });
+
+  test.each([
+    ["discovery", "registries", "Discovery: `client-side discovery` of services"],
+    ["service discovery", "registries", "Discovery: `client-side discovery` of services"],
+    ["client-side discovery", "registries", "Discovery: `client-side discovery` of services"],
+    ["服务发现", "registries", "Discovery: `client-side discovery` of services"],
+    ["客户端服务发现", "registries", "Discovery: `client-side discovery` of services"],
+    ["load balancing", "balancing", "Load balancing"],
+    ["负载均衡", "balancing", "Load balancing"],
+    ["路由", "routing", "Routing"],
+    ["rule", "routing", "Rules, and where they live"],
+    ["rules", "routing", "Rules, and where they live"],
+    ["transaction", "transactions", "Distributed transactions"],
+    ["tag", "routing", "Lanes: `tag` rules"],
+    ["tag rule", "routing", "Lanes: `tag` rules"],
+    ["condition rule", "routing", "Condition rules"],
+    ["same zone", "routing", "Affinity (same zone)"],
+    ["gray", "routing", "Canary (gray release)"],
+    ["灰度", "routing", "Canary (gray release)"],
+    ["circuit breaker", "protection", "Circuit breaker: `breaker`"],
+    ["circuit-breaker", "protection", "Circuit breaker: `breaker`"],
+    ["熔断", "protection", "Circuit breaker: `breaker`"],
+    ["outlier ejection", "protection", "Outlier ejection: `outlier`"],
+    ["token bucket", "protection", "Rate limit (token bucket): `rateLimit`"],
+    ["限流", "protection", "Rate limit (token bucket): `rateLimit`"],
+    ["codel", "protection", "Queue (CoDel)"],
+    ["drain", "protection", "Draining (graceful shutdown)"],
+    ["deadline propagation", "protection", "Deadlines and their propagation: `deadline`"],
+    ["截止时间", "protection", "Deadlines and their propagation: `deadline`"],
+    ["retry", "retries", "Retry policy: `retry`"],
+    ["重试", "retries", "Retries, hedging and budgets"],
+    ["mtls", "authentication", "Mutual TLS (mTLS)"],
+    ["hmac", "authentication", "The signature (HMAC)"],
+    ["signature", "authentication", "The signature (HMAC)"],
+    ["authorisation", "authentication", "Authorisation: `allow`"],
+  ])("explain %s on %s, under %s", (name, page, text) => {
+    const [place] = explainedAs(name, pages);
+    expect(place?.page.name).toBe(page);
+    expect(place?.page.blocks.en[place.from]).toMatchObject({ kind: "heading", text });
+  });
+
+  test("runtime is the room of the architecture: no concept's page has a section of that name", () => {
+    const { page, row } = placeOf("runtime", places)!;
+    expect([page.name, row]).toEqual(["architecture", 0]);
+  });
+
+  test("what is nearly a name leads to it", () => {
+    const known = [...places.keys()];
+    expect(nearest("circuit-braker", known)).toBe("circuit-breaker");
+    expect(nearest("tokn-bucket", known)).toBe("token-bucket");
+    expect(nearest("outlier-injection", known)).toBe("outlier-ejection");
+    expect(nearest("负载平衡", known)).toBe("负载均衡");
+    expect(known).not.toContain("circuit-breaker-breaker");
   });
 
   test("a row is explained in both languages by its English name", () => {

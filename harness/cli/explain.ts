@@ -16,7 +16,7 @@ export interface ExplainOptions {
 
 /**
  * `flyball explain NAME`: what a scenario shows, what a check, fault or policy does, what a concept is. Texts are those of the
- * scenarios and of docs/: a page, a section by its heading, or a row of a table by its first cell.
+ * scenarios and of docs/: a page, a section by its heading or words of it, or a row of a table by its first cell.
  */
 export async function explainCommand(name: string | undefined, { lang }: ExplainOptions): Promise<ExitCode> {
   const language = lang === undefined ? systemLanguage() : languageOf(lang);
@@ -59,31 +59,53 @@ export interface Place {
   readonly row?: number;
 }
 
-/** Every name that the pages explain, by its normal form. A page goes before a heading, a heading before a row. */
+/** Pages that say more about the project or its measurements than about a concept: what they call so is asked for last. */
+const lateral: readonly string[] = ["architecture", "bench", "ci", "conformance", "history", "reported", "scenarios"];
+const isLateral = ({ name }: Page): boolean => lateral.includes(name);
+
+/**
+ * Every name that the pages explain, in both languages, by its normal form. A page goes before a heading, a heading before a row, and a
+ * concept's page before one that isn't.
+ */
 export function placesOf(pages: readonly Page[]): ReadonlyMap<string, Place> {
   const places = new Map<string, Place>();
-  const add = (text: string, place: Place): void => {
-    const codes = [...text.matchAll(/`([^`]+)`/g)].map((match) => match[1]!);
-    for (const name of [text, ...codes].map(normal)) if (name !== "" && !places.has(name)) places.set(name, place);
+  const add = (names: readonly string[], place: Place): void => {
+    for (const name of names.map(normal)) if (name !== "" && !places.has(name)) places.set(name, place);
   };
-  for (const page of pages) add(page.name, { page, from: 0, to: page.blocks.en.length });
-  for (const page of pages) {
-    page.blocks.en.forEach((block, from) => {
-      if (block.kind !== "heading" || block.level === 1) return;
-      const next = page.blocks.en.findIndex(
-        (other, index) => index > from && other.kind === "heading" && other.level <= block.level,
-      );
-      add(block.text, { page, from, to: next < 0 ? page.blocks.en.length : next });
-    });
-  }
-  for (const page of pages) {
-    page.blocks.en.forEach((block, from) => {
-      if (block.kind !== "table") return;
-      block.rows.forEach((row, index) => add(row[0] ?? "", { page, from, to: from + 1, row: index }));
-    });
+  for (const page of pages) add([page.name], { page, from: 0, to: page.blocks.en.length });
+  for (const some of [pages.filter((page) => !isLateral(page)), pages.filter(isLateral)]) {
+    const blocks = some.flatMap((page) =>
+      languages.flatMap((language) => page.blocks[language].map((block, from) => ({ page, block, from }))),
+    );
+    for (const isTitle of [true, false]) {
+      for (const { page, block, from } of blocks) {
+        if (block.kind !== "heading" || (block.level === 1) !== isTitle) continue;
+        add(namesOf(block.text), { page, from: isTitle ? 0 : from, to: endOf(page, from, block.level) });
+      }
+    }
+    for (const { page, block, from } of blocks) {
+      if (block.kind !== "table") continue;
+      block.rows.forEach(([first = ""], row) => {
+        add([first, ...codesIn(first)], { page, from, to: from + 1, row });
+      });
+    }
   }
   return places;
 }
+
+/** Before which block a section ends; both languages have the same ones. */
+function endOf({ blocks: { en } }: Page, from: number, level: number): number {
+  const next = en.findIndex((other, index) => index > from && other.kind === "heading" && other.level <= level);
+  return next < 0 ? en.length : next;
+}
+
+/** "Rate limit (token bucket): `rateLimit`": all of it but the code behind it, what stands first, what is in brackets, the code. */
+function namesOf(heading: string): readonly string[] {
+  const bracket = /[(（]([^)）]+)[)）]/.exec(heading)?.[1] ?? "";
+  return [heading.replace(/[:：] ?`[^`]+`$/, ""), heading.split(/[:：,，、(（]/)[0]!, bracket, ...codesIn(heading)];
+}
+
+const codesIn = (text: string): readonly string[] => [...text.matchAll(/`([^`]+)`/g)].map((match) => match[1]!);
 
 /** "No dead calls", "noDeadCalls" and "no-dead-calls" are the same name. */
 export const normal = (text: string): string =>
@@ -93,11 +115,32 @@ export const normal = (text: string): string =>
     .replaceAll(/[^\p{L}\p{N}]+/gu, "-")
     .replaceAll(/^-|-$/g, "");
 
-/** Where it is explained; "ZooKeeper" and "zookeeper" are the same, too. */
+/**
+ * Where it is explained; "ZooKeeper" and "zookeeper" are the same, too. A name that no concept's page has is looked for in the words of
+ * their headings before the other pages are asked.
+ */
 export function placeOf(name: string, places: ReadonlyMap<string, Place>): Place | undefined {
   const joined = (text: string): string => text.replaceAll("-", "");
   const wanted = joined(normal(name));
-  return places.get(normal(name)) ?? [...places].find(([known]) => joined(known) === wanted)?.[1];
+  const exact = places.get(normal(name)) ?? [...places].find(([known]) => joined(known) === wanted)?.[1];
+  const isAside = ({ page, from }: Place): boolean => from > 0 && isLateral(page);
+  if (exact !== undefined && !isAside(exact)) return exact;
+  const sections = [...places].filter(([, { row }]) => row === undefined);
+  const concepts = sections.filter(([, place]) => !isAside(place));
+  return byWords(name, concepts) ?? exact ?? byWords(name, sections);
+}
+
+/** The one with all the words, in whatever order, and the fewest other letters. */
+function byWords(name: string, sections: readonly (readonly [string, Place])[]): Place | undefined {
+  const words = normal(name).split("-");
+  const fitting = sections.filter(([known]) => words.every((word) => isWordOf(known, word)));
+  return fitting.sort(([a], [b]) => a.length - b.length)[0]?.[1];
+}
+
+/** "drain" is one of "draining"; of two letters only the word itself is. Chinese puts no blanks between its words. */
+function isWordOf(known: string, word: string): boolean {
+  if (/\p{Script=Han}/u.test(word)) return known.includes(word);
+  return known.split("-").some((other) => (word.length < 3 ? other === word : other.startsWith(word)));
 }
 
 interface Library {
@@ -116,7 +159,7 @@ function explanation(name: string, library: Library): readonly string[] {
     const known = [...scenarios.map((each) => each.name), ...placesOf(pages).keys()];
     throw usageError(
       `nothing here is called "${name}"`,
-      didYouMean(name, known) ?? "npm run flyball -- explain shows the scenarios and the pages",
+      didYouMean(normal(name), known) ?? "npm run flyball -- explain shows the scenarios and the pages",
     );
   }
   const parts = [

@@ -18,6 +18,48 @@ const servers = (count: number): Endpoint[] =>
   );
 const keyed = (key: string) => call({ request: key });
 
+const keys = ["", "0", "user-1", "user-2", "user-3", "user-42", "u4711", "okabc", "用户", "é", "0123456789".repeat(7)];
+
+/**
+ * What dubbo-go 3.3.2 picks (`Select` of cluster/loadbalance/consistenthashing, called with one text as the argument and `hash.nodes`):
+ * the index of each of `keys`' instance, and how many of the keys u0 to u29999 each instance gets.
+ */
+const picksOfDubboGo = [
+  {
+    nodes: 160,
+    addresses: ["10.0.0.1:20880", "10.0.0.2:20880", "10.0.0.3:20880"],
+    picks: [0, 0, 2, 1, 0, 1, 2, 1, 2, 0, 1],
+    counts: [10304, 10254, 9442],
+  },
+  {
+    nodes: 160,
+    addresses: ["10.0.0.1:20880", "10.0.0.3:20880"],
+    picks: [0, 0, 1, 0, 0, 1, 1, 0, 1, 0, 1],
+    counts: [16174, 13826],
+  },
+  {
+    nodes: 160,
+    addresses: ["192.168.1.0:8080", "192.168.1.0:8081", "192.168.1.0:8082"],
+    picks: [2, 0, 0, 1, 2, 1, 0, 0, 1, 2, 0],
+    counts: [10110, 10210, 9680],
+  },
+  {
+    nodes: 8,
+    addresses: ["10.0.0.1:20880", "10.0.0.2:20880", "10.0.0.3:20880", "10.0.1.1:20881", "172.22.3.91:50051"],
+    picks: [4, 0, 0, 3, 0, 4, 0, 0, 0, 1, 2],
+    counts: [10142, 4852, 6837, 3272, 4897],
+  },
+  {
+    nodes: 160,
+    addresses: Array.from({ length: 20 }, (_, index) => `10.1.${Math.floor(index / 10)}.${index}:20880`),
+    picks: [15, 11, 8, 5, 9, 13, 4, 4, 0, 5, 0],
+    counts: [
+      1391, 1580, 1343, 1415, 1416, 1519, 1447, 1572, 1673, 1466, 1545, 1536, 1509, 1636, 1440, 1562, 1468, 1719, 1458,
+      1305,
+    ],
+  },
+];
+
 /** Dubbo's ring as it is described, with Node.js's MD5 and no cleverness. */
 function naive(endpoints: readonly Endpoint[], key: string): Endpoint {
   const points = endpoints.flatMap((owner) =>
@@ -29,6 +71,29 @@ function naive(endpoints: readonly Endpoint[], key: string): Endpoint {
   const hash = createHash("md5").update(key).digest().readUInt32LE(0);
   return (points.find((point) => point.hash >= hash) ?? points[0]!).owner;
 }
+
+describe("dubbo-go's ring", () => {
+  test.each(picksOfDubboGo)(
+    "of $nodes points each has the same keys: $addresses",
+    ({ nodes, addresses, picks, counts }) => {
+      const all = addresses.map((address) => endpoint({ id: address, address }));
+      const picker = of({ nodes })(all);
+      expect(keys.map((key) => all.indexOf(picker.pick(keyed(key))!))).toEqual(picks);
+      const owners = Array.from({ length: 30_000 }, (_, index) => picker.pick(keyed(`u${index}`)));
+      expect(all.map((one) => owners.filter((owner) => owner === one).length)).toEqual(counts);
+    },
+  );
+
+  // TestSelect in its loadbalance_test.go; `hash.arguments` 0,1 makes one key of two texts.
+  test.each([
+    ["name", "password", 8081],
+    ["ok", "abc", 8080],
+  ])("the arguments %s and %s lead to port %i, as in its own test", (first, second, port) => {
+    const all = [8080, 8081, 8082].map((each) => endpoint({ id: `${each}`, address: `192.168.1.0:${each}` }));
+    const picker = of({ arguments: "0.first,0.second" })(all);
+    expect(picker.pick(call({ request: { first, second } }))?.address).toBe(`192.168.1.0:${port}`);
+  });
+});
 
 describe("consistent hashing", () => {
   test("puts every key where Dubbo's ring puts it, through any changes of the list", () => {
