@@ -2,6 +2,8 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { didYouMean } from "../../services/nearest.ts";
+import { faults } from "../faults/table.ts";
+import { checks } from "../judge/table.ts";
 import { pageText, parsePage, plainText, type Block, type PageLayout } from "../report/page.ts";
 import { columnsFor, paintFor, table, wrap } from "../report/text.ts";
 import type { Scenario } from "../scenario/schema.ts";
@@ -159,7 +161,7 @@ function explanation(name: string, library: Library): readonly string[] {
     const known = [...scenarios.map((each) => each.name), ...placesOf(pages).keys()];
     throw usageError(
       `nothing here is called "${name}"`,
-      didYouMean(normal(name), known) ?? "npm run flyball -- explain shows the scenarios and the pages",
+      didYouMean(normal(name), known) ?? "npm run flyball -- explain shows all that there is",
     );
   }
   const parts = [
@@ -214,7 +216,7 @@ function overview(
   scenarios: readonly Scenario[],
   pages: readonly Page[],
   language: Language,
-  { paint }: PageLayout,
+  { paint, width }: PageLayout,
 ): readonly string[] {
   const titleOf = ({ blocks }: Page): string => {
     const [first] = blocks[language];
@@ -225,13 +227,21 @@ function overview(
       [{}, {}],
       entries.map(([name, title]) => [`  ${paint("bold", name)}`, title]),
     );
-  const titles = { en: ["pages", "scenarios"], zh: ["文档", "场景"] }[language];
+  const titles = { en: ["pages", "scenarios", "checks", "faults"], zh: ["文档", "场景", "检查", "故障"] }[language];
+  const names = (table: object): readonly string[] =>
+    wrap(Object.keys(table).join(", "), width - 2).map((line) => `  ${line}`);
   return [
     titles[0]!,
     ...rows(pages.map((page) => [page.name, titleOf(page)])),
     "",
     titles[1]!,
     ...rows(scenarios.map(({ name, title }) => [name, title[language]])),
+    "",
+    titles[2]!,
+    ...names(checks),
+    "",
+    titles[3]!,
+    ...names(faults),
   ];
 }
 
