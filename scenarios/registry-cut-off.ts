@@ -21,7 +21,7 @@ export default scenario({
     storefront: consumer({ instances: 1, calls: "orders", timeout: "1s", balancer: "smooth-weighted-round-robin" }),
     orders: provider({ instances: 4, serviceTime: { exponential: { mean: "5ms" } } }),
   },
-  load: poisson("130/s").on("storefront").for("8s"),
+  load: poisson("130/s").on("storefront").for("14s"),
   timeline: [
     at("2s").partition({ from: "orders/0", to: "registry" }, { for: "3s" }),
     at("2s").partition({ from: "orders/1", to: "registry" }, { for: "3s" }),

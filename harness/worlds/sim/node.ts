@@ -2,6 +2,7 @@ import { embeddedOnly } from "../../../runtime/ports/infrastructure.ts";
 import { builtInPolicies } from "../../../runtime/call/client.ts";
 import type { Clock } from "../../../runtime/ports/clock.ts";
 import type { Random } from "../../../runtime/ports/random.ts";
+import { createRandom } from "../../../runtime/random.ts";
 import { CallLog } from "../../../runtime/telemetry/call-log.ts";
 import type { RuntimeEvent } from "../../../runtime/telemetry/events.ts";
 import type { Note } from "../../../runtime/telemetry/span.ts";
@@ -120,12 +121,14 @@ export class SimNode implements FleetNode {
     const process = new SimProcess(network.engine, number, (error) => this.#crashed(process, error));
     const life = `life ${this.#lives++}`;
     const random = this.#random.fork(life);
+    // As in the other worlds: the same seed, so the same keys, and the same dice for balancers and pauses.
+    const seed = random.uint32();
     this.#process = process;
     this.#host.process = process;
     this.#state = "running";
     const node = createNode(
       programs.get(plan.program)!,
-      (_start, _telemetry, machine) => this.#context(process, random, machine),
+      (_start, _telemetry, machine) => this.#context(process, createRandom(seed), machine),
       (message) => this.#heard(process, message),
       { lagTickMs: 0 },
     );
@@ -139,7 +142,7 @@ export class SimNode implements FleetNode {
         node: plan.id,
         program: plan.program,
         config,
-        seed: random.fork("seed").uint32(),
+        seed,
         listen: this.address,
         dial: {},
         ...(tracing && { tracing }),
@@ -273,7 +276,7 @@ export class SimNode implements FleetNode {
       node: this.id,
       listen: this.address,
       clock,
-      random: random.fork("program"),
+      random,
       transport,
       disk: machine.disk(this.#disk.open(process), clock),
       telemetry,
