@@ -125,7 +125,7 @@ async function readScenario(
       case ".yml":
         return readDocument(await readFile(file, "utf8"), reference);
       default:
-        throw usageError(`${reference}: a scenario is a .ts, .js, .json or .yaml file`);
+        throw usageError(`${reference}: a scenario is a .ts, .mts, .js, .mjs, .json, .yaml or .yml file`);
     }
   } catch (error) {
     // What the scenario itself says about its mistakes needs no more words.

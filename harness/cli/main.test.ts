@@ -73,7 +73,9 @@ describe("wrong usage ends with 2, and names what is near", () => {
     ["a seed", ["run", "--seed", "-1"], "whole number"],
     ["an empty directory", ["run", "--out", ""], "a name is missing"],
     ["two ways to say seeds", ["run", "--seed", "1", "--seeds", "2"], "take one of them"],
-    ["a negative time", ["run", "node-loss", "--set", "timeline.0.at=-1s"], "expected a duration such as"],
+    ["a file that is no scenario", ["run", "./mine.txt"], ".ts, .mts, .js, .mjs, .json, .yaml or .yml file"],
+    ["a starter that no file could hold", ["new", `${"m".repeat(101)}.yaml`], "at most 100"],
+    ["a negative time", ["run", "node-loss", "--set", "timeline.0.at=-1s"], "not a negative one"],
     [
       "ten thousand processes",
       ["run", example, "--world", "local", "--set", "fleet.prices.instances=10000"],
@@ -269,14 +271,14 @@ describe("a scenario file to begin with", () => {
       return stderr;
     };
     expect(await told("target: stock/0", "target: stok/0")).toMatch(
-      /third in sim: .*third\.yaml:34:5: timeline\.0: there is no node stok\/0[^]*did you mean "stock\/0"/,
+      /third in sim: .*third\.yaml:35:35: timeline\.0\.fault\.target: there is no node stok\/0[^]*did you mean "stock\/0"/,
     );
     expect(await told("- on: shop", "- on: shoop")).toMatch(/third\.yaml:29:9: load\.0\.on: "shoop" is no consumer/);
     expect(await told("detects: 92%", "detects: 98.9%")).toMatch(
       /third\.yaml:40:5: "stock success ≥ 99%" can count on/,
     );
     expect(await told("detects: 92%", "detects: 92%, during: 5s..3s")).toMatch(
-      /third\.yaml:40:5: "5s\.\.3s" ends before/,
+      /third\.yaml:40:80: "5s\.\.3s" ends before/,
     );
     const twice = "timeline:\n  - { at: 3s, fault: { kind: kill, target: stock/0, for: 1s } }\n  #";
     expect(await told("timeline: #", twice)).toMatch(/third\.yaml:34:5: kill stock\/0 at 3 s: it is paused then/);

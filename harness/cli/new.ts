@@ -9,8 +9,11 @@ export async function newCommand(file: string): Promise<ExitCode> {
   if (extension !== ".yaml" && extension !== ".yml")
     throw usageError(`${file}: a starter is a YAML file`, `flyball new ${basename(file, extension)}.yaml`);
   const name = basename(file, extension);
-  if (!/^[a-z][a-z0-9-]*$/.test(name))
-    throw usageError(`"${name}" is no name for a scenario`, "lower-case letters, digits and dashes: my-scenario.yaml");
+  if (!/^[a-z][a-z0-9-]{0,99}$/.test(name))
+    throw usageError(
+      `"${name}" is no name for a scenario`,
+      "at most 100 lower-case letters, digits and dashes, a letter first: my-scenario.yaml",
+    );
   try {
     await writeFile(file, starter(name), { flag: "wx" });
   } catch (error) {

@@ -110,7 +110,7 @@ test("every mistake is named by its path, with what is allowed and the nearest n
     [ScenarioError: scenario everything is invalid
       fleet.orders.wieght: there is no such key; allowed: program, instances, groups, tag, labels, own, protocol, serviceTime, contention, errorRate, capacity, queueMax, admission, queue, guard, pushback, servesAbandoned, reportsLoad, weight, warmup, calls, alsoCalls
       timeline.0.at: expected a duration such as "250ms", "3s" or "2m"
-      expect.0.atLeast: expected a share such as "99%" or 0.99
+      expect.0.atLeast: expected a share such as "99%" or 0.99, at most 100%
       expect.0.detects: is missing]
   `);
   expect(() => scenario(wrong)).toThrow(expect.objectContaining({ hint: 'did you mean "weight"?' }));

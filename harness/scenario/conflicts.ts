@@ -121,6 +121,10 @@ export function checkNumbers(
       `at a rate of ${fault.rate} a clock is wrong by ${formatDuration(Math.abs(fault.rate) * (forUs ?? leftUs))} in the end`,
       "raise `rate` or make `for` longer, until it comes to 100ms",
     );
+  if (fault.kind === "latency" && durationUs(fault.add) === 0 && durationUs(fault.jitter ?? "0s") === 0)
+    throw wrong("a delay of no time", 'for example add: "200ms"');
+  if (fault.kind === "slow-close" && durationUs(fault.delay) === 0)
+    throw wrong("a delay of no time", 'for example delay: "200ms"');
   if (fault.kind === "slow-disk" && durationUs(fault.delay) === 0)
     throw wrong("a delay of no time", 'for example delay: "200ms"');
   if (fault.kind === "flapping-registration") {

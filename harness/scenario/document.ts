@@ -1,4 +1,15 @@
-import { isNode, LineCounter, parseDocument, visit, type Alias, type Document, type YAMLParseError } from "yaml";
+import {
+  isMap,
+  isNode,
+  isScalar,
+  LineCounter,
+  parseDocument,
+  visit,
+  type Alias,
+  type Document,
+  type Scalar,
+  type YAMLParseError,
+} from "yaml";
 
 import { ScenarioError } from "./error.ts";
 
@@ -7,11 +18,13 @@ const charactersMax = 1_000_000;
 /** How often aliases (`*name`) may be resolved: a few spare typing, many are a bomb. */
 const aliasesMax = 100;
 
+/** "mine.yaml:12:5" of the value at a path, or of the path's last key; else of the nearest place above that exists. */
+export type Locate = (path: readonly PropertyKey[], what?: "value" | "key") => string;
+
 /** A scenario as its file has it, and where in the file its parts stand. */
 export interface ScenarioDocument {
   readonly value: unknown;
-  /** "mine.yaml:12:5" of what stands at a path, or of the nearest place above it that exists. */
-  locate(path: readonly PropertyKey[]): string;
+  readonly locate: Locate;
 }
 
 /**
@@ -48,7 +61,9 @@ export function readDocument(text: string, reference: string): ScenarioDocument 
   }
   return {
     value: valueOf(document, { reference, at }),
-    locate: (path) => {
+    locate: (path, what = "value") => {
+      const key = what === "key" ? keyAt(document, path) : undefined;
+      if (key?.range) return at(key.range[0]);
       for (let length = path.length; length >= 0; length--) {
         const node = length === 0 ? document.contents : document.getIn(path.slice(0, length), true);
         if (isNode(node) && node.range) return at(node.range[0]);
@@ -56,6 +71,14 @@ export function readDocument(text: string, reference: string): ScenarioDocument 
       return reference;
     },
   };
+}
+
+/** The last key of a path, where the document has it. */
+function keyAt(document: Document.Parsed, path: readonly PropertyKey[]): Scalar | undefined {
+  const parent = path.length === 1 ? document.contents : document.getIn(path.slice(0, -1), true);
+  if (!isMap(parent)) return undefined;
+  const keys = parent.items.map(({ key }) => key).filter((key) => isScalar(key));
+  return keys.find(({ value }) => String(value) === path.at(-1));
 }
 
 /** What no text has: a byte that UTF-8 has no place for, and (but for tab and line ends) control characters. */

@@ -33,6 +33,7 @@ test("a rate is calls per second", () => {
 test("a window knows its two ends, and may not end before it begins", () => {
   expect(windowUs("500ms..3s")).toEqual({ fromUs: 500_000, toUs: 3_000_000 });
   expect(() => windowUs("3s..1s")).toThrow('"3s..1s" ends before it begins');
+  expect(() => windowUs("3s..3000ms")).toThrow('"3s..3000ms" is empty');
 });
 
 test("what is no duration, share, rate or window is quoted with an example", () => {

@@ -42,7 +42,8 @@ export function windowUs(text: string): Window {
   const [from, to, more] = text.split("..");
   if (from === undefined || to === undefined || more !== undefined) throw malformed(text, 'a window such as "3s..5s"');
   const window = { fromUs: durationUs(from), toUs: durationUs(to) };
-  if (window.fromUs >= window.toUs) {
+  if (window.fromUs === window.toUs) throw new ScenarioError(`"${text}" is empty`, { code: "INVALID_SCENARIO" });
+  if (window.fromUs > window.toUs) {
     throw new ScenarioError(`"${text}" ends before it begins`, { code: "INVALID_SCENARIO", hint: `"${to}..${from}"?` });
   }
   return window;

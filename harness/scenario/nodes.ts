@@ -308,6 +308,9 @@ function foreigners(service: string, spec: ForeignSpec): readonly NodePlan[] {
   }));
 }
 
+/** What a piece costs where the scenario doesn't say. */
+const defaultPrice = 10;
+
 interface OfferTimes {
   readonly sessionTimeoutMs: number | undefined;
   readonly propagationMs: number | undefined;
@@ -317,6 +320,12 @@ function orders(service: string, spec: OrderSpec, times: OfferTimes): readonly N
   const { program, instances = 1, account, stock, mode, items, price, timeout, abortRate, looks, instalments } = spec;
   if (looks !== undefined) requireAt(service, "looks", mode);
   if (instalments !== undefined) requireAt(service, "instalments", mode);
+  if ((instalments ?? 1) > (price ?? defaultPrice)) {
+    throw new ScenarioError(
+      `fleet.${service}.instalments: a price of ${price ?? defaultPrice} can't be paid in ${instalments} parts`,
+      { code: "INVALID_SCENARIO", hint: `raise fleet.${service}.price` },
+    );
+  }
   const config = defined({
     service,
     application: service,

@@ -1,6 +1,7 @@
 import type { z } from "zod";
 
 import { didYouMean } from "../../services/nearest.ts";
+import type { Locate } from "./document.ts";
 import { ScenarioError } from "./error.ts";
 import { scenarioSchema, type Scenario } from "./schema.ts";
 import { placeAt, valueAt } from "./shape.ts";
@@ -10,11 +11,7 @@ import { placeAt, valueAt } from "./shape.ts";
  * INVALID_SCENARIO that names every key that is wrong, and what is allowed there. A value without a name is called `reference`.
  * `locate` says where in a file a path stands.
  */
-export function parseScenario(
-  value: unknown,
-  reference = "the scenario",
-  locate?: (path: readonly PropertyKey[]) => string,
-): Scenario {
+export function parseScenario(value: unknown, reference = "the scenario", locate?: Locate): Scenario {
   const parsed = scenarioSchema.safeParse(value);
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.flatMap((issue) => problemsOf(issue, [], value));
@@ -22,7 +19,7 @@ export function parseScenario(
   throw new ScenarioError(
     [
       `${typeof name === "string" ? `scenario ${name}` : reference} is invalid`,
-      ...problems.map(({ text, path }) => `  ${locate === undefined ? "" : `${locate(path)}: `}${text}`),
+      ...problems.map(({ text, path, of }) => `  ${locate === undefined ? "" : `${locate(path, of)}: `}${text}`),
     ].join("\n"),
     { code: "INVALID_SCENARIO", hint: problems.find(({ hint }) => hint !== undefined)?.hint, cause: parsed.error },
   );
@@ -36,6 +33,8 @@ export function formatPath(path: readonly PropertyKey[]): string {
 interface Problem {
   readonly text: string;
   readonly path: readonly PropertyKey[];
+  /** What is wrong there. Default: the value. */
+  readonly of?: "key";
   readonly hint?: string | undefined;
 }
 
@@ -49,14 +48,17 @@ function problemsOf(issue: Issue, base: readonly PropertyKey[], value: unknown):
     case "unrecognized_keys":
       return unknownKeys(issue.keys, path, placeAt(scenarioSchema, value, path)?.keys ?? []);
     case "invalid_value":
-      return [{ ...oneOf(at, found, issue.values.map(String)), path }];
+      return [{ ...oneOf(at, found, issue.values), path }];
     case "invalid_union": {
       if (found === undefined && !isDiscriminator(issue)) return [{ text: `${at}: is missing`, path }];
-      if (isDiscriminator(issue)) return [{ ...oneOf(at, found, issue.options.map(String)), path }];
+      if (isDiscriminator(issue)) return [{ ...oneOf(at, found, issue.options), path }];
       // What no alternative knows is a slip of the pen in the key that tells them apart.
       const { keys } = placeAt(scenarioSchema, value, path) ?? {};
       const unknown = isKeyed(found) ? Object.keys(found).filter((key) => keys?.includes(key) === false) : [];
       if (unknown.length > 0 && issue.errors.every(isOtherKind)) return unknownKeys(unknown, path, keys ?? []);
+      // What each alternative knows in part is several of them at once: the schema says how many are meant.
+      const isSeveral = keys !== undefined && isKeyed(found) && issue.errors.every(isOtherKind);
+      if (isSeveral && !issue.message.startsWith("Invalid input")) return [{ text: `${at}: ${issue.message}`, path }];
       // The alternative that came closest is the one that was meant.
       const meant = issue.errors.toSorted((a, b) => distance(a) - distance(b))[0] ?? [];
       return meant.flatMap((inner) => problemsOf(inner, path, value));
@@ -66,9 +68,10 @@ function problemsOf(issue: Issue, base: readonly PropertyKey[], value: unknown):
     case "too_small":
     case "too_big":
       return [{ text: `${at}: expected ${boundOf(issue)}`, path }];
+    case "invalid_key":
+      return issue.issues.flatMap((inner) => problemsOf(inner, path, value)).map((one) => ({ ...one, of: "key" }));
     case "invalid_format":
     case "not_multiple_of":
-    case "invalid_key":
     case "invalid_element":
     case "custom":
       return [{ text: `${at}: ${expectation(issue.message)}`, path }];
@@ -83,20 +86,19 @@ const unknownKeys = (
   keys.map((key) => ({
     text: `${formatPath([...path, key])}: there is no such key; allowed: ${allowed.join(", ")}`,
     path: [...path, key],
+    of: "key",
     hint: didYouMean(key, allowed),
   }));
 
 const isKeyed = (value: unknown): value is object =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
-function oneOf(at: string, found: unknown, allowed: readonly string[]): Omit<Problem, "path"> {
-  const list = allowed.map((name) => `"${name}"`).join(", ");
+function oneOf(at: string, found: unknown, allowed: readonly unknown[]): Omit<Problem, "path"> {
+  const list = allowed.map((one) => (typeof one === "string" ? `"${one}"` : String(one))).join(", ");
+  const [choice, refusal] = allowed.length === 1 ? [list, "is not"] : [`one of ${list}`, "is not one of"];
   return {
-    text:
-      found === undefined
-        ? `${at}: is missing; one of ${list}`
-        : `${at}: ${JSON.stringify(found)} is not one of ${list}`,
-    hint: typeof found === "string" ? didYouMean(found, allowed) : undefined,
+    text: found === undefined ? `${at}: is missing; ${choice}` : `${at}: ${JSON.stringify(found)} ${refusal} ${list}`,
+    hint: typeof found === "string" ? didYouMean(found, allowed.map(String)) : undefined,
   };
 }
 

@@ -16,6 +16,7 @@ import {
   successRate,
   type ScenarioInput,
 } from "./builders.ts";
+import type { ScenarioError } from "./error.ts";
 import { hashOf } from "./hash.ts";
 import type { Plan } from "./plan.ts";
 import { planScenario, type PlanOptions } from "./planner.ts";
@@ -346,6 +347,17 @@ describe("the timeline", () => {
 
 describe("what can't work is refused with a way out", () => {
   const refused: readonly [string, Partial<ScenarioInput>, string, string?][] = [
+    [
+      "a check that goes on after the load",
+      { expect: [successRate("orders").atLeast("99%").detects("90%").during("3s..30s")] },
+      "expect.0.during ends at 30 s, but the load ends after 8 s",
+    ],
+    [
+      "latency of no time",
+      { timeline: [at("1s").latency("orders", { add: "0ms" })] },
+      "timeline.0: a delay of no time",
+      "200ms",
+    ],
     ["a node that isn't there", { timeline: [at("1s").kill("ordrs")] }, "there is no node ordrs", 'mean "orders"?'],
     ["an instance too many", { timeline: [at("1s").kill("orders/3")] }, "orders has orders/0, orders/1, orders/2"],
     [
@@ -355,6 +367,19 @@ describe("what can't work is refused with a way out", () => {
       'from "storefront" to "orders"',
     ],
     ["a link that nobody uses", { timeline: [at("1s").blackhole("storefront")] }, "nobody calls storefront"],
+    [
+      "more parts than a price has",
+      {
+        fleet: {
+          ...base.fleet,
+          buyer: consumer({ instances: 1, calls: "order" }),
+          ...bank({ mode: "at", instalments: 11 }),
+        },
+        load: [constant("200/s").on("storefront").for("8s"), constant("20/s").on("buyer").for("8s")],
+      },
+      "fleet.order.instalments: a price of 10 can't be paid in 11 parts",
+      "raise fleet.order.price",
+    ],
     ["a fault after the load", { timeline: [at("8s").kill("orders/1")] }, "the load ends after 8 s"],
     ["a fault that outlasts it", { timeline: [at("5s").kill("orders/1", { for: "4s" })] }, "lasts until 9 s"],
     ["a fault of no length", { timeline: [at("5s").kill("orders/1", { for: "0s" })] }, "lasts for no time"],
@@ -460,6 +485,29 @@ describe("what can't work is refused with a way out", () => {
     }
     expect(thrown).toMatchObject({ name: "ScenarioError", message: expect.stringContaining(message) as string });
     if (hint !== undefined) expect((thrown as { hint?: string }).hint).toContain(hint);
+  });
+
+  test.each<[string, Partial<ScenarioInput>, string]>([
+    ["a target", { timeline: [at("1s").kill("ordrs")] }, "timeline.0.fault.target"],
+    ["an action's target", { timeline: [at("1s").restart("ordrs")] }, "timeline.0.action.target"],
+    ["a caller", { timeline: [at("1s").blackhole({ from: "shop", to: "orders" })] }, "timeline.0.fault.link.from"],
+    ["a callee", { timeline: [at("1s").blackhole({ to: "ordrs" })] }, "timeline.0.fault.link.to"],
+    ["a pair", { timeline: [at("1s").blackhole({ from: "orders", to: "storefront" })] }, "timeline.0.fault.link"],
+    ["a moment", { timeline: [at("8s").kill("orders/1")] }, "timeline.0.at"],
+    ["a length", { timeline: [at("5s").kill("orders/1", { for: "4s" })] }, "timeline.0.fault.for"],
+    [
+      "a window",
+      { expect: [successRate("orders").atLeast("99%").detects("90%").outside("5s..3s")] },
+      "expect.0.outside",
+    ],
+  ])("%s is told where it stands", (_name, more, path) => {
+    let thrown: unknown;
+    try {
+      plan(more);
+    } catch (error) {
+      thrown = error;
+    }
+    expect((thrown as ScenarioError).path?.join(".")).toBe(path);
   });
 
   test("a fault that the world can't do, at plan time and never later", () => {

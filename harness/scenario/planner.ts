@@ -3,7 +3,7 @@ import { faults } from "../faults/table.ts";
 import { planCheck } from "../judge/judge.ts";
 import { constantArrivals, lengthUs, poissonArrivals, type Leg } from "../load/arrivals.ts";
 import type { Primitive } from "../worlds/world.ts";
-import { durationUs, formatDuration, fractionOf, ratePerSecond, windowUs } from "./durations.ts";
+import { durationUs, formatDuration, fractionOf, ratePerSecond, windowUs, type Window } from "./durations.ts";
 import { inPart, ScenarioError } from "./error.ts";
 import { hashOf } from "./hash.ts";
 import { checkForeign, registryOf } from "./foreign.ts";
@@ -329,24 +329,27 @@ function primitivesOf(what: StepPlan["what"]): readonly Primitive[] {
 function checkWindows(scenario: Scenario, loadUs: number): void {
   for (const [index, check] of scenario.expect.entries()) {
     checkService(`expect.${index}.service`, check.service, scenario);
-    for (const [key, fromUs] of inPart(["expect", index], () => beginnings(check))) {
-      if (fromUs < loadUs) continue;
-      throw new ScenarioError(
-        `expect.${index}.${key} begins at ${formatDuration(fromUs)}, but the load ends after ${formatDuration(loadUs)}`,
-        { code: "INVALID_SCENARIO", hint: "move it, or make the load longer" },
-      );
+    for (const { key, fromUs, toUs } of stretches(check, index)) {
+      if (fromUs < loadUs && toUs <= loadUs) continue;
+      const when = fromUs < loadUs ? `ends at ${formatDuration(toUs)}` : `begins at ${formatDuration(fromUs)}`;
+      throw new ScenarioError(`expect.${index}.${key} ${when}, but the load ends after ${formatDuration(loadUs)}`, {
+        code: "INVALID_SCENARIO",
+        hint: "move it, or make the load longer",
+      });
     }
   }
 }
 
-function beginnings(check: CheckSpec): readonly (readonly [string, number])[] {
-  if (check.check === "recovery") return [["after", durationUs(check.after) + durationUs(check.within)]];
-  if (!("during" in check || "outside" in check)) return [];
-  const { during, outside } = check;
-  return [
-    ...(during === undefined ? [] : [["during", windowUs(during).fromUs] as const]),
-    ...(outside === undefined ? [] : [["outside", windowUs(outside).fromUs] as const]),
-  ];
+/** The stretches of the load that a check names, by the keys that name them. */
+function stretches(check: CheckSpec, index: number): readonly (Window & { readonly key: string })[] {
+  if (check.check === "recovery") {
+    const fromUs = durationUs(check.after) + durationUs(check.within);
+    return [{ key: "after", fromUs, toUs: fromUs }];
+  }
+  return (["during", "outside"] as const).flatMap((key) => {
+    const text = (check as Partial<Record<typeof key, string>>)[key];
+    return text === undefined ? [] : [{ key, ...inPart(["expect", index, key], () => windowUs(text)) }];
+  });
 }
 
 /** Two checks that differ only in what their names leave out get numbers. */

@@ -6,40 +6,53 @@ import { clientRetries } from "./retries.ts";
 import { clientProtection, serverProtection } from "./protection.ts";
 import { clientSecurity, serverSecurity } from "./security.ts";
 import { taskFates } from "./tasks.ts";
-import { duration, fraction, signedDuration } from "./units.ts";
+import { callTimeout, duration, durationFrom, fraction, notNegative, signedDuration } from "./units.ts";
 
 /** Text that exists in both of the project's languages. */
 const bilingual = z.strictObject({ en: z.string().min(1), zh: z.string().min(1) });
 
 const aRate = 'a rate such as "80/s"';
 /** "80/s" */
-const rate = z.string({ error: aRate }).regex(/^\d+(\.\d+)?\/(s|m)$/, { error: aRate });
+const rate = z.string({ error: aRate }).regex(/^\d+(\.\d+)?\/(s|m)$/, { error: notNegative(aRate) });
 
 /** "3s..5s": from the first moment (included) to the second (excluded), counted from the start of the load. */
 const aWindow = 'a window such as "3s..5s"';
 const window = z
   .string({ error: aWindow })
-  .regex(/^\d+(\.\d+)?(us|ms|s|m)\.\.\d+(\.\d+)?(us|ms|s|m)$/, { error: aWindow });
+  .regex(/^\d+(\.\d+)?(us|ms|s|m)\.\.\d+(\.\d+)?(us|ms|s|m)$/, { error: notNegative(aWindow) });
 
-const distribution = z.union([
-  duration,
-  z.strictObject({ constant: duration }),
-  z.strictObject({ uniform: z.strictObject({ from: duration, to: duration }) }),
-  z.strictObject({ normal: z.strictObject({ mean: duration, sd: duration }) }),
-  z.strictObject({ exponential: z.strictObject({ mean: duration }) }),
-  z.strictObject({ pareto: z.strictObject({ min: duration, shape: z.number().positive() }) }),
-]);
+const drawn = durationFrom("0s", "60m");
+const distribution = z.union(
+  [
+    drawn,
+    z.strictObject({ constant: drawn }),
+    z.strictObject({ uniform: z.strictObject({ from: drawn, to: drawn }) }),
+    z.strictObject({ normal: z.strictObject({ mean: drawn, sd: drawn }) }),
+    z.strictObject({ exponential: z.strictObject({ mean: drawn }) }),
+    z.strictObject({ pareto: z.strictObject({ min: drawn, shape: z.number().min(0.001) }) }),
+  ],
+  { error: "one distribution is meant, and there is more than one" },
+);
 
-const name = z.string().regex(/^[a-z][a-z0-9-]*$/, { error: "lower-case letters, digits and dashes" });
+/** Files and folders are named after it. */
+const name = z
+  .string()
+  .regex(/^[a-z][a-z0-9-]*$/, { error: "lower-case letters, digits and dashes, a letter first" })
+  .max(100);
 
 /** What a node says of itself to rules: zone, region, env, … In the registry for providers. */
 const labels = z.record(z.string().regex(/^[A-Za-z][A-Za-z0-9._-]*$/, { error: "a label's name" }), z.string().min(1));
 
+/** Of an instance, for balancing. */
+const weight = z.int().min(0).max(1_000_000);
+/** Of instances, and what calls ask for. */
+const tag = z.string().min(1);
+
 /** How a node calls a service. */
 const calls = z.strictObject({
   service: name,
-  timeout: duration.optional(),
-  attemptTimeout: duration.optional(),
+  timeout: callTimeout.optional(),
+  attemptTimeout: callTimeout.optional(),
   retries: z.int().min(0).max(100).optional(),
   retryOn: z.array(z.string()).optional(),
   cluster: z.string().optional(),
@@ -60,9 +73,9 @@ const calls = z.strictObject({
   /** gRPC's weighted round-robin: when reports of load begin to count, how long they do, how often they are taken over. */
   weightedRoundRobin: z
     .strictObject({
-      blackout: duration.optional(),
-      weightExpiration: duration.optional(),
-      weightUpdate: duration.optional(),
+      blackout: durationFrom("0s", "60m").optional(),
+      weightExpiration: durationFrom("1us", "60m").optional(),
+      weightUpdate: durationFrom("100ms", "60m").optional(),
       errorUtilizationPenalty: z.number().min(0).optional(),
     })
     .optional(),
@@ -102,14 +115,14 @@ const work = {
   ...serverProtection,
   ...serverSecurity,
   /** How a call that is refused or fails says when to be tried again (`grpc-retry-pushback-ms`). Default: it doesn't say. */
-  pushback: z.union([duration, z.literal("never")]).optional(),
+  pushback: z.union([durationFrom("0s", "60m", { isWholeMs: true }), z.literal("never")]).optional(),
   /** Work goes on for callers that have given up: their calls keep their places and their workers. Default false. */
   servesAbandoned: z.boolean().optional(),
   /** It says with every answer how busy it is (ORCA): what "weighted-round-robin" goes by. Default false. */
   reportsLoad: z.boolean().optional(),
-  weight: z.int().min(0).optional(),
-  /** Time from its start until it has its whole weight, in whole milliseconds. Default: at once. */
-  warmup: duration.optional(),
+  weight: weight.optional(),
+  /** Time from its start until it has its whole weight. Default: at once. */
+  warmup: durationFrom("1ms", "1440m", { isWholeMs: true }).optional(),
 };
 
 /**
@@ -122,16 +135,18 @@ const foreignProgram = {
   command: z.array(z.string()).min(1).optional(),
   environment: z.record(z.string(), z.string()).optional(),
   /** When it is ready: it listens at its port (a provider's default), or prints a line that contains `line` (a consumer's: "ready"). */
-  ready: z.strictObject({ line: z.string().min(1).optional(), within: duration.optional() }).optional(),
+  ready: z
+    .strictObject({ line: z.string().min(1).optional(), within: durationFrom("1ms", "60m").optional() })
+    .optional(),
   /** Time that it has to end after SIGTERM. Default 15 s. */
-  stopWithin: duration.optional(),
+  stopWithin: durationFrom("0s", "60m").optional(),
 };
 
 const foreignShape = z.strictObject(foreignProgram);
 
 const group = z.strictObject({
   instances: z.int().min(1),
-  tag: z.string().optional(),
+  tag: tag.optional(),
   labels: labels.optional(),
   ...work,
   /** These instances are somebody else's program: a fleet of two makes. */
@@ -143,7 +158,7 @@ const provider = z.strictObject({
   instances: z.int().min(1).optional(),
   /** Instances that differ, in this order: "orders/0", … run on through the groups. */
   groups: z.array(group).optional(),
-  tag: z.string().optional(),
+  tag: tag.optional(),
   labels: labels.optional(),
   ...work,
   /** A service that each call calls in turn before it is answered. */
@@ -157,9 +172,9 @@ const consumer = z.strictObject({
   instances: z.int().min(1),
   calls,
   /** Each call carries a value of this metadata key, drawn from `count` of them. */
-  key: z.strictObject({ name: z.string().min(1), count: z.int().min(1) }).optional(),
+  key: z.strictObject({ name: z.string().min(1), count: z.int().min(1).max(0x100000000) }).optional(),
   /** The request tag of every call. */
-  tag: z.string().optional(),
+  tag: tag.optional(),
   /** How long its users wait before they leave: their calls are cancelled then. Default: as long as it takes. */
   patience: distribution.optional(),
   labels: labels.optional(),
@@ -175,11 +190,11 @@ const foreign = z.strictObject({
   instances: z.int().min(1).optional(),
   ...foreignProgram,
   /** What it is told, and what checks go by: the scenario says it, the program has to do it. */
-  tag: z.string().optional(),
-  weight: z.int().min(0).optional(),
+  tag: tag.optional(),
+  weight: weight.optional(),
   /** Whom it calls, and for how long and how often it tries at most. */
   calls: z
-    .strictObject({ service: name, timeout: duration.optional(), retries: z.int().min(0).max(100).optional() })
+    .strictObject({ service: name, timeout: callTimeout.optional(), retries: z.int().min(0).max(100).optional() })
     .optional(),
 });
 
@@ -198,7 +213,7 @@ const order = z.strictObject({
   account: reservingCalls,
   stock: reservingCalls,
   /** The coordinator rolls a transaction back after so long. Default 60 s, as Seata's. */
-  timeout: duration.optional(),
+  timeout: durationFrom("1ms", "1440m", { isWholeMs: true }).optional(),
   /** Accounts, and goods. Default 100. */
   items: z.int().min(1).max(100_000).optional(),
   /** What a piece costs. Default 10. */
@@ -229,7 +244,9 @@ const reserving = {
    * In mode "at": a job that writes into the row which was changed last, outside of every global transaction. Before this share of them it
    * looks for global locks (default all). Default: there is none.
    */
-  clerk: z.strictObject({ every: duration, locking: fraction.optional() }).optional(),
+  clerk: z
+    .strictObject({ every: durationFrom("1ms", "60m", { isWholeMs: true }), locking: fraction.optional() })
+    .optional(),
 };
 const account = z.strictObject({ program: z.literal("account"), ...reserving });
 const stock = z.strictObject({ program: z.literal("stock"), ...reserving });
@@ -378,7 +395,7 @@ const action = z.discriminatedUnion("kind", [
     kind: z.literal("rollout"),
     service: name,
     /** The new version's instances. */
-    tag: z.string().min(1),
+    tag,
     key: z.string().min(1),
     /** The rule document; `${percent}` stands for the percentage. */
     content: z.string().includes("${percent}"),
@@ -394,7 +411,9 @@ const action = z.discriminatedUnion("kind", [
   }),
 ]);
 
-const step = z.union([z.strictObject({ at: duration, fault }), z.strictObject({ at: duration, action })]);
+const step = z.union([z.strictObject({ at: duration, fault }), z.strictObject({ at: duration, action })], {
+  error: "a step is a fault or an action, not both",
+});
 
 const phase = z.enum(["safety", "recovery"]);
 const when = { during: window.optional(), outside: window.optional(), phase: phase.optional() };
@@ -516,7 +535,7 @@ const check = z.discriminatedUnion("check", [
   z.strictObject({
     check: z.literal("rollback"),
     service: name,
-    tag: z.string().min(1),
+    tag,
     by: duration,
     detects: fraction,
   }),
@@ -602,21 +621,21 @@ export const scenarioSchema = z.strictObject({
       /** In the manner of which registry; in world `docker` it is that one itself. Default: the embedded one's own. */
       like: z.enum(["zookeeper", "nacos", "consul"]).optional(),
       /** Silence after which an instance is taken out; it says that it lives three times as often. Default 6 s. */
-      sessionTimeout: duration.optional(),
+      sessionTimeout: durationFrom("100ms", "10m").optional(),
       /** Pause between two looks for silent instances. Default 500 ms. */
-      tick: duration.optional(),
+      tick: durationFrom("10ms", "1m").optional(),
     })
     .optional(),
   /** Settings of the embedded transaction coordinator, which is there where the fleet has a bank; a real one has its own. */
   coordinator: z
     .strictObject({
       /** Pause between two looks at what has timed out or is to be tried again. Default 1 s. */
-      retry: duration.optional(),
+      retry: durationFrom("10ms", "1m").optional(),
       /** Time since a transaction's begin after which a commit, or a rollback, isn't tried again. Default: it is for ever. */
-      maxCommitRetry: duration.optional(),
-      maxRollbackRetry: duration.optional(),
+      maxCommitRetry: durationFrom("0s", "1440m", { isWholeMs: true }).optional(),
+      maxRollbackRetry: durationFrom("0s", "1440m", { isWholeMs: true }).optional(),
       /** How long a branch has to be finished before its node is asked again. Default 15 s. */
-      branchTimeout: duration.optional(),
+      branchTimeout: durationFrom("10ms", "10m").optional(),
     })
     .optional(),
   /** Absent: calls aren't traced. */

@@ -1,6 +1,6 @@
 import { z } from "zod";
 
-import { duration } from "./units.ts";
+import { durationFrom } from "./units.ts";
 
 /** Who may call whom, as scenarios say it: runtime/security has what each means, and its default. No scenario states a secret. */
 
@@ -18,7 +18,7 @@ export const serverSecurity = {
       /** The names of keys: every call is signed with the secret of one of them. */
       accessKeys: z.array(accessKey).min(1).optional(),
       /** How far a signature's time may be from the instance's. */
-      maxSkew: duration.optional(),
+      maxSkew: durationFrom("0s", "1440m").optional(),
       /** Who may call what: access keys or, with mutual TLS, the services of the callers; methods by name; "*" is all. */
       allow: z
         .array(

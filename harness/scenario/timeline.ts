@@ -18,7 +18,8 @@ export function planTimeline(
     .toSorted((a, b) => a.atUs - b.atUs || a.position - b.position);
   const steps = ordered.map(({ step, position, atUs }, index): StepPlan => {
     const where = `timeline.${position}`;
-    if (atUs >= loadUs) throw tooLate(`${where} is at ${formatDuration(atUs)}`, loadUs);
+    if (atUs >= loadUs)
+      throw tooLate(`${where} is at ${formatDuration(atUs)}`, { loadUs, path: ["timeline", position, "at"] });
     return { atUs, index, what: resolve(step, { where, scenario, nodes, atUs, loadUs }) };
   });
   const pathOf = ({ index }: StepPlan): readonly PropertyKey[] => ["timeline", ordered[index]!.position];
@@ -64,7 +65,7 @@ function resolve(step: StepSpec, context: Context): StepPlan["what"] {
     const { action } = step;
     if (action.kind === "publish") return { kind: "publish", key: action.key, content: action.content };
     if (action.kind === "rollout") return rolloutOf(action, context);
-    return { kind: action.kind, nodes: nodesOf(action.target, context) };
+    return { kind: action.kind, nodes: nodesOf(action.target, { ...context, where: `${where}.action.target` }) };
   }
   const { fault } = step;
   const forUs = "for" in fault && fault.for !== undefined ? durationUs(fault.for) : undefined;
@@ -72,14 +73,19 @@ function resolve(step: StepSpec, context: Context): StepPlan["what"] {
     throw new ScenarioError(`${where} lasts for no time`, {
       code: "INVALID_SCENARIO",
       hint: "a fault without `for` lasts until the load ends",
+      path: [...where.split("."), "fault", "for"],
     });
   }
   if (forUs !== undefined && atUs + forUs > loadUs) {
-    throw tooLate(`${where} lasts until ${formatDuration(atUs + forUs)}`, loadUs);
+    throw tooLate(`${where} lasts until ${formatDuration(atUs + forUs)}`, {
+      loadUs,
+      path: [...where.split("."), "fault", "for"],
+    });
   }
   const sessionTimeoutUs = durationUs(scenario.registry?.sessionTimeout ?? "6s");
   checkNumbers(fault, { where, forUs, leftUs: loadUs - atUs, sessionTimeoutUs });
-  const nodes = "target" in fault ? nodesOf(fault.target, context) : [];
+  const atTarget = { ...context, where: `${where}.fault.target` };
+  const nodes = "target" in fault ? nodesOf(fault.target, atTarget) : [];
   checkTarget(fault, nodes, context);
   const links = "link" in fault ? linksOf(fault.link, context) : othersOf(fault, nodes, context);
   if (fault.kind !== "disconnect") return { kind: "fault", fault, forUs, nodes, links };
@@ -122,10 +128,14 @@ function rolloutOf(
   };
 }
 
-function tooLate(what: string, loadUs: number): ScenarioError {
+function tooLate(
+  what: string,
+  { loadUs, path }: { readonly loadUs: number; readonly path: readonly PropertyKey[] },
+): ScenarioError {
   return new ScenarioError(`${what}, but the load ends after ${formatDuration(loadUs)}`, {
     code: "INVALID_SCENARIO",
     hint: "make the load longer; a fault without `for` lasts until its end",
+    path,
   });
 }
 
@@ -152,14 +162,17 @@ function nodesOf(target: string, { where, nodes }: Context): readonly string[] {
 
 /** The pairs whose connections a link means: those that are really made. */
 function linksOf(link: Extract<FaultSpec, { link: unknown }>["link"], context: Context): readonly LinkPlan[] {
+  const where = `${context.where}.fault.link`;
   if (link.to === "database" && !context.nodes.some(({ program }) => program === "database")) {
-    throw new ScenarioError(`${context.where}: nobody has a link to a database, rows are on the nodes' own disks`, {
+    throw new ScenarioError(`${where}.to: nobody has a link to a database, rows are on the nodes' own disks`, {
       code: "UNSUPPORTED",
       hint: "--world docker --coordinator seata has a PostgreSQL",
     });
   }
-  const to = nodesOf(link.to, context);
-  const from = link.from === undefined ? context.nodes.map(({ id }) => id) : nodesOf(link.from, context);
+  const endOf = (target: string, end: "from" | "to"): readonly string[] =>
+    nodesOf(target, { ...context, where: `${where}.${end}` });
+  const to = endOf(link.to, "to");
+  const from = link.from === undefined ? context.nodes.map(({ id }) => id) : endOf(link.from, "from");
   const links = from.flatMap((caller) =>
     to.filter((callee) => connects(caller, callee, context)).map((callee) => ({ from: caller, to: callee })),
   );
@@ -167,7 +180,7 @@ function linksOf(link: Extract<FaultSpec, { link: unknown }>["link"], context: C
   const isReversed =
     link.from !== undefined && to.some((caller) => from.some((callee) => connects(caller, callee, context)));
   throw new ScenarioError(
-    `${context.where}: ${link.from ?? "nobody"} ${link.from === undefined ? "calls" : "never calls"} ${link.to}`,
+    `${where}: ${link.from ?? "nobody"} ${link.from === undefined ? "calls" : "never calls"} ${link.to}`,
     {
       code: "INVALID_SCENARIO",
       hint: isReversed ? `a link goes from the caller: from "${link.to}" to "${link.from}"` : undefined,
@@ -178,7 +191,7 @@ function linksOf(link: Extract<FaultSpec, { link: unknown }>["link"], context: C
 /** Whom a fault that is about a service, or about a registration, can be aimed at. */
 function checkTarget(fault: FaultSpec, targets: readonly string[], { where, scenario, nodes }: Context): void {
   const wrong = (message: string, hint: string): ScenarioError =>
-    new ScenarioError(`${where}: ${message}`, { code: "INVALID_SCENARIO", hint });
+    new ScenarioError(`${where}.fault.target: ${message}`, { code: "INVALID_SCENARIO", hint });
   const programOf = (id: string): string | undefined => nodes.find((node) => node.id === id)?.program;
   if ("service" in fault) {
     const callers = Object.keys(scenario.fleet).filter((name) =>
@@ -219,8 +232,8 @@ function othersOf(fault: FaultSpec, targets: readonly string[], context: Context
   if (deaf === undefined && others.length > 0) return others.map((from) => ({ from, to: configCenter }));
   throw new ScenarioError(
     deaf === undefined
-      ? `${context.where}: it reaches all of ${callers.join(", ")}, and so nobody is left out`
-      : `${context.where}: ${deaf} calls nobody, and hears of no rule`,
+      ? `${context.where}.fault.target: it reaches all of ${callers.join(", ")}, and so nobody is left out`
+      : `${context.where}.fault.target: ${deaf} calls nobody, and hears of no rule`,
     { code: "INVALID_SCENARIO", hint: `aim at some of ${callers.join(", ")}` },
   );
 }
