@@ -82,7 +82,7 @@ describe("what is wrong with a service is told with its file", () => {
     ["throws", `const x: number = 1;\nthrow new TypeError("boom");`, "it throws TypeError: boom (at 2:7)", both],
     ["no-service", `export const other = 1;`, "exports no service: other", both],
     ["never-listens", own("() => new Promise(() => undefined)"), "never listens: its start() hasn't ended", both],
-    ["unstarted", own(`() => { throw new Error("no luck"); }`), "can't start: no luck"],
+    ["unstarted", own(`() => { throw new Error("no luck"); }`), "can't start: no luck (at "],
     [
       "dies-early",
       own(`() => { setImmediate(() => { throw new Error("gone"); }); return { do: () => ({}) }; }`),

@@ -28,6 +28,7 @@ configVersion: v3.0
 scope: service
 key: orders
 enabled: true
+runtime: true
 configs:
   - side: provider
     match: { param: [ { key: instance, value: { exact: orders/1 } } ] }

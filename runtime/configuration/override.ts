@@ -99,10 +99,12 @@ export function overridePolicy(names: OverrideNames): RulePolicy<OverrideRule> {
     keys: (target) => scopedKeys(target, "configurators").toReversed(),
     parse: (content) => {
       const document = readDocument(content);
-      const fields = document.fields("configVersion", "scope", "key", "enabled", "configs");
+      const fields = document.fields("configVersion", "scope", "key", "enabled", "runtime", "configs");
       fields.configVersion?.oneOf("v3.0");
       fields.scope?.oneOf("service", "application");
       fields.key?.label();
+      // As in Dubbo's samples, where it does nothing here.
+      fields.runtime?.boolean();
       const overrides = document
         .required(fields, "configs")
         .list()

@@ -28,7 +28,9 @@ export async function startOwn(
     const disarm = clock.after(startsWithinUs, () => reject(late));
     Promise.resolve()
       .then(() => service.start(own, config))
-      .then(resolve, (error: unknown) => reject(new ConfigError(`${file} can't start: ${reasonOf(error)}`)))
+      .then(resolve, (error: unknown) =>
+        reject(new ConfigError(`${file} can't start: ${reasonOf(error)}${placeIn(file, error)}`)),
+      )
       .finally(disarm);
   });
   if (isObject(started) && typeof started["do"] === "function") return started as unknown as StartedService;
@@ -55,6 +57,13 @@ function serviceIn(module: unknown, file: string): OwnService {
     `${file} exports no service: ${names.length === 0 ? "nothing at all" : names.join(", ")}`,
     'write `export default service({ start: … })`, with service from "flyball/service"',
   );
+}
+
+/** Where in the module it was thrown, if that is where: " (at 3:11)". */
+function placeIn(file: string, error: unknown): string {
+  const stack = error instanceof Error ? (error.stack ?? "") : "";
+  const place = /^\d+:\d+/.exec(stack.split(`${file}:`)[1] ?? "")?.[0];
+  return place === undefined ? "" : ` (at ${place})`;
 }
 
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
