@@ -122,7 +122,8 @@ function lanes({ timeline, marks, broken }: Frame): Markup {
     const right = percent(one.toUs ?? one.fromUs, durationUs);
     const ends = one.toUs === undefined ? seconds(one.fromUs) : `${seconds(one.fromUs)} – ${seconds(one.toUs)}`;
     // A name that begins late in the run ends where its mark does, and none is longer than the room beside it.
-    const place = left > 60 ? `right:${100 - right}%;max-width:${right}%` : `left:${left}%;max-width:${100 - left}%`;
+    const place =
+      right > 100 - left ? `right:${100 - right}%;max-width:${right}%` : `left:${left}%;max-width:${100 - left}%`;
     const own = id === undefined ? undefined : markup` id="${id}"`;
     return markup`<div class="lane ${kind}"${own}><i style="left:${left}%;width:${right - left}%"></i><span style="${place}">${one.name} <small>${ends}</small></span></div>`;
   };
