@@ -46,7 +46,8 @@ export function readDocument(text: string, reference: string): ScenarioDocument 
     throw invalid(`${reference}:${line}: this isn't text in UTF-8`, "save the file as UTF-8");
   }
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  // Keys that are mappings themselves would take minutes to be written out, one in the other.
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, stringKeys: true });
   const at = (offset: number): string => {
     const { line, col } = lines.linePos(offset);
     return `${reference}:${line}:${col}`;

@@ -53,7 +53,7 @@ export function readDocument(content: string): Field {
   }
   const lines = new LineCounter();
   const lineAt = (offset: number): number => Math.max(1, lines.linePos(offset).line);
-  const tokens = [...new Parser(lines.addNewLine).parse(content)];
+  const tokens = tokensOf(content, lines);
   refuseUnusual(tokens, lineAt);
   // `Field` finds duplicate keys itself: the composer takes seconds for a document of nothing else.
   const [document] = new Composer({ schema: "core", stringKeys: true, uniqueKeys: false, prettyErrors: false }).compose(
@@ -75,6 +75,16 @@ export function readDocument(content: string): Field {
     });
   }
   return new Field(root, "the document", lineAt, 1);
+}
+
+/** The parser closes what is open one in the other: what is too deep for it is too deep for a rule. */
+function tokensOf(content: string, lines: LineCounter): readonly CST.Token[] {
+  try {
+    return [...new Parser(lines.addNewLine).parse(content)];
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new RuleError(`more than ${depthMax} levels deep`, { code: "SYNTAX", line: 1 });
+  }
 }
 
 /** What YAML allows and a rule never needs. Nesting is bounded before the composer, which recurses, sees it. */

@@ -72,6 +72,7 @@ describe.each(policies)("hostile documents: %s", (name, policy) => {
     ],
     ["a merge bomb", `base: &base { a: 1 }\nconditions: { <<: *base }`],
     ["nesting", `${"[".repeat(50_000)}`],
+    ["keys of keys", `${"? ".repeat(1_500)}a: &a [x]\nb: &b [*a, *a]\nc: &c [*b, *b]\nd: [*c, *c] `],
     ["nested maps", `${"{a: ".repeat(10_000)}`],
     ["duplicate keys", "key: a\n".repeat(20_000)],
     ["one endless line", `conditions: ["${"&".repeat(250_000)}"]`],
