@@ -172,3 +172,9 @@ describe("a scenario file", () => {
     expect(problem("# later\n")).toBe("mine.yaml is empty");
   });
 });
+
+test.each([2, 300, 50_000])("keys of keys, %i deep, are refused at once", (depth) => {
+  expect(() => readDocument("? ".repeat(depth), "mine.yaml")).toThrow(
+    /a key is a text, and no list or mapping|nested too deeply/,
+  );
+});

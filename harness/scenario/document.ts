@@ -91,6 +91,7 @@ function inOurWords({ code, message }: YAMLParseError): { readonly message: stri
     return { message: "a second document begins here", hint: "a file holds one scenario: leave out the line ---" };
   }
   if (code === "DUPLICATE_KEY") return { message: "this key is there twice", hint: "leave one of the two out" };
+  if (code === "NON_STRING_KEY") return { message: "a key is a text, and no list or mapping" };
   if (code === "TAB_AS_INDENT") return { message, hint: "indent with spaces" };
   if (/call stack/.test(message)) return { message: "it is nested too deeply" };
   return { message };
