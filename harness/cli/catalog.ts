@@ -3,7 +3,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { basename, dirname, extname, join, relative, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 
-import { placeIn, withFlyball } from "../../runtime/node/modules.ts";
+import { placeInModule, withFlyball } from "../../runtime/node/modules.ts";
 import { didYouMean } from "../../services/nearest.ts";
 import { readDocument, type ScenarioDocument } from "../scenario/document.ts";
 import { parseScenario } from "../scenario/parse.ts";
@@ -135,7 +135,7 @@ async function readScenario(
     const isMissing =
       (code === "ENOENT" && path === file) || (code === "ERR_MODULE_NOT_FOUND" && error.message.includes(`'${file}'`));
     if (isMissing) throw usageError(`there is no file ${reference}`, elsewhereHint(reference), error);
-    const place = placeIn(pathToFileURL(file).href, error);
+    const place = placeInModule(pathToFileURL(file).href, error);
     throw usageError(
       `${reference} can't be read: ${error.message}${place === undefined ? "" : ` (at ${place})`}`,
       importHint(code),

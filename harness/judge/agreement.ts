@@ -4,7 +4,7 @@ import { worse, type AgreementResult, type AgreementRow, type RunResult, type Ve
 import { durationUs, formatDuration, formatShare } from "../scenario/durations.ts";
 import type { Scenario } from "../scenario/schema.ts";
 import { falseAlarmMax } from "./check.ts";
-import { busyness, lateFaultIn, latePublishIn, slowStartIn } from "./machine.ts";
+import { busyness, lateFaultIn, latePublishIn, ranLate, slowStartIn } from "./machine.ts";
 import { exactShare, lagPeriodUs, lagsOf } from "./outcome.ts";
 import { recoveryTimeUs } from "./recovery.ts";
 import { callsOf } from "./select.ts";
@@ -148,9 +148,7 @@ function isChanceP99(predicted: History, measured: History, limitUs: number): bo
 /** A recovery is one moment: a single stall can put it off. */
 function stallsDecideRecovery(history: History, allowedUs: number): string | undefined {
   const longestUs = Math.max(0, ...stallsUs(history, allowedUs));
-  return longestUs === 0
-    ? undefined
-    : `the machine ran up to ${formatDuration(Math.round(longestUs / 1000) * 1000)} late`;
+  return longestUs === 0 ? undefined : ranLate(longestUs);
 }
 
 function servicesIn(history: History): string[] {

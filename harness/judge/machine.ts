@@ -1,4 +1,5 @@
 import type { History } from "../history/history.ts";
+import type { StepRecord } from "../history/record.ts";
 import { formatDuration, type Window } from "../scenario/durations.ts";
 import { lagIn } from "./outcome.ts";
 
@@ -70,12 +71,10 @@ export function lateFaultIn({ run, steps }: History, parts: readonly Window[]): 
     if (what.kind !== "fault" || !byEngine.has(what.fault.kind)) return [];
     // Whoever was killed is another matter: to start takes its time.
     if (phase !== "apply" && (phase !== "lift" || what.fault.kind === "kill")) return [];
-    const done = steps.find(
-      (step) => step.index === index && step.phase === (phase === "apply" ? "applied" : "lifted"),
-    );
-    if (done === undefined) return [];
-    const isFelt = parts.some(({ fromUs, toUs }) => fromUs < done.atUs + foundWithinUs && toUs > atUs);
-    return isFelt ? [{ phase, kind: what.fault.kind, tookUs: done.atUs - atUs }] : [];
+    const doneUs = whenDone(steps, { index, phase });
+    if (doneUs === undefined) return [];
+    const isFelt = parts.some(({ fromUs, toUs }) => fromUs < doneUs + foundWithinUs && toUs > atUs);
+    return isFelt ? [{ phase, kind: what.fault.kind, tookUs: doneUs - atUs }] : [];
   });
   const worst = late.reduce((longest, one) => (one.tookUs > longest.tookUs ? one : longest), {
     phase: "",
@@ -83,8 +82,14 @@ export function lateFaultIn({ run, steps }: History, parts: readonly Window[]): 
     tookUs: 0,
   });
   if (worst.tookUs <= lateFaultUs) return undefined;
-  return `${worst.phase === "apply" ? "the" : "the end of the"} ${worst.kind} took ${formatDuration(Math.round(worst.tookUs / 1000) * 1000)}`;
+  return `${worst.phase === "apply" ? "the" : "the end of the"} ${worst.kind} took ${inMs(worst.tookUs)}`;
 }
+
+/** When what was begun with this record had been done. */
+const whenDone = (steps: History["steps"], { index, phase }: Pick<StepRecord, "index" | "phase">): number | undefined =>
+  steps.find((step) => step.index === index && step.phase === (phase === "apply" ? "applied" : "lifted"))?.atUs;
+
+const inMs = (us: number): string => formatDuration(Math.round(us / 1000) * 1000);
 
 /** A rule's publication that isn't answered for longer than this is late (µs): a quiet config centre takes a tenth of a second. */
 const latePublishUs = 500_000;
@@ -101,13 +106,14 @@ export function latePublishIn(history: History, parts: readonly Window[]): strin
   for (const { index, what, phase, atUs } of steps) {
     if (what.kind !== "publish" || phase !== "apply") continue;
     if (!parts.some(({ fromUs, toUs }) => fromUs < atUs + ruledWithinUs && toUs > atUs)) continue;
-    const answeredUs = steps.find((step) => step.index === index && step.phase === "applied")?.atUs;
+    const answeredUs = whenDone(steps, { index, phase });
     if (answeredUs === undefined) continue;
     const tookUs = answeredUs - atUs;
     if (tookUs > latePublishUs)
       return `to publish the rule took ${formatDuration(Math.round(tookUs / 100_000) * 100_000)}`;
     const during = { fromUs: atUs, toUs: answeredUs + ruledWithinUs };
-    const why = busyness(history) ?? lateness(lagIn(history, during));
+    const lagUs = lagIn(history, during);
+    const why = busyness(history) ?? (lagUs > ruleLagUs ? ranLate(lagUs) : undefined);
     if (why !== undefined) return `the rule may have come late: ${why}`;
   }
   return undefined;
@@ -116,11 +122,7 @@ export function latePublishIn(history: History, parts: readonly Window[]): strin
 /** A rule goes through several programs, one after the other: each of them may run as late as this (µs) before anybody notices. */
 const ruleLagUs = 100_000;
 
-function lateness(lagUs: number): string | undefined {
-  return lagUs > ruleLagUs
-    ? `the machine ran up to ${formatDuration(Math.round(lagUs / 1000) * 1000)} late`
-    : undefined;
-}
+export const ranLate = (lagUs: number): string => `the machine ran up to ${inMs(lagUs)} late`;
 
 /** Below this share of its time that the processors had nothing to do, every program waits for every other. */
 const idleMin = 0.05;

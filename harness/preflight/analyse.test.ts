@@ -284,6 +284,7 @@ describe("what is given", () => {
     );
     expect(ofInterface("x.Y:1.0.0:g")).toBe("x.Y:1.0.0:g.condition-router");
     expect(ofInterface("orders")).toBe("orders.condition-router");
+    expect(key("rule.yaml", "key: orders\ntype: javascript\nscript: |\n  x")).toBe("orders.script-router");
     expect(key("rule.yaml", "tags: []")).toBe("UNKNOWN_KIND");
     expect(key("rule.yaml", "key: orders")).toBe("UNKNOWN_KIND");
     expect(key("rule.yaml", "a: &a [*a]")).toBe("UNKNOWN_KIND");

@@ -40,8 +40,8 @@ export type ReadRule =
 
 const kinds: readonly {
   readonly suffix: string;
-  /** The field that only this kind of document has. */
-  readonly field: string;
+  /** The field that only this kind of document has. Undefined: it has to be named as its key. */
+  readonly field?: string;
   readonly read: (content: string) => ReadRule;
 }[] = [
   {
@@ -61,12 +61,9 @@ const kinds: readonly {
     field: "configs",
     read: (content) => ({ kind: "override", rule: overrideRules.parse(content) }),
   },
-];
-
-/** Dubbo's kinds that Flyball doesn't have: a production folder may hold them, and the rest of it is looked at all the same. */
-const unread: readonly { readonly suffix: string; readonly what: string }[] = [
-  { suffix: ".script-router", what: "script routers" },
-  { suffix: ".MESHAPPRULE", what: "mesh rules" },
+  // Dubbo's, and not ours: a production folder may hold them, and the rest of it is looked at all the same.
+  { suffix: ".script-router", field: "script", read: () => ({ kind: "unread", what: "script routers" }) },
+  { suffix: ".MESHAPPRULE", read: () => ({ kind: "unread", what: "mesh rules" }) },
 ];
 
 /**
@@ -75,14 +72,9 @@ const unread: readonly { readonly suffix: string; readonly what: string }[] = [
  */
 export function readRuleDocument(source: string, content: string): RuleDocument {
   const name = (source.split("/").at(-1) ?? "").replace(/\.(ya?ml|json)$/, "");
-  const foreign = unread.find(({ suffix }) => name.endsWith(suffix));
-  if (foreign !== undefined) {
-    const scope = name.slice(0, -foreign.suffix.length);
-    return { source, key: name, scope, content, rule: { kind: "unread", what: foreign.what }, said: {} };
-  }
   const byName = kinds.find(({ suffix }) => name.endsWith(suffix) && name.length > suffix.length);
   const said = byName === undefined || content.length <= 300_000 ? plainly(content) : {};
-  const kind = byName ?? kinds.find(({ field }) => Object.hasOwn(said, field));
+  const kind = byName ?? kinds.find(({ field }) => field !== undefined && Object.hasOwn(said, field));
   const scope = byName === undefined ? scopeOf(said) : name.slice(0, -byName.suffix.length);
   if (kind === undefined || typeof scope !== "string" || scope === "") {
     throw new PreflightError(`${source}: nothing says where in the config centre this document belongs`, {

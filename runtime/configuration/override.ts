@@ -74,8 +74,9 @@ export interface OverrideNames {
  * `match.param` are. `side: consumer` is about callers: `addresses` without a port and `match.address` are the caller's host (with
  * a port, as in Dubbo 2 and dubbo-go, the provider's address), `applications` and `match.app` its application, and `match.param`
  * asks for its label or, where it has none of that name, for the instance's. `providerAddresses` and `match.providerAddress` are
- * always the instance's. An address is `exact`, `wildcard` or `cird` (Dubbo's spelling: "10.0.0.0/8"). In `param` the key `instance` is the instance's id ("orders/1"). A parameter that begins with a tilde is a
- * condition too, as in Dubbo 2: `~region: r2` asks what `match.param` would, `*` stands for any value. Conditions are AND-ed.
+ * always the instance's. An address of `match` is `exact`, `wildcard` or `cird` (Dubbo's spelling: "10.0.0.0/8"). In `param` the key
+ * `instance` is the instance's id ("orders/1"). A parameter that begins with a tilde is a condition too, as in Dubbo 2: `~region: r2` asks
+ * what `match.param` would, `*` stands for any value. Conditions are AND-ed.
  *
  * Parameters: `weight` and `disabled` of instances; `timeout` (ms), `retries`, `loadbalance`, `cluster` of a caller's calls, the
  * first two also for one method (`Do.timeout`). `timeout` with a condition on instances is the time of an attempt at them; the

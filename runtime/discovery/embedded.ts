@@ -51,9 +51,6 @@ export function createEmbeddedRegistry(options: EmbeddedRegistryOptions): Regist
   return new EmbeddedRegistry(options);
 }
 
-/** After the first try that fails. */
-const firstPauseUs = 100_000;
-
 class EmbeddedRegistry implements Registry {
   readonly #options: EmbeddedRegistryOptions;
   readonly #stub: Stub<typeof RegistryService>;
@@ -161,7 +158,7 @@ class EmbeddedRegistry implements Registry {
 
   /** One session after the other, until the end. */
   async #live(): Promise<void> {
-    const backoff = createBackoff(this.#options.random.fork("session"), firstPauseUs, this.#longestPauseUs());
+    const backoff = createBackoff(this.#options.random.fork("session"), undefined, this.#longestPauseUs());
     while (!this.#life.isCancelled) {
       try {
         const session = await this.#open();
@@ -195,7 +192,7 @@ class EmbeddedRegistry implements Registry {
 
   /** Resolves when the session has expired. */
   async #keepAlive(session: Session): Promise<void> {
-    const backoff = createBackoff(this.#options.random.fork("keep-alive"), firstPauseUs, this.#longestPauseUs());
+    const backoff = createBackoff(this.#options.random.fork("keep-alive"), undefined, this.#longestPauseUs());
     while (this.#session === session) {
       await this.#pause(this.#state === "suspended" ? backoff.nextUs() : this.#periodUs(), session.ending);
       if (this.#session !== session) return;
@@ -322,7 +319,7 @@ class EmbeddedRegistry implements Registry {
 
   /** Between tries that fail: a session that ends soon can't wait as long as others. */
   #longestPauseUs(): number {
-    return Math.max(firstPauseUs, Math.min(1_000_000, Math.floor(this.#timeoutUs / 3)));
+    return Math.min(1_000_000, Math.floor(this.#timeoutUs / 3));
   }
 
   #thirdMs(): number {

@@ -2,6 +2,8 @@ import { existsSync, realpathSync } from "node:fs";
 import { isBuiltin, registerHooks } from "node:module";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
+import { placeIn } from "../place.ts";
+
 const root = new URL("../../", import.meta.url).href;
 /** What of ours needs a host: whoever runs in the simulator can't have it. */
 const hostRoom = new URL("./", import.meta.url).href;
@@ -125,17 +127,14 @@ const notPortable = (specifier: string, importer: string): ModuleError =>
     hint: "in sim a service has its context and nothing else: take what it needs from there, or run it in --world local",
   });
 
-/** Where in a module its own code threw, or can't be read as TypeScript: "2:7", or "2". Undefined: elsewhere, or it isn't known. */
-export function placeIn(url: string, { stack = "" }: Error): string | undefined {
-  // Who takes the types away names the path.
-  const after = stack.split(`${url}:`)[1] ?? stack.split(`${fileURLToPath(url)}:`)[1];
-  return after?.match(/^\d+(:\d+)?/)?.[0];
-}
+/** Where in a module its own code threw, or can't be read as TypeScript: who takes the types away names the path. */
+export const placeInModule = (url: string, error: Error): string | undefined =>
+  placeIn(url, error) ?? placeIn(fileURLToPath(url), error);
 
 /** The error, with the place in the module where it was thrown, if that is where. */
 function located(error: unknown, url: string): unknown {
   if (!(error instanceof Error) || error instanceof ModuleError) return error;
-  const place = placeIn(url, error);
+  const place = placeInModule(url, error);
   const { code } = error as NodeJS.ErrnoException;
   const hint =
     code === "ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX"

@@ -1,3 +1,4 @@
+import { placeIn } from "../../runtime/place.ts";
 import type { OwnContext, OwnService, StartedService } from "../own.ts";
 import { ConfigError, type NodeContext } from "../service.ts";
 
@@ -28,9 +29,7 @@ export async function startOwn(
     const disarm = clock.after(startsWithinUs, () => reject(late));
     Promise.resolve()
       .then(() => service.start(own, config))
-      .then(resolve, (error: unknown) =>
-        reject(new ConfigError(`${file} can't start: ${reasonOf(error)}${placeIn(file, error)}`)),
-      )
+      .then(resolve, (error: unknown) => reject(new ConfigError(`${file} can't start: ${reasonIn(file, error)}`)))
       .finally(disarm);
   });
   if (isObject(started) && typeof started["do"] === "function") return started as unknown as StartedService;
@@ -59,11 +58,10 @@ function serviceIn(module: unknown, file: string): OwnService {
   );
 }
 
-/** Where in the module it was thrown, if that is where: " (at 3:11)". */
-function placeIn(file: string, error: unknown): string {
-  const stack = error instanceof Error ? (error.stack ?? "") : "";
-  const place = /^\d+:\d+/.exec(stack.split(`${file}:`)[1] ?? "")?.[0];
-  return place === undefined ? "" : ` (at ${place})`;
+/** With the place in the module where it was thrown, if that is where: "no luck (at 3:11)". */
+function reasonIn(file: string, error: unknown): string {
+  const place = placeIn(file, error);
+  return place === undefined ? reasonOf(error) : `${reasonOf(error)} (at ${place})`;
 }
 
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
