@@ -18,6 +18,23 @@ test("what was made in one turn goes with one write, and what has gone isn't tou
   expect([first.toString(), (socket.read() as Buffer).toString()]).toEqual(["abcd", "efgh"]);
 });
 
+test("of a turn that makes much the beginning goes ahead, and everything in its order", async () => {
+  const socket = new PassThrough({ highWaterMark: 1 << 20 });
+  const output = new Output(socket, () => undefined);
+  const frames = Array.from({ length: 50 }, (_, number) => Buffer.alloc(200, number));
+  const sent: number[] = [];
+  for (const frame of frames) {
+    output.push(frame);
+    sent.push(socket.writableLength + socket.readableLength);
+  }
+  expect(sent.slice(0, 8)).toEqual(Array(8).fill(0));
+  expect(sent[8]).toBe(1600);
+  // Never more than that stays behind.
+  expect(sent.every((bytes, index) => (index + 1) * 200 - bytes <= 1600)).toBe(true);
+  await new Promise(setImmediate);
+  expect((socket.read() as Buffer).equals(Buffer.concat(frames))).toBe(true);
+});
+
 test("a large frame's buffer isn't kept", async () => {
   const socket = new PassThrough({ highWaterMark: 16 << 20 });
   const output = new Output(socket, () => undefined);

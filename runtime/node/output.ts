@@ -4,12 +4,19 @@ import type { Duplex } from "node:stream";
 /** Holds some hundred small calls, or several of 10 KiB; larger needs get a slab of their own size. */
 const slabBytes = 64 * 1024;
 
+/**
+ * A turn that makes more than so many frames and bytes has its beginning sent: the peer works on those while this side makes the rest, where
+ * they would wait for one another. Then 16 calls of 100 bytes take two writes, which makes them half as fast again on two cores.
+ */
+const aheadFrames = 8;
+const aheadBytes = 1500;
+
 const nothing = Buffer.alloc(0);
 
 /**
- * What a connection is about to send. Frames are written one behind the other into a slab, and all that one turn of the event loop made
- * goes with one write. A slab that the kernel has copied whole is written from its beginning again, which keeps it in the CPU's cache and
- * leaves nothing to collect; bytes that wait for the peer, or that somebody else may have, are never touched again.
+ * What a connection is about to send. Frames are written one behind the other into a slab, and what one turn of the event loop made
+ * goes with one write, or a few when it is much. A slab that the kernel has copied whole is written from its beginning again, which keeps it
+ * in the CPU's cache and leaves nothing to collect; bytes that wait for the peer, or that somebody else may have, are never touched again.
  */
 export class Output {
   /** Where to write, from `at` on; valid until `room` is called again. */
@@ -22,6 +29,8 @@ export class Output {
   };
   readonly #isSocket: boolean;
   #from = 0;
+  /** Since the last write. */
+  #frames = 0;
   #isScheduled = false;
   #isFull = false;
 
@@ -45,8 +54,10 @@ export class Output {
     return this.#socket.writableLength + this.at - this.#from;
   }
 
-  /** There is room for so many bytes at `at`, and they go at the end of this turn. */
+  /** There is room for so many bytes at `at`, a frame of them, and they go by the end of this turn. */
   room(bytes: number): void {
+    if (this.#frames >= aheadFrames && this.at - this.#from >= aheadBytes) this.flush();
+    this.#frames++;
     if (this.bytes.length - this.at < bytes) this.flush();
     // Unless that has made room: what has gone whole is written from its beginning again.
     if (this.bytes.length - this.at < bytes) {
@@ -71,6 +82,7 @@ export class Output {
     if (this.at === this.#from) return;
     const filled = this.bytes.subarray(this.#from, this.at);
     this.#from = this.at;
+    this.#frames = 0;
     if (this.#socket.writable && !this.#socket.write(filled)) this.#isFull = true;
     if (this.#isSocket && this.#socket.writableLength === 0) this.at = this.#from = 0;
     if (this.bytes.length <= slabBytes) return;
