@@ -4,6 +4,7 @@ import { inNode, Pair, ownCores, type Program, type Seen } from "./wire-pair.ts"
 import type { WireWindow } from "./wire-peer.ts";
 
 const windowMs = 700;
+const windowsToWarm = 5;
 
 /** What answers and what asks. */
 type Party =
@@ -134,7 +135,7 @@ export const wire: Bench = {
           }
           continue;
         }
-        for (const party of parties) if (!pairs.has(party)) pairs.set(party, await open(party, go));
+        for (const party of parties) if (!pairs.has(party)) pairs.set(party, await openWarm(party, go));
         const seen = await measure(contest, { pairs, rounds, cores }, (text) => progress(`wire: ${what}, ${text}`));
         figures.push(...parties.flatMap((party) => absolute(contest, party, seen.get(party)!)));
         const of = ([party, name]: Quotient["of"]) => seen.get(party)!.map((one) => one[name]);
@@ -166,6 +167,13 @@ const nodePrograms: Readonly<Record<Exclude<Party, GoParty>, readonly [server: P
   "bare frames": [inNode("bare")],
 };
 
+/** Its programs are compiled as far as those that have been in a contest already. */
+async function openWarm(party: Party, go: GoPrograms | string): Promise<Pair> {
+  const pair = await open(party, go);
+  for (let window = 0; window < windowsToWarm; window++) await pair.measure({ bytes: 100, inFlight: 16, windowMs });
+  return pair;
+}
+
 function open(party: Party, go: GoPrograms | string): Promise<Pair> {
   if (party in nodePrograms) return Pair.open(...nodePrograms[party as keyof typeof nodePrograms]);
   return Pair.open(goPrograms[party as GoParty](go as GoPrograms));
@@ -182,7 +190,7 @@ async function measure(
   };
   // The last of them.
   if (isPinned) await pin(/\d+$/.exec(cores!)![0]);
-  // The first round warms all of them up.
+  // The first round makes them used to this load.
   for (let round = 0; round <= rounds; round++) {
     progress(`round ${round} of ${rounds}`);
     for (const party of parties) {
