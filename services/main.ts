@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -12,6 +11,7 @@ import { nodeHttp } from "../runtime/node/http.ts";
 import { importModule } from "../runtime/node/modules.ts";
 import { realInfrastructure } from "../runtime/node/infrastructure.ts";
 import type { NodeMetrics } from "../runtime/node/telemetry/metrics.ts";
+import { onDemand } from "../runtime/node/on-demand.ts";
 import { otlpExporter } from "../runtime/node/telemetry/otlp.ts";
 import { otherTransports } from "../runtime/node/transports.ts";
 import { tripleTransport } from "../runtime/node/triple.ts";
@@ -450,7 +450,7 @@ function tracingOf(values: Values): Pick<StartMessage, "tracing"> {
   if (!(sample >= 0 && sample <= 1))
     throw new ConfigError(`--trace-sample ${share} is no share`, "write 0.1, or 1 for all");
   // Two runs with one seed must not be one in the store.
-  return { tracing: { sample, otlp, run: randomUUID() } };
+  return { tracing: { sample, otlp, run: onDemand.crypto().randomUUID() } };
 }
 
 function identityIn(directory: string): TlsIdentity {

@@ -1,5 +1,3 @@
-import { performance } from "node:perf_hooks";
-
 import type { Clock } from "../ports/clock.ts";
 import { Scheduled, Wheel } from "../timing-wheel.ts";
 

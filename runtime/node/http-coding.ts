@@ -1,10 +1,7 @@
 import { promisify } from "node:util";
-import { gunzip, gzip } from "node:zlib";
 
 import { RpcError } from "../call/status.ts";
-
-const gunzipped = promisify(gunzip);
-const gzipped = promisify(gzip);
+import { onDemand } from "./on-demand.ts";
 
 /** A smaller body isn't worth it. */
 export const compressedFromBytes = 1024;
@@ -21,7 +18,7 @@ export async function decompressed(bytes: Uint8Array, coding: string | undefined
     throw new RpcError(what, { code: "UNIMPLEMENTED", hint: "send it as gzip, or as it is" });
   }
   try {
-    return await gunzipped(bytes, { maxOutputLength: Math.max(1, bytesMax) });
+    return await promisify(onDemand.zlib().gunzip)(bytes, { maxOutputLength: Math.max(1, bytesMax) });
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") {
       throw new RpcError(`a body has at most ${bytesMax} bytes, also behind its compression`, {
@@ -32,7 +29,7 @@ export async function decompressed(bytes: Uint8Array, coding: string | undefined
   }
 }
 
-export const compressed = (bytes: Uint8Array): Promise<Uint8Array> => gzipped(bytes);
+export const compressed = (bytes: Uint8Array): Promise<Uint8Array> => promisify(onDemand.zlib().gzip)(bytes);
 
 /** Whether an `accept-encoding` has gzip (RFC 9110 section 12.5.3): named with a weight above 0, or covered by "*". */
 export function takesGzip(accepted: string | undefined): boolean {

@@ -1,10 +1,10 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import { TLSSocket } from "node:tls";
 
 import { RpcError, toRpcError, type RpcCode } from "../call/status.ts";
 import type { HttpListenOptions, HttpRequest, HttpResponse } from "../ports/http.ts";
 import { compressed, compressedFromBytes, decompressed, takesGzip } from "./http-coding.ts";
+import { onDemand } from "./on-demand.ts";
 import { principalOf } from "./tls.ts";
 
 export interface HttpLimits {
@@ -31,8 +31,9 @@ const headerBytesMax = 16 * 1024;
  */
 export class HttpConnections {
   readonly #what: What;
-  readonly #bodyBytesMax: number;
-  readonly #server: Server;
+  readonly #limits: HttpLimits;
+  /** From the first connection on. */
+  #server: Server | undefined;
   /** Requests in flight by connection. */
   readonly #busy = new Map<Socket, number>();
   #inFlight = 0;
@@ -41,19 +42,8 @@ export class HttpConnections {
   #onIdle: (() => void) | undefined;
 
   constructor(what: What, limits: HttpLimits) {
-    const { bodyBytesMax = 64 * 1024, headersWithinMs = 5_000, requestWithinMs = 10_000, idleMs = 60_000 } = limits;
     this.#what = what;
-    this.#bodyBytesMax = bodyBytesMax;
-    this.#server = createServer({
-      headersTimeout: headersWithinMs,
-      requestTimeout: Math.max(headersWithinMs, requestWithinMs),
-      keepAliveTimeout: idleMs,
-      connectionsCheckingInterval: Math.min(1_000, Math.ceil(headersWithinMs / 2)),
-      maxHeaderSize: headerBytesMax,
-    });
-    this.#server.on("request", (request, response) => void this.#serve(request, response));
-    // It listens nowhere itself, and looks after the time that connections take from this event on.
-    this.#server.emit("listening");
+    this.#limits = limits;
   }
 
   accept(socket: Socket): void {
@@ -62,6 +52,7 @@ export class HttpConnections {
       this.#busy.delete(socket);
       if (this.#busy.size === 0) this.#onIdle?.();
     });
+    this.#server ??= this.#serving();
     this.#server.emit("connection", socket);
   }
 
@@ -78,7 +69,22 @@ export class HttpConnections {
   /** Ends all connections at once. */
   close(): void {
     for (const socket of [...this.#busy.keys()]) socket.destroy();
-    this.#server.close();
+    this.#server?.close();
+  }
+
+  #serving(): Server {
+    const { headersWithinMs = 5_000, requestWithinMs = 10_000, idleMs = 60_000 } = this.#limits;
+    const server = onDemand.http().createServer({
+      headersTimeout: headersWithinMs,
+      requestTimeout: Math.max(headersWithinMs, requestWithinMs),
+      keepAliveTimeout: idleMs,
+      connectionsCheckingInterval: Math.min(1_000, Math.ceil(headersWithinMs / 2)),
+      maxHeaderSize: headerBytesMax,
+    });
+    server.on("request", (request, response) => void this.#serve(request, response));
+    // It listens nowhere itself, and looks after the time that connections take from this event on.
+    server.emit("listening");
+    return server;
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -107,7 +113,7 @@ export class HttpConnections {
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<HttpResponse> {
     const { handle, errorBody = plainBody } = this.#what;
-    const bytesMax = this.#bodyBytesMax;
+    const { bodyBytesMax: bytesMax = 64 * 1024 } = this.#limits;
     const refuse = (status: number, error: RpcError, headers?: HttpResponse["headers"]): HttpResponse => {
       return { status, body: errorBody(error), headers };
     };
@@ -183,7 +189,7 @@ function requestOf(
     body,
     bytes,
     peer: `${request.socket.remoteAddress}:${request.socket.remotePort}`,
-    principal: request.socket instanceof TLSSocket ? principalOf(request.socket) : undefined,
+    principal: principalOf(request.socket),
     onGone: (listener) => {
       if (response.destroyed) return listener();
       response.once("close", () => {

@@ -1,5 +1,4 @@
-import { Agent as PlainAgent, request as plainRequest, type IncomingMessage } from "node:http";
-import { Agent as TlsAgent, request as tlsRequest } from "node:https";
+import type { Agent as PlainAgent, IncomingMessage } from "node:http";
 
 import type { Call } from "../call/call.ts";
 import type { Method } from "../call/service.ts";
@@ -10,6 +9,7 @@ import type { Response, Transport } from "../ports/transport.ts";
 import type { HttpProtocol, IncomingResponse, OutgoingRequest } from "../protocols/protocol.ts";
 import { splitAddress } from "./address.ts";
 import { nodeHttp } from "./http.ts";
+import { onDemand } from "./on-demand.ts";
 import { clientOptionsOf, tlsTrouble, type TlsIdentity } from "./tls.ts";
 
 export interface HttpTransportOptions {
@@ -38,12 +38,13 @@ export function httpTransport(protocol: HttpProtocol, options: HttpTransportOpti
   const { clock, dial = (address) => address, messageBytesMax = 4 * 1024 * 1024, isLoopbackOnly = true, tls } = options;
   const http = nodeHttp({ clock, isLoopbackOnly, bodyBytesMax: messageBytesMax, tls });
   const pool = { keepAlive: true, maxSockets: connectionsMax, timeout: idleMs, scheduling: "lifo" } as const;
+  const protocolOf = () => (tls === undefined ? onDemand.http() : onDemand.https());
   /** The connections to each address. */
   const agents = new Map<string, PlainAgent>();
   const agentTo = (target: string): PlainAgent => {
     let agent = agents.get(target);
     if (agent === undefined) {
-      agent = tls === undefined ? new PlainAgent(pool) : new TlsAgent({ ...pool, ...clientOptionsOf(tls) });
+      agent = new (protocolOf().Agent)({ ...pool, ...(tls !== undefined && clientOptionsOf(tls)) });
       agents.set(target, agent);
     }
     return agent;
@@ -57,7 +58,7 @@ export function httpTransport(protocol: HttpProtocol, options: HttpTransportOpti
   const exchange = (target: string, { path, headers, body }: OutgoingRequest, call: Call): Promise<IncomingResponse> =>
     new Promise((resolve, reject) => {
       const { bareHost: host, port } = splitAddress(target);
-      const request = (tls === undefined ? plainRequest : tlsRequest)({
+      const request = protocolOf().request({
         host,
         port,
         agent: agentTo(target),

@@ -1,9 +1,9 @@
-import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { RpcError } from "../call/status.ts";
 import type { TlsIdentity } from "../security/tls-identity.ts";
+import { onDemand } from "./on-demand.ts";
 
 /**
  * Reads an identity from a directory: `ca.pem`, `cert.pem`, `key.pem`. Throws an `RpcError` INVALID_ARGUMENT that says what is wrong with it
@@ -25,6 +25,7 @@ export function readIdentity(directory: string, wallMs: number): TlsIdentity {
       throw wrong(`${join(directory, file)} isn't what its name says`, "a PEM file is meant", cause);
     }
   };
+  const { createPrivateKey, X509Certificate } = onDemand.crypto();
   const ca = parsed("ca.pem", (text) => new X509Certificate(text));
   const cert = parsed("cert.pem", (text) => new X509Certificate(text));
   const key = parsed("key.pem", (text) => createPrivateKey(text));

@@ -1,8 +1,8 @@
-import { X509Certificate } from "node:crypto";
 import { createServer as createTcpServer, type Server, type Socket } from "node:net";
-import { connect as connectTls, createServer as createTlsServer, TLSSocket } from "node:tls";
+import type { TLSSocket } from "node:tls";
 import type { TlsIdentity } from "../security/tls-identity.ts";
 import { connectReading } from "./input.ts";
+import { onDemand } from "./on-demand.ts";
 
 export type { TlsIdentity } from "../security/tls-identity.ts";
 
@@ -35,7 +35,10 @@ export function connectTo(
     ...(isName && { servername: serverName }),
     ...(protocol !== undefined && { ALPNProtocols: [protocol] }),
   };
-  return connectTls({ host, port, ...options }, onConnect).setNoDelay(true);
+  return onDemand
+    .tls()
+    .connect({ host, port, ...options }, onConnect)
+    .setNoDelay(true);
 }
 
 /** A connection that was accepted. */
@@ -58,7 +61,7 @@ export function acceptorOf(
     return createTcpServer(accepting, (socket) => onConnection({ socket, principal: undefined }));
   }
   const { ca, cert, key } = identity;
-  const server = createTlsServer(
+  const server = onDemand.tls().createServer(
     {
       ...{ ca, cert, key, requestCert: true, rejectUnauthorized: true, ...accepting },
       ...(protocols !== undefined && { ALPNProtocols: [...protocols] }),
@@ -74,16 +77,18 @@ export function acceptorOf(
 
 /** Breaks a connection off: its peer sees that it broke, and no end in order. Over TLS that is to end without saying so. */
 export function breakOff(socket: Socket): void {
-  if (socket instanceof TLSSocket) socket.destroy();
+  if (isTls(socket)) socket.destroy();
   else socket.resetAndDestroy();
 }
 
-/** Of a peer whose certificate has been verified. */
-export function principalOf(socket: TLSSocket): string | undefined {
-  if (!socket.authorized) return undefined;
+/** The common name of a peer's certificate, where it has been verified. */
+export function principalOf(socket: Socket): string | undefined {
+  if (!isTls(socket) || !socket.authorized) return undefined;
   const name: unknown = socket.getPeerCertificate().subject?.CN;
   return typeof name === "string" && name !== "" ? name : undefined;
 }
+
+const isTls = (socket: Socket): socket is TLSSocket => "encrypted" in socket;
 
 /** What is wrong with a handshake, by the words of OpenSSL's and Node's, and what to do about it. */
 interface Trouble {
@@ -156,6 +161,7 @@ export function tlsTrouble(
   const trouble = troubles.find(({ words }) => words.test(said));
   if (trouble !== undefined) return { message: trouble.message(identity), hint: trouble.hint };
   if (identity === undefined || !silence.test(said)) return undefined;
+  const { X509Certificate } = onDemand.crypto();
   const own = new X509Certificate(identity.cert);
   if (wallMs > own.validToDate.getTime()) {
     return { message: `this node's own certificate has expired (${own.validTo}), and its peer hung up`, hint: renew };

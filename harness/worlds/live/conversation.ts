@@ -1,6 +1,7 @@
 import type { RuntimeEvent } from "../../../runtime/telemetry/events.ts";
 import type { FromNode } from "../../../services/control.ts";
 import { WorldError } from "../error.ts";
+import { inSources } from "./in-sources.ts";
 import type { Reply, ReplyOf } from "./node.ts";
 
 interface Waiter {
@@ -49,7 +50,7 @@ export class Conversation {
 
   /** The last lines that it printed. */
   get lastWords(): string {
-    return this.#printed.trimEnd().split("\n").slice(-12).join("\n");
+    return inSources(this.#printed).trimEnd().split("\n").slice(-12).join("\n");
   }
 
   /** The next message of this type. Rejects when the life ends first. */
@@ -64,7 +65,7 @@ export class Conversation {
   end(how: string): string {
     const lastWords = this.lastWords;
     const seen = lastWords === "" ? how : `${how}; the last that it printed:\n${lastWords}`;
-    const end = this.#failure?.message ?? seen;
+    const end = inSources(this.#failure?.message ?? seen);
     this.#end = end;
     const waiters = this.#waiters;
     this.#waiters = [];

@@ -6,6 +6,7 @@ import { promisify } from "node:util";
 
 import { afterEach, beforeEach, expect, test } from "vitest";
 
+import { inSources } from "../live/in-sources.ts";
 import { bundled } from "./bundle.ts";
 import { programs } from "./program.ts";
 
@@ -27,8 +28,9 @@ function write(name: string, text: string, secondsAgo = 60): void {
   utimesSync(path, at, at);
 }
 
-const run = (main: string): string =>
-  execFileSync(process.execPath, ["--enable-source-maps", main], { encoding: "utf8", stdio: "pipe" }).trim();
+const start = join(import.meta.dirname, "start.cjs");
+const run = (main: string, ...args: readonly string[]): string =>
+  execFileSync(process.execPath, [start, main, ...args], { encoding: "utf8", stdio: "pipe" }).trim();
 
 test("a program in one file does what it does in many, and names its sources' lines in errors", async () => {
   write(
@@ -40,8 +42,7 @@ test("a program in one file does what it does in many, and names its sources' li
     "main.ts",
     `import { greet } from "./greeting.ts";
      console.log(greet("you"));
-     const { fail } = await import("./late.ts");
-     try { fail(); } catch (error) { console.log((error as Error).stack); }`,
+     import("./late.ts").then(({ fail }) => fail()).catch((error: Error) => console.log(error.stack));`,
   );
   const main = (await bundled(entry(), directory()))!;
   expect(main.startsWith(directory())).toBe(true);
@@ -49,7 +50,22 @@ test("a program in one file does what it does in many, and names its sources' li
   rmSync(join(home, "late.ts"));
   const [hello, ...stack] = run(main).split("\n");
   expect(hello).toBe("hello you");
-  expect(stack.join("\n")).toContain("late.ts:2:");
+  expect(inSources(stack.join("\n"))).toContain("late.ts:2:");
+});
+
+test("what was compiled of it is kept for the next process of its kind, and isn't needed", async () => {
+  write("main.ts", "const own = (): number => 7;\nconsole.log(own(), ...process.argv.slice(2));\n");
+  const main = (await bundled(entry(), directory()))!;
+  const caches = (): readonly string[] => readdirSync(directory()).filter((name) => name.endsWith(".cache"));
+  expect(run(main, "provider", "more")).toBe("7 provider more");
+  expect(run(main, "registry")).toBe("7 registry");
+  expect(caches()).toHaveLength(2);
+  for (const cache of caches()) writeFileSync(join(directory(), cache), "no code of V8's");
+  expect(run(main, "provider")).toBe("7 provider");
+  // A directory that can't be written.
+  for (const cache of caches()) rmSync(join(directory(), cache));
+  for (const cache of ["provider", "registry"]) mkdirSync(`${main}.${cache}.cache`);
+  expect(run(main, "provider")).toBe("7 provider");
 });
 
 test("it is made once, and again when something that it was made of has changed", async () => {
@@ -75,7 +91,7 @@ test("several at once make the same one, in one process and in several, and leav
   const here = [1, 2].map(() => bundled(entry(), directory()));
   const made = [...(await Promise.all(elsewhere)).map(({ stdout }) => stdout.trim()), ...(await Promise.all(here))];
   expect(new Set(made)).toEqual(new Set([expect.stringContaining(directory())]));
-  expect(readdirSync(directory()).filter((name) => !/^(main-[\w-]+\.js(\.map)?|made\.json)$/.test(name))).toEqual([]);
+  expect(readdirSync(directory()).filter((name) => !/^(main-[\w-]+\.cjs(\.map)?|made\.json)$/.test(name))).toEqual([]);
 });
 
 test("a copied checkout has its own", async () => {

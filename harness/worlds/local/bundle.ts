@@ -21,8 +21,8 @@ const made = "made.json";
 const keptMs = 24 * 3_600_000;
 
 /**
- * The program at `entry` with all that it imports, as one file under `directory`: a process reads that in a third of the time that some
- * four hundred files take. It is made again whenever one of those has changed, so nobody has to build anything; undefined where it can't
+ * The program at `entry` with all that it imports, as one file under `directory`, for `start.cjs`: a process begins with that in a third of
+ * the time that some four hundred files take. It is made again whenever one of those has changed, so nobody has to build anything; undefined where it can't
  * be made (no bundler for this system, no room, code that doesn't parse): the program itself is run then, and says what is wrong with it.
  */
 export function bundled(entry: string, directory: string): Promise<string | undefined> {
@@ -62,14 +62,14 @@ async function make(entry: string, directory: string): Promise<string | undefine
   await access(directory, constants.W_OK);
   // Loaded by those who need it: nearly always a bundle is there.
   const { rolldown } = await import("rolldown");
-  const names = { entryFileNames: "[name]-[hash].js", chunkFileNames: "[name]-[hash].js" };
+  const names = { entryFileNames: "[name]-[hash].cjs", chunkFileNames: "[name]-[hash].cjs" };
   await using bundle = await rolldown({
     input: entry,
     platform: "node",
     external: (id) => /^[\w@]/.test(id) && !takenIn.test(id),
     logLevel: "silent",
   });
-  const { output } = await bundle.generate({ format: "esm", sourcemap: true, ...names });
+  const { output } = await bundle.generate({ format: "cjs", sourcemap: true, ...names });
   // It is made of this file, too, which says how.
   const from = await stampsOf([...(await bundle.watchFiles), import.meta.filename], directory);
   // Changed while it was read: nobody knows which of the two it has.
@@ -98,7 +98,7 @@ const stampsOf = (paths: readonly string[], directory: string): Promise<readonly
     }),
   );
 
-/** A process reads the map when it starts, so that its errors name the lines that people know; the sources themselves are there anyway. */
+/** By the map, errors name the lines that people know (`inSources`); the sources themselves are there anyway. */
 function mapWithoutSources(text: string): string {
   const { sourcesContent: _, ...map } = JSON.parse(text) as { readonly sourcesContent?: unknown };
   return JSON.stringify(map);

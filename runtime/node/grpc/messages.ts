@@ -1,8 +1,7 @@
-import { gunzipSync, gzipSync } from "node:zlib";
-
 import { RpcError } from "../../call/status.ts";
 import type { Codec, MessageWriter } from "../../codec/codec.ts";
 import type { Http2Stream } from "../http2/stream.ts";
+import { onDemand } from "../on-demand.ts";
 import { Partial } from "../partial.ts";
 
 /** A flag (1: compressed) and a length u32 stand before each message. */
@@ -160,7 +159,7 @@ export class MessageReader {
     if (flag !== 1) throw malformed(`a message with the flag ${flag}`);
     if (this.encoding !== "gzip") throw malformed(`a compressed message, and the encoding is ${this.encoding}`);
     try {
-      return gunzipSync(body, { maxOutputLength: Math.max(1, this.#messageBytesMax) });
+      return onDemand.zlib().gunzipSync(body, { maxOutputLength: Math.max(1, this.#messageBytesMax) });
     } catch (cause) {
       const isTooLarge = (cause as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE";
       if (isTooLarge) throw tooMuch(`a message of more than ${this.#messageBytesMax} bytes behind its compression`);
@@ -211,7 +210,7 @@ export function sendMessage(
   { isGzip = false, isEnd = false }: { readonly isGzip?: boolean; readonly isEnd?: boolean } = {},
 ): void {
   if (!isGzip && !(message instanceof Uint8Array) && writeStraight(stream, message, isEnd)) return;
-  const body = isGzip ? gzipSync(bytesOf(message)) : bytesOf(message);
+  const body = isGzip ? onDemand.zlib().gzipSync(bytesOf(message)) : bytesOf(message);
   prefix[0] = isGzip ? 1 : 0;
   prefix.writeUInt32BE(body.length, 1);
   stream.data(body, isEnd, prefix);

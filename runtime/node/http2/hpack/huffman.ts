@@ -31,6 +31,7 @@ const isEnd = new Uint8Array(256);
 type Node = { readonly id: number; readonly next: [Node | number | undefined, Node | number | undefined] };
 
 function build(): void {
+  isBuilt = true;
   const nodes: Node[] = [];
   const node = (): Node => {
     const made: Node = { id: nodes.length, next: [undefined, undefined] };
@@ -77,12 +78,13 @@ function step(from: Node, nibble: number, root: Node): number {
   return emitted | at.id;
 }
 
-build();
-
+let isBuilt = false;
 let scratch = Buffer.allocUnsafe(4096);
 
 /** The text (one character a byte) that these bytes encode. Throws a COMPRESSION_ERROR where they are no Huffman code. */
 export function huffmanText(bytes: Buffer, from: number, end: number): string {
+  // By the first peer that encodes its texts so: Flyball's own doesn't.
+  if (!isBuilt) build();
   const most = ((end - from) * 8) / 5;
   if (most > scratch.length) scratch = Buffer.allocUnsafe(2 * Math.ceil(most));
   let state = 0;
