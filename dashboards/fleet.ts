@@ -6,6 +6,7 @@ import { HistoryCollector } from "../harness/history/collector.ts";
 import type { History } from "../harness/history/history.ts";
 import { historyVersion } from "../harness/history/record.ts";
 import { Guardian } from "../harness/worlds/live/guardian.ts";
+import { programs } from "../harness/worlds/live/programs.ts";
 import { freePorts } from "../runtime/node/free-ports.ts";
 import { NodeProcess } from "../harness/worlds/local/process.ts";
 import type { NodePlan } from "../harness/scenario/plan.ts";
@@ -39,6 +40,7 @@ export async function startTestFleet(): Promise<TestFleet> {
   const clock = systemClock();
   const guardian = new Guardian();
   const directory = await mkdtemp(join(tmpdir(), "fleet-"));
+  const programFor = await programs();
   const collector = new HistoryCollector();
   const nodes = new Map<string, TestNode>();
   const runNodes: { id: string; service: string; program: NodePlan["program"]; tag: undefined; weight: number }[] = [];
@@ -66,6 +68,7 @@ export async function startTestFleet(): Promise<TestFleet> {
       const life = new NodeProcess({
         node: id,
         program,
+        main: programFor([]),
         disk: join(directory, id.replaceAll("/", "-")),
         guardian,
         onRecords: (events) => {

@@ -1,13 +1,14 @@
 import { randomBytes } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import type Docker from "dockerode";
 
 import type { ForeignPlan } from "../../scenario/plan.ts";
 import { Guardian } from "../live/guardian.ts";
+import { bundles, type ProgramFiles } from "../live/programs.ts";
 import { WorldError } from "../error.ts";
 import { findInvocation, removeInvocation, removeOrphans } from "./clean.ts";
 import { Container, type ContainerSpec } from "./container.ts";
@@ -21,6 +22,8 @@ export const project = fileURLToPath(new URL("../../../", import.meta.url));
 const projectMount = "/flyball";
 /** Compiled code is kept between runs: a node starts in half the time. */
 const cache = join(project, ".flyball/cache-docker");
+
+const helperFlags = ["--disable-warning=ExperimentalWarning"];
 
 /** A place on the network: its address, and whatever runs there shares it. */
 export interface Sandbox {
@@ -82,6 +85,7 @@ export class Invocation {
         making,
         mkdir(directoryOf(id), { mode: 0o700 }),
         mkdir(cache, { recursive: true }),
+        mkdir(bundles, { recursive: true }),
       ]);
       return new Invocation(docker, { guardian, id, network, nodeImage });
     } catch (error) {
@@ -92,9 +96,9 @@ export class Invocation {
     }
   }
 
-  /** A container of the plain Node.js image which runs a program of the project. */
+  /** A container of the plain Node.js image which runs a program of the project: `files` as Node.js is started with, by paths of this machine. */
   async program(
-    file: string,
+    files: ProgramFiles,
     options: Pick<ContainerSpec, "role" | "network" | "ip" | "env" | "command" | "mounts"> & { readonly disk?: string },
   ): Promise<Container> {
     const { disk, env = {}, command = [], mounts = [], ...rest } = options;
@@ -103,13 +107,17 @@ export class Invocation {
       name: this.#nameOf(options.role),
       invocation: this.id,
       image: this.#nodeImage,
-      entrypoint: ["node", "--disable-warning=ExperimentalWarning", `${projectMount}/${file}`],
+      entrypoint: [
+        "node",
+        ...files.map((file) => (file.startsWith(project) ? `${projectMount}/${relative(project, file)}` : file)),
+      ],
       command,
       workingDirectory: projectMount,
       env: { NODE_COMPILE_CACHE: "/cache", ...env, ...(disk !== undefined && { FLYBALL_DISK: "/disk" }) },
       mounts: [
         { from: project, to: projectMount },
         { from: cache, to: "/cache", isWritable: true },
+        { from: bundles, to: `${projectMount}/${relative(project, bundles)}`, isWritable: true },
         ...(disk === undefined ? [] : [{ from: disk, to: "/disk", isWritable: true }]),
         ...mounts,
       ],
@@ -222,7 +230,15 @@ export class Invocation {
   ): Promise<{ readonly container: Container; readonly ip: string }> {
     const ip = this.network.addressOf(this.#places++);
     const command = commandAt(ip);
-    return { ip, container: await this.program(file, { role, network: this.network.name, ip, command }) };
+    return {
+      ip,
+      container: await this.program(helperFlags.concat(join(project, file)), {
+        role,
+        network: this.network.name,
+        ip,
+        command,
+      }),
+    };
   }
 
   async #startProxies(): Promise<ProxyContainer> {

@@ -25,6 +25,7 @@ import {
 import { runLive, type Ground, type LaidFleet, type OwnedLink, type OwnedNode } from "../live/fleet.ts";
 import { freshIdentities } from "../live/identities.ts";
 import { LiveNode } from "../live/node.ts";
+import { programs, type ProgramFiles } from "../live/programs.ts";
 import { freshSecrets } from "../live/secrets.ts";
 import { createPublisher } from "../publisher.ts";
 import { allPrimitives, type LinkShape, type World, type WorldOptions } from "../world.ts";
@@ -124,6 +125,8 @@ class DockerGround implements Ground {
   /** Node ids by address. */
   readonly #names = new Map<string, string>();
   #scraping: Scraping | undefined;
+  /** What a process with these nodes runs; laid with the rest. */
+  #programFor!: (nodes: readonly NodePlan[]) => ProgramFiles;
   #closePublisher: () => Promise<void> = () => Promise.resolve();
 
   constructor(
@@ -159,9 +162,11 @@ class DockerGround implements Ground {
       this.#hasSeata ? this.#bankServers() : undefined,
       this.#plan.isScraped ? this.#scrape() : undefined,
       this.#plan.tracing && this.#invocation.sharedServer(jaeger, this.#world.onProgress),
+      programs(),
     ]);
     // A server takes its time to get ready: who interrupts a run doesn't wait for it.
-    const [sandboxes, server, bank, scraping, traceStore] = await untilAborted(coming, this.#world.signal);
+    const [sandboxes, server, bank, scraping, traceStore, programFor] = await untilAborted(coming, this.#world.signal);
+    this.#programFor = programFor;
     this.#configCenter = sandboxes.get("config-center/0");
     for (const [id, { ip }] of sandboxes) this.#names.set(`${ip}:${nodePort}`, id);
     const tracing = traceStore && tracingTo(traceStore, this.#plan, this.#run);
@@ -357,7 +362,7 @@ class DockerGround implements Ground {
     const own = ownModule(plan);
     const disk = join(this.#invocation.directory, `${this.#run}-${plan.id.replaceAll("/", "-")}`);
     await mkdir(disk);
-    const container = await this.#invocation.program("services/main.ts", {
+    const container = await this.#invocation.program(this.#programFor([plan]), {
       role: plan.id,
       network: sandbox.network,
       command: [plan.program],

@@ -5,6 +5,7 @@ import { WorldError } from "../error.ts";
 import { Conversation } from "../live/conversation.ts";
 import type { Guardian } from "../live/guardian.ts";
 import type { NodeLife } from "../live/node.ts";
+import type { ProgramFiles } from "../live/programs.ts";
 import { SpokenLife } from "../live/spoken-life.ts";
 import { startProgram, type RunningProgram } from "./program.ts";
 
@@ -14,7 +15,7 @@ const endsWithinMs = 1_000;
 /** A process that several nodes share. It runs from the first of their lives until it is closed. */
 export class PackProcess {
   readonly #nodes: readonly string[];
-  readonly #main: () => string;
+  readonly #main: () => ProgramFiles;
   /** Under which each node has its disk. */
   readonly #directory: string;
   readonly #guardian: Guardian;
@@ -25,8 +26,8 @@ export class PackProcess {
 
   constructor(options: {
     readonly nodes: readonly string[];
-    /** The file that it runs, asked for when it starts. */
-    readonly main: () => string;
+    /** What it runs, asked for when it starts. */
+    readonly main: () => ProgramFiles;
     readonly directory: string;
     readonly guardian: Guardian;
   }) {

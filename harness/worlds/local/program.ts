@@ -1,32 +1,8 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import { existsSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 
 import { compileCache } from "../../compile-cache.ts";
 import type { Guardian } from "../live/guardian.ts";
-import type { NodePlan } from "../../scenario/plan.ts";
-import { bundled } from "./bundle.ts";
-
-const start = fileURLToPath(new URL("start.cjs", import.meta.url));
-const source = fileURLToPath(new URL("../../../services/main.ts", import.meta.url));
-/** Where this checkout has them in one piece. */
-const bundles = fileURLToPath(new URL("../../../.flyball/services", import.meta.url));
-
-/**
- * The file that a process with these nodes runs: `services/main.ts` in one piece, where that could be made. A module of the user's own
- * imports the runtime from its sources, and must find there the very classes that its node has.
- */
-export async function programs(directory = bundles): Promise<(nodes: readonly NodePlan[]) => string> {
-  const whole = await bundled(source, directory);
-  return (nodes) => {
-    const hasOwn = nodes.some(({ config }) => config["own"] !== undefined);
-    // A node that comes back finds nothing there when somebody has tidied up meanwhile.
-    return whole === undefined || hasOwn || !existsSync(whole) ? source : whole;
-  };
-}
-
-/** The first collection of the young generation would come while a node starts, and finds next to nothing that is garbage. */
-const flags = ["--disable-warning=ExperimentalWarning", "--min-semi-space-size=8"];
+import type { ProgramFiles } from "../live/programs.ts";
 
 /** A process that runs programs of the fleet. */
 export interface RunningProgram {
@@ -39,7 +15,7 @@ export interface RunningProgram {
 
 /** Starts one of `programs` with IPC. Whatever becomes of this process, the guardian ends it. */
 export function startProgram(options: {
-  readonly main?: string | undefined;
+  readonly main: ProgramFiles;
   /** What it shows as in lists of processes. */
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
@@ -47,10 +23,10 @@ export function startProgram(options: {
   readonly onMessage: (message: unknown) => void;
   readonly onText: (text: string) => void;
 }): RunningProgram {
-  const { main = source, args, env, guardian, onMessage, onText } = options;
+  const { main, args, env, guardian, onMessage, onText } = options;
   // Its own process group: Ctrl-C in a terminal is for the harness alone. Its own environment: what a node does depends on
   // its configuration, and not on a proxy or an inspector that somebody has set up for other programs.
-  const child = spawn(process.execPath, [...flags, ...(main === source ? [] : [start]), main, ...args], {
+  const child = spawn(process.execPath, [...main, ...args], {
     detached: true,
     stdio: ["ignore", "pipe", "pipe", "ipc"],
     env: {

@@ -18,6 +18,7 @@ import { runLive, type Ground, type LaidFleet } from "../live/fleet.ts";
 import { Guardian } from "../live/guardian.ts";
 import { freshIdentities } from "../live/identities.ts";
 import { LiveNode, type LiveNodeOptions } from "../live/node.ts";
+import { programs, type ProgramFiles } from "../live/programs.ts";
 import { PairProxy } from "../live/proxy.ts";
 import { freshSecrets } from "../live/secrets.ts";
 import { createPublisher } from "../publisher.ts";
@@ -25,7 +26,6 @@ import { allPrimitives, type World, type WorldOptions } from "../world.ts";
 import { freePorts, loopback, loopbackHosts, NoPortError } from "../../../runtime/node/free-ports.ts";
 import { PackProcess } from "./pack.ts";
 import { NodeProcess } from "./process.ts";
-import { programs } from "./program.ts";
 
 /**
  * Real processes on this machine, one a node unless the plan lets nodes share them, on real sockets (loopback only). Nothing that it starts outlives it, not even when
@@ -93,8 +93,8 @@ class LocalGround implements Ground {
   readonly #packs: readonly PackProcess[];
   /** Of nodes that share a process. */
   readonly #packOf: ReadonlyMap<string, PackProcess>;
-  /** The file that a process with these nodes runs; laid with the rest. */
-  #programFor!: (nodes: readonly NodePlan[]) => string;
+  /** What a process with these nodes runs; laid with the rest. */
+  #programFor!: (nodes: readonly NodePlan[]) => ProgramFiles;
 
   constructor(plan: Plan, world: WorldOptions) {
     this.#plan = plan;
@@ -104,7 +104,7 @@ class LocalGround implements Ground {
     const shared = (plan.processes ?? []).filter(({ nodes }) => nodes.length > 1);
     const packs = shared.map(({ nodes }) => {
       const packed = plan.nodes.filter(({ id }) => nodes.includes(id));
-      const main = (): string => this.#programFor(packed);
+      const main = (): ProgramFiles => this.#programFor(packed);
       const pack = new PackProcess({ nodes, main, directory: this.#directory, guardian: this.#guardian });
       return { nodes, pack };
     });

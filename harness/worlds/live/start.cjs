@@ -10,7 +10,7 @@ const { constants, Script } = require("node:vm");
 
 process.argv.splice(1, 1);
 const [, main, program = ""] = process.argv;
-const cache = `${main}.${program.replace(/\W/g, "")}.cache`;
+const cache = `${main}.${program.replace(/\W/g, "")}.${process.version}.cache`;
 
 const script = new Script(
   `(function (exports, require, __filename, __dirname) { "use strict";\n${read(main, "utf8")}\n})`,
