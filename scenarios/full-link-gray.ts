@@ -34,5 +34,5 @@ export default scenario({
     share("stock").lane("-").byTag({ gray: 0, "-": 1 }).detects(1.04),
     successRate("cart").atLeast("99%").detects("91%"),
   ],
-  agreement: { share: 0.03, success: 0.03, p99: "25%", recovery: "20%" },
+  agreement: { share: "chance", success: 0.03, p99: "25%" },
 });
