@@ -11,8 +11,11 @@ import { callsOf } from "./select.ts";
 import { differ, isTooMany, type Proportion } from "./statistics.ts";
 import { p99Us, timesOf } from "./summary.ts";
 
-/** The default tolerances, which are also the widest that a scenario may state, and the absolute differences below which nothing is compared. */
-const defaults = { share: 0.03, success: 0.03, p99: 0.25, recovery: 0.2 };
+/**
+ * The default tolerances, which are also the widest that a scenario may state, and the absolute differences below which nothing is compared.
+ * A share that nobody has stated a tolerance for may also differ by chance: where each call is a draw, a few hundred do so by more.
+ */
+const defaults = { share: 0.03, p99: 0.25, recovery: 0.2 };
 const floorUs = { p99: 20_000, recovery: 250_000 };
 /** Of a p99 that differs by chance. */
 const chanceMax = 1e-3;
@@ -64,8 +67,8 @@ interface Comparison {
 function comparisonsOf(scenario: Scenario, predicted: History, measured: History): readonly Comparison[] {
   const stated = scenario.agreement ?? {};
   const tolerance = {
-    share: stated.share ?? defaults.share,
-    success: stated.success ?? defaults.success,
+    share: stated.share,
+    success: stated.success,
     p99: stated.p99 ?? defaults.p99,
     recovery: stated.recovery ?? defaults.recovery,
   };
@@ -196,8 +199,8 @@ function sharesOf(
   return { counts, n };
 }
 
-/** The largest difference; or `chance`: as much as two runs differ by where each call is a draw. */
-type ShareTolerance = number | "chance";
+/** The largest difference; or `chance`: as much as two runs differ by where each call is a draw. Default: the larger of the two. */
+type ShareTolerance = number | "chance" | undefined;
 
 function shareRow(
   quantity: string,
@@ -209,14 +212,14 @@ function shareRow(
   const row = { quantity, expected: formatShare(expected), value: formatShare(value) };
   // A service that only one of the two called differs by no chance.
   const called = (predicted.n === 0) === (measured.n === 0);
-  return tolerance === "chance"
-    ? { ...row, tolerance: "± chance", agrees: called && !differ(predicted, measured, falseAlarmMax) }
-    : {
-        ...row,
-        tolerance: `± ${exactShare(tolerance)}`,
-        // Differences such as 1 - 0.97 come out a little too large.
-        agrees: Math.abs(expected - value) <= tolerance + 1e-9,
-      };
+  const isChance = (): boolean => called && !differ(predicted, measured, falseAlarmMax);
+  if (tolerance === "chance") return { ...row, tolerance: "± chance", agrees: isChance() };
+  const most = tolerance ?? defaults.share;
+  // Differences such as 1 - 0.97 come out a little too large.
+  const isWithin = Math.abs(expected - value) <= most + 1e-9;
+  return tolerance === undefined
+    ? { ...row, tolerance: `± ${exactShare(most)} or chance`, agrees: isWithin || isChance() }
+    : { ...row, tolerance: `± ${exactShare(most)}`, agrees: isWithin };
 }
 
 interface TimeTolerance {
