@@ -13,9 +13,10 @@ import { p99Us, timesOf } from "./summary.ts";
 
 /**
  * The default tolerances, which are also the widest that a scenario may state, and the absolute differences below which nothing is compared.
- * A share that nobody has stated a tolerance for may also differ by chance: where each call is a draw, a few hundred do so by more.
+ * A share among instances that nobody has stated a tolerance for may also differ by chance: where each call is a draw, a few hundred do so
+ * by more.
  */
-const defaults = { share: 0.03, p99: 0.25, recovery: 0.2 };
+const defaults = { share: 0.03, success: 0.03, p99: 0.25, recovery: 0.2 };
 const floorUs = { p99: 20_000, recovery: 250_000 };
 /** Of a p99 that differs by chance. */
 const chanceMax = 1e-3;
@@ -68,7 +69,7 @@ function comparisonsOf(scenario: Scenario, predicted: History, measured: History
   const stated = scenario.agreement ?? {};
   const tolerance = {
     share: stated.share,
-    success: stated.success,
+    success: stated.success ?? defaults.success,
     p99: stated.p99 ?? defaults.p99,
     recovery: stated.recovery ?? defaults.recovery,
   };

@@ -594,11 +594,11 @@ const check = z.discriminatedUnion("check", [
 
 const tolerance = z.strictObject({
   /**
-   * Largest difference between sim's and local's shares, at most and by default 0.03; or `chance`: no more than two runs differ by where each
-   * call is a draw (with a false alarm of at most 1e-9).
+   * Largest difference between sim's and local's shares, at most 0.03; or `chance`: no more than two runs differ by where each call is a draw
+   * (with a false alarm of at most 1e-9). Default: the larger of the two.
    */
   share: z.union([z.number().gt(0).max(0.03), z.literal("chance")]).optional(),
-  /** Largest difference between success rates, in the same way. */
+  /** Largest difference between success rates, in the same way. Default 0.03. */
   success: z.union([z.number().gt(0).max(0.03), z.literal("chance")]).optional(),
   /** Relative difference of p99. At most and by default 25 % (and at least 20 ms). */
   p99: z.number().gt(0).max(0.25).optional(),

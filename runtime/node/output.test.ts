@@ -1,8 +1,8 @@
 import { once } from "node:events";
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
-import { PassThrough } from "node:stream";
+import { Duplex, PassThrough } from "node:stream";
 
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 
 import { Output } from "./output.ts";
 
@@ -18,21 +18,44 @@ test("what was made in one turn goes with one write, and what has gone isn't tou
   expect([first.toString(), (socket.read() as Buffer).toString()]).toEqual(["abcd", "efgh"]);
 });
 
-test("of a turn that makes much the beginning goes ahead, and everything in its order", async () => {
-  const socket = new PassThrough({ highWaterMark: 1 << 20 });
-  const output = new Output(socket, () => undefined);
+describe("of a turn that makes much, parts go ahead", () => {
   const frames = Array.from({ length: 50 }, (_, number) => Buffer.alloc(200, number));
-  const sent: number[] = [];
-  for (const frame of frames) {
-    output.push(frame);
-    sent.push(socket.writableLength + socket.readableLength);
-  }
-  expect(sent.slice(0, 8)).toEqual(Array(8).fill(0));
-  expect(sent[8]).toBe(1600);
-  // Never more than that stays behind.
-  expect(sent.every((bytes, index) => (index + 1) * 200 - bytes <= 1600)).toBe(true);
-  await new Promise(setImmediate);
-  expect((socket.read() as Buffer).equals(Buffer.concat(frames))).toBe(true);
+  /** How many bytes had gone after each of the frames, and all of them. */
+  const sentBy = async (isSlow: boolean) => {
+    const sent: Buffer[] = [];
+    const waiting: (() => void)[] = [];
+    const socket = new Duplex({
+      read: () => undefined,
+      write: (chunk: Buffer, _, done) => {
+        sent.push(Buffer.from(chunk));
+        if (isSlow) waiting.push(done);
+        else done();
+      },
+    });
+    const output = new Output(socket, () => undefined);
+    const gone = frames.map((frame) => {
+      output.push(frame);
+      return sent.reduce((sum, { length }) => sum + length, 0);
+    });
+    await new Promise(setImmediate);
+    for (let done = waiting.pop(); done !== undefined; done = waiting.pop()) done();
+    return { gone, writes: sent.length, all: Buffer.concat(sent) };
+  };
+
+  test("in their order, while the kernel takes them at once", async () => {
+    const { gone, writes, all } = await sentBy(false);
+    expect(gone.slice(0, 9)).toEqual([0, 0, 0, 0, 0, 0, 0, 0, 1600]);
+    expect(gone.every((bytes, index) => (index + 1) * 200 - bytes <= 1600)).toBe(true);
+    expect(writes).toBe(7);
+    expect(all.equals(Buffer.concat(frames))).toBe(true);
+  });
+
+  test("and wait together where it doesn't", async () => {
+    const { gone, writes, all } = await sentBy(true);
+    expect(gone.at(-1)).toBe(1600);
+    expect(writes).toBe(2);
+    expect(all.equals(Buffer.concat(frames))).toBe(true);
+  });
 });
 
 test("a large frame's buffer isn't kept", async () => {

@@ -1,14 +1,15 @@
 import { randomBytes } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, relative } from "node:path";
+import { join, posix, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import type Docker from "dockerode";
 
+import { containersCache } from "../../compile-cache.ts";
 import type { ForeignPlan } from "../../scenario/plan.ts";
 import { Guardian } from "../live/guardian.ts";
-import { bundles, type ProgramFiles } from "../live/programs.ts";
+import { projectMount, quietly, type NodeArguments } from "../live/programs.ts";
 import { WorldError } from "../error.ts";
 import { findInvocation, removeInvocation, removeOrphans } from "./clean.ts";
 import { Container, type ContainerSpec } from "./container.ts";
@@ -19,11 +20,6 @@ import { startServer, type RunningServer, type ServerKind, type ServerOptions } 
 
 /** The project, as the fleet's containers see it. */
 export const project = fileURLToPath(new URL("../../../", import.meta.url));
-const projectMount = "/flyball";
-/** Compiled code is kept between runs: a node starts in half the time. */
-const cache = join(project, ".flyball/cache-docker");
-
-const helperFlags = ["--disable-warning=ExperimentalWarning"];
 
 /** A place on the network: its address, and whatever runs there shares it. */
 export interface Sandbox {
@@ -84,8 +80,7 @@ export class Invocation {
         ensureImage(docker, "node", onProgress),
         making,
         mkdir(directoryOf(id), { mode: 0o700 }),
-        mkdir(cache, { recursive: true }),
-        mkdir(bundles, { recursive: true }),
+        mkdir(containersCache, { recursive: true }),
       ]);
       return new Invocation(docker, { guardian, id, network, nodeImage });
     } catch (error) {
@@ -98,7 +93,7 @@ export class Invocation {
 
   /** A container of the plain Node.js image which runs a program of the project: `files` as Node.js is started with, by paths of this machine. */
   async program(
-    files: ProgramFiles,
+    files: NodeArguments,
     options: Pick<ContainerSpec, "role" | "network" | "ip" | "env" | "command" | "mounts"> & { readonly disk?: string },
   ): Promise<Container> {
     const { disk, env = {}, command = [], mounts = [], ...rest } = options;
@@ -109,15 +104,16 @@ export class Invocation {
       image: this.#nodeImage,
       entrypoint: [
         "node",
-        ...files.map((file) => (file.startsWith(project) ? `${projectMount}/${relative(project, file)}` : file)),
+        ...files.map((file) =>
+          file.startsWith(project) ? posix.join(projectMount, ...relative(project, file).split(sep)) : file,
+        ),
       ],
       command,
       workingDirectory: projectMount,
       env: { NODE_COMPILE_CACHE: "/cache", ...env, ...(disk !== undefined && { FLYBALL_DISK: "/disk" }) },
       mounts: [
         { from: project, to: projectMount },
-        { from: cache, to: "/cache", isWritable: true },
-        { from: bundles, to: `${projectMount}/${relative(project, bundles)}`, isWritable: true },
+        { from: containersCache, to: "/cache", isWritable: true },
         ...(disk === undefined ? [] : [{ from: disk, to: "/disk", isWritable: true }]),
         ...mounts,
       ],
@@ -232,7 +228,7 @@ export class Invocation {
     const command = commandAt(ip);
     return {
       ip,
-      container: await this.program(helperFlags.concat(join(project, file)), {
+      container: await this.program([quietly, join(project, file)], {
         role,
         network: this.network.name,
         ip,

@@ -25,7 +25,7 @@ import {
 import { runLive, type Ground, type LaidFleet, type OwnedLink, type OwnedNode } from "../live/fleet.ts";
 import { freshIdentities } from "../live/identities.ts";
 import { LiveNode } from "../live/node.ts";
-import { programs, type ProgramFiles } from "../live/programs.ts";
+import { programs, type NodeArguments } from "../live/programs.ts";
 import { freshSecrets } from "../live/secrets.ts";
 import { createPublisher } from "../publisher.ts";
 import { allPrimitives, type LinkShape, type World, type WorldOptions } from "../world.ts";
@@ -126,7 +126,7 @@ class DockerGround implements Ground {
   readonly #names = new Map<string, string>();
   #scraping: Scraping | undefined;
   /** What a process with these nodes runs; laid with the rest. */
-  #programFor!: (nodes: readonly NodePlan[]) => ProgramFiles;
+  #programFor!: (nodes: readonly NodePlan[]) => NodeArguments;
   #closePublisher: () => Promise<void> = () => Promise.resolve();
 
   constructor(

@@ -1,10 +1,20 @@
 import { execFile, execFileSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { promisify } from "node:util";
 
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
 import { bundled } from "./bundle.ts";
 import { inSources } from "./in-sources.ts";
@@ -29,8 +39,12 @@ function write(name: string, text: string, secondsAgo = 60): void {
 }
 
 const start = join(import.meta.dirname, "start.cjs");
-const run = (main: string, ...args: readonly string[]): string =>
-  execFileSync(process.execPath, [start, main, ...args], { encoding: "utf8", stdio: "pipe" }).trim();
+const runWith = (caches: string | undefined, main: string, ...args: readonly string[]): string => {
+  const { NODE_COMPILE_CACHE: _, ...env } = process.env;
+  const all = { ...env, ...(caches !== undefined && { NODE_COMPILE_CACHE: caches }) };
+  return execFileSync(process.execPath, [start, main, ...args], { encoding: "utf8", stdio: "pipe", env: all }).trim();
+};
+const run = (main: string): string => runWith(undefined, main);
 
 test("a program in one file does what it does in many, and names its sources' lines in errors", async () => {
   write(
@@ -50,24 +64,79 @@ test("a program in one file does what it does in many, and names its sources' li
   rmSync(join(home, "late.ts"));
   const [hello, ...stack] = run(main).split("\n");
   expect(hello).toBe("hello you");
-  expect(inSources(stack.join("\n"))).toContain("late.ts:2:");
-  const inContainer = stack.join("\n").replaceAll(directory(), "/elsewhere");
-  expect(inSources(inContainer, directory())).toContain("late.ts:2:");
+  const told = stack.join("\n");
+  expect(inSources(told, directory())).toContain(`(${join(home, "late.ts")}:2:`);
+  const inContainer = told.replaceAll(directory(), "/elsewhere/a (b)");
+  expect(inSources(inContainer, directory(), "/elsewhere/a (b)")).toContain(`(${join(home, "late.ts")}:2:`);
+  expect(inSources("at /else/where.cjs:1:2", directory())).toBe("at /else/where.cjs:1:2");
 });
 
-test("what was compiled of it is kept for the next process of its kind, and isn't needed", async () => {
-  write("main.ts", "const own = (): number => 7;\nconsole.log(own(), ...process.argv.slice(2));\n");
-  const main = (await bundled(entry(), directory()))!;
-  const caches = (): readonly string[] => readdirSync(directory()).filter((name) => name.endsWith(".cache"));
-  expect(run(main, "provider", "more")).toBe("7 provider more");
-  expect(run(main, "registry")).toBe("7 registry");
-  expect(caches()).toHaveLength(2);
-  for (const cache of caches()) writeFileSync(join(directory(), cache), "no code of V8's");
-  expect(run(main, "provider")).toBe("7 provider");
-  // A directory that can't be written.
-  for (const cache of caches()) rmSync(join(directory(), cache));
-  for (const cache of ["provider", "registry"]) mkdirSync(`${main}.${cache}.cache`);
-  expect(run(main, "provider")).toBe("7 provider");
+test("parts that are loaded later import from the program that runs, not from another one", async () => {
+  write(
+    "main.ts",
+    `export class Own extends Error {}
+     console.log("once");
+     import("./late.ts").then(({ made }) => console.log(made instanceof Own));`,
+  );
+  write("late.ts", 'import { Own } from "./main.ts";\nexport const made: Error = new Own();\n');
+  expect(run((await bundled(entry(), directory()))!)).toBe("once\ntrue");
+});
+
+describe("what V8 has compiled of it", () => {
+  const caches = (): string => join(home, "caches");
+  const codes = (): readonly string[] =>
+    readdirSync(caches())
+      .filter((name) => name.endsWith(".code"))
+      .map((name) => join(caches(), name));
+  const begin = async (): Promise<string> => {
+    write("main.ts", "const own = (): number => 7;\nconsole.log(own(), ...process.argv.slice(2));\n");
+    mkdirSync(caches());
+    return (await bundled(entry(), directory(), [caches()]))!;
+  };
+  const runCached = (main: string, ...args: readonly string[]): string => runWith(caches(), main, ...args);
+
+  test("is kept for the next process of its kind, and used", async () => {
+    const main = await begin();
+    expect(runCached(main, "provider", "more")).toBe("7 provider more");
+    expect(runCached(main, "registry")).toBe("7 registry");
+    expect(codes()).toHaveLength(2);
+    // Who can use it doesn't write it again.
+    const before = codes().map((code) => statSync(code).mtimeMs);
+    expect(runCached(main, "provider")).toBe("7 provider");
+    expect(codes().map((code) => statSync(code).mtimeMs)).toEqual(before);
+  });
+
+  test("is made anew where it is none of this V8's", async () => {
+    const main = await begin();
+    runCached(main, "provider");
+    writeFileSync(codes()[0]!, "no code of V8's");
+    expect(runCached(main, "provider")).toBe("7 provider");
+    expect(statSync(codes()[0]!).size).toBeGreaterThan(100);
+  });
+
+  test("isn't kept of a process that failed, nor where nothing can be written", async () => {
+    write("main.ts", "process.exitCode = process.argv[2] === 'bad' ? 1 : 0;\n");
+    mkdirSync(caches());
+    const main = (await bundled(entry(), directory()))!;
+    expect(() => runCached(main, "bad")).toThrow();
+    expect(codes()).toEqual([]);
+    runCached(main, "good");
+    const [code] = codes();
+    rmSync(code!);
+    mkdirSync(code!);
+    expect(runCached(main, "good")).toBe("");
+    expect(readdirSync(caches()).filter((name) => name.startsWith("main-"))).toEqual([basename(code!)]);
+  });
+
+  test("goes when the program has changed and a day has passed", async () => {
+    const main = await begin();
+    runCached(main, "provider");
+    const dayAgo = Date.now() / 1000 - 25 * 3600;
+    utimesSync(codes()[0]!, dayAgo, dayAgo);
+    write("main.ts", "console.log(8);\n", 30);
+    await bundled(entry(), directory(), [caches()]);
+    expect(codes()).toEqual([]);
+  });
 });
 
 test("it is made once, and again when something that it was made of has changed", async () => {

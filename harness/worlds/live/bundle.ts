@@ -23,11 +23,12 @@ const keptMs = 24 * 3_600_000;
 /**
  * The program at `entry` with all that it imports, as one file under `directory`, for `start.cjs`: a process begins with that in a third of
  * the time that some four hundred files take. It is made again whenever one of those has changed, so nobody has to build anything; undefined where it can't
- * be made (no bundler for this system, no room, code that doesn't parse): the program itself is run then, and says what is wrong with it.
+ * be made (no bundler for this system, no room, code that doesn't parse, or that waits where a CommonJS module can't): the program itself is
+ * run then, and says what is wrong with it. `caches`: where there may be compiled code of earlier ones, which goes when they go.
  */
-export function bundled(entry: string, directory: string): Promise<string | undefined> {
+export function bundled(entry: string, directory: string, caches: readonly string[] = []): Promise<string | undefined> {
   const key = `${entry} ${directory}`;
-  const shared = underWay.get(key) ?? freshestOrNew(entry, directory).finally(() => underWay.delete(key));
+  const shared = underWay.get(key) ?? freshestOrNew(entry, directory, caches).finally(() => underWay.delete(key));
   underWay.set(key, shared);
   return shared;
 }
@@ -35,9 +36,9 @@ export function bundled(entry: string, directory: string): Promise<string | unde
 /** Runs that start side by side need it at the same moment. */
 const underWay = new Map<string, Promise<string | undefined>>();
 
-async function freshestOrNew(entry: string, directory: string): Promise<string | undefined> {
+async function freshestOrNew(entry: string, directory: string, caches: readonly string[]): Promise<string | undefined> {
   try {
-    return (await freshest(directory).catch(() => undefined)) ?? (await make(entry, directory));
+    return (await freshest(directory).catch(() => undefined)) ?? (await make(entry, directory, caches));
   } catch {
     return undefined;
   }
@@ -55,7 +56,7 @@ async function freshest(directory: string): Promise<string | undefined> {
   return JSON.stringify(now) === JSON.stringify(from) ? main : undefined;
 }
 
-async function make(entry: string, directory: string): Promise<string | undefined> {
+async function make(entry: string, directory: string, caches: readonly string[]): Promise<string | undefined> {
   const beganMs = Date.now();
   // First: where nothing can be written, nobody need wait for what would be.
   await mkdir(directory, { recursive: true });
@@ -69,7 +70,7 @@ async function make(entry: string, directory: string): Promise<string | undefine
     external: (id) => /^[\w@]/.test(id) && !takenIn.test(id),
     logLevel: "silent",
   });
-  const { output } = await bundle.generate({ format: "cjs", sourcemap: true, ...names });
+  const { output } = await bundle.generate({ dir: directory, format: "cjs", sourcemap: true, ...names });
   // It is made of this file, too, which says how.
   const from = await stampsOf([...(await bundle.watchFiles), import.meta.filename], directory);
   // Changed while it was read: nobody knows which of the two it has.
@@ -84,6 +85,7 @@ async function make(entry: string, directory: string): Promise<string | undefine
   await beginLastDay(directory);
   await put(join(directory, made), JSON.stringify({ files: all, from } satisfies Made));
   await removeOld(directory, new Set([...all, made]));
+  await Promise.allSettled(caches.map((cache) => removeOld(cache)));
   return join(directory, all[0]!);
 }
 
@@ -118,12 +120,12 @@ async function beginLastDay(directory: string): Promise<void> {
   await Promise.allSettled((last?.files ?? []).map((name) => utimes(join(directory, name), now, now)));
 }
 
-async function removeOld(directory: string, kept: ReadonlySet<string>): Promise<void> {
-  for (const name of await readdir(directory)) {
+async function removeOld(directory: string, kept: ReadonlySet<string> = new Set()): Promise<void> {
+  for (const name of await readdir(directory, { recursive: true })) {
     if (kept.has(name)) continue;
     const path = join(directory, name);
     // What another harness is putting there has its own name by now.
     const found = await stat(path).catch(() => undefined);
-    if (found !== undefined && Date.now() - found.mtimeMs > keptMs) await rm(path, { force: true });
+    if (found?.isFile() && Date.now() - found.mtimeMs > keptMs) await rm(path, { force: true });
   }
 }

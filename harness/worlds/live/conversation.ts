@@ -3,7 +3,7 @@ import type { FromNode } from "../../../services/control.ts";
 import { WorldError } from "../error.ts";
 import { inSources } from "./in-sources.ts";
 import type { Reply, ReplyOf } from "./node.ts";
-import { bundles } from "./programs.ts";
+import { bundles, bundlesInContainers } from "./programs.ts";
 
 interface Waiter {
   readonly type: Reply;
@@ -51,7 +51,7 @@ export class Conversation {
 
   /** The last lines that it printed. */
   get lastWords(): string {
-    return inSources(this.#printed, bundles).trimEnd().split("\n").slice(-12).join("\n");
+    return inSources(this.#printed, bundles, bundlesInContainers).trimEnd().split("\n").slice(-12).join("\n");
   }
 
   /** The next message of this type. Rejects when the life ends first. */
@@ -66,7 +66,8 @@ export class Conversation {
   end(how: string): string {
     const lastWords = this.lastWords;
     const seen = lastWords === "" ? how : `${how}; the last that it printed:\n${lastWords}`;
-    const end = inSources(this.#failure?.message ?? seen, bundles);
+    const said = this.#failure && inSources(this.#failure.message, bundles, bundlesInContainers);
+    const end = said ?? seen;
     this.#end = end;
     const waiters = this.#waiters;
     this.#waiters = [];

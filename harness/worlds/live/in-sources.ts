@@ -1,23 +1,22 @@
 import { readFileSync } from "node:fs";
 import { SourceMap, type SourceMapPayload } from "node:module";
-import { basename, dirname, join, resolve } from "node:path";
-
-/** …/main-1a2b.cjs:12:34, and without a column above the line that Node.js quotes. */
-const places = /([^\s()"']+\.cjs):(\d+)(?::(\d+))?/g;
+import { join, resolve } from "node:path";
 
 /**
- * What a program made of one piece has printed, with the places in its sources instead of those in the piece. With Node's own
- * `--enable-source-maps` each process would read the maps when it starts, which takes a third of its time; here one does who has an error to
- * tell. `directory` has the maps, too, where a container knows the pieces by other paths.
+ * What a program made of one piece has printed, with the places in its sources instead of those in the pieces of `directory`, which the
+ * program may know as `knownAs`, too. With Node's own `--enable-source-maps` each process would read the maps when it starts, which takes a
+ * third of its time; here one does who has an error to tell.
  */
-export function inSources(text: string, directory?: string): string {
+export function inSources(text: string, directory: string, knownAs = directory): string {
+  const roots = [directory, knownAs].map((root) => root.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")).join("|");
+  // The column is missing above the line that Node.js quotes.
+  const places = new RegExp(`(?:${roots})/([\\w.-]+\\.cjs):(\\d+)(?::(\\d+))?`, "g");
   const maps = new Map<string, SourceMap | undefined>();
-  return text.replace(places, (place, path: string, line: string, column: string | undefined) => {
-    const piece = directory === undefined ? path : join(directory, basename(path));
-    if (!maps.has(piece)) maps.set(piece, mapOf(piece));
+  return text.replace(places, (place, piece: string, line: string, column: string | undefined) => {
+    if (!maps.has(piece)) maps.set(piece, mapOf(join(directory, piece)));
     const found = maps.get(piece)?.findOrigin(Number(line), Number(column ?? 1));
     if (found === undefined || !("fileName" in found)) return place;
-    const source = resolve(dirname(piece), found.fileName);
+    const source = resolve(directory, found.fileName);
     return [source, found.lineNumber, ...(column === undefined ? [] : [found.columnNumber])].join(":");
   });
 }
@@ -26,7 +25,7 @@ function mapOf(piece: string): SourceMap | undefined {
   try {
     return new SourceMap(JSON.parse(readFileSync(`${piece}.map`, "utf8")) as SourceMapPayload);
   } catch {
-    // No piece of ours: a library's file, or one that has been tidied away.
+    // It has been tidied away.
     return undefined;
   }
 }

@@ -1,46 +1,60 @@
 "use strict";
 
 // node start.cjs MAIN.cjs PROGRAM …: runs MAIN as Node.js would, with what V8 has compiled of it in an earlier process. Node's own cache is made
-// before anything has run, and so every function that a start needs is parsed and compiled in each process again; here it is made at the
-// end of the first one, for each PROGRAM its own. Plain JavaScript, because stripping types takes time, too.
-const { readFileSync, renameSync, writeFileSync } = require("node:fs");
-const { createRequire } = require("node:module");
-const { dirname } = require("node:path");
+// before anything has run, and so every function that a start needs is parsed and compiled in each process again; here it is made at the end
+// of the first one that ends well, for each PROGRAM its own, and lies in the same directory. Plain JavaScript, because stripping types takes
+// time, too.
+const { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } = require("node:fs");
+const Module = require("node:module");
+const { basename, dirname, join } = require("node:path");
 const { constants, Script } = require("node:vm");
 
 process.argv.splice(1, 1);
 const [, main, program = ""] = process.argv;
-const cache = `${main}.${program.replace(/\W/g, "")}.${process.version}.cache`;
 
-const script = new Script(
-  `(function (exports, require, __filename, __dirname) { "use strict";\n${read(main, "utf8")}\n})`,
-  {
-    filename: main,
-    // Places in errors are those in the file.
-    lineOffset: -1,
-    cachedData: read(cache),
-    importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
-  },
-);
-if (script.cachedDataRejected !== false) process.on("exit", keep);
-script.runInThisContext()({}, createRequire(main), main, dirname(main));
+/** Of the text around MAIN: V8 only looks how long it all is. */
+const version = 1;
+const directory = process.env.NODE_COMPILE_CACHE;
+const name = [basename(main), program.replace(/\W/g, ""), process.version, process.arch, version, "code"].join(".");
+const cache = directory && join(directory, name);
 
-function read(path, encoding) {
+const text = readFileSync(main, "utf8");
+const script = new Script(`(function (exports, require, module, __filename, __dirname) { "use strict";\n${text}\n})`, {
+  filename: main,
+  // Places in errors are those in the file.
+  lineOffset: -1,
+  cachedData: cache && compiled(),
+  importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
+});
+if (cache && script.cachedDataRejected !== false) process.on("exit", (code) => code === 0 && keep());
+
+// Its parts that are loaded later on import from it: they get this very one.
+const own = new Module(main);
+own.filename = main;
+const load = Module.createRequire(main);
+load.cache[load.resolve(main)] = own;
+script.runInThisContext()(own.exports, load, own, main, dirname(main));
+own.loaded = true;
+
+function compiled() {
   try {
-    return readFileSync(path, encoding);
-  } catch (error) {
-    if (path === main) throw error;
+    return readFileSync(cache);
+  } catch {
     return undefined;
   }
 }
 
-/** Others may be doing the same at this moment. */
+/** V8 believes every byte of it: it has its name only when it is whole, and on the disk. Others may be doing the same at this moment. */
 function keep() {
+  const draft = `${cache}.${require("node:crypto").randomUUID()}`;
   try {
-    const own = `${cache}.${process.pid}`;
-    writeFileSync(own, script.createCachedData());
-    renameSync(own, cache);
+    const file = openSync(draft, "wx");
+    writeFileSync(file, script.createCachedData());
+    fsyncSync(file);
+    closeSync(file);
+    renameSync(draft, cache);
   } catch {
-    // A directory that can't be written makes starts slower, and nothing else.
+    // Without it starts are slower, and nothing else.
+    rmSync(draft, { force: true });
   }
 }

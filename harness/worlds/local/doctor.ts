@@ -61,7 +61,7 @@ export function findingsOf(machine: Machine): readonly Finding[] {
       "bundler",
       hasBundler
         ? "rolldown"
-        : "rolldown isn't here or doesn't run: nodes take more than twice the processor time to start",
+        : "rolldown isn't here or doesn't run: nodes take more than three times the processor time to start",
       hasBundler,
       "npm ci, without leaving out optional packages",
     ),

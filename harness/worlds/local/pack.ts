@@ -5,7 +5,7 @@ import { WorldError } from "../error.ts";
 import { Conversation } from "../live/conversation.ts";
 import type { Guardian } from "../live/guardian.ts";
 import type { NodeLife } from "../live/node.ts";
-import type { ProgramFiles } from "../live/programs.ts";
+import type { NodeArguments } from "../live/programs.ts";
 import { SpokenLife } from "../live/spoken-life.ts";
 import { startProgram, type RunningProgram } from "./program.ts";
 
@@ -15,7 +15,7 @@ const endsWithinMs = 1_000;
 /** A process that several nodes share. It runs from the first of their lives until it is closed. */
 export class PackProcess {
   readonly #nodes: readonly string[];
-  readonly #main: () => ProgramFiles;
+  readonly #main: () => NodeArguments;
   /** Under which each node has its disk. */
   readonly #directory: string;
   readonly #guardian: Guardian;
@@ -27,7 +27,7 @@ export class PackProcess {
   constructor(options: {
     readonly nodes: readonly string[];
     /** What it runs, asked for when it starts. */
-    readonly main: () => ProgramFiles;
+    readonly main: () => NodeArguments;
     readonly directory: string;
     readonly guardian: Guardian;
   }) {

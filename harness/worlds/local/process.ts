@@ -5,7 +5,7 @@ import type { FromNode, ToNode } from "../../../services/control.ts";
 import { Conversation } from "../live/conversation.ts";
 import type { Guardian } from "../live/guardian.ts";
 import { isStopped } from "../live/process-table.ts";
-import type { ProgramFiles } from "../live/programs.ts";
+import type { NodeArguments } from "../live/programs.ts";
 import { SpokenLife } from "../live/spoken-life.ts";
 import { startProgram, type RunningProgram } from "./program.ts";
 
@@ -13,7 +13,7 @@ export interface NodeProcessOptions {
   /** "orders/0" */
   readonly node: string;
   readonly program: string;
-  readonly main: ProgramFiles;
+  readonly main: NodeArguments;
   /** The directory of the node's disk: it outlives the node's processes. */
   readonly disk: string;
   readonly guardian: Guardian;

@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 
 import { compileCache } from "../../compile-cache.ts";
 import type { Guardian } from "../live/guardian.ts";
-import type { ProgramFiles } from "../live/programs.ts";
+import type { NodeArguments } from "../live/programs.ts";
 
 /** A process that runs programs of the fleet. */
 export interface RunningProgram {
@@ -15,7 +15,7 @@ export interface RunningProgram {
 
 /** Starts one of `programs` with IPC. Whatever becomes of this process, the guardian ends it. */
 export function startProgram(options: {
-  readonly main: ProgramFiles;
+  readonly main: NodeArguments;
   /** What it shows as in lists of processes. */
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;

@@ -18,7 +18,7 @@ import { runLive, type Ground, type LaidFleet } from "../live/fleet.ts";
 import { Guardian } from "../live/guardian.ts";
 import { freshIdentities } from "../live/identities.ts";
 import { LiveNode, type LiveNodeOptions } from "../live/node.ts";
-import { programs, type ProgramFiles } from "../live/programs.ts";
+import { programs, type NodeArguments } from "../live/programs.ts";
 import { PairProxy } from "../live/proxy.ts";
 import { freshSecrets } from "../live/secrets.ts";
 import { createPublisher } from "../publisher.ts";
@@ -94,7 +94,7 @@ class LocalGround implements Ground {
   /** Of nodes that share a process. */
   readonly #packOf: ReadonlyMap<string, PackProcess>;
   /** What a process with these nodes runs; laid with the rest. */
-  #programFor!: (nodes: readonly NodePlan[]) => ProgramFiles;
+  #programFor!: (nodes: readonly NodePlan[]) => NodeArguments;
 
   constructor(plan: Plan, world: WorldOptions) {
     this.#plan = plan;
@@ -104,7 +104,7 @@ class LocalGround implements Ground {
     const shared = (plan.processes ?? []).filter(({ nodes }) => nodes.length > 1);
     const packs = shared.map(({ nodes }) => {
       const packed = plan.nodes.filter(({ id }) => nodes.includes(id));
-      const main = (): ProgramFiles => this.#programFor(packed);
+      const main = (): NodeArguments => this.#programFor(packed);
       const pack = new PackProcess({ nodes, main, directory: this.#directory, guardian: this.#guardian });
       return { nodes, pack };
     });
