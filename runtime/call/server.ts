@@ -42,6 +42,15 @@ export function createServer({ transport, filters = [], tracer, tasks, health }:
     serve: (method: Method<unknown, unknown>, handler: Handler) => ServedMethod,
     codecs?: CodecFamily,
   ): void => {
+    const unserved = schema.methods.find(
+      ({ methodKind }) => methodKind !== "unary" && methodKind !== "server_streaming",
+    );
+    if (unserved !== undefined) {
+      throw new RpcError(`${schema.typeName}.${unserved.name}: calls in which a client streams aren't served`, {
+        code: "UNIMPLEMENTED",
+        hint: "leave it out of the service, or give it one message",
+      });
+    }
     services.push(schema);
     for (const [name, method] of methodsOf(schema, codecs)) {
       const handler = (handlers as Readonly<Record<string, Handler>>)[name];

@@ -9,7 +9,7 @@ import type { RpcError } from "../call/status.ts";
 import { systemClock } from "../node/clock.ts";
 import { guard, type GuardSettings } from "./guard.ts";
 import { hmacSha256, sha256 } from "./sha256.ts";
-import { attachmentsOf, isSame, signatureOf, withoutCredentials } from "./signature.ts";
+import { attachmentsOf, isSame, signatureOf, passedOn } from "./signature.ts";
 
 const clock = systemClock();
 const path = "/flyball.worker.v1.Worker/Do";
@@ -143,7 +143,18 @@ describe("rules", () => {
   });
 });
 
-test("credentials go no further than whom they are for", () => {
+test("credentials, and what is about one call alone, go no further than whom they are for", () => {
   const metadata = new Map([...signed("storefront", secret), ["token", "t"] as const, ["x-key", "u7"] as const]);
-  expect([...withoutCredentials(metadata)]).toEqual([["x-key", "u7"]]);
+  expect([...passedOn(metadata)]).toEqual([["x-key", "u7"]]);
+  const dubbo = new Map([
+    ["tri-service-group", "g1"],
+    ["tri-service-version", "1.2.3"],
+    ["interface", "Orders"],
+    ["timeout", "3s"],
+    ["retries", "2"],
+    ["dubbo.tag", "gray"],
+  ]);
+  expect([...passedOn(dubbo)]).toEqual([["dubbo.tag", "gray"]]);
+  const own = new Map([["x-key", "u7"]]);
+  expect(passedOn(own)).toBe(own);
 });

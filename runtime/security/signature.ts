@@ -52,10 +52,19 @@ export function isSame(given: string, expected: string): boolean {
   return difference === 0;
 }
 
-/** What one caller sent of its own is no business of those who are called in turn. */
-export function withoutCredentials(metadata: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
-  if (!credentialKeys.some((key) => metadata.has(key))) return metadata;
-  return new Map([...metadata].filter(([key]) => !(credentialKeys as readonly string[]).includes(key)));
+/** What Dubbo's callers say of the call itself: which implementation it is for, and how long and how often it is tried. */
+const ofOneCall: readonly string[] = [...credentialKeys, "interface", "timeout", "retries"];
+
+/**
+ * The metadata of a call that goes with the calls that are made for it. What its caller sent of its own, and what is about that one call, is
+ * no business of those who are called in turn: they would look for an implementation of its group and version.
+ */
+export function passedOn(metadata: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
+  const isOfOne = (key: string): boolean => ofOneCall.includes(key) || key.startsWith("tri-");
+  for (const key of metadata.keys()) {
+    if (isOfOne(key)) return new Map([...metadata].filter(([one]) => !isOfOne(one)));
+  }
+  return metadata;
 }
 
 const utf8 = new TextEncoder();

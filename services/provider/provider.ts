@@ -7,7 +7,7 @@ import { pushbackKey } from "../../runtime/call/metadata.ts";
 import { RpcError, toRpcError } from "../../runtime/call/status.ts";
 import { reporter } from "../../runtime/protection/guard.ts";
 import type { AdmissionSettings } from "../../runtime/protection/table.ts";
-import { withoutCredentials } from "../../runtime/security/signature.ts";
+import { passedOn } from "../../runtime/security/signature.ts";
 import { TaskLog } from "../../runtime/telemetry/task-log.ts";
 import { ConfigReader, nested } from "../config.ts";
 import { parseCalls, type CallsConfig } from "../connections.ts";
@@ -171,13 +171,13 @@ class RunningProvider implements RunningService {
         throw new RpcError(`${node} isn't connected yet`, { code: "UNAVAILABLE", hint: "call it when you are called" });
       };
       // What came with a call goes on with those that are made for it, as in a service that isn't one's own.
-      const passedOn = (options: StubOptions = {}): StubOptions => ({
-        ...(options.parent !== undefined && { metadata: withoutCredentials(options.parent.metadata) }),
+      const inTurn = (options: StubOptions = {}): StubOptions => ({
+        ...(options.parent !== undefined && { metadata: passedOn(options.parent.metadata) }),
         ...options,
       });
       return {
-        do: (request, options) => stub().do(request, passedOn(options)),
-        stream: (request, options) => stub().stream(request, passedOn(options)),
+        do: (request, options) => stub().do(request, inTurn(options)),
+        stream: (request, options) => stub().stream(request, inTurn(options)),
       };
     };
     return startOwn(own, { node, clock, random: random.fork("own"), disk, work, callee }, this.#context);
@@ -220,7 +220,7 @@ class RunningProvider implements RunningService {
         served = inQueue(call, async () => {
           await work(us);
           if (call.isCancelled) return;
-          await downstream.do({ key: request.key }, { parent: call, metadata: withoutCredentials(call.metadata) });
+          await downstream.do({ key: request.key }, { parent: call, metadata: passedOn(call.metadata) });
         });
       } else if (capacity !== undefined || us > 0) {
         served = inQueue(call, () => work(us));

@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 
 import { RpcError } from "../../call/status.ts";
 import type { Clock } from "../../ports/clock.ts";
+import { Allowance } from "../allowance.ts";
 import { hearBytes } from "../input.ts";
 import { Output } from "../output.ts";
 import { unavailable } from "../unavailable.ts";
@@ -49,6 +50,16 @@ export const frameWithinUs = 10_000_000;
 /** Bytes that a peer may leave unread before it is given up. */
 export const unsentBytesMax = 64 * 1024 * 1024;
 
+/** Frames that bring nothing, as HTTP/2's: pings, cancels, credit. A call, or a message of it in either direction, makes up for some. */
+const idleFramesAllowed = { burst: 10_000, perSecond: 1000 };
+const idleFramesEarned = 8;
+const bringing: ReadonlySet<number> = new Set([
+  frameTypes.request,
+  frameTypes.accepted,
+  frameTypes.message,
+  frameTypes.end,
+]);
+
 /** One end of a connection: hello, frames, keepalive; and the bounds within which a peer must stay. */
 export class FramedConnection {
   readonly socket: Socket;
@@ -56,6 +67,7 @@ export class FramedConnection {
   readonly #events: ConnectionEvents;
   readonly #splitter: FrameSplitter;
   readonly #output: Output;
+  readonly #idleFrames: Allowance;
   #peer: Hello | undefined;
   #heardUs: number;
   #disarm: () => void;
@@ -70,6 +82,7 @@ export class FramedConnection {
     this.#events = events;
     const frameBytesMax = messageBytesMax + extraBytesMax;
     this.#splitter = new FrameSplitter(frameBytesMax);
+    this.#idleFrames = new Allowance(clock, idleFramesAllowed);
     this.#heardUs = clock.nowUs();
     this.#disarm = clock.after(helloWithinUs, () => this.fail(malformed("no hello came in time")));
     this.#output = new Output(socket, () => undefined);
@@ -91,6 +104,7 @@ export class FramedConnection {
   send(type: number, stream: number, payload?: Uint8Array): void {
     if (this.#isOver) return;
     writeFrame(this.#output, type, stream, payload);
+    if (type === frameTypes.message) this.#idleFrames.earn(idleFramesEarned);
     if (this.#output.unsentBytes > unsentBytesMax) {
       this.#lost(unavailable(`the peer has left ${unsentBytesMax} bytes unread`));
       this.socket.destroy();
@@ -156,7 +170,13 @@ export class FramedConnection {
       this.#disarm();
       this.#keepAlive();
       this.#events.onReady();
-    } else if (one.type === frameTypes.ping) {
+      return;
+    }
+    if (bringing.has(one.type)) this.#idleFrames.earn(idleFramesEarned);
+    else if (!this.#idleFrames.take()) {
+      throw new RpcError("too many frames that bring nothing", { code: "RESOURCE_EXHAUSTED" });
+    }
+    if (one.type === frameTypes.ping) {
       if (one.payload.length !== 8) throw malformed("a ping has 8 bytes");
       this.send(frameTypes.pong, 0, one.payload);
     } else if (one.type !== frameTypes.pong) {

@@ -119,6 +119,16 @@ const head = (length: number): Buffer => {
 const u32 = (value: number): Buffer => encodeCredit(value);
 
 test.each<[string, Uint8Array[], RegExp]>([
+  [
+    "a flood of pings",
+    [hello, Buffer.concat(Array(30_000).fill(frame(frameTypes.ping, 0, Buffer.alloc(8))))],
+    /nothing/,
+  ],
+  [
+    "a flood of cancels",
+    [hello, request(1), Buffer.concat(Array(30_000).fill(frame(frameTypes.cancel, 1)))],
+    /bring nothing/,
+  ],
   ["a frame that claims 4 GiB", [hello, head(0xffffffff)], /4294967295 bytes/],
   ["a frame that claims less than its head", [hello, head(0)], /frame of 0 bytes/],
   ["another protocol", [Buffer.from("GET / HTTP/1.1\r\nhost: x\r\n\r\n")], /frame of \d+ bytes/],

@@ -25,6 +25,8 @@ export interface FramedListenerOptions {
 const connectionsMax = 4096;
 /** Calls in flight on one connection; one more is refused RESOURCE_EXHAUSTED. */
 const callsMax = 1000;
+/** Handlers at work for one connection, those of calls that were cancelled included. */
+const handlersMax = 2 * callsMax;
 
 /** Starts serving. Rejects with UNAVAILABLE when the address is taken, and with INVALID_ARGUMENT when it isn't a loopback one. */
 export async function listenFramed(
@@ -85,6 +87,7 @@ class ServerConnection {
   readonly #accepted: Accepted;
   readonly #calls = new Map<number, ServerCall>();
   #last = 0;
+  #handlers = 0;
   #isLeaving = false;
   #setLeft!: () => void;
 
@@ -145,7 +148,7 @@ class ServerConnection {
     const request = decodeRequest(payload);
     const refuse = (error: RpcError): void => this.#end(id, { error });
     if (this.#isLeaving) return refuse(unavailable("the server is going away"));
-    if (this.#calls.size >= callsMax) {
+    if (this.#calls.size >= callsMax || this.#handlers >= handlersMax) {
       return refuse(new RpcError(`more than ${callsMax} calls on one connection`, { code: "RESOURCE_EXHAUSTED" }));
     }
     const served = this.#methods.get(request.path);
@@ -185,7 +188,8 @@ class ServerConnection {
       },
     );
     this.#calls.set(id, own);
-    void own.run(message);
+    this.#handlers++;
+    void own.run(message).finally(() => this.#handlers--);
   }
 
   #send(type: number, id: number, payload: Uint8Array): void {

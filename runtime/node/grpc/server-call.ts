@@ -72,7 +72,7 @@ function read(stream: Http2Stream, list: readonly string[]): GrpcRequest | undef
     throw new RpcError(`"${timeout.slice(0, 100)}" is no grpc-timeout`, { code: "INTERNAL" });
   }
   if (encoding !== "identity" && encoding !== "gzip") {
-    const trailers = new Map([["accepted-encodings", "identity,gzip"]]);
+    const trailers = new Map([["grpc-accept-encoding", "identity,gzip"]]);
     throw new RpcError(`the encoding ${encoding.slice(0, 100)} isn't spoken here`, { code: "UNIMPLEMENTED", trailers });
   }
   return { path, subtype: subtype[1] ?? codec, metadata: fromFields(list), timeoutUs, encoding };

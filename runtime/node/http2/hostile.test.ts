@@ -40,6 +40,34 @@ describe("floods end their own connection with ENHANCE_YOUR_CALM, and no other",
     ["SETTINGS", () => times(30_000, () => emptySettings)],
     ["PRIORITY", () => times(30_000, () => frame(priority, 0, 1, Buffer.alloc(5)))],
     ["frames of unknown types", () => times(30_000, () => frame(200, 0, 0))],
+    [
+      "DATA of nothing but padding",
+      () => Buffer.concat([request(1), times(30_000, () => frame(data, frameFlags.padded, 1, Buffer.from([0])))]),
+    ],
+    [
+      "DATA for a stream that was reset",
+      () =>
+        Buffer.concat([
+          request(1),
+          frame(windowUpdate, 0, 1, u32(0)),
+          times(30_000, () => frame(data, 0, 1, Buffer.from("x"))),
+        ]),
+    ],
+    [
+      "HEADERS for a stream that was reset",
+      () => Buffer.concat([request(1), frame(windowUpdate, 0, 1, u32(0)), times(30_000, () => request(1, endHeaders))]),
+    ],
+    [
+      "SETTINGS that open the windows of many streams by one byte",
+      () =>
+        Buffer.concat([
+          settingsFrame([settingIds.initialWindowSize, 0]),
+          times(200, (at) =>
+            Buffer.concat([request(2 * at + 1), frame(data, endStream, 2 * at + 1, Buffer.alloc(1000))]),
+          ),
+          times(200, (at) => settingsFrame([settingIds.initialWindowSize, at + 1])),
+        ]),
+    ],
     ["DATA of nothing", () => Buffer.concat([request(1), times(30_000, () => frame(data, 0, 1))])],
     [
       "WINDOW_UPDATE of one byte",

@@ -1,7 +1,7 @@
 import type { Duplex } from "node:stream";
 
 import type { Clock } from "../../ports/clock.ts";
-import { Allowance } from "./allowance.ts";
+import { Allowance } from "../allowance.ts";
 import { ConnectionError, errorCodes, StreamError } from "./errors.ts";
 import { troubleOf, valueOf } from "./fields.ts";
 import { ReceiveWindow, SendWindow } from "./flow-control.ts";
@@ -79,10 +79,11 @@ const leaveWithinUs = 1_000_000;
 
 /** Resets cost the peer nothing and this side a request's beginning (CVE-2023-44487). */
 const resetsAllowed = { burst: 2000, perSecond: 1000 };
-/** Frames that bring nothing: PING, SETTINGS, PRIORITY, empty DATA, WINDOW_UPDATE, what is unknown. */
+/** Frames that bring nothing: PING, SETTINGS, PRIORITY, empty DATA, WINDOW_UPDATE, what is unknown, what is for a stream that was reset. */
 const idleFramesAllowed = { burst: 10_000, perSecond: 1000 };
-/** What a request, or data, makes up for. */
+/** What a request, or so much data, makes up for; a byte at a time would be a way to go on for ever. */
 const idleFramesEarned = 8;
+const earningBytes = 256;
 
 /**
  * One end of an HTTP/2 connection (RFC 9113): frames in, frames out, and the rules that hold for all of its streams. A client begins with
@@ -244,7 +245,7 @@ export class Http2Session implements StreamHost {
   writeData(streamId: number, first: Uint8Array, second: Uint8Array, isEnd: boolean): void {
     if (this.#isOver) return;
     this.#writer.data(streamId, first, second, isEnd);
-    if (first.length + second.length > 0) this.#idleFrames.earn(idleFramesEarned);
+    this.#earn(first.length + second.length);
   }
 
   place(bytesMax: number): Place | undefined {
@@ -253,7 +254,7 @@ export class Http2Session implements StreamHost {
 
   writePlaced(streamId: number, length: number, isEnd: boolean): void {
     this.#writer.placed(streamId, length, isEnd);
-    this.#idleFrames.earn(idleFramesEarned);
+    this.#earn(length);
   }
 
   writeReset(streamId: number, code: number): void {
@@ -394,11 +395,11 @@ export class Http2Session implements StreamHost {
     }
     const grant = this.#receiveWindow.consume(payload.length);
     if (grant > 0) this.writeWindowUpdate(0, grant);
-    if (payload.length === 0 && !isEnd) this.#idle();
-    else this.#idleFrames.earn(idleFramesEarned);
     const bytes = flags & frameFlags.padded ? unpadded(payload) : payload;
     const stream = this.#known(id);
     if (stream === undefined) return;
+    if (bytes.length === 0 && !isEnd) this.#idle();
+    else this.#earn(bytes.length);
     if (stream.isRemoteEnded) throw new StreamError("DATA after the end", errorCodes.streamClosed);
     if (!stream.hasFields) throw new StreamError("DATA before the fields");
     if (!stream.receiveWindow.take(payload.length)) {
@@ -422,7 +423,6 @@ export class Http2Session implements StreamHost {
     this.#patience.partEnds();
     const { streamId: id, isEnd, block } = read;
     const fields = this.#decoder.decode(block);
-    this.#idleFrames.earn(idleFramesEarned);
     if (!this.isClient && id > this.#lastPeerId) return this.#request(id, isEnd, fields);
     const stream = this.#known(id);
     if (stream === undefined) return;
@@ -443,6 +443,7 @@ export class Http2Session implements StreamHost {
       }
       stream.expectedBytes = expectedOf(fields, isEnd);
     } else if (stream.expectedBytes > 0) throw new StreamError("content-length lied");
+    this.#idleFrames.earn(idleFramesEarned);
     stream.receiveFields(fields, isEnd);
   }
 
@@ -460,6 +461,7 @@ export class Http2Session implements StreamHost {
     const stream = this.#stream(id);
     stream.expectedBytes = expectedBytes;
     stream.opened(isEnd);
+    this.#idleFrames.earn(idleFramesEarned);
     this.#events.onStream(stream, fields, isEnd);
   }
 
@@ -505,16 +507,21 @@ export class Http2Session implements StreamHost {
     const before = this.#peer.initialWindowSize;
     readSettings(payload, this.#peer, this.isClient);
     const by = this.#peer.initialWindowSize - before;
-    if (by !== 0) {
-      for (const stream of this.#streams.values()) {
-        if (!stream.sendWindow.grow(by)) throw new ConnectionError("a window too large", errorCodes.flowControlError);
-      }
-      for (const stream of [...this.#streams.values()]) stream.wake();
-    }
+    if (by !== 0) this.#growEach(by);
     if (!this.#isOver) this.#writer.settingsAck();
+    // Section 6.5.3: the acknowledgement comes before what the new values allow.
+    if (by > 0) for (const stream of [...this.#streams.values()]) stream.wake();
     if (this.#isReady) return this.#events.onRoom();
     this.#isReady = true;
     this.#events.onReady();
+  }
+
+  /** Section 6.9.2. Each stream that has something to send is work, and a peer that opens their windows by a byte at a time has it done again and again. */
+  #growEach(by: number): void {
+    for (const stream of this.#streams.values()) {
+      if (!stream.sendWindow.grow(by)) throw new ConnectionError("a window too large", errorCodes.flowControlError);
+      if (stream.isWaiting) this.#idle();
+    }
   }
 
   /** Section 6.7. */
@@ -575,6 +582,11 @@ export class Http2Session implements StreamHost {
   #idle(): void {
     if (this.#idleFrames.take()) return;
     throw new ConnectionError("too many frames that bring nothing", errorCodes.enhanceYourCalm);
+  }
+
+  /** So many bytes of data have been sent or taken. */
+  #earn(bytes: number): void {
+    if (bytes >= earningBytes) this.#idleFrames.earn(idleFramesEarned);
   }
 
   /** Whoever sent it, the peer was the cause. */

@@ -107,6 +107,11 @@ export class Http2Stream {
     return this.#queuedBytes < queuedBytesHigh;
   }
 
+  /** Something waits for the windows, or for the connection to take it. */
+  get isWaiting(): boolean {
+    return this.#queue.length > 0;
+  }
+
   /** Bytes that the owner has been given and hasn't given back. */
   get unconsumedBytes(): number {
     return this.#unconsumed;

@@ -191,7 +191,15 @@ class ServerConnection {
         request: message,
       });
     const held = new HeldShare(this.#held);
-    new ServerCall(grpc, { served, callOf, held, count: (by) => (this.#handlers += by) });
+    // A message that doesn't come must not hold a stream beyond the call's own deadline.
+    const disarm =
+      timeoutUs === undefined
+        ? undefined
+        : clock.after(timeoutUs, () => {
+            held.set(0);
+            grpc.fail(new RpcError("the deadline passed before the request was whole", { code: "DEADLINE_EXCEEDED" }));
+          });
+    new ServerCall(grpc, { served, callOf, held, disarm, count: (by) => (this.#handlers += by) });
   }
 
   #reflects(stream: Http2Stream, request: GrpcRequest, isEnd: boolean): boolean {
@@ -227,6 +235,8 @@ interface ServerCallWhat {
   readonly callOf: (request: unknown) => Call;
   /** Its message, until the caller has ended its side and the handler begins. */
   readonly held: HeldShare;
+  /** It is whole, or nobody waits for it: its deadline is the handler's now. */
+  readonly disarm: (() => void) | undefined;
   readonly count: (handlers: number) => void;
 }
 
@@ -288,6 +298,7 @@ class ServerCall implements ServerCallEvents {
   }
 
   #letGo(): void {
+    this.#what.disarm?.();
     this.#request = undefined;
     this.#what.held.set(0);
   }

@@ -1,4 +1,4 @@
-import type { Clock } from "../../ports/clock.ts";
+import type { Clock } from "../ports/clock.ts";
 
 /** How often something may happen that costs this side work and the peer nothing: `burst` at once, then `perSecond`. */
 export class Allowance {

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 
-import { ManualClock } from "../../testing/clock.ts";
+import { ManualClock } from "../testing/clock.ts";
 import { Allowance } from "./allowance.ts";
 
 const takeAll = (allowance: Allowance): number => {
