@@ -303,15 +303,25 @@ const ignored = (): void => undefined;
 
 const codeOf = (error: unknown): string | undefined => (error as { readonly code?: string } | null)?.code;
 
-/** PostgreSQL's deadlocks; what concerns the connection (classes 08, 53 and 57, and what isn't a SQLSTATE); the rest. */
+/**
+ * PostgreSQL's deadlocks; what a constraint or a definition forbids (classes 23 and 42); what concerns the connection (classes 08, 53 and 57,
+ * and what isn't a SQLSTATE, but not 08P01: a statement that the protocol can't carry); the rest.
+ */
 function toDataSourceError(error: unknown): DataSourceError {
   if (error instanceof DataSourceError) return error;
   const state = codeOf(error);
   const isSql = state !== undefined && /^[0-9A-Z]{5}$/.test(state);
-  const isAway = !isSql || /^(08|53|57)/.test(state);
-  const code = state === "40P01" ? "DEADLOCK" : isAway ? "UNAVAILABLE" : "FAILED";
   const message = error instanceof Error ? error.message : String(error);
-  return new DataSourceError(`PostgreSQL: ${message}${isSql ? ` (${state})` : ""}`, { code, cause: error });
+  return new DataSourceError(`PostgreSQL: ${message}${isSql ? ` (${state})` : ""}`, {
+    code: isSql ? codeOfState(state) : "UNAVAILABLE",
+    cause: error,
+  });
+}
+
+function codeOfState(state: string): DataSourceError["code"] {
+  if (state === "40P01") return "DEADLOCK";
+  if (/^(23|42)/.test(state)) return "REFUSED";
+  return /^(08(?!P01)|53|57)/.test(state) ? "UNAVAILABLE" : "FAILED";
 }
 
 function parse(

@@ -66,14 +66,18 @@ export interface LocalTransaction {
 /** A database that couldn't do it. */
 export class DataSourceError extends Error {
   override readonly name = "DataSourceError";
-  /** `DEADLOCK`: two wait for each other, and this one gave way. `NO_ROW`: there is nothing to update. `UNAVAILABLE`: it is away, or full. */
-  readonly code: "DEADLOCK" | "NO_ROW" | "UNAVAILABLE" | "CLOSED" | "FAILED";
+  /** `DEADLOCK`: two wait for each other, and this one gave way. `NO_ROW`: there is nothing to update. `REFUSED`: a constraint or the tables as they are don't allow it. `UNAVAILABLE`: it is away, or full. */
+  readonly code: "DEADLOCK" | "NO_ROW" | "REFUSED" | "UNAVAILABLE" | "CLOSED" | "FAILED";
 
   constructor(message: string, options: { readonly code: DataSourceError["code"]; readonly cause?: unknown }) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = options.code;
   }
 }
+
+/** Whether asking again would be of no use: somebody has to change the rows, or the tables, first. */
+export const isRefused = (error: unknown): error is DataSourceError =>
+  error instanceof DataSourceError && error.code === "REFUSED";
 
 /** Whether a commit that failed so may have been done all the same: the database didn't say no, it didn't say anything. */
 export const isUnanswered = (error: unknown): boolean =>

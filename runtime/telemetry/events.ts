@@ -268,7 +268,7 @@ export type TransactionChange = { readonly type: "transaction"; readonly atUs: n
       readonly lockKey: string;
     }
   | {
-      /** A branch of AT can't be undone (`DirtyWrite`, `DamagedUndoLog`): its rows stay locked until a person has put them right. */
+      /** A branch of AT can't be undone (`DirtyWrite`, `DamagedUndoLog`, `UndoRefused`): its rows stay locked until a person has put them right. */
       readonly what: "repair";
       readonly branchId: string;
       readonly resource: string;

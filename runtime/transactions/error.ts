@@ -37,7 +37,8 @@ export type TransactionException = (typeof transactionExceptions)[number];
  * rollback whose end nobody can tell. `InvalidPropagation`: there is a transaction where there mustn't be one, or none where there must.
  * `Suspended`: a first phase that comes after its rollback. `InvalidArgument`: it makes no sense, or can't be sent. `LockWaitTimeout`: another
  * transaction held a row for longer than this one wanted to wait. `UnsupportedStatement`: AT can't undo it, so it wasn't done.
- * `DirtyWrite`: somebody has changed what is to be undone. `DamagedUndoLog`: what is to be undone can't be read.
+ * `DirtyWrite`: somebody has changed what is to be undone. `DamagedUndoLog`: what is to be undone can't be read. `UndoRefused`: the database
+ * doesn't allow it.
  */
 const ownCodes = [
   "ConnectionLost",
@@ -53,6 +54,7 @@ const ownCodes = [
   "UnsupportedStatement",
   "DirtyWrite",
   "DamagedUndoLog",
+  "UndoRefused",
 ] as const;
 
 export const transactionCodes = [...transactionExceptions, ...ownCodes] as const;

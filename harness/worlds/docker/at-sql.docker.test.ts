@@ -3,7 +3,8 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { systemClock } from "../../../runtime/node/clock.ts";
 import { postgresDataSource, type SqlDataSource } from "../../../runtime/node/postgres.ts";
 import { AtSql, type SqlStatements } from "../../../runtime/node/sql/at-sql.ts";
-import { silent } from "../../../runtime/ports/telemetry.ts";
+import type { Telemetry } from "../../../runtime/ports/telemetry.ts";
+import type { RuntimeEvent } from "../../../runtime/telemetry/events.ts";
 import type { Coordinator } from "../../../runtime/ports/coordinator.ts";
 import { AtResource } from "../../../runtime/transactions/at/at.ts";
 import { undoTable } from "../../../runtime/transactions/at/undo-log.ts";
@@ -20,6 +21,12 @@ describeReal("AT by SQL on PostgreSQL", () => {
   let stop: () => Promise<void>;
   let resource: AtResource<Parameters<Parameters<SqlDataSource["transaction"]>[0]>[0]>;
   let at: AtSql;
+  const repairs: RuntimeEvent[] = [];
+  const telemetry: Telemetry = {
+    emit: (event) => {
+      if (event.type === "transaction" && event.what === "repair") repairs.push(event);
+    },
+  };
   beforeAll(async () => {
     server = await startTestServer(postgres);
     const url = "postgres://flyball:flyball@postgres/flyball";
@@ -27,7 +34,7 @@ describeReal("AT by SQL on PostgreSQL", () => {
     const opened = await coordinatorInProcess({ clock, disk: new MemoryDisk(), retryMs: 100 });
     stop = opened.stop;
     coordinator = opened.open();
-    resource = new AtResource({ clock, telemetry: silent, coordinator, dataSource, resourceId: "postgres://bank" });
+    resource = new AtResource({ clock, telemetry, coordinator, dataSource, resourceId: "postgres://bank" });
     await resource.register();
     at = new AtSql(resource, { clock });
   }, 90_000);
@@ -148,6 +155,54 @@ describeReal("AT by SQL on PostgreSQL", () => {
     });
     expect(await sql(`SELECT * FROM undo_log WHERE xid = '${xid}'`)).toEqual([]);
     await coordinator.rollback(xid);
+  });
+
+  test("rows that refer to one another go back in an order that their constraints allow", async () => {
+    await sql(
+      "CREATE TABLE tree (id INT PRIMARY KEY, up INT REFERENCES tree)",
+      "INSERT INTO tree VALUES (1, NULL), (3, 1), (2, 3)",
+    );
+    const before = await text("tree");
+    const xid = await begin();
+    await branch(xid, (local) => local.query("DELETE FROM tree WHERE id > 0"));
+    expect(await text("tree")).toEqual([]);
+    expect(await coordinator.rollback(xid)).toBe("Rollbacked");
+    expect(await text("tree")).toEqual(before);
+  });
+
+  // Each has tables of its own: what can't be undone stays locked.
+  test.each([
+    [
+      "a row that refers to one that is to go",
+      "INSERT INTO a VALUES (2)",
+      "INSERT INTO a_owned VALUES (1, 2)",
+      "UndoRefused",
+    ],
+    ["a constraint that came meanwhile", "UPDATE b SET n = 5", "ALTER TABLE b ADD CHECK (n > 2)", "UndoRefused"],
+    [
+      "a unique value that was taken meanwhile",
+      "DELETE FROM c WHERE id = 1",
+      "INSERT INTO c VALUES (3, 1)",
+      "DirtyWrite",
+    ],
+    [
+      "an undo log that says to be a fence",
+      "UPDATE d SET n = 7",
+      "UPDATE undo_log SET log_status = 1",
+      "DamagedUndoLog",
+    ],
+  ])("what nothing can undo any more is told, and not tried for ever: %s", async (_, work, meanwhile, code) => {
+    const table = /\b[a-d]\b/.exec(work)![0];
+    await sql(
+      `CREATE TABLE ${table} (id INT PRIMARY KEY, n INT UNIQUE)`,
+      `CREATE TABLE ${table}_owned (id INT PRIMARY KEY, owner INT REFERENCES ${table})`,
+      `INSERT INTO ${table} VALUES (1, 1)`,
+    );
+    const xid = await begin();
+    await branch(xid, (local) => local.query(work));
+    await sql(meanwhile);
+    expect(await coordinator.rollback(xid)).toBe("RollbackFailed");
+    expect(repairs.at(-1)).toMatchObject({ xid, code });
   });
 
   test("what a table or a function makes impossible to undo is refused, and nothing is done", async () => {

@@ -1,6 +1,6 @@
 import type { Clock } from "../../ports/clock.ts";
 import type { Branch, Coordinator } from "../../ports/coordinator.ts";
-import { isUnanswered, type DataSource, type LocalTransaction } from "../../ports/data-source.ts";
+import { isRefused, isUnanswered, type DataSource, type LocalTransaction } from "../../ports/data-source.ts";
 import type { Telemetry } from "../../ports/telemetry.ts";
 import { TransactionError } from "../error.ts";
 import { finished, retryable, unretryable } from "../phase-two.ts";
@@ -186,8 +186,10 @@ export class AtResource<Local extends LocalTransaction = LocalTransaction> {
       while ((await undone()) === "again");
       return finished.rollback;
     } catch (error) {
-      if (!(error instanceof TransactionError)) throw error;
-      const { code, message } = error;
+      const isOurs = error instanceof TransactionError;
+      if (!isOurs && !isRefused(error)) throw error;
+      const { message } = error;
+      const code = isOurs ? error.code : "UndoRefused";
       const repair = { what: "repair", xid, branchId, resource: resourceId, code, message } as const;
       telemetry.emit({ type: "transaction", atUs: clock.nowUs(), ...repair });
       return unretryable.rollback;

@@ -52,11 +52,13 @@ export function undoRow({ xid, branchId }: UndoBranch, items: readonly UndoItem[
   return rowOf({ xid, branchId }, { context, body, status: undoStatus.normal, nowMs });
 }
 
+const fenceBody = "{}";
+
 /** The row that keeps a first phase from being committed after its rollback. */
 export function fenceRow(branch: UndoBranch, nowMs: number): Row {
   return rowOf(branch, {
     context: "serializer=jackson&compressorType=NONE",
-    body: "{}",
+    body: fenceBody,
     status: undoStatus.fence,
     nowMs,
   });
@@ -75,28 +77,36 @@ export const oldUndoFences: Remains = {
   }),
 };
 
+/** Throws a `TransactionError` `DamagedUndoLog` where a row that says to be a fence has something to undo. */
+export function assertFence(row: Row): void {
+  if (bodyOf(row) !== fenceBody) throw damaged(row, "says that there is nothing to undo, and has something");
+}
+
+const bodyOf = ({ rollback_info: bytes }: Row): string =>
+  bytes instanceof Uint8Array ? new TextDecoder().decode(bytes) : "";
+
+const damaged = (row: Row, how: string): TransactionError =>
+  new TransactionError(`the undo log of branch ${String(row["branch_id"])} of ${String(row["xid"])} ${how}`, {
+    code: "DamagedUndoLog",
+    hint: "its rows stay locked until a person has put them right",
+  });
+
 /** What a branch did, in its order. Throws a `TransactionError`: `DamagedUndoLog`. */
 export function itemsIn(row: Row): readonly UndoItem[] {
   const [xid, branchId] = [String(row["xid"]), String(row["branch_id"])];
-  const damaged = (how: string): TransactionError =>
-    new TransactionError(`the undo log of branch ${branchId} of ${xid} ${how}`, {
-      code: "DamagedUndoLog",
-      hint: "its rows stay locked until a person has put them right",
-    });
   const context = new Map(
     String(row["context"])
       .split("&")
       .map((part) => part.split("=", 2) as [string, string]),
   );
   if (context.get("serializer") !== "jackson" || context.get("compressorType") !== "NONE") {
-    throw damaged(`is written as "${String(row["context"])}", which can't be read here`);
+    throw damaged(row, `is written as "${String(row["context"])}", which can't be read here`);
   }
-  const bytes = row["rollback_info"];
-  const body = bytes instanceof Uint8Array ? new TextDecoder().decode(bytes) : "";
-  if (checksumOf(body) !== context.get("checksum")) throw damaged("isn't what was written");
+  const body = bodyOf(row);
+  if (checksumOf(body) !== context.get("checksum")) throw damaged(row, "isn't what was written");
   const log = logIn(body);
-  if (log === undefined) throw damaged("says nothing that could be undone");
-  if (log.xid !== xid || log.branchId !== branchId) throw damaged("is another branch's");
+  if (log === undefined) throw damaged(row, "says nothing that could be undone");
+  if (log.xid !== xid || log.branchId !== branchId) throw damaged(row, "is another branch's");
   return log.items;
 }
 

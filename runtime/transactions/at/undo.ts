@@ -1,7 +1,8 @@
-import type { LocalTransaction, Row, Table } from "../../ports/data-source.ts";
+import { isRefused, type LocalTransaction, type Row, type Table } from "../../ports/data-source.ts";
 import { TransactionError } from "../error.ts";
 import { isSameRow, isSameValue, keyOf, textOf } from "../values.ts";
 import {
+  assertFence,
   fenceRow,
   itemsIn,
   undoStatus,
@@ -13,8 +14,8 @@ import {
 
 /**
  * Undoes a branch within a local transaction, or sees to it that its first phase can't be committed any more. `again`: the first phase was
- * committed at this moment, and is to be undone after all. Throws a `TransactionError`: `DirtyWrite` or `DamagedUndoLog`, and then nothing
- * of it may be committed.
+ * committed at this moment, and is to be undone after all. Throws a `TransactionError`: `DirtyWrite` or `DamagedUndoLog`, or a
+ * `DataSourceError` `REFUSED`, and then nothing of it may be committed.
  *
  * Later branches of the same transaction in this database go first, whatever order the coordinator asks in: where they changed the same
  * row, this one would otherwise find what it didn't write (seata#5666; Seata 2.0 with its file store asks in the order of registration).
@@ -27,7 +28,10 @@ export async function undoBranch(
   const rows = await local.lockEach(undoTable, { xid: branch.xid });
   const own = rows.find((row) => row["branch_id"] === branch.branchId);
   if (own === undefined) return (await local.insert(undoTable, fenceRow(branch, nowMs))) ? "done" : "again";
-  if (own["log_status"] === undoStatus.fence) return "done";
+  if (own["log_status"] === undoStatus.fence) {
+    assertFence(own);
+    return "done";
+  }
   if (own["log_status"] === undoStatus.normal) {
     for (const row of laterThan(own, rows)) {
       await undo(local, itemsIn(row));
@@ -62,11 +66,42 @@ async function undoItem(local: LocalTransaction, item: UndoItem): Promise<void> 
   for (const row of rows) current.push(await local.lock(item.table, keyOf(item.table, row.after ?? row.before)));
   const wrong = rows.findIndex(({ after }, index) => !isSameRow(current[index], after));
   if (wrong < 0) {
-    for (const row of [...rows].reverse()) await reverse(local, item, row);
-    return;
+    return reverseAll(local, item, [...rows].reverse());
   }
   if (rows.every(({ before }, index) => isSameRow(current[index], before))) return;
   throw dirty(item, rows[wrong]!);
+}
+
+async function reverseAll(local: LocalTransaction, item: UndoItem, rows: readonly ChangedRow[]): Promise<void> {
+  const inTurn = async (): Promise<void> => {
+    for (const row of rows) await reverse(local, item, row);
+  };
+  if (rows.length === 1) return inTurn();
+  try {
+    await local.savepoint(inTurn);
+  } catch (error) {
+    if (!isRefused(error)) throw error;
+    await reverseAsAllowed(local, item, rows);
+  }
+}
+
+/** Rows that refer to one another go back in the order that their constraints allow, whichever that is. */
+async function reverseAsAllowed(local: LocalTransaction, item: UndoItem, rows: readonly ChangedRow[]): Promise<void> {
+  for (let left = rows; left.length > 0;) {
+    const refused: ChangedRow[] = [];
+    let why: unknown;
+    for (const row of left) {
+      try {
+        await local.savepoint(() => reverse(local, item, row));
+      } catch (error) {
+        if (!isRefused(error)) throw error;
+        why = error;
+        refused.push(row);
+      }
+    }
+    if (refused.length === left.length) throw why;
+    left = refused;
+  }
 }
 
 async function reverse(local: LocalTransaction, item: UndoItem, row: ChangedRow): Promise<void> {
@@ -74,7 +109,7 @@ async function reverse(local: LocalTransaction, item: UndoItem, row: ChangedRow)
   if (row.before === undefined) await local.remove(table, row.after);
   else if (row.after !== undefined) await local.update(table, changedColumns(table, row.before, row.after));
   // Somebody is adding it at this moment.
-  else if (!(await local.insert(table, row.before))) throw dirty(item, row);
+  else if (!(await local.insert(table, row.before))) throw dirty(item, row, "can't come back: its key is taken");
 }
 
 /** Only what was changed: there are columns that can't be set. */
@@ -83,9 +118,13 @@ function changedColumns(table: Table, before: Row, after: Row): Row {
   return { ...Object.fromEntries(changed), ...keyOf(table, before) };
 }
 
-function dirty({ table }: UndoItem, { before, after }: ChangedRow): TransactionError {
+function dirty(
+  { table }: UndoItem,
+  { before, after }: ChangedRow,
+  what = "was changed by somebody who took no global lock",
+): TransactionError {
   const key = Object.values(keyOf(table, after ?? before)).map(textOf);
-  return new TransactionError(`${table.name} ${key.join(", ")} was changed by somebody who took no global lock`, {
+  return new TransactionError(`${table.name} ${key.join(", ")} ${what}`, {
     code: "DirtyWrite",
     hint: "its rows stay locked until a person has put them right",
   });
