@@ -102,6 +102,10 @@ export class Injector {
           case "reply-lost":
             await send(copy()).catch(() => undefined);
             return unanswered(call);
+          case "reply-late": {
+            const reply = send(copy()).finally(() => clock.sleep(longUs));
+            return Promise.race([unanswered(call), reply]);
+          }
           case "duplicated":
             later(1_000);
             return send(call);

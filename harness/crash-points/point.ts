@@ -14,7 +14,7 @@ export interface Step {
 }
 
 /** What may happen to a message. */
-export const messageFaults = ["lost", "reply-lost", "duplicated", "duplicated-late", "late"] as const;
+export const messageFaults = ["lost", "reply-lost", "reply-late", "duplicated", "duplicated-late", "late"] as const;
 
 /** A machine dies and is back at once, or only when every timeout of the transaction is over. */
 export const outages = ["restart", "crash"] as const;
@@ -39,7 +39,7 @@ function faultsAt({ kind, machine: writer, what }: Step): readonly Fault[] {
   if (kind === "message") {
     // What comes on a stream has no reply.
     return messageFaults
-      .filter((fault) => fault !== "reply-lost" || !what.endsWith("PhaseTwo"))
+      .filter((fault) => !fault.startsWith("reply") || !what.endsWith("PhaseTwo"))
       .map((fault) => ({ kind: fault }));
   }
   return machines.flatMap((machine) =>
