@@ -64,9 +64,13 @@ test("a rollback whose coordinator dies goes on after its restart: rows as they 
   expect(await first.transactions.status(xid)).toBe("Rollbacking");
   expect(told).toEqual([]);
   expect(first.transactions.counts).toEqual({ sessions: 1, locks: 1 });
+  // What is on the disk at this moment: a coordinator that stops in order would note first that it is to be tried again.
+  const crashed = new MemoryDisk();
+  for (const [name, bytes] of disk.files) crashed.files.set(name, bytes);
   await first.stop();
 
-  const second = await coordinatorInProcess({ clock, disk });
+  const second = await coordinatorInProcess({ clock, disk: crashed });
+  expect(await second.transactions.status(xid)).toBe("Rollbacking");
   const coordinator = second.open();
   const after = new AtResource({ ...options, coordinator });
   await after.register();
