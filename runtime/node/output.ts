@@ -14,9 +14,10 @@ const aheadBytes = 1500;
 const nothing = Buffer.alloc(0);
 
 /**
- * What a connection is about to send. Frames are written one behind the other into a slab, and what one turn of the event loop made
- * goes at its end with one write, unless it is so much that parts of it go ahead. A slab that the kernel has copied whole is written from its beginning again, which keeps it
- * in the CPU's cache and leaves nothing to collect; bytes that wait for the peer, or that somebody else may have, are never touched again.
+ * What a connection is about to send. Frames are written one behind the other into a slab, and what one turn of the event loop made goes at
+ * its end with one write, unless it is so much that parts of it go ahead. A slab that the kernel has copied whole is written from its
+ * beginning again, which keeps it in the CPU's cache and leaves nothing to collect; bytes that wait for the peer, or that somebody else may
+ * have, are never touched again.
  */
 export class Output {
   /** Where to write, from `at` on; valid until `room` is called again. */

@@ -66,7 +66,10 @@ export interface LocalTransaction {
 /** A database that couldn't do it. */
 export class DataSourceError extends Error {
   override readonly name = "DataSourceError";
-  /** `DEADLOCK`: two wait for each other, and this one gave way. `NO_ROW`: there is nothing to update. `REFUSED`: a constraint or the tables as they are don't allow it. `UNAVAILABLE`: it is away, or full. */
+  /**
+   * `DEADLOCK`: two wait for each other, and this one gave way. `NO_ROW`: there is nothing to update. `REFUSED`: a constraint, or the tables
+   * as they are, don't allow it. `UNAVAILABLE`: it is away, or full.
+   */
   readonly code: "DEADLOCK" | "NO_ROW" | "REFUSED" | "UNAVAILABLE" | "CLOSED" | "FAILED";
 
   constructor(message: string, options: { readonly code: DataSourceError["code"]; readonly cause?: unknown }) {

@@ -79,7 +79,9 @@ const leaveWithinUs = 1_000_000;
 
 /** Resets cost the peer nothing and this side a request's beginning (CVE-2023-44487). */
 const resetsAllowed = { burst: 2000, perSecond: 1000 };
-/** Frames that bring nothing: PING, SETTINGS, PRIORITY, empty DATA, WINDOW_UPDATE, what is unknown, what is for a stream that was reset. */
+/**
+ * Frames that bring nothing: PING, SETTINGS, PRIORITY, empty DATA, WINDOW_UPDATE, what is unknown, and what is for a stream that was reset.
+ */
 const idleFramesAllowed = { burst: 10_000, perSecond: 1000 };
 /** What a request, or so much data, makes up for; a byte at a time would be a way to go on for ever. */
 const idleFramesEarned = 8;
@@ -516,7 +518,10 @@ export class Http2Session implements StreamHost {
     this.#events.onReady();
   }
 
-  /** Section 6.9.2. Each stream that has something to send is work, and a peer that opens their windows by a byte at a time has it done again and again. */
+  /**
+   * Section 6.9.2. Each stream that has something to send is work, and a peer that opens their windows by a byte at a time has it done again
+   * and again.
+   */
   #growEach(by: number): void {
     for (const stream of this.#streams.values()) {
       if (!stream.sendWindow.grow(by)) throw new ConnectionError("a window too large", errorCodes.flowControlError);
