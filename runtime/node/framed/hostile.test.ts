@@ -27,6 +27,9 @@ const echo: Method<unknown, unknown> = {
   output: text,
 };
 const count: Method<unknown, unknown> = { ...echo, path: "/t.T/Count", kind: "server-streaming" };
+/** Its handlers don't hear that nobody wants them any more. */
+const deaf: Method<unknown, unknown> = { ...echo, path: "/t.T/Deaf" };
+let atWork = 0;
 const messageBytesMax = 64 * 1024;
 
 let transport: Transport;
@@ -38,10 +41,21 @@ let sent = 0;
 beforeEach(async () => {
   transport = framedTransport({ clock, messageBytesMax });
   sent = 0;
+  atWork = 0;
   listener = await transport.listen({
     address: "127.0.0.1:0",
     methods: new Map<string, ServedMethod>([
       [echo.path, { method: echo, serve: async (_, message) => ({ kind: "unary", message, trailers: noMetadata }) }],
+      [
+        deaf.path,
+        {
+          method: deaf,
+          serve: () => {
+            atWork++;
+            return new Promise<never>(() => undefined);
+          },
+        },
+      ],
       [
         count.path,
         {
@@ -110,6 +124,23 @@ async function call(message = "hi", method = echo, address = listener.address): 
     if (method.kind === "unary") one.end();
   }
 }
+
+test("handlers of calls that were cancelled are at work still, and one connection has 2,000 of them at most", async () => {
+  const [host, port] = listener.address.split(":");
+  const socket = connect(Number(port), host);
+  sockets.push(socket);
+  const refused: number[] = [];
+  const splitter = new FrameSplitter(1 << 20);
+  socket.on("data", (chunk: Buffer) => {
+    for (const { type, stream } of splitter.push(chunk)) if (type === frameTypes.end) refused.push(stream);
+  });
+  socket.write(hello);
+  for (let id = 1; id <= 2_100; id++)
+    socket.write(Buffer.concat([request(id, deaf.path), frame(frameTypes.cancel, id)]));
+  await expect.poll(() => refused.length).toBe(100);
+  expect(atWork).toBe(2_000);
+  expect(await call()).toBe("hi");
+});
 
 const head = (length: number): Buffer => {
   const bytes = Buffer.alloc(9);
