@@ -260,6 +260,9 @@ function hintFor(reason: string): string {
     return "another program has the port: run it again";
   }
   if (/No such image/i.test(reason)) return "docker pull it, or name another with FLYBALL_IMAGE_…";
+  if (/executable file not found/i.test(reason)) {
+    return "its image, or its command, may be another one than is meant: FLYBALL_IMAGE_… names images";
+  }
   if (/is not shared from the host|mounts denied/i.test(reason)) {
     return "let the engine share the project's directory (Docker Desktop: Settings, Resources, File sharing)";
   }

@@ -10,7 +10,15 @@ const memoryBytesMin = 3 * 2 ** 30;
 
 /** What this machine has and lacks for world `docker`; with `isCleaning`, what dead invocations left is removed. */
 export async function examineDocker({ isCleaning }: { readonly isCleaning: boolean }): Promise<readonly Finding[]> {
-  const docker = openEngine();
+  let docker: Docker;
+  try {
+    docker = openEngine();
+  } catch (error) {
+    if (!(error instanceof WorldError)) throw error;
+    return [
+      { name: "Docker engine", state: "missing", message: error.message, ...(error.hint && { hint: error.hint }) },
+    ];
+  }
   const obstacle = await obstacleTo(docker);
   if (obstacle !== undefined) return [{ name: "Docker engine", state: "missing", ...obstacle }];
   const [engine, images, leftovers] = await Promise.all([
@@ -42,7 +50,13 @@ async function engineOf(docker: Docker): Promise<readonly Finding[]> {
 
 async function imageFinding(docker: Docker, name: ImageName): Promise<Finding> {
   const reference = imageOf(name);
-  if (await hasImage(docker, reference)) return { name: `image ${name}`, state: "ok", message: reference };
+  try {
+    if (await hasImage(docker, reference)) return { name: `image ${name}`, state: "ok", message: reference };
+  } catch (error) {
+    if (!(error instanceof WorldError)) throw error;
+    const hint = `let ${overrideOf(name)} name one, as ${defaultImages[name]}`;
+    return { name: `image ${name}`, state: "missing", message: `${reference}: ${error.message}`, hint };
+  }
   return {
     name: `image ${name}`,
     state: "advice",

@@ -1,13 +1,14 @@
 import { mkdtemp, rm } from "node:fs/promises";
-import { createServer, type Server } from "node:http";
-import { hostname, tmpdir } from "node:os";
+import { createServer, type Server, type ServerResponse } from "node:http";
+import { hostname, release, tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { afterEach, beforeEach, expect, test } from "vitest";
 
 import { removeOrphans } from "./clean.ts";
 import { worldErrorOf } from "./container.ts";
-import { obstacleTo, openEngine, pulled } from "./engine.ts";
+import { examineDocker } from "./doctor.ts";
+import { defaultImages, engineHost, imageOf, obstacleTo, openEngine, pulled } from "./engine.ts";
 import { label } from "./labels.ts";
 
 /** An engine that hangs: it accepts, hears, and answers what `answers` says, if anything. */
@@ -56,10 +57,75 @@ test("a pull that never begins is an error that names the image", async () => {
   });
 });
 
+test.each(["Two Words", "../..", "a//b", "-flag", "/root", "UPPER:1", "a@b"])(
+  "%j is no image's name, and that is said, also by doctor",
+  async (reference) => {
+    const info = { OSType: "linux", KernelVersion: release(), ServerVersion: "1", NCPU: 1, MemTotal: 2 ** 40 };
+    answers = (path) => {
+      if (path.startsWith("/info")) return { body: JSON.stringify(info) };
+      // What is written like a name is judged by the engine.
+      if (/^\/images\/(UPPER|a@b)/.test(path)) return { status: 400, body: '{"message":"invalid reference format"}' };
+      return { body: "[]" };
+    };
+    const pulling = pulled(openEngine(1_000), reference, { otherwise: "another", onProgress: () => undefined });
+    await expect(pulling).rejects.toMatchObject({
+      name: "WorldError",
+      message: `the image ${reference} can't be had: that is no image's name`,
+    });
+    const before = process.env["FLYBALL_IMAGE_CONSUL"];
+    process.env["FLYBALL_IMAGE_CONSUL"] = reference;
+    try {
+      const findings = await examineDocker({ isCleaning: false });
+      expect(findings.filter(({ state }) => state === "missing")).toEqual([
+        {
+          name: "image consul",
+          state: "missing",
+          message: `${reference}: that is no image's name`,
+          hint: expect.stringContaining("FLYBALL_IMAGE_CONSUL") as string,
+        },
+      ]);
+    } finally {
+      if (before === undefined) delete process.env["FLYBALL_IMAGE_CONSUL"];
+      else process.env["FLYBALL_IMAGE_CONSUL"] = before;
+    }
+  },
+);
+
+test("a variable that is empty names no image, and no engine", () => {
+  expect(imageOf("zookeeper", { FLYBALL_IMAGE_ZOOKEEPER: " mine:1 " })).toBe("mine:1");
+  for (const empty of ["", " "]) {
+    expect(imageOf("zookeeper", { FLYBALL_IMAGE_ZOOKEEPER: empty })).toBe(defaultImages.zookeeper);
+  }
+  process.env["DOCKER_HOST"] = "";
+  expect(engineHost()).toMatch(/^unix:\/\/.+\/docker\.sock$/);
+});
+
+test.each([
+  ["http://127.0.0.1:99999", {}, /^DOCKER_HOST is http:\/\/127\.0\.0\.1:99999, which is no engine's address$/],
+  ["tcp://127.0.0.1:2376", { DOCKER_CERT_PATH: "/none" }, /DOCKER_CERT_PATH should hold can't be read: .*ca\.pem/],
+])("a way to an engine that is none (%s) is told as such, also by doctor", async (address, env, message) => {
+  const before = { ...process.env };
+  Object.assign(process.env, env, { DOCKER_HOST: address });
+  try {
+    const error = {
+      message: expect.stringMatching(message) as string,
+      hint: expect.stringContaining("--world local") as string,
+    };
+    expect(openEngine).toThrow(expect.objectContaining({ name: "WorldError", ...error }) as Error);
+    await expect(examineDocker({ isCleaning: false })).resolves.toEqual([
+      { name: "Docker engine", state: "missing", ...error },
+    ]);
+  } finally {
+    for (const name of Object.keys(env)) delete process.env[name];
+    Object.assign(process.env, before);
+  }
+});
+
 test.each([
   ["write /var/lib/docker/tmp/x: no space left on device", /disk is full: docker system df/],
   ["driver failed: Bind for 127.0.0.1:2181 failed: port is already allocated", /another program has the port/],
   ["No such image: nobody/has:it", /FLYBALL_IMAGE_/],
+  ['exec: "node": executable file not found in $PATH', /its image, or its command/],
   ["something else", /flyball doctor/],
 ])("what an engine refuses (%s) says what to do", async (message, hint) => {
   answers = () => ({ status: 500, body: JSON.stringify({ message }) });
@@ -111,4 +177,24 @@ test("a container may run for as long as it likes", async () => {
   expect(first).toBe("still waiting");
   server.closeAllConnections();
   await expect(waiting).rejects.toThrow();
+});
+
+test("who waits for a container's end hears of it, and of an engine that ends before", async () => {
+  const engine = openEngine(50);
+  const headed = new Promise<void>((resolve) => {
+    server.removeAllListeners("request").on("request", (request, response: ServerResponse) => {
+      // As an engine does: the head at once, the rest when the container has ended.
+      response.writeHead(200).flushHeaders();
+      if (request.url === "/containers/short/wait") response.end('{"StatusCode":3}');
+      else resolve();
+    });
+  });
+  await expect(engine.getContainer("short").wait()).resolves.toEqual({ StatusCode: 3 });
+  const waiting: Promise<unknown> = engine.getContainer("long").wait();
+  await headed;
+  setTimeout(() => server.closeAllConnections(), 20);
+  await expect(waiting).rejects.toMatchObject({
+    name: "WorldError",
+    message: "the Docker engine broke off its answer",
+  });
 });

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { homedir, release } from "node:os";
 import { join } from "node:path";
+import { json } from "node:stream/consumers";
 
 import Docker from "dockerode";
 
@@ -37,21 +38,22 @@ export type ImageName = keyof typeof defaultImages;
 /** The variable that names another image: "FLYBALL_IMAGE_SEATA_SERVER". */
 export const overrideOf = (name: ImageName): string => `FLYBALL_IMAGE_${name.toUpperCase().replaceAll("-", "_")}`;
 
-/** The image to take for `name`: what the environment says, else the official one. */
+/** The image to take for `name`: what the environment says, else the official one. As in docker-compose.yml, an empty variable says nothing. */
 export function imageOf(name: ImageName, env: NodeJS.ProcessEnv = process.env): string {
-  return env[overrideOf(name)] ?? defaultImages[name];
+  return env[overrideOf(name)]?.trim() || defaultImages[name];
 }
 
 /**
  * A Docker engine, where `DOCKER_HOST` says or at its usual socket. Nothing is connected yet. What it doesn't do within `withinMs`
  * (default 60,000) is a `WorldError`: one that hangs keeps nobody. Only waiting for a container's end may take as long as it does.
+ * Where `DOCKER_HOST` and what belongs to it are no way to any engine, this throws a `WorldError`, too.
  */
 export function openEngine(withinMs = doneWithinMs): Docker {
-  const docker = process.env["DOCKER_HOST"] === undefined ? new Docker({ socketPath: socketPath() }) : new Docker();
+  const docker = clientOf(process.env["DOCKER_HOST"]);
   const modem = docker.modem as unknown as Modem;
   const dial = modem.dial.bind(modem);
   modem.dial = (request, answer) => {
-    if (/\/wait(\?|$)/.test(request.path)) return dial(request, answer);
+    if (/\/wait(\?|$)/.test(request.path)) return dial({ ...request, isStream: true }, whole(answer));
     const giveUp = new AbortController();
     let isAnswered = false;
     const once: typeof answer = (error, data) => {
@@ -75,17 +77,62 @@ export function openEngine(withinMs = doneWithinMs): Docker {
   return docker;
 }
 
+function clientOf(host: string | undefined): Docker {
+  if (!host) return new Docker({ socketPath: socketPath() });
+  try {
+    return new Docker();
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    const isFile = code !== undefined && code !== "ERR_INVALID_URL";
+    throw new WorldError(
+      isFile
+        ? `the Docker engine at ${host} can't be asked: what DOCKER_CERT_PATH should hold can't be read: ${message}`
+        : `DOCKER_HOST is ${host}, which is no engine's address`,
+      {
+        code: "UNAVAILABLE",
+        hint: isFile
+          ? "let DOCKER_CERT_PATH name the directory with ca.pem, cert.pem and key.pem, or use --world local, which needs no engine"
+          : "it looks like unix:///var/run/docker.sock or tcp://127.0.0.1:2375; or use --world local, which needs none",
+        cause,
+      },
+    );
+  }
+}
+
 /** What of docker-modem every call to an engine goes through. */
 interface Modem {
   dial: (
-    request: { readonly method: string; readonly path: string; readonly abortSignal?: AbortSignal },
-    answer: (error: unknown, data?: unknown) => void,
+    request: {
+      readonly method: string;
+      readonly path: string;
+      readonly abortSignal?: AbortSignal;
+      readonly isStream?: boolean;
+    },
+    answer: Answer,
   ) => void;
+}
+
+type Answer = (error: unknown, data?: unknown) => void;
+
+/** Reads an answer as it comes: docker-modem itself never hears of one that breaks off, as when the engine ends in the middle. */
+function whole(answer: Answer): Answer {
+  return (error, body) => {
+    if (error) return answer(error);
+    const brokenOff = (cause: unknown): void =>
+      answer(
+        new WorldError("the Docker engine broke off its answer", {
+          code: "UNAVAILABLE",
+          hint: "does it still run?",
+          cause,
+        }),
+      );
+    json(body as NodeJS.ReadableStream).then((data) => answer(null, data), brokenOff);
+  };
 }
 
 /** Where the engine is, as in `DOCKER_HOST`. */
 export function engineHost(): string {
-  return process.env["DOCKER_HOST"] ?? `unix://${socketPath()}`;
+  return process.env["DOCKER_HOST"] || `unix://${socketPath()}`;
 }
 
 /** Docker Desktop and rootless engines have sockets of their own. */
@@ -121,7 +168,7 @@ export async function obstacleTo(docker: Docker): Promise<Obstacle | undefined> 
 
 function obstacleOf(error: unknown): Obstacle {
   const { code, address, message } = error as NodeJS.ErrnoException & { readonly address?: string };
-  const where = process.env["DOCKER_HOST"] ?? address ?? socketPath();
+  const where = process.env["DOCKER_HOST"] || address || socketPath();
   switch (code) {
     case "ENOENT":
       return {
@@ -179,9 +226,9 @@ export async function pulled(
   reference: string,
   { otherwise, onProgress }: { readonly otherwise: string; readonly onProgress: (message: string) => void },
 ): Promise<string> {
-  if (await hasImage(docker, reference)) return reference;
-  onProgress(`pulling ${reference}`);
   try {
+    if (await hasImage(docker, reference)) return reference;
+    onProgress(`pulling ${reference}`);
     await pull(docker, reference, onProgress);
     return reference;
   } catch (cause) {
@@ -218,12 +265,17 @@ async function pull(docker: Docker, reference: string, onProgress: (message: str
   }
 }
 
+/** Rejects with a `WorldError` when no image can be called that. */
 export async function hasImage(docker: Docker, reference: string): Promise<boolean> {
+  const isNoName = (): WorldError => new WorldError("that is no image's name", { code: "UNAVAILABLE" });
+  // The engine's own answer to some of these is a redirection to nowhere.
+  if (!/^[a-zA-Z0-9]([\w:@-]|[./](?![./]))*$/.test(reference)) throw isNoName();
   try {
     await docker.getImage(reference).inspect();
     return true;
   } catch (error) {
     if (statusOf(error) === 404) return false;
+    if (statusOf(error) === 400) throw isNoName();
     throw error;
   }
 }
