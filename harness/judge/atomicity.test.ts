@@ -27,6 +27,30 @@ test("where both ends were to be seen, one alone tells nothing", () => {
   });
 });
 
+test("where an accident was to be shown, a run without one tells nothing, and with one says how many", () => {
+  const shown = bankPlan([atomicity("order").shows("retried-rollback").detects("20%")]);
+  const own = (): Books => new Books(shown).orders(30).orders(20, "rollback");
+  expect(judgeCheck(shown, own().history())).toMatchObject({
+    verdict: "inconclusive",
+    message: "50 transactions, 30 done and 20 not; 0 × rollback whose answer got lost: one at least was to be seen",
+  });
+  const books = own();
+  books.report("order/0", 1_000_000, { what: "retry", xid: "tc:1:40", decision: "rollback" });
+  expect(judgeCheck(shown, books.history())).toMatchObject({
+    verdict: "pass",
+    message: "50 transactions, 30 done and 20 not; 1 × rollback whose answer got lost",
+  });
+});
+
+test("late commits are shown by branches that are committed late", () => {
+  const planned = (commitTime?: string) => () =>
+    bankPlan([atomicity("order").shows("late-commit").detects("20%")], {
+      of: { mode: "at", account: { ...(commitTime !== undefined && { commitTime }) } },
+    });
+  expect(planned()).toThrow("no branch is committed late");
+  expect(planned("20ms")).not.toThrow();
+});
+
 describe("it finds an order", () => {
   const broken = (act: (own: Books, xid: string, atUs: number) => void) => {
     const own = books().orders(40);

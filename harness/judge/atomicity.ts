@@ -1,32 +1,63 @@
 import type { History } from "../history/history.ts";
 import type { BankPlan } from "../scenario/plan.ts";
-import type { CheckSpec } from "../scenario/schema.ts";
-import { lastWords, movesOf, neededFor, planOfBank } from "./bank.ts";
+import { ScenarioError } from "../scenario/error.ts";
+import type { CheckSpec, Scenario } from "../scenario/schema.ts";
+import { lastWords, movesOf, neededFor, planOfBank, type Change } from "./bank.ts";
 import { endOf, netOf, transactionsOf, type Transaction } from "./branches.ts";
 import type { CheckKind } from "./check.ts";
 import { nothingToJudge, resultOf } from "./outcome.ts";
 
+type Spec = Extract<CheckSpec, { check: "atomicity" }>;
+
 /** Where both ends have to be seen, the least share of each. */
 const seenMin = 0.05;
+
+/** What goes wrong in a transaction, and is to come to nothing all the same. */
+const accidents: Readonly<
+  Record<NonNullable<Spec["shows"]>, { readonly what: string; readonly isOne: (change: Change) => boolean }>
+> = {
+  "late-commit": {
+    what: "branch whose rollback was there before its commit",
+    isOne: (change) => change.what === "step" && change.step === "change" && change.outcome === "refused",
+  },
+  "retried-rollback": {
+    what: "rollback whose answer got lost",
+    isOne: (change) => change.what === "retry" && change.decision === "rollback",
+  },
+};
 
 /**
  * All of a transaction's branches or none: a piece is taken out of stock exactly where its price is paid, once; a manager that was told of an
  * end was told what is so at that moment; and when all is quiet, everything that was paid is the price of everything that was taken.
  */
-export const atomicity: CheckKind<Extract<CheckSpec, { check: "atomicity" }>> = {
-  plan: (spec, context) =>
-    planOfBank(spec, context, { name: `${spec.service} is done whole or not at all`, detects: "are done by halves" }),
+export const atomicity: CheckKind<Spec> = {
+  plan: (spec, context) => {
+    const plan = planOfBank(spec, context, {
+      name: `${spec.service} is done whole or not at all`,
+      detects: "are done by halves",
+    });
+    requireAccidents(plan.name, spec, plan.bank!, context.scenario);
+    return plan;
+  },
   judge: (plan, history) => {
     const bank = plan.bank!;
     const bound = "0 by halves";
     const all = transactionsOf(history, bank).filter(isJudged);
     if (all.length === 0) return resultOf(plan, nothingToJudge(bound, "transaction"));
+    const { shows } = plan.check;
+    const shown = shows === undefined ? [] : history.transactions.filter(accidents[shows].isOne);
+    const isMissing = shows !== undefined && shown.length === 0;
     const broken = all.flatMap((transaction) => breachIn(transaction, bank) ?? []);
     const sum = broken.length === 0 ? sumBreach(history, bank) : undefined;
     const committed = all.filter(({ paid }) => netOf(paid).used !== 0).length;
     const shares = [committed, all.length - committed].map((count) => count / all.length);
     const isOneSided = plan.check.bothEnds === true && Math.min(...shares) < seenMin;
-    const isEnough = all.length >= neededFor(plan.check) && !isOneSided;
+    const lacking = isOneSided
+      ? ": both ends were to be seen"
+      : isMissing
+        ? ": one at least was to be seen"
+        : undefined;
+    const isEnough = all.length >= neededFor(plan.check) && lacking === undefined;
     const first = broken.toSorted((a, b) => a.atUs - b.atUs)[0];
     const ends = `${committed} done and ${all.length - committed} not`;
     return resultOf(plan, {
@@ -38,11 +69,27 @@ export const atomicity: CheckKind<Extract<CheckSpec, { check: "atomicity" }>> = 
         first !== undefined
           ? `${first.why}${broken.length > 1 ? ` (and ${broken.length - 1} more)` : ""}`
           : (sum ??
-            `${all.length} transactions, ${ends}${isEnough ? "" : isOneSided ? ": both ends were to be seen" : ": too few to tell"}`),
+            `${all.length} transactions, ${ends}${seenOf(shows, shown.length)}${isEnough ? "" : (lacking ?? ": too few to tell")}`),
       brokenAtUs: first?.atUs,
     });
   },
 };
+
+const seenOf = (shows: Spec["shows"], count: number): string =>
+  shows === undefined ? "" : `; ${count} × ${accidents[shows].what}`;
+
+/** Refuses a scenario in which what is to be shown can't happen. */
+function requireAccidents(name: string, { shows }: Spec, { account, stock }: BankPlan, { fleet }: Scenario): void {
+  const isLate = [account, stock].some((service) => {
+    const spec = fleet[service];
+    return (spec?.program === "account" || spec?.program === "stock") && spec.commitTime !== undefined;
+  });
+  if (shows !== "late-commit" || isLate) return;
+  throw new ScenarioError(`"${name}": no branch is committed late`, {
+    code: "INVALID_SCENARIO",
+    hint: 'bank({ mode: "at", account: { commitTime: "20ms" } }), and a fault that makes it slow',
+  });
+}
 
 /** One that is under way is no half: what is left of it is another check's. */
 function isJudged({ isDoubtful, paid, taken }: Transaction): boolean {

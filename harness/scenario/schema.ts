@@ -238,6 +238,8 @@ const reserving = {
   initial: z.int().min(0).max(1_000_000_000_000).optional(),
   /** Time between a branch's registration and its try; in AT, before its local transaction. Default none. */
   serviceTime: distribution.optional(),
+  /** In mode "at": time between a branch's registration and its local commit. Default none. */
+  commitTime: distribution.optional(),
   /** In mode "saga": the share of what is taken that can't be given back, whoever asks. Default none. */
   kept: fraction.optional(),
   /**
@@ -548,6 +550,8 @@ const check = z.discriminatedUnion("check", [
     detects: fraction,
     /** The run has to have both, committed and rolled back ones; else there is nothing to judge. Default false. */
     bothEnds: z.boolean().optional(),
+    /** An accident that the run has to have; else there is nothing to judge. Default: none. */
+    shows: z.enum(["late-commit", "retried-rollback"]).optional(),
   }),
   /** When all is quiet no transaction of this order service is open, and nothing is set aside, locked or to be undone. */
   z.strictObject({ check: z.literal("nothing-left"), service: name, detects: fraction }),

@@ -361,8 +361,8 @@ export type TransactionChange = { readonly type: "transaction"; readonly atUs: n
 /** Who writes outside of every global transaction: `locking` looks first whether one has the row, `bypassing` doesn't. */
 export type OutsideWriter = "locking" | "bypassing";
 
-/** `try`, `confirm` and `cancel` are TCC's, `action` and `compensation` a saga's. A new mode names its own here. */
-export type BranchStep = "try" | "confirm" | "cancel" | "action" | "compensation";
+/** `try`, `confirm` and `cancel` are TCC's, `action` and `compensation` a saga's, `change` (its first phase) AT's. A new mode names its own here. */
+export type BranchStep = "try" | "confirm" | "cancel" | "action" | "compensation" | "change";
 
 /**
  * How far a saga is. It does its steps, and is `done`; or it takes them back, and is `compensated`. `failed` needs a person: a compensation
@@ -371,8 +371,8 @@ export type BranchStep = "try" | "confirm" | "cancel" | "action" | "compensation
 export type SagaPhase = "forward" | "done" | "compensating" | "compensated" | "failed";
 
 /**
- * `done`; `again`: it was done before, and nothing happened; `empty`: a cancel whose try has never been here; `refused`: a try whose cancel
- * has been here; `early`: a confirm whose try isn't there yet; `impossible`: the other end was done.
+ * `done`; `again`: it was done before, and nothing happened; `empty`: a cancel whose try has never been here; `refused`: a try whose cancel, or a
+ * change whose undo, has been here; `early`: a confirm whose try isn't there yet; `impossible`: the other end was done.
  */
 export type StepOutcome = "done" | "again" | "empty" | "refused" | "early" | "impossible";
 

@@ -21,7 +21,7 @@ import type { Response, ServedMethod, Transport } from "../../runtime/ports/tran
 import { TakeReplySchema, type ReserveRequest } from "../../services/proto/bank_pb.ts";
 import { createRandom } from "../../runtime/random.ts";
 import { alteredLocal } from "../../runtime/transactions/altered-local.ts";
-import { undoTable } from "../../runtime/transactions/at/undo-log.ts";
+import { undoStatus, undoTable } from "../../runtime/transactions/at/undo-log.ts";
 import { LockQueryReplySchema } from "../../runtime/transactions/proto/coordinator_pb.ts";
 import { openRowStore } from "../../runtime/transactions/row-store.ts";
 import { fenceStatus, fenceTable } from "../../runtime/transactions/tcc/fence.ts";
@@ -837,6 +837,14 @@ export const keptUndoLogs = (seed: number, service: string, probability: number)
   altering(service, (local) => ({
     removeEach: (table, keys) =>
       local.removeEach(table, table === undoTable ? keys.filter((key) => !isChosen(seed, key, probability)) : keys),
+  }));
+
+/** The undo logs of a bank's account or stock let this share of the branches be committed whose rollback was there before. */
+export const forgottenUndoFences = (seed: number, service: string, probability: number): Sabotage =>
+  altering(service, (local) => ({
+    insert: async (table, row) =>
+      (await local.insert(table, row)) ||
+      (table === undoTable && row["log_status"] === undoStatus.normal && isChosen(seed, row, probability)),
   }));
 
 /** The fence of a bank's account or stock knows nothing of this share of the branches: whatever comes looks as if all went well before. */

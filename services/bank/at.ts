@@ -5,6 +5,7 @@ import type { Leftover } from "../../runtime/telemetry/events.ts";
 import { AtResource, type AtOptions } from "../../runtime/transactions/at/at.ts";
 import { AtLocal } from "../../runtime/transactions/at/statements.ts";
 import { undoStatus, undoTable } from "../../runtime/transactions/at/undo-log.ts";
+import { alteredLocal } from "../../runtime/transactions/altered-local.ts";
 import { retentionMs, type Remains } from "../../runtime/transactions/cleaner.ts";
 import { lessBy, lockHolding, thereIs, type Holding, type Holdings, type ReservationRequest } from "./holdings.ts";
 
@@ -72,6 +73,25 @@ export class AtReservations {
   close(): Promise<void> {
     return this.#resource.close();
   }
+}
+
+/** The same database, in which it takes time to write what undoes a branch. By then it is registered, and the transaction holds its rows. */
+export function lateCommits(dataSource: DataSource, work: () => Promise<void>): DataSource {
+  return {
+    transaction: (transact) =>
+      dataSource.transaction((local) =>
+        transact(
+          alteredLocal(local, {
+            insert: async (table, row) => {
+              if (table === undoTable && row["log_status"] === undoStatus.normal) await work();
+              return local.insert(table, row);
+            },
+          }),
+        ),
+      ),
+    rows: (table, filter) => dataSource.rows(table, filter),
+    close: () => dataSource.close(),
+  };
 }
 
 /** Undo logs that are still to be removed or used. */

@@ -20,7 +20,7 @@ import { Reservations } from "../proto/bank_pb.ts";
 import { ConfigError, type NodeContext, type RunningService, type ServiceProgram } from "../service.ts";
 import { openCoordinator, openDataSource } from "../transactions.ts";
 import { Clerk, parseClerk, type ClerkConfig } from "./clerk.ts";
-import { AtReservations, oldRequests, requestTable, resourceOf, undoLeft } from "./at.ts";
+import { AtReservations, lateCommits, oldRequests, requestTable, resourceOf, undoLeft } from "./at.ts";
 import { bankModes, type BankMode } from "./mode.ts";
 import { Doubts, type Teller } from "./telling.ts";
 import {
@@ -48,11 +48,15 @@ export interface ReservationsConfig extends OfferConfig {
   readonly initial: number;
   /** Time between a branch's registration and its try; in AT, before its local transaction. Default: none. */
   readonly serviceTime: Distribution;
+  /** In mode "at": time between a branch's registration and the commit of its local transaction. Default: none. */
+  readonly commitTime: Distribution;
   /** In mode "saga": the share of what was taken that can't be given back, as if it had been shipped. Default none. */
   readonly keptRate: number;
   /** In mode "at": a job that writes into rows outside of every global transaction. Default: there is none. */
   readonly clerk: ClerkConfig | undefined;
 }
+
+const none: Distribution = { kind: "constant", us: 0 };
 
 /** The bank's `account` and `stock`: they set aside what an order wants, and use it up or give it back when its transaction ends. */
 export function reservations(name: "account" | "stock"): ServiceProgram<ReservationsConfig> {
@@ -69,11 +73,15 @@ export function reservations(name: "account" | "stock"): ServiceProgram<Reservat
         database: reader.infrastructure("database"),
         items: reader.number("items", { ...count, max: 100_000 }, 100),
         initial: reader.number("initial", { ...count, min: 0, max: 1_000_000_000_000 }, 1_000_000),
-        serviceTime: reader.distribution("serviceTime", { kind: "constant", us: 0 }),
+        serviceTime: reader.distribution("serviceTime", none),
+        commitTime: reader.distribution("commitTime", none),
         keptRate: reader.number("keptRate", { min: 0, max: 1 }, 0),
         clerk: parseClerk(reader),
       };
       reader.end();
+      if (config.commitTime !== none && config.mode !== "at") {
+        throw new ConfigError(`there is no commitTime in mode "${config.mode}"`, 'leave it out, or set {"mode": "at"}');
+      }
       if (config.clerk !== undefined && config.mode !== "at") {
         throw new ConfigError(`there is no clerk in mode "${config.mode}"`, 'leave clerk out, or set {"mode": "at"}');
       }
@@ -195,7 +203,15 @@ class RunningReservations implements RunningService {
   }
 
   #byAt(dataSource: DataSource, coordinator: Coordinator): Participant {
-    const resource = new AtReservations({ ...this.#atOptions(coordinator), dataSource, holdings: this.#holdings });
+    const { commitTime } = this.#config;
+    const times = this.#context.random.fork("commit time");
+    const late = (): DataSource => lateCommits(dataSource, () => this.#context.work(sample(commitTime, times)));
+    const resource = new AtReservations({
+      ...this.#atOptions(coordinator),
+      dataSource: commitTime === none ? dataSource : late(),
+      holdings: this.#holdings,
+      onStep: (step) => this.#tell({ what: "step", resource: this.#resourceId, ...step }),
+    });
     return {
       register: () => resource.register(),
       reserve: async (xid, reservation, work) => {

@@ -334,6 +334,11 @@ class Atomicity extends OfTransactions<"atomicity"> {
   ofBothEnds(): this {
     return this.with({ bothEnds: true });
   }
+
+  /** The accident that the run has to have: else there is nothing to judge. */
+  shows(shows: NonNullable<Spec<"atomicity">["shows"]>): this {
+    return this.with({ shows });
+  }
 }
 
 class SagaSteps extends CheckBuilder<"saga-steps"> {

@@ -28,6 +28,16 @@ export interface AtOptions<Local extends LocalTransaction> {
   readonly removeBatchMax?: number | undefined;
   /** Commits that may wait for that; more are to be asked for again. Default 10 000, as Seata's. */
   readonly removeWaitingMax?: number | undefined;
+  /** Hears of the first phase of every branch, once its local transaction is over. Default: nobody does. */
+  readonly onStep?: ((step: AtStep) => void) | undefined;
+}
+
+/** What came of a branch's first phase: it was committed, or its rollback had been here before. */
+export interface AtStep {
+  readonly xid: string;
+  readonly branchId: string;
+  readonly step: "change";
+  readonly outcome: "done" | "refused";
 }
 
 /** What a local transaction is to the global ones. */
@@ -129,7 +139,7 @@ export class AtResource<Local extends LocalTransaction = LocalTransaction> {
     const { xid } = scope;
     let isCommitting = false;
     try {
-      return await dataSource.transaction(async (local) => {
+      const done = await dataSource.transaction(async (local) => {
         const result = await work(local, branch);
         if (branch.items.length === 0) return result;
         if (xid === undefined) {
@@ -145,12 +155,19 @@ export class AtResource<Local extends LocalTransaction = LocalTransaction> {
         isCommitting = true;
         return result;
       });
+      this.#tell(xid, branch, "done");
+      return done;
     } catch (error) {
+      if (error instanceof TransactionError && error.code === "Suspended") this.#tell(xid, branch, "refused");
       // A commit whose answer is lost may have been one: then only its rollback can tell.
       const { branchId } = branch;
       if (branchId !== undefined && !(isCommitting && isUnanswered(error))) await this.#reportFailed(xid!, branchId);
       throw error;
     }
+  }
+
+  #tell(xid: string | undefined, { branchId }: AtBranch, outcome: AtStep["outcome"]): void {
+    if (xid !== undefined && branchId !== undefined) this.#options.onStep?.({ xid, branchId, step: "change", outcome });
   }
 
   /** Who holds its local locks asks again; who doesn't, does everything again. */
