@@ -1,3 +1,4 @@
+import type { RowKeys } from "../../services/bank/holdings.ts";
 import type { TransactionChange } from "../../runtime/telemetry/events.ts";
 import type { History } from "../history/history.ts";
 import { formatShare, fractionOf } from "../scenario/durations.ts";
@@ -35,7 +36,14 @@ function bankOf(service: string, { scenario }: CheckContext): BankPlan {
   const spec = scenario.fleet[service];
   if (spec?.program === "order") {
     const { account, stock, price = defaultPrice, mode = "tcc" } = spec;
-    return { order: service, account: account.service, stock: stock.service, price, mode };
+    const keysOf = (name: string): RowKeys => {
+      const part = scenario.fleet[name];
+      return ((part?.program === "account" || part?.program === "stock") && part.keys) || "name";
+    };
+    return {
+      ...{ order: service, account: account.service, stock: stock.service, price, mode },
+      keys: { account: keysOf(account.service), stock: keysOf(stock.service) },
+    };
   }
   throw new ScenarioError(`${service} is no order service of a bank, and runs no transactions`, {
     code: "INVALID_SCENARIO",

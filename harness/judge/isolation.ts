@@ -1,3 +1,4 @@
+import { itemIn } from "../../services/bank/holdings.ts";
 import { meanUs } from "../../services/distribution.ts";
 import { familyOf, isEnded, needsRepair } from "../../runtime/transactions/status.ts";
 import { parseLockKey } from "../../runtime/transactions/lock-key.ts";
@@ -283,8 +284,10 @@ class Tale {
 
   /** A node tells in order what it did, also of what it did at the same moment. */
   #hearConflict(of: ChangeOf<"conflict">): void {
-    for (const { pk } of parseLockKey(of.lockKey)) {
-      const row = `${pk} of ${of.node}`;
+    const keys = isOf(this.#bank.account, of) ? this.#bank.keys?.account : this.#bank.keys?.stock;
+    for (const { table, pk } of parseLockKey(of.lockKey)) {
+      if (!table.endsWith("_holdings")) continue;
+      const row = `${itemIn(pk, keys)} of ${of.node}`;
       const holder = this.#rows.get(row)?.at(-1)?.by;
       if (holder !== undefined) this.#conflicts.push({ of, row, holder });
     }

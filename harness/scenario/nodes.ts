@@ -353,11 +353,12 @@ function orders(service: string, spec: OrderSpec, times: OfferTimes): readonly N
 /** What concerns the whole bank is said once, of the order that it serves. */
 function reservingNode(
   service: string,
-  { program, initial, serviceTime, commitTime, kept, clerk }: ReservingSpec,
+  { program, initial, keys, serviceTime, commitTime, kept, clerk }: ReservingSpec,
   { fleet, ...times }: OfferTimes & { readonly fleet: Scenario["fleet"] },
 ): NodePlan {
   const { mode, items } = orderOf(service, fleet);
   if (clerk !== undefined) requireAt(service, "clerk", mode);
+  if (keys !== undefined) requireAt(service, "keys", mode);
   if (commitTime !== undefined) requireAt(service, "commitTime", mode);
   const config = defined({
     service,
@@ -365,6 +366,7 @@ function reservingNode(
     mode,
     items,
     initial,
+    keys,
     serviceTime: serviceTime === undefined ? undefined : workDistribution(serviceTime),
     commitTime: commitTime === undefined ? undefined : workDistribution(commitTime),
     keptRate: kept === undefined ? undefined : fractionOf(kept),

@@ -1,3 +1,4 @@
+import type { RowKeys } from "../../services/bank/holdings.ts";
 import type { BankMode } from "../../services/bank/mode.ts";
 import type { CheckSpec, FaultSpec, Scenario } from "./schema.ts";
 
@@ -157,6 +158,8 @@ export interface BankPlan {
   readonly stock: string;
   readonly price: number;
   readonly mode: BankMode;
+  /** What a row's primary key is there. Absent: a name. */
+  readonly keys?: { readonly account: RowKeys; readonly stock: RowKeys };
 }
 
 export interface CheckPlan {

@@ -1,6 +1,7 @@
 import { z } from "zod";
 
 import { rpcCodes } from "../../runtime/call/status.ts";
+import { rowKeys } from "../../services/bank/holdings.ts";
 import { bankModes } from "../../services/bank/mode.ts";
 import { clientRetries } from "./retries.ts";
 import { clientProtection, serverProtection } from "./protection.ts";
@@ -236,6 +237,8 @@ const order = z.strictObject({
 const reserving = {
   /** How much there is of each item at first. Default 1 000 000. */
   initial: z.int().min(0).max(1_000_000_000_000).optional(),
+  /** In mode "at": what the primary key of a row is: its `name` (default), a `blob`, or an `edition`, a new one for each write. */
+  keys: z.enum(rowKeys).optional(),
   /** Time between a branch's registration and its try; in AT, before its local transaction. Default none. */
   serviceTime: distribution.optional(),
   /** In mode "at": time between a branch's registration and its local commit. Default none. */

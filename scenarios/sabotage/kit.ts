@@ -23,6 +23,7 @@ import { createRandom } from "../../runtime/random.ts";
 import { alteredLocal } from "../../runtime/transactions/altered-local.ts";
 import { undoStatus, undoTable } from "../../runtime/transactions/at/undo-log.ts";
 import { LockQueryReplySchema } from "../../runtime/transactions/proto/coordinator_pb.ts";
+import { parseLockKey, type RowLock } from "../../runtime/transactions/lock-key.ts";
 import { openRowStore } from "../../runtime/transactions/row-store.ts";
 import { fenceStatus, fenceTable } from "../../runtime/transactions/tcc/fence.ts";
 import type { Sabotage } from "../../harness/worlds/world.ts";
@@ -934,6 +935,33 @@ export const heedlessLooks = (seed: number, service: string, probability: number
       trailers: noMetadata,
     });
   });
+
+/** An account or stock asks for other locks than those of its rows. */
+const lockingOther = (
+  service: string,
+  change: (rows: readonly RowLock[], xid: string) => readonly RowLock[],
+): Sabotage =>
+  asking(service, (path, request, send) => {
+    if (!/Coordinator\/(LockQuery|RegisterBranch)$/.test(path)) return send();
+    const asked = request as { readonly xid: string; lockKey: string };
+    const isRow = ({ table }: RowLock): boolean => table.endsWith("_holdings");
+    const rows = parseLockKey(asked.lockKey);
+    const wanted = [...rows.filter((row) => !isRow(row)), ...change(rows.filter(isRow), asked.xid)];
+    asked.lockKey = wanted.map(({ table, pk }) => `${table}:${pk}`).join(";");
+    return send();
+  });
+
+/** An account or stock locks its rows by the address of an object that holds their key: another one each time. */
+export const addressKeys = (seed: number, service: string): Sabotage => {
+  const random = seeded(seed, service);
+  return lockingOther(service, (rows) => rows.map((row) => ({ ...row, pk: `[B@${random.uint32().toString(16)}` })));
+};
+
+/** This share of an account's or stock's transactions locks, of a row that was replaced, only the one that was added. */
+export const unlockedRemovals = (seed: number, service: string, probability: number): Sabotage =>
+  lockingOther(service, (rows, xid) =>
+    isChosen(seed, { branch_id: xid }, probability) && rows.length > 1 ? rows.slice(1) : rows,
+  );
 
 /** The database shows this share of those who look, and of no others, a row as nobody has ever written it. */
 export const garbledLooks = (seed: number, service: string, probability: number): Sabotage => {

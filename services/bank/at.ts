@@ -7,7 +7,15 @@ import { AtLocal } from "../../runtime/transactions/at/statements.ts";
 import { undoStatus, undoTable } from "../../runtime/transactions/at/undo-log.ts";
 import { alteredLocal } from "../../runtime/transactions/altered-local.ts";
 import { retentionMs, type Remains } from "../../runtime/transactions/cleaner.ts";
-import { lessBy, lockHolding, thereIs, type Holding, type Holdings, type ReservationRequest } from "./holdings.ts";
+import {
+  lessBy,
+  lockHolding,
+  readHolding,
+  writeHolding,
+  type Holding,
+  type Holdings,
+  type ReservationRequest,
+} from "./holdings.ts";
 
 /** Requests that were done, by transaction. */
 export const requestTable: Table = {
@@ -29,11 +37,13 @@ export class AtReservations {
   readonly #resource: AtResource;
   readonly #holdings: Holdings;
   readonly #clock: Clock;
+  readonly #dataSource: DataSource;
 
   constructor(options: AtOptions<LocalTransaction> & { readonly holdings: Holdings }) {
     this.#clock = options.clock;
     this.#resource = new AtResource(options);
     this.#holdings = options.holdings;
+    this.#dataSource = options.dataSource;
   }
 
   register(): Promise<void> {
@@ -55,7 +65,7 @@ export class AtReservations {
       const seen = await lockHolding(bare, table, item);
       const holding = seen.free >= amount ? seen : await lockHolding(local, table, item);
       const free = lessBy(holding, { item, amount });
-      await local.update(table, { ...holding, free, used: holding.used + amount, version: version() });
+      await writeHolding(local, table, { ...holding, free, used: holding.used + amount, version: version() });
       return own;
     });
     return branch!.branchId!;
@@ -66,7 +76,7 @@ export class AtReservations {
     const { table } = this.#holdings;
     return this.#resource.transaction({ xid }, async (local) => {
       if (isLocking) return lockHolding(local, table, item);
-      return thereIs((await local.read(table, { item })) as Holding | undefined, table, item);
+      return readHolding({ dataSource: this.#dataSource, local }, table, item);
     });
   }
 

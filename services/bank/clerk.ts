@@ -4,7 +4,7 @@ import type { Random } from "../../runtime/ports/random.ts";
 import { AtResource, type AtOptions } from "../../runtime/transactions/at/at.ts";
 import type { OutsideWriter } from "../../runtime/telemetry/events.ts";
 import type { ConfigReader } from "../config.ts";
-import { lockHolding, type Holdings } from "./holdings.ts";
+import { lockHolding, writeHolding, type Holdings } from "./holdings.ts";
 
 /** A job that goes over rows outside of every global transaction. */
 export interface ClerkConfig {
@@ -83,6 +83,6 @@ export class Clerk {
 
   async #note(local: LocalTransaction, item: string): Promise<void> {
     const { table, version } = this.#options.holdings;
-    await local.update(table, { ...(await lockHolding(local, table, item)), version: version() });
+    await writeHolding(local, table, { ...(await lockHolding(local, table, item)), version: version() });
   }
 }

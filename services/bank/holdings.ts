@@ -1,3 +1,4 @@
+import { fromBase64 } from "../../runtime/codec/base64.ts";
 import { RpcError } from "../../runtime/call/status.ts";
 import type { Clock } from "../../runtime/ports/clock.ts";
 import type { DataSource, LocalTransaction, Row, Table } from "../../runtime/ports/data-source.ts";
@@ -25,11 +26,34 @@ export interface Holding extends Row {
   readonly version: number;
 }
 
-export const holdingsOf = (service: string): Table => ({
-  name: `${service}_holdings`,
-  columns: { item: "text", free: "integer", frozen: "integer", used: "integer", version: "integer" },
-  key: ["item"],
-});
+/**
+ * What the primary key of a holding's row is. `name` (default): its item. `blob`: bytes. `edition`: its item and a number that every write
+ * makes one more, so that each write removes a row and adds another.
+ */
+export const rowKeys = ["name", "blob", "edition"] as const;
+
+export type RowKeys = (typeof rowKeys)[number];
+
+const columns = { item: "text", free: "integer", frozen: "integer", used: "integer", version: "integer" } as const;
+
+export function holdingsOf(service: string, keys: RowKeys = "name"): Table {
+  const name = `${service}_holdings`;
+  if (keys === "blob") return { name, columns: { ...columns, id: "bytes" }, key: ["id"] };
+  if (keys === "edition") return { name, columns: { ...columns, edition: "integer" }, key: ["item", "edition"] };
+  return { name, columns, key: ["item"] };
+}
+
+const isBlob = ({ key }: Table): boolean => key.includes("id");
+const hasEditions = ({ key }: Table): boolean => key.includes("edition");
+
+/** Any bytes will do that no other item has. */
+const idOf = (item: string): Uint8Array => new TextEncoder().encode(`${item}\0;`);
+
+/** Whose row a lock's key names. */
+export function itemIn(pk: string, keys: RowKeys = "name"): string {
+  if (keys === "blob") return new TextDecoder().decode(fromBase64(pk)).slice(0, -2);
+  return keys === "edition" ? pk.slice(0, pk.lastIndexOf("_")) : pk;
+}
 
 /** Holdings that are made together: each transaction is a write to the disk. */
 const seededAtOnce = 1_000;
@@ -45,7 +69,8 @@ export async function seedHoldings(
   for (let from = 0; from < missing.length; from += seededAtOnce) {
     await dataSource.transaction(async (local) => {
       for (const item of missing.slice(from, from + seededAtOnce)) {
-        await local.insert(table, { item, free: initial, frozen: 0, used: 0, version: 0 });
+        const key = { ...(isBlob(table) && { id: idOf(item) }), ...(hasEditions(table) && { edition: 0 }) };
+        await local.insert(table, { item, ...key, free: initial, frozen: 0, used: 0, version: 0 });
       }
     });
   }
@@ -108,17 +133,46 @@ async function change(
   { item }: Reservation,
   changed: (holding: Holding) => Holding,
 ): Promise<void> {
-  await local.update(table, { ...changed(await lockHolding(local, table, item)), version: version() });
+  await writeHolding(local, table, { ...changed(await lockHolding(local, table, item)), version: version() });
 }
+
+/** Of one that was locked. */
+export async function writeHolding(local: LocalTransaction, table: Table, holding: Holding): Promise<void> {
+  if (!hasEditions(table)) return local.update(table, holding);
+  await local.remove(table, holding);
+  await local.insert(table, { ...holding, edition: Number(holding["edition"]) + 1 });
+}
+
+/** Who waits for a row finds that it is gone, and another in its place: that one may be gone by then, too. */
+const looksMax = 20;
 
 /** Rejects with an `RpcError` NOT_FOUND when there is none. */
 export async function lockHolding(local: LocalTransaction, table: Table, item: string): Promise<Holding> {
-  return thereIs((await local.lock(table, { item })) as Holding | undefined, table, item);
+  const lock = async (): Promise<Row | undefined> =>
+    hasEditions(table) ? (await local.lockEach(table, { item }))[0] : local.lock(table, keyFor(table, item));
+  let found = await lock();
+  for (let looks = 1; found === undefined && hasEditions(table) && looks < looksMax; looks++) found = await lock();
+  return thereIs(found, table, item);
 }
 
-export function thereIs(holding: Holding | undefined, table: Table, item: string): Holding {
-  if (holding === undefined) throw new RpcError(`there is no ${item} in ${table.name}`, { code: "NOT_FOUND" });
-  return holding;
+/** As it is committed here, without a lock. Rejects likewise. */
+export async function readHolding(
+  { dataSource, local }: { readonly dataSource: DataSource; readonly local: LocalTransaction },
+  table: Table,
+  item: string,
+): Promise<Holding> {
+  const read = async (): Promise<Row | undefined> =>
+    hasEditions(table)
+      ? (await dataSource.rows(table, { among: { item: [item] } }))[0]
+      : local.read(table, keyFor(table, item));
+  return thereIs(await read(), table, item);
+}
+
+const keyFor = (table: Table, item: string): Row => (isBlob(table) ? { id: idOf(item) } : { item });
+
+function thereIs(row: Row | undefined, table: Table, item: string): Holding {
+  if (row === undefined) throw new RpcError(`there is no ${item} in ${table.name}`, { code: "NOT_FOUND" });
+  return row as Holding;
 }
 
 /** What is free less this; rejects with an `RpcError` when it is too little. */

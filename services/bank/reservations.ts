@@ -27,12 +27,14 @@ import {
   giveBack,
   holdingsOf,
   reserving,
+  rowKeys,
   seedHoldings,
   take,
   versionsOf,
   type Holding,
   type Holdings,
   type ReservationRequest,
+  type RowKeys,
 } from "./holdings.ts";
 
 export interface ReservationsConfig extends OfferConfig {
@@ -46,6 +48,8 @@ export interface ReservationsConfig extends OfferConfig {
   readonly items: number;
   /** How much there is of each at first. Default 1 000 000. */
   readonly initial: number;
+  /** In mode "at": what the primary key of a row is. Default "name". */
+  readonly keys: RowKeys;
   /** Time between a branch's registration and its try; in AT, before its local transaction. Default: none. */
   readonly serviceTime: Distribution;
   /** In mode "at": time between a branch's registration and the commit of its local transaction. Default: none. */
@@ -73,12 +77,16 @@ export function reservations(name: "account" | "stock"): ServiceProgram<Reservat
         database: reader.infrastructure("database"),
         items: reader.number("items", { ...count, max: 100_000 }, 100),
         initial: reader.number("initial", { ...count, min: 0, max: 1_000_000_000_000 }, 1_000_000),
+        keys: reader.choice("keys", rowKeys) ?? "name",
         serviceTime: reader.distribution("serviceTime", none),
         commitTime: reader.distribution("commitTime", none),
         keptRate: reader.number("keptRate", { min: 0, max: 1 }, 0),
         clerk: parseClerk(reader),
       };
       reader.end();
+      if (config.keys !== "name" && config.mode !== "at") {
+        throw new ConfigError(`rows have names in mode "${config.mode}"`, 'leave keys out, or set {"mode": "at"}');
+      }
       if (config.commitTime !== none && config.mode !== "at") {
         throw new ConfigError(`there is no commitTime in mode "${config.mode}"`, 'leave it out, or set {"mode": "at"}');
       }
@@ -116,7 +124,7 @@ class RunningReservations implements RunningService {
     this.#context = context;
     this.#config = config;
     this.#offer = new Offer(context, config);
-    this.#holdings = { table: holdingsOf(config.service), version: versionsOf(context.clock) };
+    this.#holdings = { table: holdingsOf(config.service, config.keys), version: versionsOf(context.clock) };
     this.#doubts = new Doubts(this.#holdings, () => context.clock.nowUs());
   }
 

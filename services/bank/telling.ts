@@ -1,6 +1,6 @@
 import { isUnanswered, type DataSource, type LocalTransaction, type Row } from "../../runtime/ports/data-source.ts";
 import { alteredLocal } from "../../runtime/transactions/altered-local.ts";
-import type { Holding, Holdings } from "./holdings.ts";
+import { lockHolding, type Holding, type Holdings } from "./holdings.ts";
 
 /** Whose a local transaction is. */
 export interface BranchOf {
@@ -78,7 +78,9 @@ export class Doubts {
   async settle(dataSource: DataSource): Promise<void> {
     for (const item of [...this.#open.keys()]) {
       // Found out while it has the lock: afterwards somebody else may have written.
-      const looked = dataSource.transaction((local) => this.#writing().in(local).lock(this.#holdings.table, { item }));
+      const looked = dataSource.transaction((local) =>
+        lockHolding(this.#writing().in(local), this.#holdings.table, item),
+      );
       await looked.catch(() => undefined);
     }
   }
@@ -151,6 +153,11 @@ class Written {
         const row = await local.lock(of, key);
         if (of.name === name) saw(row, true);
         return row;
+      },
+      lockEach: async (of, part) => {
+        const rows = await local.lockEach(of, part);
+        if (of.name === name) for (const row of rows) saw(row, true);
+        return rows;
       },
       read: async (of, key) => {
         const row = await local.read(of, key);
