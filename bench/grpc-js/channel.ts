@@ -9,12 +9,12 @@ import {
 } from "@grpc/grpc-js";
 
 import type { Call } from "../../runtime/call/call.ts";
-import type { Method } from "../../runtime/call/service.ts";
-import { RpcError } from "../../runtime/call/status.ts";
+import { replyFrom, type Method } from "../../runtime/call/service.ts";
+import { RpcError, toRpcError } from "../../runtime/call/status.ts";
 import type { Clock } from "../../runtime/ports/clock.ts";
 import type { Response } from "../../runtime/ports/transport.ts";
 import { tlsTrouble, type TlsIdentity } from "../../runtime/node/tls.ts";
-import { StreamReader, unreadable } from "../../runtime/node/triple/stream-reader.ts";
+import { StreamReader } from "../../runtime/node/triple/stream-reader.ts";
 import { codecHeader, fromGrpc, fromStatus, isConnectionLost, timeoutHeader, toGrpc } from "./wire.ts";
 
 export interface GrpcJsChannelOptions {
@@ -88,9 +88,9 @@ export class GrpcJsChannel {
           if (error !== undefined) return reject(error);
           if (bytes === undefined) return reject(new RpcError("the server sent no message", { code: "UNIMPLEMENTED" }));
           try {
-            resolve({ kind: "unary", message: method.output.decode(bytes), trailers: fromGrpc(trailers) });
-          } catch (cause) {
-            reject(unreadable(method, cause));
+            resolve({ kind: "unary", message: replyFrom(method, bytes), trailers: fromGrpc(trailers) });
+          } catch (malformed) {
+            reject(toRpcError(malformed));
           }
         },
       });
@@ -101,7 +101,7 @@ export class GrpcJsChannel {
   #stream(method: Method<unknown, unknown>, call: Call, request: unknown): Promise<Response> {
     return new Promise((resolve, reject) => {
       const reader = new StreamReader(
-        method,
+        (bytes) => replyFrom(method, bytes),
         () => active.grpc.startRead(),
         () => active.cancel(),
       );

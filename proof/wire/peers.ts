@@ -19,8 +19,12 @@ const peers = {
   "grpc-go": { is: () => exists("grpc-go-client") && exists("grpc-go-server"), how: build },
   connectconformance: { is: () => exists("connectconformance"), how: build },
   h2: { is: () => exists("python/h2") && runs("python3", ["--version"]), how: build },
+  "dubbo-go": { is: () => existsSync(dubboGo), how: "`npm run foreign` builds it" },
   nghttp2: { is: () => runs("nghttp", ["--version"]) && runs("h2load", ["--version"]), how: debian },
 } as const;
+
+/** dubbo-go's client and server of all four kinds of calls, built beside the other programs of `scenarios/foreign`. */
+export const dubboGo = join(import.meta.dirname, "../../.flyball/foreign/streams");
 
 const exists = (name: string): boolean => existsSync(join(room, name));
 

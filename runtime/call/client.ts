@@ -6,6 +6,7 @@ import type { Balancer, BalancerPolicy, BalancerSettings, Picker } from "../bala
 import { warmedUp } from "../balancing/warm-up.ts";
 import type { Cluster, ClusterPolicy } from "../cluster/cluster.ts";
 import { clusterOf, contradictionIn, withOwnZone, withRetries, type ClusterSettings } from "../cluster/settings.ts";
+import { streaming } from "../cluster/streaming.ts";
 import { clusters as builtInClusters } from "../cluster/table.ts";
 import type { CodecFamily } from "../codec/codec.ts";
 import { applyOverrides, overridePolicy, type CallerOverrides, type OverrideRule } from "../configuration/override.ts";
@@ -35,7 +36,8 @@ import type { Tracer } from "../telemetry/tracer.ts";
 import { whileWaiting, type Call } from "./call.ts";
 import { chain, type Filter, type Next } from "./filter.ts";
 import { LogicalCall, type CallChannel } from "./logical-call.ts";
-import { methodsOf, type Method, type Stub, type StubOptions } from "./service.ts";
+import { RequestStream } from "./request-stream.ts";
+import { methodsOf, takesStream, type Method, type Stub, type StubOptions } from "./service.ts";
 import { RpcError, toRpcError } from "./status.ts";
 import { observedStream } from "./stream.ts";
 
@@ -278,8 +280,9 @@ class ServiceChannel implements Channel, CallChannel {
     this.#clusters(clusterOf(settings), settings.retries);
     this.#invoke = chain(policies.clientFilters, (call, request) => {
       const logical = call as LogicalCall;
-      const { cluster } = this.#methodSettings(call.method);
-      return (logical.redelivery ?? cluster)(logical.attempts(request));
+      const { requests, redelivery } = logical;
+      const cluster = requests === undefined ? this.#methodSettings(call.method).cluster : streaming(requests);
+      return (redelivery ?? cluster)(logical.attempts(request));
     });
 
     this.protection = Protection.of(settings, policies.guards, {
@@ -334,7 +337,9 @@ class ServiceChannel implements Channel, CallChannel {
 
   start(method: Method<unknown, unknown>, init: unknown, options: StubOptions): Promise<unknown> {
     try {
-      const request = method.input.create(init);
+      const request = takesStream(method)
+        ? new RequestStream(init, method.input, method.path)
+        : method.input.create(init);
       const { timeoutUs } = this.#methodSettings(method.path);
       const call = new LogicalCall(this, method, { ...options, request }, this.#calls.next(), timeoutUs);
       return this.#perform(call, options.dueUs);
@@ -361,7 +366,7 @@ class ServiceChannel implements Channel, CallChannel {
     this.#budget.began();
     let response: Promise<Response>;
     try {
-      response = whileWaiting(call, this.#invoke(call, call.request));
+      response = whileWaiting(call, this.#invoke(call, call.requests ?? call.request));
     } catch (thrown) {
       // A filter or a router that breaks ends the call as one that rejects does.
       response = Promise.reject(toRpcError(thrown));
@@ -541,6 +546,7 @@ class ServiceChannel implements Channel, CallChannel {
   }
 
   #ended(call: LogicalCall, error?: RpcError): void {
+    void call.requests?.return();
     call.end();
     this.#budget.ended();
     this.#calls.end(call, call.records, error);

@@ -5,7 +5,8 @@ import type { Transport } from "../ports/transport.ts";
 import type { CallLog } from "../telemetry/call-log.ts";
 import { Call, whileWaiting } from "./call.ts";
 import { stubOf, type Channel } from "./client.ts";
-import type { Method, Stub, StubOptions } from "./service.ts";
+import { RequestStream } from "./request-stream.ts";
+import { takesStream, type Method, type Stub, type StubOptions } from "./service.ts";
 import { toRpcError, type RpcCode } from "./status.ts";
 import { observedStream } from "./stream.ts";
 
@@ -34,7 +35,8 @@ class DirectChannel implements Channel {
   }
 
   async start(method: Method<unknown, unknown>, init: unknown, options: StubOptions): Promise<unknown> {
-    const request = method.input.create(init);
+    const requests = takesStream(method) ? new RequestStream(init, method.input, method.path) : undefined;
+    const request = requests ?? method.input.create(init);
     const { clock, transport, calls, service, address } = this.#options;
     const timeoutMs = options.timeoutMs ?? (method.kind === "unary" ? (this.#options.timeoutMs ?? 1000) : undefined);
     const call = new Call({
@@ -52,6 +54,7 @@ class DirectChannel implements Channel {
       const error = thrown === undefined ? undefined : toRpcError(thrown);
       record.endUs = clock.nowUs();
       record.code = error?.code ?? "OK";
+      void requests?.return();
       call.end();
       calls.end(call, [record], error);
     };

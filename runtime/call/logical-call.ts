@@ -9,7 +9,8 @@ import type { Attempt } from "../telemetry/events.ts";
 import { carrying, type CallSpan, type OpenSpan } from "../telemetry/tracer.ts";
 import { Call } from "./call.ts";
 import { noMetadata, previousAttemptsKey, type Metadata } from "./metadata.ts";
-import type { Method, StubOptions } from "./service.ts";
+import { RequestStream } from "./request-stream.ts";
+import { givesStream, type Method, type StubOptions } from "./service.ts";
 import { toRpcError, type RpcError } from "./status.ts";
 import { observedStream } from "./stream.ts";
 import { withTravelling } from "./travelling.ts";
@@ -38,6 +39,8 @@ export interface CallChannel {
 export class LogicalCall extends Call {
   readonly channel: CallChannel;
   readonly rpc: Method<unknown, unknown>;
+  /** What its client streams; `request` is undefined then. */
+  readonly requests: RequestStream | undefined;
   /** In the order in which they began. */
   records: readonly Attempt[] = [];
   /** Undefined where nobody traces, or its trace isn't recorded. */
@@ -65,8 +68,9 @@ export class LogicalCall extends Call {
       parent: options.parent,
       marginUs: channel.deadlineMarginUs,
       id,
-      request: options.request,
+      request: options.request instanceof RequestStream ? undefined : options.request,
     });
+    this.requests = options.request instanceof RequestStream ? options.request : undefined;
     this.channel = channel;
     this.rpc = method;
   }
@@ -106,7 +110,7 @@ class CallAttempts implements Attempts {
 
   empty(): Response {
     const { kind, output } = this.call.rpc;
-    if (kind === "unary") return { kind, message: output.create({}), trailers: noMetadata };
+    if (!givesStream({ kind })) return { kind: "unary", message: output.create({}), trailers: noMetadata };
     return { kind: "stream", messages: noMessages() };
   }
 

@@ -9,7 +9,7 @@ import type { Tracer } from "../telemetry/tracer.ts";
 import { Call, whileWaiting } from "./call.ts";
 import { chain, type Filter, type Next } from "./filter.ts";
 import { noMetadata } from "./metadata.ts";
-import { methodsOf, type Handlers, type Method } from "./service.ts";
+import { givesStream, methodsOf, type Handlers, type Method } from "./service.ts";
 import { RpcError, toRpcError } from "./status.ts";
 import { observedStream } from "./stream.ts";
 
@@ -42,15 +42,6 @@ export function createServer({ transport, filters = [], tracer, tasks, health }:
     serve: (method: Method<unknown, unknown>, handler: Handler) => ServedMethod,
     codecs?: CodecFamily,
   ): void => {
-    const unserved = schema.methods.find(
-      ({ methodKind }) => methodKind !== "unary" && methodKind !== "server_streaming",
-    );
-    if (unserved !== undefined) {
-      throw new RpcError(`${schema.typeName}.${unserved.name}: calls in which a client streams aren't served`, {
-        code: "UNIMPLEMENTED",
-        hint: "leave it out of the service, or give it one message",
-      });
-    }
     services.push(schema);
     for (const [name, method] of methodsOf(schema, codecs)) {
       const handler = (handlers as Readonly<Record<string, Handler>>)[name];
@@ -85,7 +76,7 @@ function served(
   const handle = chain(filters, (call, request): Promise<Response> => {
     try {
       const answer = handler(request, call);
-      if (method.kind === "unary") return (answer as Promise<unknown>).then(reply);
+      if (!givesStream(method)) return (answer as Promise<unknown>).then(reply);
       return Promise.resolve({ kind: "stream", messages: created(answer as AsyncIterable<unknown>, method) });
     } catch (error) {
       return Promise.reject(toRpcError(error));

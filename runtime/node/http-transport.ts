@@ -1,7 +1,7 @@
 import type { Agent as PlainAgent, IncomingMessage } from "node:http";
 
 import type { Call } from "../call/call.ts";
-import type { Method } from "../call/service.ts";
+import { refuseClientStreams, type Method } from "../call/service.ts";
 import { RpcError, toRpcError } from "../call/status.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { HttpListener } from "../ports/http.ts";
@@ -89,6 +89,7 @@ export function httpTransport(protocol: HttpProtocol, options: HttpTransportOpti
   return {
     listen: async ({ address, methods }) => {
       const { errorBody } = protocol;
+      for (const { method } of methods.values()) refuseClientStreams(method, "HTTP/1.1");
       const listener = await http.listen({ address, handle: protocol.answer({ clock, methods }), errorBody });
       listeners.add(listener);
       return listener;
@@ -101,6 +102,7 @@ export function httpTransport(protocol: HttpProtocol, options: HttpTransportOpti
     ): Promise<Response> => {
       if (isClosed) throw new RpcError("the transport was closed", { code: "UNAVAILABLE" });
       if (call.reason !== undefined) throw call.reason;
+      refuseClientStreams(method, "HTTP/1.1");
       const request = protocol.request(method, call, message);
       if (request.body.length > messageBytesMax) {
         throw new RpcError(`a request has at most ${messageBytesMax} bytes`, { code: "RESOURCE_EXHAUSTED" });

@@ -1,25 +1,11 @@
 import { Call } from "../call/call.ts";
 import { metadata, noMetadata, type Metadata } from "../call/metadata.ts";
 import type { Method } from "../call/service.ts";
-import { RpcError, toRpcError, type RpcCode } from "../call/status.ts";
+import { RpcError, type RpcCode } from "../call/status.ts";
 import { withXid, xidOf } from "../transactions/xid.ts";
-import type { Codec } from "../codec/codec.ts";
-import type { Clock } from "./clock.ts";
-import type { Listener, Response, ServedMethod, Transport } from "./transport.ts";
-
-/** A client's and a server's transport, and what may happen between them. */
-export interface TransportWorld {
-  readonly clock: Clock;
-  readonly client: Transport;
-  readonly server: Transport;
-  /** Where `server` may listen: "host:port", port 0 where the world chooses. */
-  readonly listenAt: string;
-  /** Resets every connection between the two. */
-  breakConnections(): void | Promise<void>;
-}
-
-/** A fact about transports: resolves when it holds, rejects with what doesn't. */
-export type TransportFact = (world: TransportWorld) => Promise<void>;
+import { callOf, check, codec, codeOf, equal, failure, until } from "./transport.kit.ts";
+import type { Message, Options, TransportFact, TransportWorld } from "./transport.kit.ts";
+import type { Listener, Response, ServedMethod } from "./transport.ts";
 
 /**
  * What every transport promises, real or simulated: the same facts hold in each world, so the worlds agree on what a call is.
@@ -371,17 +357,6 @@ export const transportContract: Readonly<Record<string, TransportFact>> = {
   },
 };
 
-interface Message {
-  text: string;
-}
-
-const codec: Codec<unknown> = {
-  create: (init) => init,
-  encode: (message) => new TextEncoder().encode((message as Message).text),
-  decode: (bytes) => ({ text: new TextDecoder().decode(bytes) }),
-  copy: (message) => ({ ...(message as Message) }),
-};
-
 const sayMethod: Method<unknown, unknown> = {
   path: "/contract.Contract/Say",
   kind: "unary",
@@ -447,14 +422,6 @@ async function* breakingOff(): AsyncIterable<Message> {
   throw new RpcError("no more", { code: "ABORTED" });
 }
 
-interface Options {
-  readonly metadata?: Metadata;
-  readonly timeoutUs?: number;
-}
-
-const callOf = (world: TransportWorld, method: Method<unknown, unknown>, options: Options): Call =>
-  new Call({ clock: world.clock, service: "contract", method: method.path, ...options });
-
 async function invoke(
   world: TransportWorld,
   address: string,
@@ -490,31 +457,4 @@ async function readAll(
 ): Promise<string[]> {
   for await (const message of messages) seen.push((message as Message).text);
   return seen;
-}
-
-async function failure(work: Promise<unknown>): Promise<RpcError> {
-  const value = await work.catch((error: unknown) => {
-    if (error instanceof RpcError) return error;
-    throw error;
-  });
-  if (value instanceof RpcError) return value;
-  throw new Error("it succeeded");
-}
-
-const codeOf = (error: unknown): string => toRpcError(error).code;
-
-async function until(world: TransportWorld, isSo: () => boolean | Promise<boolean>): Promise<void> {
-  const end = world.clock.nowUs() + 5_000_000;
-  while (!(await isSo())) {
-    check(world.clock.nowUs() < end, "it didn't happen within 5 s");
-    await world.clock.sleep(2_000);
-  }
-}
-
-function equal(actual: unknown, expected: unknown): void {
-  check(actual === expected, `expected ${JSON.stringify(expected)}, got ${JSON.stringify(actual)}`);
-}
-
-function check(isSo: boolean, message: string): void {
-  if (!isSo) throw new Error(message);
 }

@@ -15,8 +15,8 @@ export interface UnaryResponse {
 }
 
 /**
- * The answer of a server-streaming method, given once the server committed itself to it (its response headers arrived).
- * Iterating throws an `RpcError` when the stream breaks; leaving the loop early cancels the call.
+ * The answer of a method that gives a stream: given once the server committed itself to it (its response headers arrived), or, where both
+ * sides stream, once the call is under way: a server may have nothing to say before it has heard something. Iterating throws an `RpcError` when the stream breaks; leaving the loop early cancels the call.
  */
 export interface StreamResponse {
   readonly kind: "stream";
@@ -26,7 +26,10 @@ export interface StreamResponse {
 /** One method of a server, as the transport calls it. */
 export interface ServedMethod {
   readonly method: Method<unknown, unknown>;
-  /** Serves one call. A rejection is an `RpcError`; anything else a handler throws has become UNKNOWN by then. */
+  /**
+   * Serves one call; where the client streams, `request` is an `AsyncIterable` of its messages, which throws an `RpcError` when nobody
+   * waits for the answer any more. A rejection is an `RpcError`; anything else a handler throws has become UNKNOWN by then.
+   */
   readonly serve: (call: Call, request: unknown) => Promise<Response>;
 }
 
@@ -60,7 +63,9 @@ export interface Transport {
   /** Rejects with an `RpcError` (UNAVAILABLE with a hint) when the address is taken. */
   listen(options: ListenOptions): Promise<Listener>;
   /**
-   * Sends one request to `address` and resolves with the response. Rejects with an `RpcError`: UNAVAILABLE when the peer
+   * Sends one request to `address` and resolves with the response. Where the client streams, `request` is an `AsyncIterable` of messages,
+   * of which none is taken before the call is on its way, and `return` is called when the call ends before them; a protocol without such
+   * calls rejects with UNIMPLEMENTED. Rejects with an `RpcError`: UNAVAILABLE when the peer
    * can't be reached or the connection breaks, the server's status otherwise. Ends early when the call is cancelled (by then
    * its promise may reject with anything: the caller has the call's own reason) and tells the server.
    */

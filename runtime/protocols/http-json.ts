@@ -1,6 +1,5 @@
 import { whileWaiting, type Call } from "../call/call.ts";
-import type { Method } from "../call/service.ts";
-import { inCodec } from "../call/service.ts";
+import { inCodec, replyFrom, takesStream, type Method } from "../call/service.ts";
 import type { Metadata } from "../call/metadata.ts";
 import { RpcError, toRpcError, type RpcCode } from "../call/status.ts";
 import type { HttpRequest, HttpResponse } from "../ports/http.ts";
@@ -13,7 +12,6 @@ import {
   record,
   servedCall,
   textOf,
-  unreadable,
   utf8,
   wholeBody,
   type HttpProtocol,
@@ -56,11 +54,7 @@ export const httpJson: HttpProtocol = {
     if (incoming.status !== 200) throw await errorOf(incoming, messageBytesMax);
     if (method.kind !== "unary") return { kind: "stream", messages: messagesOf(method, incoming, messageBytesMax) };
     const bytes = await wholeBody(incoming.body, messageBytesMax);
-    try {
-      return { kind: "unary", message: method.output.decode(bytes), trailers: trailersFrom(incoming.headers) };
-    } catch (cause) {
-      throw unreadable(method, cause);
-    }
+    return { kind: "unary", message: replyFrom(method, bytes), trailers: trailersFrom(incoming.headers) };
   },
 };
 
@@ -73,6 +67,10 @@ async function answer({ clock, methods }: Serving, request: HttpRequest): Promis
   if (request.method !== "POST") {
     const error = new RpcError("methods are called by POST", { code: "UNIMPLEMENTED" });
     return { ...failure(error, 405), headers: { allow: "POST" } };
+  }
+  if (takesStream(served.method)) {
+    const hint = "call it over HTTP/2, as gRPC does";
+    return failure(new RpcError("a client can't stream over HTTP/1.1", { code: "UNIMPLEMENTED", hint }), 501);
   }
   const isStream = served.method.kind !== "unary";
   const wanted = /^application\/(connect\+)?([a-z0-9.-]+)$/.exec(mediaTypeOf(request.headers));
@@ -201,13 +199,7 @@ async function* messagesOf(
         if (error !== undefined) throw error;
         return;
       }
-      let message: unknown;
-      try {
-        message = method.output.decode(bytes);
-      } catch (cause) {
-        throw unreadable(method, cause);
-      }
-      yield message;
+      yield replyFrom(method, bytes);
     }
   }
   throw new RpcError("the stream broke off", { code: "UNAVAILABLE" });

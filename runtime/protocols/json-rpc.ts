@@ -1,7 +1,6 @@
 import { whileWaiting, type Call } from "../call/call.ts";
 import { fromBase64, toBase64 } from "../codec/base64.ts";
-import type { Method } from "../call/service.ts";
-import { inCodec } from "../call/service.ts";
+import { inCodec, malformedReply, type Method } from "../call/service.ts";
 import { RpcError, toRpcError } from "../call/status.ts";
 import type { HttpRequest, HttpResponse } from "../ports/http.ts";
 import type { ServedMethod, StreamResponse } from "../ports/transport.ts";
@@ -25,7 +24,6 @@ import {
   servedCall,
   textOf,
   tooLarge,
-  unreadable,
   utf8,
   wholeBody,
   type HttpProtocol,
@@ -189,7 +187,7 @@ function decodeResult(method: Method<unknown, unknown>, result: unknown): unknow
     if (method.codecName === "json") return method.output.decode(utf8.encode(JSON.stringify(result)));
     return method.output.decode(fromBase64(result as string));
   } catch (cause) {
-    throw unreadable(method, cause);
+    throw malformedReply(method, cause);
   }
 }
 
@@ -286,13 +284,13 @@ function parseJson(method: Method<unknown, unknown>, bytes: Uint8Array): Readonl
     const value = record(JSON.parse(textOf(bytes)));
     if (value !== undefined) return value;
   } catch (cause) {
-    throw unreadable(method, cause);
+    throw malformedReply(method, cause);
   }
-  throw unreadable(method, undefined);
+  throw malformedReply(method);
 }
 
 function resultOf(method: Method<unknown, unknown>, reply: Readonly<Record<string, unknown>>): unknown {
   if (reply["error"] !== undefined) throw toRpc(reply["error"]);
-  if (reply["jsonrpc"] !== "2.0" || !("result" in reply)) throw unreadable(method, undefined);
+  if (reply["jsonrpc"] !== "2.0" || !("result" in reply)) throw malformedReply(method);
   return reply["result"];
 }

@@ -92,13 +92,6 @@ export function joined(chunks: readonly Uint8Array[], length: number): Uint8Arra
 export const tooLarge = (what: string, bytesMax: number): RpcError =>
   new RpcError(`${what} has at most ${bytesMax} bytes`, { code: "RESOURCE_EXHAUSTED" });
 
-export const unreadable = (method: Method<unknown, unknown>, cause: unknown): RpcError =>
-  new RpcError(`the reply to ${method.path} is malformed`, {
-    code: "INTERNAL",
-    hint: "do both sides use the same interface description and codec?",
-    cause,
-  });
-
 /** A record from JSON; undefined for anything else. */
 export const record = (value: unknown): Readonly<Record<string, unknown>> | undefined =>
   typeof value === "object" && value !== null && !Array.isArray(value)

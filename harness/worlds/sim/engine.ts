@@ -19,6 +19,7 @@ export const eventKinds = [
   "reset",
   "close",
   "retransmit",
+  "requests end",
 ] as const;
 
 export type EventKind = (typeof eventKinds)[number];

@@ -198,6 +198,7 @@ export const frameKinds = {
   goaway: kindOf("goaway"),
   reset: kindOf("reset"),
   close: kindOf("close"),
+  requestsEnd: kindOf("requests end"),
 } as const;
 
 /** What crosses a connection at once; it happens when it arrives. */

@@ -5,6 +5,7 @@ import { metadata } from "../../../runtime/call/metadata.ts";
 import { createServer } from "../../../runtime/call/server.ts";
 import { methodsOf, type Handlers } from "../../../runtime/call/service.ts";
 import { RpcError } from "../../../runtime/call/status.ts";
+import { clientStreamsContract } from "../../../runtime/ports/client-streams.contract.ts";
 import { transportContract } from "../../../runtime/ports/transport.contract.ts";
 import type { Listener, Response } from "../../../runtime/ports/transport.ts";
 import { Worker, type DoReply, type DoRequest } from "../../../services/proto/worker_pb.ts";
@@ -103,7 +104,7 @@ function kill(world: World, machine: Machine): void {
   world.network.crash(machine.host);
 }
 
-for (const [fact, holds] of Object.entries(transportContract)) {
+for (const [fact, holds] of Object.entries({ ...transportContract, ...clientStreamsContract })) {
   test(`as every transport: ${fact}`, async () => {
     const { engine, client, server, link } = twoMachines();
     await engine.run(() =>

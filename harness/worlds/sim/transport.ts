@@ -1,5 +1,5 @@
 import type { Call } from "../../../runtime/call/call.ts";
-import type { Method } from "../../../runtime/call/service.ts";
+import { takesStream, type Method } from "../../../runtime/call/service.ts";
 import { RpcError } from "../../../runtime/call/status.ts";
 import type { Listener, ListenOptions, Response, Transport } from "../../../runtime/ports/transport.ts";
 import type { SimHost } from "./network.ts";
@@ -45,7 +45,7 @@ export class SimTransport implements Transport {
     if (this.#isClosed) return Promise.reject(new RpcError("this transport is closed", { code: "UNAVAILABLE" }));
     let channel = this.#channels.get(address);
     if (channel === undefined) this.#channels.set(address, (channel = new Channel(this.options, address)));
-    const stream = new ClientStream(method, call, method.input.copy(request));
+    const stream = new ClientStream(method, call, takesStream(method) ? request : method.input.copy(request));
     channel.start(stream);
     return stream.response;
   }

@@ -1,6 +1,6 @@
 import type { Call, Cancellable } from "../../call/call.ts";
-import type { Method } from "../../call/service.ts";
-import { RpcError } from "../../call/status.ts";
+import { givesStream, refuseClientStreams, replyFrom, type Method } from "../../call/service.ts";
+import { RpcError, toRpcError } from "../../call/status.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { Response } from "../../ports/transport.ts";
 import { splitAddress } from "../address.ts";
@@ -38,6 +38,7 @@ export class FramedChannel {
 
   /** Throws what can't be sent, and UNAVAILABLE while the peer refuses. */
   invoke(method: Method<unknown, unknown>, call: Call, request: unknown): Promise<Response> {
+    refuseClientStreams(method, "framed TCP");
     const connection = this.#connections.take();
     const stream = new ClientStream(method, call, method.input.encode(request));
     if (!stream.isOver) connection.start(stream);
@@ -257,7 +258,7 @@ class ClientStream implements Cancellable {
     if (this.isOver) return;
     this.#settle();
     if (error !== undefined) return this.#fail(error);
-    if (this.#method.kind !== "unary") {
+    if (givesStream(this.#method)) {
       const reader = (this.#reader ??= new StreamReader(this.#method, nothing, nothing));
       reader.end(undefined);
       return this.#resolve({ kind: "stream", messages: reader });
@@ -266,9 +267,9 @@ class ClientStream implements Cancellable {
       return this.#fail(new RpcError("the server sent no message", { code: "UNIMPLEMENTED" }));
     }
     try {
-      this.#resolve({ kind: "unary", message: this.#method.output.decode(message), trailers });
-    } catch (cause) {
-      this.#fail(unreadable(this.#method, cause));
+      this.#resolve({ kind: "unary", message: replyFrom(this.#method, message), trailers });
+    } catch (error) {
+      this.#fail(toRpcError(error));
     }
   }
 
@@ -352,10 +353,10 @@ class StreamReader implements AsyncIterableIterator<unknown> {
     if (bytes !== undefined) {
       this.#onRead();
       try {
-        waiting.resolve({ done: false, value: this.#method.output.decode(bytes) });
-      } catch (cause) {
+        waiting.resolve({ done: false, value: replyFrom(this.#method, bytes) });
+      } catch (error) {
         void this.return();
-        waiting.reject(unreadable(this.#method, cause));
+        waiting.reject(toRpcError(error));
       }
     } else if (this.#error !== undefined) {
       waiting.reject(this.#error);
@@ -365,10 +366,3 @@ class StreamReader implements AsyncIterableIterator<unknown> {
     }
   }
 }
-
-const unreadable = (method: Method<unknown, unknown>, cause: unknown): RpcError =>
-  new RpcError(`the reply to ${method.path} is malformed`, {
-    code: "INTERNAL",
-    hint: "do both sides use the same interface description and codec?",
-    cause,
-  });

@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 
 import { Call, whileWaiting } from "../../call/call.ts";
 import { noMetadata } from "../../call/metadata.ts";
-import { inCodec } from "../../call/service.ts";
+import { givesStream, inCodec, refuseClientStreams } from "../../call/service.ts";
 import { RpcError, toRpcError } from "../../call/status.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { Listener, ListenOptions, Response, ServedMethod, StreamResponse } from "../../ports/transport.ts";
@@ -37,6 +37,7 @@ export async function listenFramed(
   const connections = new Set<ServerConnection>();
   const sockets = new Set<Socket>();
   let isDraining = false;
+  for (const { method } of methods.values()) refuseClientStreams(method, "framed TCP");
   const acceptor = acceptorOf(tls, (accepted) => {
     const connection = new ServerConnection(accepted, methods, options, () => connections.delete(connection));
     connections.add(connection);
@@ -266,8 +267,9 @@ class ServerCall {
   }
 
   async #answer(response: Response): Promise<void> {
-    const { kind, output } = this.#served.method;
-    if ((response.kind === "unary") !== (kind === "unary")) {
+    const { method } = this.#served;
+    const { output } = method;
+    if ((response.kind === "stream") !== givesStream(method)) {
       throw new RpcError("a stream answered a unary call, or one message a stream", { code: "INTERNAL" });
     }
     if (response.kind === "unary") {

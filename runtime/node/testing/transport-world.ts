@@ -1,7 +1,7 @@
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 
 import type { Clock } from "../../ports/clock.ts";
-import type { TransportFact } from "../../ports/transport.contract.ts";
+import type { TransportFact } from "../../ports/transport.kit.ts";
 import type { Transport } from "../../ports/transport.ts";
 import { systemClock } from "../clock.ts";
 

@@ -1,7 +1,8 @@
 import type { Call, Cancellable } from "../../call/call.ts";
 import type { Metadata } from "../../call/metadata.ts";
-import type { Method } from "../../call/service.ts";
-import { RpcError } from "../../call/status.ts";
+import { givesStream, replyFrom, takesStream, type Method } from "../../call/service.ts";
+import { RpcError, toRpcError } from "../../call/status.ts";
+import { StreamSender, type StreamSink } from "../../call/stream-sender.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { Response } from "../../ports/transport.ts";
 import { splitAddress } from "../address.ts";
@@ -14,7 +15,7 @@ import { Reconnecting, type ConnectionLife, type KeptConnection } from "../recon
 import { connectTo, tlsTrouble, type TlsIdentity } from "../tls.ts";
 import { unavailable } from "../unavailable.ts";
 import { RequestFields } from "./request-fields.ts";
-import { StreamReader, unreadable } from "./stream-reader.ts";
+import { StreamReader } from "./stream-reader.ts";
 
 export interface TripleChannelOptions {
   readonly messageBytesMax: number;
@@ -207,13 +208,16 @@ interface TripleCallWhat {
 }
 
 /** One call as its client sees it. */
-class TripleCall implements Cancellable, ClientCallEvents {
+class TripleCall implements Cancellable, ClientCallEvents, StreamSink {
   readonly response: Promise<Response>;
   isOver = false;
   /** Hears that nobody waits for it any more, before it has begun. */
   onOver: (() => void) | undefined;
   readonly #what: TripleCallWhat;
-  #message: OutgoingMessage;
+  /** Undefined where its client streams: then messages are taken when it has begun. */
+  #message: OutgoingMessage | undefined;
+  readonly #requests: AsyncIterable<unknown> | undefined;
+  #sender: StreamSender | undefined;
   readonly #custom: readonly string[];
   readonly #messageBytesMax: number;
   #grpc: GrpcClientCall | undefined;
@@ -228,7 +232,8 @@ class TripleCall implements Cancellable, ClientCallEvents {
     this.#what = what;
     this.#messageBytesMax = messageBytesMax;
     this.#custom = what.fields.custom(what.call.metadata);
-    this.#message = within(outgoing(what.method.input, request), messageBytesMax);
+    if (takesStream(what.method)) this.#requests = request as AsyncIterable<unknown>;
+    else this.#message = within(outgoing(what.method.input, request), messageBytesMax);
     this.response = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
@@ -237,7 +242,7 @@ class TripleCall implements Cancellable, ClientCallEvents {
 
   /** It has to wait: whatever becomes of its request meanwhile, it goes as it is now. */
   settle(): void {
-    this.#message = bytesOf(this.#message);
+    if (this.#message !== undefined) this.#message = bytesOf(this.#message);
   }
 
   /** The deadline goes as what is left of it now. */
@@ -246,11 +251,22 @@ class TripleCall implements Cancellable, ClientCallEvents {
     try {
       const options = { messageBytesMax: this.#messageBytesMax, held, peer };
       this.#grpc = GrpcClientCall.begin(session, fields.of(this.#custom, call.remainingUs()), options, this);
-      this.#grpc.send(this.#message, true);
+      if (this.#message !== undefined) this.#grpc.send(this.#message, true);
     } catch (error) {
       return this.fail(error as RpcError);
     }
-    if (method.kind === "unary") this.#grpc.read();
+    if (this.#requests !== undefined) this.#sendAll(this.#requests);
+    if (!givesStream(method)) this.#grpc.read();
+    // A server may wait to hear something before it answers: the caller's stream of answers has begun with the call.
+    else if (this.#requests !== undefined) this.#begun();
+  }
+
+  send(message: unknown): void {
+    this.#grpc!.send(outgoing(this.#what.method.input, message));
+  }
+
+  get isWritable(): boolean {
+    return this.#grpc!.isWritable;
   }
 
   /** Nobody waits for it any more. */
@@ -262,15 +278,14 @@ class TripleCall implements Cancellable, ClientCallEvents {
 
   fail(error: RpcError): void {
     if (this.isOver) return;
-    this.isOver = true;
+    this.#over();
     this.onOver?.();
-    this.#what.call.detach(this);
     if (this.#reader === undefined) this.#reject(error);
     else this.#reader.onEnd(error);
   }
 
   onHeaders(): void {
-    if (this.#what.method.kind !== "unary") this.#begun();
+    if (givesStream(this.#what.method)) this.#begun();
   }
 
   onMessage(bytes: Buffer): void {
@@ -281,7 +296,7 @@ class TripleCall implements Cancellable, ClientCallEvents {
       );
     }
     try {
-      this.#reply = { message: this.#what.method.output.decode(bytes) };
+      this.#reply = { message: replyFrom(this.#what.method, bytes) };
     } catch (trouble) {
       this.#reply = { trouble };
     }
@@ -294,9 +309,8 @@ class TripleCall implements Cancellable, ClientCallEvents {
     if (this.isOver) return;
     const { method, call } = this.#what;
     if (error !== undefined) return this.fail(call.reason ?? atDeadline(error, call.remainingUs()));
-    this.isOver = true;
-    call.detach(this);
-    if (method.kind !== "unary") {
+    this.#over();
+    if (givesStream(method)) {
       // A stream that ended OK without any message may have had no beginning of its own: it is an empty stream.
       this.#begun();
       return this.#reader!.onEnd(undefined);
@@ -305,18 +319,32 @@ class TripleCall implements Cancellable, ClientCallEvents {
     if (reply === undefined) {
       return this.#reject(new RpcError("the server sent no message", { code: "UNIMPLEMENTED", reach: "answered" }));
     }
-    if ("trouble" in reply) this.#reject(unreadable(method, reply.trouble));
+    if ("trouble" in reply) this.#reject(toRpcError(reply.trouble));
     else this.#resolve({ kind: "unary", message: reply.message, trailers });
   }
 
   onDrain(): void {
-    // The one message is all that there is to send.
+    this.#sender?.onDrain();
+  }
+
+  #sendAll(requests: AsyncIterable<unknown>): void {
+    this.#sender = new StreamSender(requests, this);
+    this.#sender.sent.then(
+      () => this.#grpc!.end(),
+      (error: unknown) => this.cancel(toRpcError(error)),
+    );
+  }
+
+  #over(): void {
+    this.isOver = true;
+    this.#sender?.stop();
+    this.#what.call.detach(this);
   }
 
   #begun(): void {
     if (this.#reader !== undefined) return;
     this.#reader = new StreamReader(
-      this.#what.method,
+      (bytes) => replyFrom(this.#what.method, bytes),
       () => this.#grpc!.read(),
       () => this.cancel(new RpcError("the reader left the stream", { code: "CANCELLED" })),
     );

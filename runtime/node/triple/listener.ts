@@ -1,12 +1,13 @@
 import type { Socket } from "node:net";
 
 import { Call, whileWaiting } from "../../call/call.ts";
-import { inCodec } from "../../call/service.ts";
+import { givesStream, inCodec, requestFrom, takesStream } from "../../call/service.ts";
 import { RpcError, toRpcError } from "../../call/status.ts";
+import { StreamSender } from "../../call/stream-sender.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { Listener, ListenOptions, Response, ServedMethod, StreamResponse } from "../../ports/transport.ts";
 import { httpJson } from "../../protocols/http-json.ts";
-import { Reflection, reflectionPaths } from "../../reflection/reflection.ts";
+import { reflectionMethods } from "../../reflection/served.ts";
 import { listenAt } from "../address.ts";
 import { HeldShare, outgoing, type Held } from "../grpc/messages.ts";
 import { GrpcServerCall, readRequest, type GrpcRequest, type ServerCallEvents } from "../grpc/server-call.ts";
@@ -19,7 +20,7 @@ import type { Http2Stream } from "../http2/stream.ts";
 import { HttpConnections } from "../http-connections.ts";
 import { acceptorOf, breakOff, type Accepted, type TlsIdentity } from "../tls.ts";
 import { byFirstBytes } from "./first-bytes.ts";
-import { ReflectionCall } from "./reflection-call.ts";
+import { StreamReader } from "./stream-reader.ts";
 
 export interface TripleListenerOptions {
   readonly clock: Clock;
@@ -45,12 +46,7 @@ export async function listenTriple(
   const connections = new Set<ServerConnection>();
   const sockets = new Set<Socket>();
   let isDraining = false;
-  let reflection: Reflection | undefined;
-  const offered: Offered = {
-    methods,
-    // Made when somebody asks: most never are.
-    reflection: services && (() => (reflection ??= new Reflection(services))),
-  };
+  const offered = services === undefined ? methods : new Map([...methods, ...reflectionMethods(services)]);
   const serveHttp2 = (accepted: Accepted): void => {
     const connection = new ServerConnection(accepted, offered, options, () => connections.delete(connection));
     connections.add(connection);
@@ -109,24 +105,23 @@ export async function listenTriple(
   };
 }
 
-/** What there is to call. */
-interface Offered {
-  readonly methods: ListenOptions["methods"];
-  readonly reflection: (() => Reflection) | undefined;
-}
-
 class ServerConnection {
   /** Resolves when it is gone, or has answered all and was asked to leave. */
   readonly left: Promise<void>;
   readonly #accepted: Accepted;
-  readonly #offered: Offered;
+  readonly #offered: ListenOptions["methods"];
   readonly #options: TripleListenerOptions;
   readonly #session: Http2Session;
   readonly #held: Held = { bytes: 0 };
   readonly #peer: string;
   #handlers = 0;
 
-  constructor(accepted: Accepted, offered: Offered, options: TripleListenerOptions, onGone: () => void) {
+  constructor(
+    accepted: Accepted,
+    offered: ListenOptions["methods"],
+    options: TripleListenerOptions,
+    onGone: () => void,
+  ) {
     const { socket } = accepted;
     const { clock, keepalive } = options;
     this.#accepted = accepted;
@@ -167,7 +162,6 @@ class ServerConnection {
     try {
       request = readRequest(stream, fields);
       if (request === undefined) return;
-      if (this.#reflects(stream, request, isEnd)) return;
       served = this.#served(request);
     } catch (error) {
       return refuseCall(stream, toRpcError(error));
@@ -190,6 +184,8 @@ class ServerConnection {
         principal: this.#accepted.principal,
         request: message,
       });
+    const what = { served, callOf, count: (by: number) => void (this.#handlers += by) };
+    if (takesStream(served.method)) return void new StreamedCall(grpc, what);
     const held = new HeldShare(this.#held);
     // A message that doesn't come must not hold a stream beyond the call's own deadline.
     const disarm =
@@ -199,20 +195,11 @@ class ServerConnection {
             held.set(0);
             grpc.fail(new RpcError("the deadline passed before the request was whole", { code: "DEADLINE_EXCEEDED" }));
           });
-    new ServerCall(grpc, { served, callOf, held, disarm, count: (by) => (this.#handlers += by) });
-  }
-
-  #reflects(stream: Http2Stream, request: GrpcRequest, isEnd: boolean): boolean {
-    const { reflection } = this.#offered;
-    if (reflection === undefined || !reflectionPaths.includes(request.path)) return false;
-    const { clock, messageBytesMax } = this.#options;
-    const grpc = new GrpcServerCall(stream, request, isEnd, { messageBytesMax, held: this.#held });
-    new ReflectionCall(grpc, reflection(), clock);
-    return true;
+    new MessageCall(grpc, what, { held, disarm });
   }
 
   #served({ path, subtype }: GrpcRequest): ServedMethod {
-    const served = this.#offered.methods.get(path);
+    const served = this.#offered.get(path);
     if (served === undefined) {
       throw new RpcError(`${path.slice(0, 300)} isn't served here`, { code: "UNIMPLEMENTED" });
     }
@@ -233,25 +220,102 @@ function refuseCall(stream: Http2Stream, error: RpcError): void {
 interface ServerCallWhat {
   readonly served: ServedMethod;
   readonly callOf: (request: unknown) => Call;
-  /** Its message, until the caller has ended its side and the handler begins. */
-  readonly held: HeldShare;
-  /** It is whole, or nobody waits for it: its deadline is the handler's now. */
-  readonly disarm: (() => void) | undefined;
   readonly count: (handlers: number) => void;
 }
 
-/** One call as its server sees it: one message, and then the handler. */
-class ServerCall implements ServerCallEvents {
-  readonly #grpc: GrpcServerCall;
-  readonly #what: ServerCallWhat;
-  #request: { readonly message: unknown } | undefined;
+/** One call as its server sees it, from when its handler begins. */
+abstract class ServerCall implements ServerCallEvents {
+  protected readonly grpc: GrpcServerCall;
+  protected readonly what: ServerCallWhat;
   #call: Call | undefined;
-  #onDrain: (() => void) | undefined;
+  #sender: StreamSender | undefined;
 
   constructor(grpc: GrpcServerCall, what: ServerCallWhat) {
-    this.#grpc = grpc;
-    this.#what = what;
+    this.grpc = grpc;
+    this.what = what;
     grpc.events = this;
+  }
+
+  abstract onMessage(bytes: Buffer): void;
+  abstract onEnd(): void;
+
+  onCancel(error: RpcError): void {
+    this.#call?.cancel(error);
+  }
+
+  onDrain(): void {
+    this.#sender?.onDrain();
+  }
+
+  /** Serves it: `request` is what the handler gets, `message` what its call says that it was asked. */
+  protected async run(request: unknown, message: unknown): Promise<void> {
+    const { served, callOf, count } = this.what;
+    const call = (this.#call = callOf(message));
+    count(1);
+    try {
+      this.began(call);
+      const response = await served.serve(call, request);
+      await this.#answer(response, call);
+    } catch (thrown) {
+      this.grpc.fail(toRpcError(thrown));
+    } finally {
+      call.end();
+      count(-1);
+    }
+  }
+
+  /** Its handler is about to begin. */
+  protected began(_call: Call): void {
+    // Nothing to do where there is one message, and it is here.
+  }
+
+  async #answer(response: Response, call: Call): Promise<void> {
+    const { method } = this.what.served;
+    if ((response.kind === "stream") !== givesStream(method)) {
+      throw new RpcError("a stream answered a unary call, or one message a stream", { code: "INTERNAL" });
+    }
+    if (response.kind === "unary") {
+      this.grpc.send(outgoing(method.output, response.message));
+      return this.grpc.end(response.trailers);
+    }
+    this.grpc.begin();
+    await this.#sendAll(response, call);
+    this.grpc.end();
+  }
+
+  async #sendAll({ messages }: StreamResponse, call: Call): Promise<void> {
+    const { grpc, what } = this;
+    const sender = new StreamSender(messages, {
+      send: (message) => grpc.send(outgoing(what.served.method.output, message)),
+      get isWritable() {
+        return grpc.isWritable;
+      },
+    });
+    this.#sender = sender;
+    try {
+      await whileWaiting(call, sender.sent);
+    } finally {
+      sender.stop();
+    }
+  }
+}
+
+/** One message, and then the handler. */
+class MessageCall extends ServerCall {
+  /** Its message, until the caller has ended its side and the handler begins. */
+  readonly #held: HeldShare;
+  /** It is whole, or nobody waits for it: its deadline is the handler's now. */
+  readonly #disarm: (() => void) | undefined;
+  #request: { readonly message: unknown } | undefined;
+
+  constructor(
+    grpc: GrpcServerCall,
+    what: ServerCallWhat,
+    { held, disarm }: { readonly held: HeldShare; readonly disarm: (() => void) | undefined },
+  ) {
+    super(grpc, what);
+    this.#held = held;
+    this.#disarm = disarm;
     grpc.read();
   }
 
@@ -259,18 +323,13 @@ class ServerCall implements ServerCallEvents {
     if (this.#request !== undefined) {
       return this.#fail(new RpcError("more than one message for a call that takes one", { code: "UNIMPLEMENTED" }));
     }
-    const { method } = this.#what.served;
     try {
-      this.#request = { message: method.input.decode(bytes) };
-    } catch (cause) {
-      return this.#fail(new RpcError(`the request of ${method.path} is malformed`, { code: "INTERNAL", cause }));
-    }
-    try {
-      if (!this.#grpc.isCallerDone) this.#what.held.set(bytes.length);
+      this.#request = { message: requestFrom(this.what.served.method, bytes) };
+      if (!this.grpc.isCallerDone) this.#held.set(bytes.length);
     } catch (error) {
       return this.#fail(error as RpcError);
     }
-    this.#grpc.read();
+    this.grpc.read();
   }
 
   onEnd(): void {
@@ -279,75 +338,56 @@ class ServerCall implements ServerCallEvents {
       return this.#fail(new RpcError("no message for a call that takes one", { code: "UNIMPLEMENTED" }));
     }
     this.#letGo();
-    void this.#run(request.message);
+    void this.run(request.message, request.message);
   }
 
-  onCancel(error: RpcError): void {
+  override onCancel(error: RpcError): void {
     this.#letGo();
-    this.#call?.cancel(error);
-    this.#onDrain?.();
-  }
-
-  onDrain(): void {
-    this.#onDrain?.();
+    super.onCancel(error);
   }
 
   #fail(error: RpcError): void {
     this.#letGo();
-    this.#grpc.fail(error);
+    this.grpc.fail(error);
   }
 
   #letGo(): void {
-    this.#what.disarm?.();
+    this.#disarm?.();
     this.#request = undefined;
-    this.#what.held.set(0);
+    this.#held.set(0);
+  }
+}
+
+/** The handler at once, and messages as it asks for them. */
+class StreamedCall extends ServerCall {
+  readonly #requests: StreamReader;
+  /** Its handler has heard enough: what still comes is for nobody, and must not hold up the connection's other calls. */
+  #hasLeft = false;
+
+  constructor(grpc: GrpcServerCall, what: ServerCallWhat) {
+    super(grpc, what);
+    this.#requests = new StreamReader(
+      (bytes) => requestFrom(what.served.method, bytes),
+      () => grpc.read(),
+      () => {
+        this.#hasLeft = true;
+        grpc.read();
+      },
+    );
+    void this.run(this.#requests, undefined);
   }
 
-  async #run(request: unknown): Promise<void> {
-    const { served, callOf, count } = this.#what;
-    const call = (this.#call = callOf(request));
-    count(1);
-    try {
-      const response = await served.serve(call, request);
-      await this.#answer(response, call);
-    } catch (thrown) {
-      this.#grpc.fail(toRpcError(thrown));
-    } finally {
-      call.end();
-      count(-1);
-    }
+  onMessage(bytes: Buffer): void {
+    if (this.#hasLeft) this.grpc.read();
+    else this.#requests.onMessage(bytes);
   }
 
-  async #answer(response: Response, call: Call): Promise<void> {
-    const { kind, output } = this.#what.served.method;
-    if ((response.kind === "unary") !== (kind === "unary")) {
-      throw new RpcError("a stream answered a unary call, or one message a stream", { code: "INTERNAL" });
-    }
-    if (response.kind === "unary") {
-      this.#grpc.send(outgoing(output, response.message));
-      return this.#grpc.end(response.trailers);
-    }
-    this.#grpc.begin();
-    await this.#sendAll(response, call);
-    this.#grpc.end();
+  onEnd(): void {
+    this.#requests.onEnd(undefined);
   }
 
-  /** Takes the next message only when the connection has room for it. */
-  async #sendAll(response: StreamResponse, call: Call): Promise<void> {
-    const messages = response.messages[Symbol.asyncIterator]();
-    try {
-      for (;;) {
-        const next = await whileWaiting(call, messages.next());
-        if (next.done === true) return;
-        this.#grpc.send(outgoing(this.#what.served.method.output, next.value));
-        if (this.#grpc.isWritable) continue;
-        await whileWaiting(call, new Promise<void>((resolve) => (this.#onDrain = resolve)));
-        this.#onDrain = undefined;
-      }
-    } catch (error) {
-      // Not awaited: a generator that is stuck in a wait of its own would hold the stream open.
-      messages.return?.().catch(() => undefined);
-      throw error;
-    }
+  /** Who waits for a message waits no longer than the call lasts. */
+  protected override began(call: Call): void {
+    call.onCancel((reason) => this.#requests.onEnd(reason));
   }
 }

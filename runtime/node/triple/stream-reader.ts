@@ -1,19 +1,19 @@
-import type { Method } from "../../call/service.ts";
-import { RpcError } from "../../call/status.ts";
+import type { RpcError } from "../../call/status.ts";
 
 /** A stream's messages, read from the network only as fast as somebody asks for them: HTTP/2's flow control does the rest. */
 export class StreamReader implements AsyncIterableIterator<unknown> {
-  readonly #method: Method<unknown, unknown>;
+  readonly #decode: (bytes: Uint8Array) => unknown;
   readonly #read: () => void;
-  readonly #cancel: () => void;
+  readonly #leave: () => void;
   #waiting: { resolve: (result: IteratorResult<unknown>) => void; reject: (error: RpcError) => void } | undefined;
   #isOver = false;
   #error: RpcError | undefined;
 
-  constructor(method: Method<unknown, unknown>, read: () => void, cancel: () => void) {
-    this.#method = method;
+  /** `read` asks for the next message. `leave` hears once that nobody reads any more, though there may be more. `decode` throws an `RpcError`. */
+  constructor(decode: (bytes: Uint8Array) => unknown, read: () => void, leave: () => void) {
+    this.#decode = decode;
     this.#read = read;
-    this.#cancel = cancel;
+    this.#leave = leave;
   }
 
   [Symbol.asyncIterator](): this {
@@ -41,7 +41,7 @@ export class StreamReader implements AsyncIterableIterator<unknown> {
     const waiting = this.#waiting;
     this.#waiting = undefined;
     waiting?.resolve({ done: true, value: undefined });
-    if (!wasOver) this.#cancel();
+    if (!wasOver) this.#leave();
     return Promise.resolve({ done: true, value: undefined });
   }
 
@@ -49,10 +49,10 @@ export class StreamReader implements AsyncIterableIterator<unknown> {
     const waiting = this.#waiting;
     this.#waiting = undefined;
     try {
-      waiting?.resolve({ done: false, value: this.#method.output.decode(bytes) });
-    } catch (cause) {
+      waiting?.resolve({ done: false, value: this.#decode(bytes) });
+    } catch (error) {
       void this.return();
-      waiting?.reject(unreadable(this.#method, cause));
+      waiting?.reject(error as RpcError);
     }
   }
 
@@ -66,12 +66,3 @@ export class StreamReader implements AsyncIterableIterator<unknown> {
     else waiting.reject(error);
   }
 }
-
-/** The error of a call whose reply its codec doesn't understand. */
-export const unreadable = (method: Method<unknown, unknown>, cause: unknown): RpcError =>
-  new RpcError(`the reply to ${method.path} is malformed`, {
-    code: "INTERNAL",
-    hint: "do both sides use the same interface description and codec?",
-    reach: "answered",
-    cause,
-  });

@@ -8,7 +8,7 @@ import { CodeGeneratorRequestSchema, CodeGeneratorResponseSchema } from "@bufbui
 import { file_worker } from "../../../services/proto/worker_pb.ts";
 
 /**
- * Builds the dubbo-go provider and consumer into .flyball/foreign: static binaries, which run in any Linux container and as
+ * Builds the dubbo-go provider, the consumer and what speaks streams into .flyball/foreign: static binaries, which run in any Linux container and as
  * processes. Go's own cache makes a second build take a second; the first takes minutes. `--check` only compares the generated
  * worker.pb.go with what the fleet's own description of the service says.
  */
@@ -64,7 +64,7 @@ function generate(): string {
 
 function build(): void {
   mkdirSync(out, { recursive: true });
-  go(["build", "-trimpath", "-ldflags=-s -w", "-o", `${out}/`, "./provider", "./consumer"]);
+  go(["build", "-trimpath", "-ldflags=-s -w", "-o", `${out}/`, "./provider", "./consumer", "./streams"]);
 }
 
 /** One package at a time: a build shares its machine with what is being measured. */

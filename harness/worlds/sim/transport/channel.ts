@@ -1,3 +1,4 @@
+import { takesStream } from "../../../../runtime/call/service.ts";
 import { InFlightList } from "./in-flight.ts";
 import { Frame, frameKinds, type Connection, type End, type Loss, type SimHost } from "../network.ts";
 import type { Timer } from "../process.ts";
@@ -155,8 +156,12 @@ class ClientEnd implements End {
     this.#streams.add(stream);
     const connection = this.#connection;
     const { clientOverheadUs, serverOverheadUs } = connection.link.network.parameters;
-    const frame = new Frame(connection, true, frameKinds.request, stream, stream.request, stream.method.input);
+    const isStream = takesStream(stream.method);
+    const frame = isStream
+      ? new Frame(connection, true, frameKinds.request, stream)
+      : new Frame(connection, true, frameKinds.request, stream, stream.request, stream.method.input);
     connection.send(frame, clientOverheadUs, serverOverheadUs);
+    if (isStream) stream.sendAll();
   }
 
   receive(frame: Frame): void {
@@ -174,6 +179,15 @@ class ClientEnd implements End {
   lost(loss: Loss): void {
     this.#fail(lossTexts[loss]);
     this.#channel.left(this, lossTexts[loss]);
+  }
+
+  /** One of the messages that the client streams. */
+  message(stream: ClientStream, message: unknown): void {
+    this.#connection.send(new Frame(this.#connection, true, frameKinds.message, stream, message, stream.method.input));
+  }
+
+  requestsEnd(stream: ClientStream): void {
+    this.#connection.send(new Frame(this.#connection, true, frameKinds.requestsEnd, stream));
   }
 
   /** Tells the server that nobody waits for this call any more. */

@@ -1,7 +1,8 @@
 import type { Call, Cancellable } from "../../../../runtime/call/call.ts";
 import type { Metadata } from "../../../../runtime/call/metadata.ts";
-import type { Method } from "../../../../runtime/call/service.ts";
-import { RpcError } from "../../../../runtime/call/status.ts";
+import { givesStream, type Method } from "../../../../runtime/call/service.ts";
+import { RpcError, toRpcError } from "../../../../runtime/call/status.ts";
+import { StreamSender } from "../../../../runtime/call/stream-sender.ts";
 import type { Response } from "../../../../runtime/ports/transport.ts";
 import type { InFlight } from "./in-flight.ts";
 import { frameKinds, type Frame } from "../network.ts";
@@ -9,9 +10,19 @@ import { MessageQueue } from "./message-queue.ts";
 
 /** The connection that a call goes over, as the call sees it. */
 export interface CallCarrier {
+  message(stream: ClientStream, message: unknown): void;
+  requestsEnd(stream: ClientStream): void;
   /** Tells the server that nobody waits for this call any more. */
   cancel(stream: ClientStream): void;
   over(stream: ClientStream): void;
+}
+
+/** The same call as its server sees it. */
+export interface ServedStream {
+  /** One of the messages that the client streams. */
+  message(message: unknown): void;
+  requestsEnd(): void;
+  cancel(why: string): void;
 }
 
 /** One call as its client sees it. The object itself stands for the stream's number on the wire. */
@@ -28,9 +39,10 @@ export class ClientStream implements InFlight<ClientStream>, Cancellable {
   remainingUs = Infinity;
   isOver = false;
   /** The server's side, kept here so that no table is needed to find it. */
-  served: { cancel(why: string): void } | undefined;
+  served: ServedStream | undefined;
   #end: CallCarrier | undefined;
   #messages: MessageQueue | undefined;
+  #sender: StreamSender | undefined;
   #resolve!: (response: Response) => void;
   #reject!: (error: RpcError) => void;
 
@@ -51,6 +63,22 @@ export class ClientStream implements InFlight<ClientStream>, Cancellable {
     this.remainingUs = this.call.remainingUs();
   }
 
+  /** Sends what its client streams, as it comes. */
+  sendAll(): void {
+    const carrier = this.#end!;
+    const { input } = this.method;
+    this.#sender = new StreamSender(this.request as AsyncIterable<unknown>, {
+      send: (message) => carrier.message(this, input.copy(message)),
+      isWritable: true,
+    });
+    this.#sender.sent.then(
+      () => carrier.requestsEnd(this),
+      (error: unknown) => this.cancel(toRpcError(error)),
+    );
+    // A server may wait to hear something before it answers: the caller's stream of answers has begun with the call.
+    if (givesStream(this.method)) this.#begun();
+  }
+
   receive(frame: Frame): void {
     if (this.isOver) return;
     const { kind, message, status, trailers } = frame;
@@ -60,11 +88,16 @@ export class ClientStream implements InFlight<ClientStream>, Cancellable {
       else if (this.#messages !== undefined) this.#messages.end();
       else this.#resolve({ kind: "unary", message, trailers });
     } else if (kind === frameKinds.headers) {
-      this.#messages = new MessageQueue(() => this.cancel(new RpcError("the reader left", { code: "CANCELLED" })));
-      this.#resolve({ kind: "stream", messages: this.#messages });
+      this.#begun();
     } else {
       this.#messages?.push(message);
     }
+  }
+
+  #begun(): void {
+    if (this.#messages !== undefined) return;
+    this.#messages = new MessageQueue(() => this.cancel(new RpcError("the reader left", { code: "CANCELLED" })));
+    this.#resolve({ kind: "stream", messages: this.#messages });
   }
 
   /** What a handler met elsewhere says nothing about how far this call came. */
@@ -82,12 +115,14 @@ export class ClientStream implements InFlight<ClientStream>, Cancellable {
   cancel(reason: RpcError): void {
     if (this.isOver) return;
     this.isOver = true;
+    this.#sender?.stop();
     this.#end?.cancel(this);
     this.#fail(reason);
   }
 
   #over(): void {
     this.isOver = true;
+    this.#sender?.stop();
     this.call.detach(this);
     this.#end?.over(this);
   }

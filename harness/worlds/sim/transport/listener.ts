@@ -1,11 +1,13 @@
 import { Call, whileWaiting } from "../../../../runtime/call/call.ts";
 import type { Metadata } from "../../../../runtime/call/metadata.ts";
+import { takesStream } from "../../../../runtime/call/service.ts";
 import { RpcError, toRpcError } from "../../../../runtime/call/status.ts";
 import type { Clock } from "../../../../runtime/ports/clock.ts";
 import type { Listener, ServedMethod, StreamResponse } from "../../../../runtime/ports/transport.ts";
 import { InFlightList, type InFlight } from "./in-flight.ts";
 import { Frame, frameKinds, type Acceptor, type Connection, type End } from "../network.ts";
-import type { ClientStream } from "./client-stream.ts";
+import type { ClientStream, ServedStream } from "./client-stream.ts";
+import { MessageQueue } from "./message-queue.ts";
 import type { SimTransportOptions } from "./options.ts";
 import { unavailable } from "./unavailable.ts";
 
@@ -93,6 +95,8 @@ class ServerEnd implements End {
   receive(frame: Frame): void {
     const stream = frame.stream as ClientStream;
     if (frame.kind === frameKinds.request) this.#begin(stream, frame.message);
+    else if (frame.kind === frameKinds.message) stream.served?.message(frame.message);
+    else if (frame.kind === frameKinds.requestsEnd) stream.served?.requestsEnd();
     else stream.served?.cancel("the caller cancelled");
   }
 
@@ -140,7 +144,7 @@ class ServerEnd implements End {
 }
 
 /** One call as its server sees it. */
-class ServerCall implements InFlight<ServerCall> {
+class ServerCall implements InFlight<ServerCall>, ServedStream {
   earlier: ServerCall | undefined;
   later: ServerCall | undefined;
   isListed = false;
@@ -149,6 +153,8 @@ class ServerCall implements InFlight<ServerCall> {
   readonly #stream: ClientStream;
   readonly #served: ServedMethod;
   #call: Call | undefined;
+  /** What the client streams. */
+  #requests: MessageQueue | undefined;
 
   constructor(end: ServerEnd, connection: Connection, stream: ClientStream, served: ServedMethod) {
     this.#end = end;
@@ -168,13 +174,22 @@ class ServerCall implements InFlight<ServerCall> {
       peer: this.#connection.link.from.name,
       principal: this.#connection.link.from.principal,
     });
-    this.#served.serve(this.#call, request).then(
+    if (takesStream(method)) this.#requests = requestsOf(this.#call);
+    this.#served.serve(this.#call, this.#requests ?? request).then(
       (response) => {
         if (response.kind === "stream") void this.#pump(response);
         else this.#finish(undefined, this.#served.method.output.copy(response.message), response.trailers);
       },
       (error: unknown) => this.#finish(toRpcError(error)),
     );
+  }
+
+  message(message: unknown): void {
+    this.#requests?.push(message);
+  }
+
+  requestsEnd(): void {
+    this.#requests?.end();
   }
 
   cancel(why: string): void {
@@ -233,4 +248,11 @@ class ServerCall implements InFlight<ServerCall> {
     this.#call = undefined;
     this.#end.ended(this);
   }
+}
+
+/** Who waits for a message waits no longer than the call lasts. */
+function requestsOf(call: Call): MessageQueue {
+  const requests = new MessageQueue(() => undefined);
+  call.onCancel((reason) => requests.fail(reason));
+  return requests;
 }
