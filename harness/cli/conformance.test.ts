@@ -17,10 +17,12 @@ describe.each(properties.map((property) => [property.name, property] as const))(
     expect((await selectProperties([name])).map((found) => found.name)).toEqual([name]);
   });
 
-  test("says how it fails where it does", () => {
-    expect(property.finding !== undefined).toBe(property.expected === "fails");
+  test("says how it fails where it does, and who else has seen it", () => {
+    const isFailing = property.expected === "fails";
+    expect(property.finding !== undefined).toBe(isFailing);
+    if (isFailing) expect(property.issues).toBeDefined();
     for (const issue of property.issues ?? [])
-      expect(issue).toMatch(/^https:\/\/github\.com\/apache\/[\w-]+\/issues\/\d+$/);
+      expect(issue).toMatch(/^https:\/\/github\.com\/apache\/[\w-]+\/(issues|pull)\/\d+$/);
   });
 });
 
@@ -82,6 +84,18 @@ describe("a page", () => {
     expect(conformancePage(scores, "zh")).toContain("| **不成立** | 刚启动的提供者起初只分到很少的调用 | 三 \\| 四 |");
   });
 
+  test("names the reports of what fails, and says where none is known", () => {
+    const names = ["round-robin-interface-level", "warm-up"] as const;
+    const en = conformancePage(
+      names.map((name) => scoreOf(name, {})),
+      "en",
+    );
+    const [, reported = "", unreported = ""] = en.split("\n### ");
+    expect(reported).toContain("reported as: <https://github.com/apache/dubbo-go/issues/2864>");
+    expect(unreported).toContain("No report of it is known.");
+    expect(reported).not.toContain("No report");
+  });
+
   test("is compared by its verdicts, not by its numbers", () => {
     const scores = [scoreOf("warm-up", {}), scoreOf("random-weights", { outcome: "holds" })];
     const other = { en: "5 | 6", zh: "五" };
@@ -119,6 +133,8 @@ describe("a page", () => {
       const page = readFileSync(new URL(`../../docs/${file}`, import.meta.url), "utf8");
       const expected = properties.map((property) => scoreOf(property.name, { outcome: property.expected }));
       expect(differences(page, expected, language)).toEqual([]);
+      const failing = properties.filter((property) => property.expected === "fails");
+      for (const issue of failing.flatMap(({ issues = [] }) => issues)) expect(page).toContain(`<${issue}>`);
     }
   });
 

@@ -211,8 +211,13 @@ function scoreLines({ property, outcome, evidence, verdict }: Score, paint: Pain
   return [
     `${paint(colour, `${marks[outcome]} ${outcome}`)}  ${property.promise.en}${paint("bold", surprise)}`,
     paint("dim", `    ${evidence.en}`),
-    ...(property.issues ?? []).map((issue) => paint("dim", `    ${issue}`)),
+    ...reportsOf(property).map((report) => paint("dim", `    ${report}`)),
   ];
+}
+
+/** Who mends what fails looks there first. */
+function reportsOf({ issues }: Property): readonly string[] {
+  return issues?.length === 0 ? ["no report of it is known"] : (issues ?? []);
 }
 
 function summaryOf(scores: readonly Score[]): string {

@@ -26,6 +26,7 @@ const words = {
     why: "Why they fail",
     again: "Measured again with",
     reports: "reported as",
+    unreported: "No report of it is known.",
   },
   zh: {
     title: "服务治理的承诺，dubbo-go 3.3.2 兑现了多少",
@@ -48,6 +49,7 @@ const words = {
     why: "为什么不成立",
     again: "再测一次",
     reports: "相关报告",
+    unreported: "尚未见到相关报告。",
   },
 } as const;
 
@@ -146,7 +148,7 @@ function section(area: Area, scores: readonly Score[], language: Language): read
 }
 
 function reason({ property }: Score, language: Language): readonly string[] {
-  const { reports, again } = words[language];
+  const { reports, unreported, again } = words[language];
   const { name, finding, issues = [] } = property;
   const separator = language === "zh" ? "：" : ": ";
   return [
@@ -154,7 +156,8 @@ function reason({ property }: Score, language: Language): readonly string[] {
     "",
     finding![language],
     "",
-    ...(issues.length === 0 ? [] : [`${reports}${separator}${issues.map((issue) => `<${issue}>`).join(", ")}`, ""]),
+    issues.length === 0 ? unreported : `${reports}${separator}${issues.map((issue) => `<${issue}>`).join(", ")}`,
+    "",
     `${again}${separator}\`npm run flyball -- conformance ${name}\``,
     "",
   ];

@@ -15,7 +15,7 @@ export interface Property {
   readonly expected: "holds" | "fails";
   /** Where it fails: how, and why. */
   readonly finding?: Bilingual;
-  /** Reports of the same, by others. */
+  /** Reports of the same, by others, also for Dubbo's other runtimes. Where it fails: empty where none is known. */
   readonly issues?: readonly string[];
   readonly scenario: Scenario;
   /** Says what a history means. Default: a run that passes holds, one that fails or in which a foreign node dies fails. */

@@ -23,6 +23,7 @@ export default property({
     en: "The error is logged and the rule is cleared: calls go everywhere.",
     zh: "只记一条错误日志，规则却被清空：调用又流向各处。",
   },
+  issues: [],
   scenario: scenario({
     name: "broken-rule-keeps-the-last",
     title: { en: "A broken rule after a good one", zh: "好规则之后来了一条坏的" },

@@ -22,6 +22,7 @@ export default property({
     en: "The key is read through a pointer that is nil without it: the goroutine that watches rules panics, and the process ends.",
     zh: "缺了这个键，读取时就会解引用空指针：监听规则的 goroutine 崩溃，进程随之退出。",
   },
+  issues: [],
   scenario: scenario({
     name: "condition-rule-without-force",
     title: { en: "A rule without `force`", zh: "没写 `force` 的规则" },

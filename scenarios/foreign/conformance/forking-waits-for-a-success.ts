@@ -13,6 +13,7 @@ export default property({
     en: "The first result wins, an error too: the attempt that would have succeeded isn't waited for (cluster/cluster/forking).",
     zh: "先到的结果算数，哪怕它是错误：本会成功的那次尝试不再等待（cluster/cluster/forking）。",
   },
+  issues: [],
   scenario: scenario({
     name: "forking-waits-for-a-success",
     title: { en: "One often fails at once, the other takes 20 ms", zh: "一个常常立刻失败，另一个要 20 毫秒" },

@@ -13,6 +13,7 @@ export default property({
     en: "Each call makes a new queue and takes its first element: the weights have no effect.",
     zh: "每次调用都新建一个队列并取第一个元素，权重不起作用。",
   },
+  issues: [],
   scenario: scenario({
     name: "interleaved-round-robin-weights",
     title: { en: "Weights 100 and 300, interleaved", zh: "权重 100 与 300，交错轮询" },

@@ -13,6 +13,7 @@ export default property({
     en: "Failover repeats whatever comes back but a plain Go error (status 17), at once and without a budget.",
     zh: "除普通 Go error（状态 17）外，failover 什么都重试，立刻重试，且没有预算。",
   },
+  issues: [],
   scenario: scenario({
     name: "invalid-argument-is-final",
     title: { en: "A provider that refuses arguments", zh: "拒绝参数的提供者" },

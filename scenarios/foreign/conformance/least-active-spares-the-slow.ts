@@ -11,6 +11,7 @@ export default property({
     en: "The counters that it compares are kept by the filter `active`, which isn't among the default filters: all are 0, and the choice is random.",
     zh: "它所比较的计数由过滤器 `active` 维护，而默认过滤器里没有它：计数全是 0，选择就成了随机。",
   },
+  issues: ["https://github.com/apache/dubbo/issues/737"],
   scenario: scenario({
     name: "least-active-spares-the-slow",
     title: { en: "One of two providers is slow", zh: "两个提供者里有一个慢" },

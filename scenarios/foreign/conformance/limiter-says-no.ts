@@ -14,6 +14,7 @@ export default property({
     en: "The default handler of a rejection only logs it and answers an empty result, which Triple can't write as a protobuf message: the caller sees INTERNAL, and tries the limiter twice more.",
     zh: "默认的拒绝处理只记日志并返回空结果，而 Triple 无法把它写成 protobuf 消息：调用方看到 INTERNAL，并且又去碰了两次限流器。",
   },
+  issues: [],
   scenario: scenario({
     name: "limiter-says-no",
     title: { en: "Twice what the limiter lets through", zh: "两倍于限流" },

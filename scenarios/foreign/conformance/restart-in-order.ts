@@ -14,6 +14,7 @@ export default property({
     en: "A consumer that was told of the shutdown leaves the address out for 30 s (closing-invoker-expire-time), whatever the registry says meanwhile.",
     zh: "消费者得知停机后，会在 30 秒内（closing-invoker-expire-time）不用这个地址，不管注册中心此间说了什么。",
   },
+  issues: ["https://github.com/apache/dubbo-go/issues/3615"],
   scenario: scenario({
     name: "restart-in-order",
     title: { en: "SIGTERM, and back at once", zh: "SIGTERM，随即回来" },

@@ -22,6 +22,7 @@ export default property({
     en: "`enabled` is read through a pointer that is nil without it: the goroutine that watches rules panics, and the process ends.",
     zh: "`enabled` 经由指针读取，缺了它就是空指针：监听规则的 goroutine 崩溃，进程随之退出。",
   },
+  issues: ["https://github.com/apache/dubbo-go/issues/3644", "https://github.com/apache/dubbo-go/pull/3682"],
   scenario: scenario({
     name: "script-rule-without-enabled",
     title: { en: "A script without `enabled`", zh: "没写 `enabled` 的脚本" },

@@ -10,6 +10,7 @@ export default property({
     en: "The ZooKeeper client looks for the timeout of the config centre, config-center.timeout, and takes 5 s where it finds none (remoting/zookeeper/client.go).",
     zh: "ZooKeeper 客户端查找的是配置中心的超时 config-center.timeout，找不到就用 5 秒（remoting/zookeeper/client.go）。",
   },
+  issues: [],
   scenario: scenario({
     name: "session-timeout",
     title: { en: "A session of 1.5 s", zh: "1.5 秒的会话" },

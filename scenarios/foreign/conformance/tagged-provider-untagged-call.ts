@@ -13,6 +13,7 @@ export default property({
     en: "Untagged calls are given untagged providers only, even when there are none: every call fails with No provider available.",
     zh: "不带标签的调用只配给不带标签的提供者，一个都没有也照样如此：每次调用都以 No provider available 失败。",
   },
+  issues: [],
   scenario: scenario({
     name: "tagged-provider-untagged-call",
     title: { en: "Only gray providers", zh: "只有灰度提供者" },

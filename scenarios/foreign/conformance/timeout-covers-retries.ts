@@ -11,6 +11,7 @@ export default property({
     en: "Each attempt gets the whole timeout anew: the caller waits three times as long.",
     zh: "每次尝试都重新得到完整的超时时间：调用方要等三倍。",
   },
+  issues: [],
   scenario: scenario({
     name: "timeout-covers-retries",
     title: { en: "Too slow for its timeout", zh: "慢过了超时" },

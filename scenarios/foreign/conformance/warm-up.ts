@@ -11,6 +11,7 @@ export default property({
     en: "URL.MergeURL keeps the start time only of providers that have none (an inverted test): the uptime is never known.",
     zh: "URL.MergeURL 只给没有启动时间的提供者保留启动时间（判断写反了），运行时长因此无从得知。",
   },
+  issues: [],
   scenario: scenario({
     name: "warm-up",
     title: { en: "Dead, and back after 3 s", zh: "宕机，3 秒后回来" },
