@@ -66,6 +66,13 @@ export const httpRequests: readonly string[] = [
   "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
 ];
 
+const http2 = `${hexOf("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")}000000040000000000`;
+/** A request of that field section alone, on stream 1. */
+const headersOf = (fields: string): string =>
+  `${(fields.length / 2).toString(16).padStart(6, "0")}010500000001${fields}`;
+/** A request of `:method: GET`, and its end. */
+const resetOf = (id: number): string => `0000010105${u32Of(id)}82` + `0000040300${u32Of(id)}00000008`;
+
 /** Bytes by which binary protocols are told lengths that aren't true, or half of something. */
 export const bytes: readonly string[] = [
   // Framed TCP and gRPC: four bytes of length, all ones.
@@ -75,12 +82,31 @@ export const bytes: readonly string[] = [
   `${hexOf("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")}ffffff040000000000`,
   // The same, then a HEADERS frame on stream 0, and a CONTINUATION of nothing.
   `${hexOf("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")}000000040000000000000000010400000000000000090400000001`,
+  // The same, then an empty SETTINGS frame, and what HPACK forbids: index 0, an index that no table has, a number without end, a table of 1 GiB.
+  ...["80", "ff00", "ffffffffffffffffffff", "3fe1ffffff03"].map((field) => `${http2}${headersOf(field)}`),
+  // A string that says 4 GiB, Huffman's end of text in its middle, and padding that is longer than its frame.
+  ...["007fffffffff0f", "0084ffffffff00", "0000"].map((field) => `${http2}${headersOf(field)}`),
+  `${http2}000002000d0000000163ff`,
+  // Fields that go on for ever: a CONTINUATION after another, none of them the last.
+  `${http2}000001010000000001 82 ${"000001090000000001 84 ".repeat(200)}`.replaceAll(" ", ""),
+  // A window that grows by nothing, or by too much; frames no longer than 1 byte; a stream that depends on itself.
+  ...["00000408000000000000000000", "0000040800000000007fffffff".repeat(2), "000006040000000000000500000001"].map(
+    (frame) => `${http2}${frame}`,
+  ),
+  `${http2}0000050200000000010000000110`,
+  // Streams that are reset as soon as they begin, and pings that nobody asked for.
+  `${http2}${Array.from({ length: 300 }, (_, index) => resetOf(2 * index + 1)).join("")}`,
+  `${http2}${"0000080600000000000000000000000000".repeat(500)}`,
   // A TLS record that says 64 KiB, and half a ClientHello.
   "160301ffff01",
   "16030100050100000100",
   "",
   "00",
 ];
+
+function u32Of(value: number): string {
+  return value.toString(16).padStart(8, "0");
+}
 
 /** Bytes of ASCII text in hexadecimal. */
 function hexOf(text: string): string {

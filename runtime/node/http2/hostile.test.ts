@@ -7,7 +7,19 @@ import { errorCodes } from "./errors.ts";
 import { frame, frameFlags, frameTypes, u32 } from "./frames.ts";
 import { settingIds } from "./settings.ts";
 import { queuedBytesMax } from "./stream.ts";
-import { beginning, echoServer, emptySettings, requestBlock, settingsFrame, type TestServer } from "./testing.ts";
+import { encodeFields } from "./hpack/encoder.ts";
+import {
+  beginning,
+  block,
+  clientOf,
+  echoServer,
+  emptySettings,
+  requestBlock,
+  requestList,
+  settingsFrame,
+  streamEvents,
+  type TestServer,
+} from "./testing.ts";
 
 const clock = systemClock();
 const { data, headers, priority, rstStream, ping, windowUpdate, continuation } = frameTypes;
@@ -261,6 +273,63 @@ test("whatever frames come, in whatever order, and however they are cut: the sam
   );
   const peer = await server.open(beginning, request(1, endHeaders | endStream));
   await peer.frame(({ type, flags }) => type === headers && (flags & endStream) !== 0);
+}, 60_000);
+
+const answerBlock = block(":status", "200", "content-type", "application/grpc");
+const anyAnswer = fc.oneof(
+  { weight: 3, arbitrary: anyFrame },
+  { weight: 1, arbitrary: fc.constantFrom(1, 3).map((id) => frame(headers, endHeaders, id, answerBlock)) },
+  {
+    weight: 1,
+    arbitrary: fc
+      .tuple(fc.constantFrom(1, 3), fc.constantFrom(0, endStream))
+      .map(([id, flags]) => frame(frameTypes.data, flags, id, Buffer.from("answer"))),
+  },
+);
+
+/** What two calls and their connection hear of a server that sends such bytes, in such pieces. */
+async function heardOf(pieces: readonly Buffer[]): Promise<readonly string[]> {
+  const heard: string[] = ["", "", ""];
+  const { session, peer, close } = await clientOf({ onClosed: () => (heard[0] += "closed") });
+  try {
+    [1, 2].forEach((at) => {
+      const stream = session.open(
+        { block: encodeFields(requestList), list: [] },
+        streamEvents({
+          onFields: ({ list }, isEnd) => (heard[at] += `fields ${list.join()} ${isEnd} `),
+          onData: (bytes, isEnd) => {
+            // Pieces of one frame or the whole: the same bytes.
+            heard[at] += `${bytes.toString("hex")}${isEnd ? " end " : ""}`;
+            stream!.consumed(bytes.length);
+          },
+          onReset: ({ by, code }) => (heard[at] += `reset by ${by} ${by === "peer" ? code : ""} `),
+        }),
+      );
+    });
+    for (const piece of pieces) {
+      peer.socket.write(piece);
+      if (pieces.length > 1) await new Promise<void>((resolve) => setImmediate(resolve));
+    }
+    await Promise.race([peer.settled().catch(() => undefined), peer.closed()]);
+    const end = peer.seen.find(({ type }) => type === frameTypes.goaway);
+    heard[0] = end === undefined ? "open" : String(end.payload.readUInt32BE(4));
+    return heard;
+  } finally {
+    close();
+    await expect.poll(() => session.isOver, { interval: 1 }).toBe(true);
+  }
+}
+
+test("whatever a server answers, in whatever order, and however it is cut: each call hears the same, once, and the client lives on", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(anyAnswer, { maxLength: 12 }), fc.integer({ min: 1, max: 60 }), async (frames, size) => {
+      const sent = Buffer.concat([emptySettings, ...frames]);
+      const whole = await heardOf([sent]);
+      expect(await heardOf(cut(sent, size))).toEqual(whole);
+      for (const one of whole.slice(1)) expect(one.split("reset").length).toBeLessThanOrEqual(2);
+    }),
+    { numRuns: 40 },
+  );
 }, 60_000);
 
 function cut(bytes: Buffer, size: number): Buffer[] {
