@@ -27,11 +27,39 @@ test("runs that are alike agree, quantity by quantity", () => {
   const result = compared(made(), made());
   expect(result.verdict).toBe("pass");
   expect(result.rows.map(({ quantity, tolerance }) => [quantity, tolerance])).toEqual([
+    ["verdict", "the same"],
     ["orders success", "± 3%"],
     ["orders/0 share", "± 3%"],
     ["p99", "± 25% or 20 ms"],
     ["orders recovery after 2 s", "± 20% or 250 ms"],
   ]);
+});
+
+test.each([
+  ["pass", "fail", false],
+  ["fail", "pass", false],
+  ["fail", "fail", true],
+  ["pass", "inconclusive", true],
+] as const)("a prediction of %s and a measurement of %s: %s", (predicted, measured, agrees) => {
+  const result = agree(plan.scenario, run(made(), predicted), [run(made(), measured)]);
+  expect(rowOf(result, /verdict/)).toMatchObject({ expected: predicted, value: measured, agrees });
+  expect(result.verdict).toBe(agrees ? "pass" : "fail");
+});
+
+test("errors are counted by their kind: as many of another kind don't agree", () => {
+  const failing = (code: "INTERNAL" | "UNAVAILABLE", every: number) =>
+    made((index) => (index % every === 0 ? { code } : {}));
+  const alike = compared(failing("INTERNAL", 20), failing("INTERNAL", 25));
+  expect(rowOf(alike, /orders INTERNAL/)).toMatchObject({ expected: "50 of 1000", value: "40 of 1000", agrees: true });
+  const other = compared(failing("INTERNAL", 20), failing("UNAVAILABLE", 20));
+  expect(rowOf(other, /success/).agrees).toBe(true);
+  expect(rowOf(other, /orders INTERNAL/)).toMatchObject({ expected: "50 of 1000", value: "0 of 1000", agrees: false });
+  expect(rowOf(other, /orders UNAVAILABLE/)).toMatchObject({
+    expected: "0 of 1000",
+    value: "50 of 1000",
+    agrees: false,
+  });
+  expect(other.verdict).toBe("fail");
 });
 
 describe("each tolerance fails when the difference exceeds it", () => {

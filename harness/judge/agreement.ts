@@ -32,7 +32,10 @@ export function agree(scenario: Scenario, reference: ComparedRun, others: readon
   const comparisons = others.flatMap((other) =>
     reference.history === undefined || other.history === undefined
       ? []
-      : comparisonsOf(scenario, reference.history, other.history).map((row) => ({ ...row, world: other.result.world })),
+      : [
+          verdictRow(reference.result.verdict, other.result.verdict),
+          ...comparisonsOf(scenario, reference.history, other.history),
+        ].map((row) => ({ ...row, world: other.result.world })),
   );
   const rows = [...Map.groupBy(comparisons, ({ quantity }) => quantity)].map(([quantity, compared]): AgreementRow => {
     const { expected, tolerance } = compared[0]!;
@@ -65,6 +68,12 @@ interface Comparison {
   readonly doubt?: string;
 }
 
+/** What the checks say in both; a run that says nothing contradicts nothing. */
+function verdictRow(expected: Verdict, value: Verdict): Comparison {
+  const isSilent = [expected, value].some((verdict) => verdict !== "pass" && verdict !== "fail");
+  return { quantity: "verdict", expected, value, tolerance: "the same", agrees: isSilent || expected === value };
+}
+
 function comparisonsOf(scenario: Scenario, predicted: History, measured: History): readonly Comparison[] {
   const stated = scenario.agreement ?? {};
   const tolerance = {
@@ -78,6 +87,7 @@ function comparisonsOf(scenario: Scenario, predicted: History, measured: History
     rows.push(
       shareRow(`${service} success`, successOf(predicted, service), successOf(measured, service), tolerance.success),
     );
+    rows.push(...errorRows(service, predicted, measured, tolerance.success));
     rows.push(...shareRows(service, predicted, measured, tolerance.share));
   }
   rows.push(
@@ -163,6 +173,45 @@ function servicesIn(history: History): string[] {
 function successOf(history: History, service: string): Proportion {
   const known = callsOf(history, service).filter(({ code }) => code !== undefined);
   return { count: known.filter(({ code }) => code === "OK").length, n: known.length };
+}
+
+/** Calls that ended with an error, by its status, where either world had one: as many failures of another kind aren't the same outcome. */
+function errorRows(
+  service: string,
+  predicted: History,
+  measured: History,
+  tolerance: ShareTolerance,
+): readonly Comparison[] {
+  const [expected, errors] = [codesOf(predicted, service), codesOf(measured, service)];
+  const codes = [...new Set([...expected.counts.keys(), ...errors.counts.keys()])]
+    .filter((code) => code !== "OK")
+    .sort();
+  const show = ({ count, n }: Proportion): string => `${count} of ${n}`;
+  return codes.map((code) => {
+    const [before, now] = [expected, errors].map(({ counts, n }) => ({ count: counts.get(code) ?? 0, n })) as [
+      Proportion,
+      Proportion,
+    ];
+    return {
+      ...shareRow(`${service} ${code}`, before, now, tolerance),
+      expected: show(before),
+      value: show(now),
+    };
+  });
+}
+
+function codesOf(
+  history: History,
+  service: string,
+): { readonly counts: ReadonlyMap<string, number>; readonly n: number } {
+  const counts = new Map<string, number>();
+  let n = 0;
+  for (const { code } of callsOf(history, service)) {
+    if (code === undefined) continue;
+    counts.set(code, (counts.get(code) ?? 0) + 1);
+    n++;
+  }
+  return { counts, n };
 }
 
 /** First attempts by tag where the service's instances have tags, else by instance. */
