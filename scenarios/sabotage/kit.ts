@@ -21,7 +21,7 @@ import type { Response, ServedMethod, Transport } from "../../runtime/ports/tran
 import { TakeReplySchema, type ReserveRequest } from "../../services/proto/bank_pb.ts";
 import { createRandom } from "../../runtime/random.ts";
 import { alteredLocal } from "../../runtime/transactions/altered-local.ts";
-import { undoStatus, undoTable } from "../../runtime/transactions/at/undo-log.ts";
+import { itemsIn, undoRow, undoStatus, undoTable } from "../../runtime/transactions/at/undo-log.ts";
 import { LockQueryReplySchema } from "../../runtime/transactions/proto/coordinator_pb.ts";
 import { parseLockKey, type RowLock } from "../../runtime/transactions/lock-key.ts";
 import { openRowStore } from "../../runtime/transactions/row-store.ts";
@@ -838,6 +838,22 @@ export const keptUndoLogs = (seed: number, service: string, probability: number)
   altering(service, (local) => ({
     removeEach: (table, keys) =>
       local.removeEach(table, table === undoTable ? keys.filter((key) => !isChosen(seed, key, probability)) : keys),
+  }));
+
+/** This share of the transactions at an account or stock is undone in another order: the first branch in the place of the last one, and the reverse. */
+export const swappedUndoLogs = (seed: number, service: string, probability: number): Sabotage =>
+  altering(service, (local) => ({
+    lockEach: async (table, part) => {
+      const rows = await local.lockEach(table, part);
+      const [first, last] = [rows[0], rows.at(-1)];
+      const isMeant = table === undoTable && isChosen(seed, { branch_id: part["xid"]! }, probability);
+      if (!isMeant || first === undefined || last === undefined) return rows;
+      const as = (of: Row, found: Row): Row => {
+        const branch = { xid: String(of["xid"]), branchId: String(of["branch_id"]) };
+        return { ...of, ...undoRow(branch, itemsIn(found), 0) };
+      };
+      return rows.map((row) => (row === first ? as(row, last) : row === last ? as(row, first) : row));
+    },
   }));
 
 /** The undo logs of a bank's account or stock let this share of the branches be committed whose rollback was there before. */
