@@ -4,10 +4,7 @@ import { createServer as createTlsServer, type TlsOptions } from "node:tls";
 import { noMetadata, type Metadata } from "../../runtime/call/metadata.ts";
 import { RpcError, toRpcError } from "../../runtime/call/status.ts";
 import { systemClock } from "../../runtime/node/clock.ts";
-import { GrpcServerCall, readRequest, type ServerCallEvents } from "../../runtime/node/grpc/server-call.ts";
-import { statusFields } from "../../runtime/node/grpc/status.ts";
-import { errorCodes } from "../../runtime/node/http2/errors.ts";
-import { noBlock } from "../../runtime/node/http2/hpack/encoder.ts";
+import { GrpcServerCall, readRequest, refuseCall, type ServerCallEvents } from "../../runtime/node/grpc/server-call.ts";
 import { Http2Session } from "../../runtime/node/http2/session.ts";
 import { sessionEvents } from "../../runtime/node/http2/testing.ts";
 import { Inbox } from "./inbox.ts";
@@ -50,9 +47,7 @@ export async function serveWire(
             );
             void call.answer(handler);
           } catch (error) {
-            const list = [":status", "200", "content-type", "application/grpc", ...statusFields(toRpcError(error))];
-            stream.fields({ block: noBlock, list }, true);
-            stream.reset(errorCodes.noError);
+            refuseCall(stream, toRpcError(error));
           }
         },
       }),

@@ -1,3 +1,5 @@
+import { connect, type ConnectionOptions } from "node:tls";
+
 import { afterEach, describe, expect, test } from "vitest";
 
 import { Call } from "../call/call.ts";
@@ -37,6 +39,59 @@ const who: Method<unknown, unknown> = { path: "/t.T/Who", kind: "unary", codecNa
 
 const opened: Transport[] = [];
 afterEach(() => Promise.all(opened.splice(0).map((transport) => transport.close())));
+
+describe("RFC 9113 section 9.2", () => {
+  /** How a client that can do no better fares; the cipher of a connection that came about. */
+  async function handshake(options: ConnectionOptions): Promise<string> {
+    const transport = tripleTransport({ clock, tls: orders });
+    opened.push(transport);
+    const { address } = await transport.listen({ address: "127.0.0.1:0", methods: new Map() });
+    const { ca, cert, key } = storefront;
+    const port = Number(address.split(":")[1]);
+    const socket = connect({ ca, cert, key, port, host: "127.0.0.1", ALPNProtocols: ["h2"], ...options });
+    try {
+      return await new Promise((resolve) => {
+        socket.once("secureConnect", () => resolve(socket.getCipher().name));
+        socket.once("error", ({ code }: NodeJS.ErrnoException) => resolve(code ?? ""));
+      });
+    } finally {
+      socket.destroy();
+    }
+  }
+
+  const tls12 = { minVersion: "TLSv1.2", maxVersion: "TLSv1.2" } as const;
+
+  test("9.2 TLS 1.3 and 1.2 are spoken, and nothing older", async () => {
+    expect(await handshake({})).toMatch(/^TLS_/);
+    expect(await handshake(tls12)).toMatch(/GCM|CHACHA20/);
+    const old = { minVersion: "TLSv1.1", maxVersion: "TLSv1.1", ciphers: "DEFAULT@SECLEVEL=0" } as const;
+    expect(await handshake(old)).toMatch(/ALERT_PROTOCOL_VERSION/);
+  });
+
+  test.each(["ECDHE-ECDSA-AES128-SHA256", "ECDHE-ECDSA-AES128-SHA", "ECDHE-ECDSA-AES128-CCM8", "AES128-GCM-SHA256"])(
+    "9.2.2 and appendix A: a client that knows %s alone isn't talked to",
+    async (ciphers) => {
+      expect(await handshake({ ...tls12, ciphers: `${ciphers}:@SECLEVEL=0` })).toMatch(/HANDSHAKE_FAILURE/);
+    },
+  );
+
+  test("9.2.1 who wants new keys in the middle is refused, and the node lives on", async () => {
+    const transport = tripleTransport({ clock, tls: orders });
+    opened.push(transport);
+    const { address } = await transport.listen({ address: "127.0.0.1:0", methods: new Map() });
+    const { ca, cert, key } = storefront;
+    const port = Number(address.split(":")[1]);
+    const socket = connect({ ca, cert, key, port, host: "127.0.0.1", ALPNProtocols: ["h2"], ...tls12 });
+    await new Promise<void>((resolve) => socket.once("secureConnect", resolve));
+    const failed = new Promise<Error | null>((resolve) => {
+      socket.once("error", resolve);
+      socket.renegotiate({ rejectUnauthorized: true }, resolve);
+    });
+    expect((await failed)?.message).toMatch(/no.renegotiation/i);
+    socket.destroy();
+    expect(await handshake({})).toMatch(/^TLS_/);
+  });
+});
 
 describe.each<[string, (tls: TlsIdentity | undefined) => Transport]>([
   ["triple", (tls) => tripleTransport({ clock, tls })],

@@ -12,9 +12,24 @@ export const handshakeWithinMs = 5_000;
 /** A client that vanished without a word would keep its place for ever: after so much silence the kernel asks whether it is there. */
 const accepting = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 } as const;
 
+/**
+ * RFC 9113 section 9.2: TLS 1.2 or newer, with keys that are agreed on anew for each connection and ciphers that authenticate what they hide:
+ * those of TLS 1.3, and of TLS 1.2 the ones that appendix A doesn't list.
+ */
+const secureEnough = {
+  minVersion: "TLSv1.2",
+  ciphers: [
+    ...["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"],
+    ...["ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384"],
+    ...["ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-RSA-CHACHA20-POLY1305"],
+  ].join(":"),
+  /** SSL_OP_NO_RENEGOTIATION of OpenSSL's; compression is off in Node.js anyway. */
+  secureOptions: 1 << 30,
+} as const;
+
 /** What every client of an identity's says of it, and asks of its server. */
 export function clientOptionsOf({ ca, cert, key, serverName }: TlsIdentity) {
-  return { ca, cert, key, minVersion: "TLSv1.2" as const, ...(serverName !== undefined && { servername: serverName }) };
+  return { ca, cert, key, ...secureEnough, ...(serverName !== undefined && { servername: serverName }) };
 }
 
 /**
@@ -66,7 +81,7 @@ export function acceptorOf(
       ...{ ca, cert, key, requestCert: true, rejectUnauthorized: true, ...accepting },
       ...(protocols !== undefined && { ALPNProtocols: [...protocols] }),
       handshakeTimeout: handshakeWithinMs,
-      minVersion: "TLSv1.2",
+      ...secureEnough,
     },
     (socket) => onConnection({ socket, principal: principalOf(socket) }),
   );

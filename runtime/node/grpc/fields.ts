@@ -40,7 +40,7 @@ export function toFields(metadata: Metadata, list: string[] = []): string[] {
   return list;
 }
 
-/** The custom metadata among fields; a repeated key's values are joined. */
+/** The custom metadata among fields; a repeated key's values are joined, a cookie's crumbs as RFC 9113 section 8.2.3 wants it. */
 export function fromFields(list: readonly string[]): Metadata {
   let entries: Map<string, string> | undefined;
   for (let at = 0; at < list.length; at += 2) {
@@ -49,7 +49,7 @@ export function fromFields(list: readonly string[]): Metadata {
     const sent = list[at + 1]!;
     const value = key.endsWith("-bin") ? sent.split(",").map(canonical).join() : sent;
     const before = (entries ??= new Map<string, string>()).get(key);
-    entries.set(key, before === undefined ? value : `${before},${value}`);
+    entries.set(key, before === undefined ? value : `${before}${key === "cookie" ? "; " : ","}${value}`);
   }
   return entries ?? noMetadata;
 }
@@ -70,9 +70,12 @@ export function percentEncode(text: string): string {
 
 const withoutEdges = (encoded: string): string => encoded.replace(/^ | $/g, "%20");
 
-/** What isn't properly encoded stays as it is: a message is for people, and no reason to lose the status. */
+/**
+ * Of a field's text, a character for each byte. What isn't properly encoded stays as it is, also UTF-8 that isn't encoded at all: a message is
+ * for people, and no reason to lose the status.
+ */
 export function percentDecode(text: string): string {
-  if (!text.includes("%")) return text;
+  if (!/[%\x80-\xff]/.test(text)) return text;
   const bytes = Buffer.alloc(text.length);
   let length = 0;
   for (let at = 0; at < text.length; at++) {

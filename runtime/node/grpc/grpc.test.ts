@@ -494,6 +494,7 @@ describe("fields", () => {
     );
     expect(percentEncode("50 % 好")).toBe("50 %25 %E5%A5%BD");
     expect(percentDecode("100 %, %zz, %4")).toBe("100 %, %zz, %4");
+    expect(percentDecode(Buffer.from("没有 %E2%98%BA").toString("latin1"))).toBe("没有 ☺");
   });
 
   test("a status is well-formed, however long its message is and wherever it is cut", () => {
@@ -512,6 +513,11 @@ describe("fields", () => {
     expect(list).toEqual(["x-raw-bin", "AAE", "x-raw-bin", "/w", "x-key", "a, b"]);
     expect(fromFields(list)).toEqual(given);
     expect(fromFields(["x-raw-bin", "AAE=,/w"])).toEqual(metadata({ "x-raw-bin": "AAE=,/w==" }));
+    expect(fromFields(["x-a", "1", "x-a", "2"])).toEqual(metadata({ "x-a": "1,2" }));
+    // RFC 9113 section 8.2.3.
+    expect(fromFields(["cookie", "a=b", "x-a", "1", "cookie", "c=d"])).toEqual(
+      metadata({ cookie: "a=b; c=d", "x-a": "1" }),
+    );
   });
 
   test("a transport's own headers neither go nor come, and a status's details do", () => {

@@ -72,8 +72,7 @@ function read(stream: Http2Stream, list: readonly string[]): GrpcRequest | undef
     throw new RpcError(`"${timeout.slice(0, 100)}" is no grpc-timeout`, { code: "INTERNAL" });
   }
   if (encoding !== "identity" && encoding !== "gzip") {
-    const trailers = new Map([["grpc-accept-encoding", "identity,gzip"]]);
-    throw new RpcError(`the encoding ${encoding.slice(0, 100)} isn't spoken here`, { code: "UNIMPLEMENTED", trailers });
+    throw new RpcError(`the encoding ${encoding.slice(0, 100)} isn't spoken here`, { code: "UNIMPLEMENTED" });
   }
   return { path, subtype: subtype[1] ?? codec, metadata: fromFields(list), timeoutUs, encoding };
 }
@@ -84,6 +83,12 @@ const contentType = /^application\/grpc(?:\+([a-z0-9.-]+))?(?:;|$)/;
 function refuseAsHttp(stream: Http2Stream, status: string): undefined {
   const known = status === "431" ? ["grpc-status", "8", "grpc-message", "too much metadata"] : [];
   stream.fields({ block: noBlock, list: [":status", status, ...known] }, true);
+  stream.reset(errorCodes.noError);
+}
+
+/** A call that nobody serves: its caller hears so, and nothing that it still sends is read. */
+export function refuseCall(stream: Http2Stream, error: RpcError): void {
+  stream.fields({ block: responseBlock(undefined), list: statusFields(error) }, true);
   stream.reset(errorCodes.noError);
 }
 

@@ -10,9 +10,13 @@ import { httpJson } from "../../protocols/http-json.ts";
 import { reflectionMethods } from "../../reflection/served.ts";
 import { listenAt } from "../address.ts";
 import { HeldShare, outgoing, type Held } from "../grpc/messages.ts";
-import { GrpcServerCall, readRequest, type GrpcRequest, type ServerCallEvents } from "../grpc/server-call.ts";
-import { noBlock } from "../http2/hpack/encoder.ts";
-import { statusFields } from "../grpc/status.ts";
+import {
+  GrpcServerCall,
+  readRequest,
+  refuseCall,
+  type GrpcRequest,
+  type ServerCallEvents,
+} from "../grpc/server-call.ts";
 import { errorCodes } from "../http2/errors.ts";
 import type { Fields } from "../http2/hpack/decoder.ts";
 import { Http2Session } from "../http2/session.ts";
@@ -208,13 +212,6 @@ class ServerConnection {
       throw new RpcError(`the codec ${subtype?.slice(0, 100)} isn't spoken here`, { code: "UNIMPLEMENTED" });
     return method === served.method ? served : { method, serve: served.serve };
   }
-}
-
-/** A call that nobody serves: its caller hears so, and nothing that it still sends is read. */
-function refuseCall(stream: Http2Stream, error: RpcError): void {
-  const list = [":status", "200", "content-type", "application/grpc", ...statusFields(error)];
-  stream.fields({ block: noBlock, list }, true);
-  stream.reset(errorCodes.noError);
 }
 
 interface ServerCallWhat {
