@@ -4,7 +4,10 @@ import { constant, consumer, foreign, provider, scenario, successRate } from "..
 import type { Plan } from "../../scenario/plan.ts";
 import { planScenario } from "../../scenario/planner.ts";
 import type { ForeignSpec } from "../../scenario/schema.ts";
+import { docker as dockerCommand, uniqueName } from "../../testing/docker.ts";
+import { projectMount } from "../live/programs.ts";
 import { observed } from "../live/testing.ts";
+import { imageOf } from "./engine.ts";
 import { describeReal } from "./testing.ts";
 import { dockerWorld } from "./world.ts";
 
@@ -100,6 +103,27 @@ describeReal("a foreign node", () => {
     await says(`console.log("I won't")`, { line: "I will" }).toThrow(
       `node stock/0 ended before it was ready: it never printed "I will"; the last that it printed:\nI won't`,
     );
+  }, 60_000);
+
+  test("one that is named by its image alone runs what that starts, with its environment, and sees nothing of the project", async () => {
+    const name = uniqueName();
+    const alone = `if (require("node:fs").existsSync("${projectMount}/package.json")) process.exit(7);`;
+    const entrypoint = ["node", "-e", `${alone} ${listens} setTimeout(() => process.exit(3), 1500);`];
+    await dockerCommand(["create", "--name", name, "--label", "flyball.test=1", imageOf("node"), "true"]);
+    try {
+      await dockerCommand(["commit", "--change", `ENTRYPOINT ${JSON.stringify(entrypoint)}`, name, `${name}:shop`]);
+      const run = observed();
+      const { command: _, ...shop } = stranger("", { image: `${name}:shop` });
+      await world.run(planWith(shop), run.options, async (fleet) => {
+        while (run.exits.length === 0) await fleet.clock.sleep(20_000);
+      });
+      expect(run.exits[0]).toMatch(
+        /^stock\/0: it ended with exit code 3[^]*stock\/0 of stock, at 10\.\d+\.\d+\.\d+:2181$/,
+      );
+    } finally {
+      await dockerCommand(["rm", "--force", name]);
+      await dockerCommand(["rmi", "--force", `${name}:shop`]);
+    }
   }, 60_000);
 
   test("a program that isn't there, or an image, is named", async () => {
