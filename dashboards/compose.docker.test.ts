@@ -52,7 +52,7 @@ describe.skipIf(reason !== undefined)(`docker compose${reason === undefined ? ""
   ];
 
   beforeAll(async () => {
-    const node = imageOf("node", "node:24-bookworm-slim");
+    const node = imageOf("node", "node:24.21.0-bookworm-slim");
     const args = ["build", "--quiet", "--tag", image, "--build-arg", `NODE_IMAGE=${node}`];
     await docker([...args, "--file", `${root}/services/Dockerfile`, root], { ...process.env, DOCKER_BUILDKIT: "0" });
     try {

@@ -13,7 +13,7 @@ describe.skipIf(noDocker !== undefined)(
   `the image of the fleet${noDocker === undefined ? "" : ` (${noDocker})`}`,
   () => {
     beforeAll(async () => {
-      const node = imageOf("node", "node:24-bookworm-slim");
+      const node = imageOf("node", "node:24.21.0-bookworm-slim");
       const args = ["build", "--quiet", "--network", "none", "--tag", image, "--build-arg", `NODE_IMAGE=${node}`];
       args.push("--build-arg", `IMAGE_OF=${name}`);
       // The classic builder, which knows nothing of BuildKit.

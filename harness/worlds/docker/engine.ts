@@ -22,7 +22,7 @@ const silentPullMs = 120_000;
 
 /** Ready-made images by the name in `FLYBALL_IMAGE_<NAME>`, which overrides them. */
 export const defaultImages = {
-  node: "node:24-bookworm-slim",
+  node: "node:24.21.0-bookworm-slim",
   zookeeper: "zookeeper:3.9.4",
   nacos: "nacos/nacos-server:v2.2.4",
   consul: "hashicorp/consul:1.22.0",
