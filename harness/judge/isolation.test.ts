@@ -55,8 +55,13 @@ class Rows {
     this.#set(xid, item, versions.at(-1)!);
   }
 
-  look(xid: string, item: string, { isLocking = true, version = this.#versions.get(item)?.at(-1) ?? 0 } = {}): void {
-    this.#own.report("account/0", this.#next(), { what: "look", xid, resource, item, version, isLocking });
+  look(
+    xid: string,
+    item: string,
+    { isLocking = true, isKept = false, version = this.#versions.get(item)?.at(-1) ?? 0 } = {},
+  ): void {
+    const kept = isKept ? { isKept: true as const } : {};
+    this.#own.report("account/0", this.#next(), { what: "look", xid, resource, item, version, isLocking, ...kept });
   }
 
   wait(xid: string, item: string): void {
@@ -382,6 +387,27 @@ describe("who doesn't lock is promised no more, and", () => {
   });
 });
 
+describe("who keeps the lock until the row is written", () => {
+  const counted = (how: { readonly isLocking?: boolean; readonly isKept?: boolean }) => {
+    const rows = new Rows().many();
+    rows.look("T1", "u7", how);
+    rows.write("T2", "u7");
+    rows.write("T1", "u7");
+    return rows.judged(0);
+  };
+
+  test("loses nothing that others wrote meanwhile", () => {
+    expect(counted({ isKept: true })).toMatchObject({
+      verdict: "fail",
+      message: expect.stringMatching(/^lost-update: T2 wrote after what T1 had read in u7 of account/) as string,
+    });
+  });
+
+  test("and is promised more than others are", () => {
+    for (const how of [{}, { isLocking: false }]) expect(counted(how).verdict).toBe("pass");
+  });
+});
+
 test("what a killed node couldn't tell is no anomaly", () => {
   const rows = new Rows().many();
   rows.write("T1", "u7");
@@ -405,6 +431,11 @@ test.each([
   [isolation("order").shows("dirty-write"), { mode: "at", looks: {} }, /nobody writes past the locks/],
   [isolation("order").shows("G1b"), { mode: "at", looks: {} }, /nobody writes a row twice/],
   [isolation("order").shows("lost-update", "G1c"), { mode: "at", looks: {} }, /nobody looks at what isn't its own/],
+  [isolation("order").shows("lost-update"), { mode: "at", account: { counts: { locking: 1 } } }, /nobody writes what/],
+  [isolation("order"), { mode: "at", account: { counts: {}, keys: "edition" } }, /not a new edition/],
+  [isolation("order"), { account: { counts: {} } }, /counts is for mode "at"/],
+  [isolation("order"), { stock: { keys: "blob" } }, /keys is for mode "at"/],
+  [isolation("order"), { stock: { commitTime: "1ms" } }, /commitTime is for mode "at"/],
   [isolation("order"), { instalments: 2 }, /instalments is for mode "at"/],
   [isolation("order"), { looks: {} }, /looks is for mode "at"/],
   [isolation("order"), { account: { clerk: { every: "50ms" } } }, /clerk is for mode "at", and the bank has tcc/],

@@ -26,7 +26,8 @@ type Spec = Extract<CheckSpec, { check: "isolation" }>;
 
 /**
  * What AT promises to those who keep to it: nobody writes over what another transaction may yet take back, and no rollback writes over
- * somebody else (`dirty-write`, `G0`); who looks with the lock sees nothing of the kind either (`G1a`, `G1b`, `G1c`). Everybody is held to the
+ * somebody else (`dirty-write`, `G0`); who looks with the lock sees nothing of the kind either (`G1a`, `G1b`, `G1c`), and who keeps it until the
+ * row is written loses nothing that others wrote (`lost-update`). Everybody is held to the
  * isolation that they asked for (Adya's mixing): who reads plainly, or writes past all locks, is promised no more than that what they
  * read was written by somebody (`garbage-read`). What is permitted then, and what the lock doesn't exclude either, the run can be asked to show.
  *
@@ -103,7 +104,11 @@ function requireAccesses(name: string, spec: Spec, bank: BankPlan, { fleet }: Sc
   const clerks = [fleet[bank.account], fleet[bank.stock]].flatMap((spec) =>
     (spec?.program === "account" || spec?.program === "stock") && spec.clerk !== undefined ? [spec.clerk] : [],
   );
+  const counting = [fleet[bank.account], fleet[bank.stock]].flatMap((spec) =>
+    (spec?.program === "account" || spec?.program === "stock") && spec.counts !== undefined ? [spec.counts] : [],
+  );
   const locking = {
+    counts: counting.some((counts) => fractionOf(counts.locking ?? 0) > 0),
     looks: fractionOf(looks?.locking ?? 0),
     clerks: clerks.map((clerk) => fractionOf(clerk.locking ?? 1)),
   };
@@ -113,13 +118,20 @@ function requireAccesses(name: string, spec: Spec, bank: BankPlan, { fleet }: Sc
   if (shows.includes("dirty-write") && locking.clerks.every((share) => share === 1)) {
     refuse("nobody writes past the locks", 'bank({ account: { clerk: { every: "50ms", locking: "50%" } } })');
   }
+  if (
+    shows.includes("lost-update") &&
+    looks === undefined &&
+    counting.every(({ locking = 0 }) => fractionOf(locking) === 1)
+  ) {
+    refuse("nobody writes what it has counted on without a lock", 'bank({ account: { counts: { locking: "50%" } } })');
+  }
   if (shows.includes("G1b") && instalments === 1) {
     refuse("nobody writes a row twice", "bank({ instalments: 2 })");
   }
   if (shows.some((one) => seenAtPartners.has(one)) && looks?.partner !== true) {
     refuse("nobody looks at what isn't its own", "bank({ looks: { partner: true } })");
   }
-  if (locking.looks === 0 && locking.clerks.every((share) => share === 0)) {
+  if (locking.looks === 0 && !locking.counts && locking.clerks.every((share) => share === 0)) {
     refuse("nobody looks or writes with the lock", 'bank({ looks: { locking: "50%" } })');
   }
 }
@@ -155,7 +167,8 @@ function requireWaits(name: string, spec: Spec, bank: BankPlan, context: CheckCo
     const inTime = Math.min(1, (2 * heldUs) / everyUs);
     return Math.min(loadUs / everyUs, orders) * fractionOf(clerk.locking ?? 1) * takenBack * inTime;
   });
-  const expected = Math.floor(looks + writes[0]! + writes[1]!);
+  const counted = orders * fractionOf(account.counts?.locking ?? 0) * isMet;
+  const expected = Math.floor(looks + counted + writes[0]! + writes[1]!);
   const needed = neededFor(spec);
   if (expected >= needed) return;
   throw new ScenarioError(
@@ -199,6 +212,8 @@ class Tale {
   readonly #bypassing = new Set<string>();
   readonly #plain: (Read & { readonly atUs: number })[] = [];
   readonly #locking: (Read & { readonly atUs: number })[] = [];
+  /** Of these, those that kept the lock until they had written. */
+  readonly #kept: Read[] = [];
   /** Rows that somebody wanted, and who had written there last. */
   readonly #conflicts: { readonly of: ChangeOf<"conflict">; readonly row: string; readonly holder: string }[] = [];
   /** Under the lock, by whoever did it: the last part of a wait. */
@@ -217,7 +232,8 @@ class Tale {
   broken(): readonly Finding[] {
     const locked = findingsIn(this.observed, ["garbage-read", "dirty-write", "G0", "G1a", "G1b", "G1c"]);
     const plain = findingsIn({ ...this.observed, reads: this.#plain }, ["garbage-read"]);
-    return [...locked.filter((found) => this.#isPromised(found)), ...plain];
+    const lost = examplesOf("lost-update", { ...this.observed, reads: this.#kept });
+    return [...locked.filter((found) => this.#isPromised(found)), ...lost, ...plain];
   }
 
   #isPromised({ anomaly, by, steps }: Finding): boolean {
@@ -293,12 +309,13 @@ class Tale {
     }
   }
 
-  #hearLook({ xid, node, item, version, isLocking, atUs }: ChangeOf<"look">): void {
+  #hearLook({ xid, node, item, version, isLocking, isKept, atUs }: ChangeOf<"look">): void {
     const row = `${item} of ${node}`;
     const isUncertain =
       this.#doubted.has(`${version} in ${row}`) ||
       this.#gaps.some((gap) => gap.node === node && gap.fromUs - reportUs <= atUs && atUs <= gap.toUs);
     (isLocking ? this.#locking : this.#plain).push({ by: xid, row, version, atUs, isUncertain });
+    if (isKept === true) this.#kept.push({ by: xid, row, version, isUncertain });
     if (isLocking) this.#accesses.push({ by: xid, row, atUs, isOutside: false });
   }
 

@@ -353,12 +353,19 @@ function orders(service: string, spec: OrderSpec, times: OfferTimes): readonly N
 /** What concerns the whole bank is said once, of the order that it serves. */
 function reservingNode(
   service: string,
-  { program, initial, keys, serviceTime, commitTime, kept, clerk }: ReservingSpec,
+  { program, initial, keys, serviceTime, commitTime, counts, kept, clerk }: ReservingSpec,
   { fleet, ...times }: OfferTimes & { readonly fleet: Scenario["fleet"] },
 ): NodePlan {
   const { mode, items } = orderOf(service, fleet);
   if (clerk !== undefined) requireAt(service, "clerk", mode);
   if (keys !== undefined) requireAt(service, "keys", mode);
+  if (counts !== undefined) requireAt(service, "counts", mode);
+  if (counts !== undefined && keys === "edition") {
+    throw new ScenarioError(`fleet.${service}: who counts first writes into a row, and not a new edition of it`, {
+      code: "INVALID_SCENARIO",
+      hint: `leave out fleet.${service}.counts or fleet.${service}.keys`,
+    });
+  }
   if (commitTime !== undefined) requireAt(service, "commitTime", mode);
   const config = defined({
     service,
@@ -369,6 +376,7 @@ function reservingNode(
     keys,
     serviceTime: serviceTime === undefined ? undefined : workDistribution(serviceTime),
     commitTime: commitTime === undefined ? undefined : workDistribution(commitTime),
+    counts: counts && { lockingRate: fractionOf(counts.locking ?? 0) },
     keptRate: kept === undefined ? undefined : fractionOf(kept),
     clerk: clerk && {
       everyMs: durationUs(clerk.every) / 1000,

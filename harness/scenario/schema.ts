@@ -243,6 +243,11 @@ const reserving = {
   serviceTime: distribution.optional(),
   /** In mode "at": time between a branch's registration and its local commit. Default none. */
   commitTime: distribution.optional(),
+  /**
+   * In mode "at": a branch reads what there is, works, and then writes what it has counted; this share of them reads by `SELECT … FOR UPDATE` in
+   * the local transaction that writes, the others plainly and before it. Default: it locks and writes at once.
+   */
+  counts: z.strictObject({ locking: fraction.optional() }).optional(),
   /** In mode "saga": the share of what is taken that can't be given back, whoever asks. Default none. */
   kept: fraction.optional(),
   /**

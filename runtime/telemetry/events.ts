@@ -329,6 +329,8 @@ export type TransactionChange = { readonly type: "transaction"; readonly atUs: n
       readonly version: number;
       /** `SELECT … FOR UPDATE`: it has waited for whoever had the row globally. */
       readonly isLocking: boolean;
+      /** The same branch has written the row then, and kept the lock until it had. Absent: it let go of it. */
+      readonly isKept?: true;
     }
   | {
       /** The embedded coordinator took it into a state. */

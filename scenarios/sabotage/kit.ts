@@ -39,6 +39,8 @@ export interface SabotagedCheck {
   readonly check: string;
   readonly gross: (seed: number) => Sabotage;
   readonly mild: (seed: number) => Sabotage;
+  /** Defects as users have reported them, by the report: each fails the check like a gross one. */
+  readonly reported?: Readonly<Record<string, (seed: number) => Sabotage>>;
 }
 
 export const second = 1_000_000;
@@ -735,17 +737,17 @@ export function strayStrategies(
 /** The database of a service's nodes, on their own disk, does something else than it is told. */
 const altering = (
   service: string,
-  alter: (local: LocalTransaction, node: string) => Partial<LocalTransaction>,
+  alter: (local: LocalTransaction, node: string, clock: Clock) => Partial<LocalTransaction>,
 ): Sabotage => ({
   ports: (node, context) => {
     if (!node.startsWith(`${service}/`)) return context;
-    const { openRows = openRowStore } = context;
+    const { openRows = openRowStore, clock } = context;
     return {
       ...context,
       openRows: async (disk) => {
         const healthy = await openRows(disk);
         return {
-          transaction: (work) => healthy.transaction((local) => work(alteredLocal(local, alter(local, node)))),
+          transaction: (work) => healthy.transaction((local) => work(alteredLocal(local, alter(local, node, clock)))),
           rows: (table, filter) => healthy.rows(table, filter),
           close: () => healthy.close(),
         };
@@ -1004,6 +1006,51 @@ export const garbledLooks = (seed: number, service: string, probability: number)
     };
   });
 };
+
+/** The database lets go of the locks that this share of an account's or stock's branches took when they read. */
+export const unkeptLocks = (seed: number, service: string, probability: number): Sabotage => {
+  const random = seeded(seed, service);
+  return altering(service, (local) => {
+    const isMeant = random.float() < probability;
+    // Whoever counts locks first of all, inside of a savepoint; who undoes begins with the undo logs, and who writes locks again.
+    let isFirst = true;
+    return {
+      savepoint: async (work) => {
+        const [isLook, before] = [isFirst && isMeant, { row: undefined as unknown }];
+        isFirst = false;
+        if (!isLook) return local.savepoint(work);
+        const letGo = new Error("lets go");
+        await local
+          .savepoint(async () => {
+            before.row = await work();
+            throw letGo;
+          })
+          .catch((error: unknown) => {
+            if (error !== letGo) throw error;
+          });
+        return before.row as never;
+      },
+    };
+  });
+};
+
+/** Rollbacks at an account or stock validate rows without their locks, and take a while until they write. */
+export const unlockedValidation = (service: string, forUs: number): Sabotage =>
+  altering(service, (local, _node, clock) => {
+    let isUndo = false;
+    return {
+      lockEach: (table, part) => {
+        isUndo ||= table === undoTable;
+        return local.lockEach(table, part);
+      },
+      lock: async (table, key) => {
+        if (!isUndo || !isHolding(table)) return local.lock(table, key);
+        const row = await local.read(table, key);
+        await clock.sleep(forUs);
+        return row;
+      },
+    };
+  });
 
 /** Whoever runs a saga does something else with a compensation than it is told. */
 const giving = (

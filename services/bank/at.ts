@@ -32,6 +32,15 @@ export const oldRequests: Remains = {
   needsEnd: true,
 };
 
+/** How a branch counts that reads what there is, works, and writes what it makes of it. */
+export interface Counting {
+  /** It reads by `SELECT … FOR UPDATE`, in the local transaction that writes. Otherwise plainly, before that: what others write meanwhile is lost. */
+  readonly isLocking: boolean;
+  readonly work: () => Promise<void>;
+  /** Hears what it has counted on. */
+  readonly saw: (holding: Holding) => void;
+}
+
 /** A reservation by AT: what it takes is used up at once, and comes back with a rollback. */
 export class AtReservations {
   readonly #resource: AtResource;
@@ -51,14 +60,32 @@ export class AtReservations {
   }
 
   /** Answers the branch's id. Rejects with an `RpcError` when there is too little, and as `AtResource.transaction` does. */
-  async reserve(xid: string, { item, amount, key }: ReservationRequest): Promise<string> {
+  async reserve(xid: string, { item, amount, key }: ReservationRequest, counting?: Counting): Promise<string> {
     const { table, version } = this.#holdings;
+    const isPlain = counting?.isLocking === false;
+    const seenBefore = isPlain ? await this.look(xid, { item, isLocking: false }) : undefined;
+    if (seenBefore !== undefined) {
+      counting!.saw(seenBefore);
+      await counting!.work();
+    }
+    let seenInside: Holding | undefined;
+    const count = async (local: LocalTransaction): Promise<Holding> => {
+      seenInside = await lockHolding(local, table, item);
+      await counting!.work();
+      return seenInside;
+    };
     const branch = await this.#resource.run({ xid }, async (bare, own) => {
       const local = new AtLocal(bare, own!);
       // What the network doubles is one reservation. The row is the branch's, and goes with its rollback.
       const request = { xid, request: key ?? "", gmt_create: this.#clock.wallMs() };
       if (key !== undefined && !(await local.insert(requestTable, request))) {
         throw new RpcError(`${item}: this was reserved already`, { code: "ALREADY_EXISTS" });
+      }
+      const counted = seenBefore ?? (counting === undefined ? undefined : await count(local));
+      if (counted !== undefined) {
+        const free = lessBy(counted, { item, amount });
+        await writeHolding(local, table, { ...counted, free, used: counted.used + amount, version: version() });
+        return own;
       }
       // As an UPDATE reads it: under the row's own lock. Whether another transaction has it globally, the registration of the branch finds out,
       // and then all of this is done again. But too little is only what stands.
@@ -68,6 +95,7 @@ export class AtReservations {
       await writeHolding(local, table, { ...holding, free, used: holding.used + amount, version: version() });
       return own;
     });
+    if (seenInside !== undefined) counting!.saw(seenInside);
     return branch!.branchId!;
   }
 

@@ -56,8 +56,18 @@ export interface ReservationsConfig extends OfferConfig {
   readonly commitTime: Distribution;
   /** In mode "saga": the share of what was taken that can't be given back, as if it had been shipped. Default none. */
   readonly keptRate: number;
+  /** In mode "at": a branch reads what there is, works, and writes what it has counted, this share of them by `SELECT … FOR UPDATE`. Default: it locks and writes at once. */
+  readonly counts: { readonly lockingRate: number } | undefined;
   /** In mode "at": a job that writes into rows outside of every global transaction. Default: there is none. */
   readonly clerk: ClerkConfig | undefined;
+}
+
+function countsOf(reader: ConfigReader): ReservationsConfig["counts"] {
+  const own = reader.object("counts");
+  if (own === undefined) return undefined;
+  const lockingRate = own.number("lockingRate", { min: 0, max: 1 }, 0);
+  own.end();
+  return { lockingRate };
 }
 
 const none: Distribution = { kind: "constant", us: 0 };
@@ -81,11 +91,21 @@ export function reservations(name: "account" | "stock"): ServiceProgram<Reservat
         serviceTime: reader.distribution("serviceTime", none),
         commitTime: reader.distribution("commitTime", none),
         keptRate: reader.number("keptRate", { min: 0, max: 1 }, 0),
+        counts: countsOf(reader),
         clerk: parseClerk(reader),
       };
       reader.end();
       if (config.keys !== "name" && config.mode !== "at") {
         throw new ConfigError(`rows have names in mode "${config.mode}"`, 'leave keys out, or set {"mode": "at"}');
+      }
+      if (config.counts !== undefined && config.mode !== "at") {
+        throw new ConfigError(`nobody counts in mode "${config.mode}"`, 'leave counts out, or set {"mode": "at"}');
+      }
+      if (config.counts !== undefined && config.keys === "edition") {
+        throw new ConfigError(
+          "who counts first writes into a row, and not a new edition of it",
+          "leave one of them out",
+        );
       }
       if (config.commitTime !== none && config.mode !== "at") {
         throw new ConfigError(`there is no commitTime in mode "${config.mode}"`, 'leave it out, or set {"mode": "at"}');
@@ -211,7 +231,8 @@ class RunningReservations implements RunningService {
   }
 
   #byAt(dataSource: DataSource, coordinator: Coordinator): Participant {
-    const { commitTime } = this.#config;
+    const { commitTime, counts } = this.#config;
+    const draws = this.#context.random.fork("counts");
     const times = this.#context.random.fork("commit time");
     const late = (): DataSource => lateCommits(dataSource, () => this.#context.work(sample(commitTime, times)));
     const resource = new AtReservations({
@@ -223,17 +244,29 @@ class RunningReservations implements RunningService {
     return {
       register: () => resource.register(),
       reserve: async (xid, reservation, work) => {
+        if (counts !== undefined) {
+          const isLocking = draws.float() < counts.lockingRate;
+          const saw = (seen: Holding): void => this.#tellLook(xid, seen, isLocking ? "kept" : "plain");
+          return resource.reserve(xid, reservation, { isLocking, work, saw });
+        }
         await work();
         return resource.reserve(xid, reservation);
       },
       look: async (xid, { item, isLocking }) => {
         const holding = await resource.look(xid, { item, isLocking });
-        const { version, free } = holding;
-        this.#tell({ what: "look", xid, resource: this.#resourceId, item, version, isLocking });
-        return free;
+        this.#tellLook(xid, holding, isLocking ? "locking" : "plain");
+        return holding.free;
       },
       close: () => resource.close(),
     };
+  }
+
+  #tellLook(xid: string, { item, version }: Holding, how: "plain" | "locking" | "kept"): void {
+    const kept = how === "kept" ? { isKept: true as const } : {};
+    this.#tell({
+      ...{ what: "look", xid, resource: this.#resourceId, item, version },
+      ...{ isLocking: how !== "plain", ...kept },
+    });
   }
 
   #atOptions(coordinator: Coordinator) {
