@@ -1,9 +1,10 @@
-import { spawn, type ChildProcess } from "node:child_process";
+import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer, request as httpRequest } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
 
 import { afterAll, describe, expect, test } from "vitest";
 
@@ -252,6 +253,21 @@ describeReal("a world of containers", () => {
     expect(before.length - after.length).toBeGreaterThanOrEqual(2 * (5 + 1));
   }, 120_000);
 
+  test("from nothing to a first call it takes less than half a minute, real servers included", async () => {
+    const fresh = dockerWorld();
+    const run = observed();
+    const plan = { ...smallPlan(), registry: "zookeeper" as const, tracing: { sample: 1 }, isScraped: true };
+    const beganMs = performance.now();
+    try {
+      await fresh.run(plan, run.options, async (fleet) => {
+        expect(await run.drive(fleet, 1)).toEqual({ OK: 1 });
+        expect(performance.now() - beganMs).toBeLessThan(30_000);
+      });
+    } finally {
+      await fresh.close!();
+    }
+  }, 90_000);
+
   test("an abort ends a start-up and a run, a paused node included", async () => {
     for (const moment of ["2 of 5 nodes ready", "main"]) {
       const abort = new AbortController();
@@ -287,6 +303,32 @@ describeReal("a world of containers", () => {
     },
     90_000,
   );
+
+  test("what a harness leaves that is killed with its guardian, the next run removes", async () => {
+    const child = start();
+    await printed(child, "paused");
+    const { stdout: guardians } = await promisify(execFile)("pgrep", [
+      "-P",
+      String(child.pid),
+      "-f",
+      "guardian-process",
+    ]);
+    for (const guardian of guardians.trim().split("\n")) process.kill(Number(guardian), "SIGKILL");
+    // At once: a guardian that is missed is replaced.
+    child.kill("SIGKILL");
+    await new Promise((resolve) => child.once("exit", resolve));
+    expect((await ofProcess(`${child.pid}`)).length).toBeGreaterThan(5);
+    const next = dockerWorld();
+    const run = observed();
+    try {
+      await next.run(smallPlan(), run.options, async (fleet) => {
+        expect(await ofProcess(`${child.pid}`)).toEqual([]);
+        expect(await run.drive(fleet, 10)).toEqual({ OK: 10 });
+      });
+    } finally {
+      await next.close!();
+    }
+  }, 90_000);
 });
 
 const world = new URL("world.ts", import.meta.url).href;
