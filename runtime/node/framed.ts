@@ -12,6 +12,8 @@ export interface FramedOptions {
   readonly dial?: ((address: string) => string) | undefined;
   /** A larger message, either way, ends its call RESOURCE_EXHAUSTED. Default 4 MiB (gRPC's). */
   readonly messageBytesMax?: number | undefined;
+  /** What all peers together may make one listener keep; beyond it, the one that makes it keep most is ended. Default 512 MiB. */
+  readonly memoryBytesMax?: number | undefined;
   /** Pauses between attempts to reach a peer that refuses: from `initialMs`, × 1.6 each time, up to `maxMs`. Default 100 and 1000. */
   readonly reconnect?: { readonly initialMs: number; readonly maxMs: number } | undefined;
   /** While calls are in flight, a peer that is silent for `idleMs` is pinged, and given up after `timeoutMs` more. Default 20000 and 20000. */
@@ -31,6 +33,7 @@ export function framedTransport({
   clock,
   dial = (address) => address,
   messageBytesMax = 4 * 1024 * 1024,
+  memoryBytesMax,
   reconnect = { initialMs: 100, maxMs: 1000 },
   keepalive = { idleMs: 20_000, timeoutMs: 20_000 },
   isLoopbackOnly = true,
@@ -41,6 +44,6 @@ export function framedTransport({
     (address, target) => new FramedChannel(address, target, { clock, messageBytesMax, reconnect, keepalive, tls }),
   );
   return transportOver(channels, (listen) =>
-    listenFramed(listen, { clock, messageBytesMax, isLoopbackOnly, keepalive, tls }),
+    listenFramed(listen, { clock, messageBytesMax, memoryBytesMax, isLoopbackOnly, keepalive, tls }),
   );
 }

@@ -5,6 +5,7 @@ import { RpcError, toRpcError, type RpcCode } from "../call/status.ts";
 import type { HttpListenOptions, HttpRequest, HttpResponse } from "../ports/http.ts";
 import { compressed, compressedFromBytes, decompressed, takesGzip } from "./http-coding.ts";
 import { onDemand } from "./on-demand.ts";
+import { PeersMemory, type PeerMemory } from "./peer-memory.ts";
 import { principalOf } from "./tls.ts";
 
 export interface HttpLimits {
@@ -41,14 +42,23 @@ export class HttpConnections {
   #drained: Promise<void> | undefined;
   #onIdle: (() => void) | undefined;
 
-  constructor(what: What, limits: HttpLimits) {
+  readonly #memory: PeersMemory;
+  readonly #shares = new Map<Socket, PeerMemory>();
+
+  /** `memory`: what bodies take, until they are whole and handled, counts as what others make their listener keep. */
+  constructor(what: What, limits: HttpLimits, memory = new PeersMemory()) {
     this.#what = what;
     this.#limits = limits;
+    this.#memory = memory;
   }
 
   accept(socket: Socket): void {
     this.#busy.set(socket, 0);
+    const share = this.#memory.join(() => socket.destroy());
+    this.#shares.set(socket, share);
     socket.once("close", () => {
+      share.leave();
+      this.#shares.delete(socket);
       this.#busy.delete(socket);
       if (this.#busy.size === 0) this.#onIdle?.();
     });
@@ -121,7 +131,13 @@ export class HttpConnections {
       const error = new RpcError(`more than ${inFlightMax} requests are being worked on`, { code: "UNAVAILABLE" });
       return refuse(503, error, { "retry-after": "1" });
     }
-    const sent = await bodyOf(request, bytesMax);
+    const share = this.#shares.get(request.socket);
+    let kept = 0;
+    response.once("close", () => share?.add(-kept));
+    const sent = await bodyOf(request, bytesMax, (bytes) => {
+      kept += bytes;
+      share?.add(bytes);
+    });
     if (sent === undefined) {
       return refuse(413, new RpcError(`a body has at most ${bytesMax} bytes`, { code: "RESOURCE_EXHAUSTED" }));
     }
@@ -153,14 +169,19 @@ const isBinary = (contentType: string | undefined): boolean =>
   contentType !== undefined && /^application\/(connect\+|(proto|octet-stream|text)\s*(;|$))/i.test(contentType);
 
 /** Undefined when it is too large; what comes after that isn't read. Rejects when the client goes away. */
-function bodyOf(request: IncomingMessage, bytesMax: number): Promise<Uint8Array | undefined> {
+function bodyOf(
+  request: IncomingMessage,
+  bytesMax: number,
+  onKept: (bytes: number) => void,
+): Promise<Uint8Array | undefined> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let length = 0;
     request.on("data", (chunk: Buffer) => {
       length += chunk.length;
-      if (length <= bytesMax) chunks.push(chunk);
-      else resolve(undefined);
+      if (length > bytesMax) return resolve(undefined);
+      chunks.push(chunk);
+      onKept(chunk.length);
     });
     request.once("end", () => resolve(Buffer.concat(chunks)));
     request.once("close", () => reject(new Error("the client has gone")));

@@ -14,6 +14,8 @@ export interface TripleOptions {
   readonly dial?: ((address: string) => string) | undefined;
   /** A larger message, either way, ends its call RESOURCE_EXHAUSTED. Default 4 MiB (gRPC's). */
   readonly messageBytesMax?: number | undefined;
+  /** What all peers together may make one listener keep; beyond it, the one that makes it keep most is ended. Default 512 MiB. */
+  readonly memoryBytesMax?: number | undefined;
   /** Pauses between attempts to reach a peer that refuses: from `initialMs`, × 1.6 each time, up to `maxMs`. Default 100 and 1000. */
   readonly reconnect?: { readonly initialMs: number; readonly maxMs: number } | undefined;
   /** While calls are in flight, a peer that is silent for `idleMs` is pinged, and given up after `timeoutMs` more. Default 20000 and 20000. */
@@ -34,12 +36,13 @@ export function tripleTransport({
   clock,
   dial = (address) => address,
   messageBytesMax = 4 * 1024 * 1024,
+  memoryBytesMax,
   reconnect = { initialMs: 100, maxMs: 1000 },
   keepalive = { idleMs: 20_000, timeoutMs: 20_000 },
   isLoopbackOnly = true,
   tls,
 }: TripleOptions): Transport {
-  const options = { clock, messageBytesMax, reconnect, keepalive, isLoopbackOnly, tls };
+  const options = { clock, messageBytesMax, memoryBytesMax, reconnect, keepalive, isLoopbackOnly, tls };
   const channels = new Channels(dial, (address, target) => new TripleChannel(address, target, options));
   return transportOver(channels, (listen) => listenTriple(listen, options));
 }

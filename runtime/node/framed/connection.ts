@@ -5,6 +5,7 @@ import type { Clock } from "../../ports/clock.ts";
 import { Allowance } from "../allowance.ts";
 import { hearBytes } from "../input.ts";
 import { Output } from "../output.ts";
+import type { PeerMemory } from "../peer-memory.ts";
 import { unavailable } from "../unavailable.ts";
 import {
   decodeHello,
@@ -32,6 +33,8 @@ export interface ConnectionOptions {
   readonly keepalive: Keepalive;
   /** Time for the peer's hello. Default 5 s; a client counts from the beginning of its connecting. */
   readonly helloWithinUs?: number;
+  /** What this peer makes its listener keep. */
+  readonly memory?: PeerMemory | undefined;
 }
 
 export interface ConnectionEvents {
@@ -73,6 +76,7 @@ export class FramedConnection {
   #disarm: () => void;
   #disarmPartial: (() => void) | undefined;
   #isOver = false;
+  #keptBytes = 0;
 
   /** Begins with this side's hello. */
   constructor(socket: Socket, options: ConnectionOptions, events: ConnectionEvents) {
@@ -85,7 +89,7 @@ export class FramedConnection {
     this.#idleFrames = new Allowance(clock, idleFramesAllowed);
     this.#heardUs = clock.nowUs();
     this.#disarm = clock.after(helloWithinUs, () => this.fail(malformed("no hello came in time")));
-    this.#output = new Output(socket, () => undefined);
+    this.#output = new Output(socket, () => this.#count());
     hearBytes(socket, (chunk) => this.#receive(chunk));
     socket.on("error", (cause) => this.#lost(unavailable("the connection broke", { cause })));
     socket.on("close", () => this.#lost(unavailable("the peer closed the connection")));
@@ -105,6 +109,7 @@ export class FramedConnection {
     if (this.#isOver) return;
     writeFrame(this.#output, type, stream, payload);
     if (type === frameTypes.message) this.#idleFrames.earn(idleFramesEarned);
+    this.#count();
     if (this.#output.unsentBytes > unsentBytesMax) {
       this.#lost(unavailable(`the peer has left ${unsentBytesMax} bytes unread`));
       this.socket.destroy();
@@ -148,7 +153,15 @@ export class FramedConnection {
       this.fail(error instanceof RpcError ? error : malformed("a frame could not be read"));
       return;
     }
-    if (this.#splitter.isPartial) this.#expectRest();
+    if (this.#splitter.partialBytes > 0) this.#expectRest();
+    this.#count();
+  }
+
+  /** What is kept for the peer: half a frame, and what it hasn't read. */
+  #count(): void {
+    const bytes = this.#splitter.partialBytes + this.#output.unsentBytes;
+    this.#options.memory?.add(bytes - this.#keptBytes);
+    this.#keptBytes = bytes;
   }
 
   /** The whole frame counts, not its pieces: a byte a second doesn't keep it alive. */

@@ -229,7 +229,7 @@ test("however the bytes are cut, the frames are the same", () => {
           at = end;
         }
         expect(seen).toEqual(payloads.map((payload) => Buffer.from(payload)));
-        expect(splitter.isPartial).toBe(false);
+        expect(splitter.partialBytes).toBe(0);
       },
     ),
   );

@@ -9,6 +9,7 @@ import type { Listener, ListenOptions, Response, ServedMethod, StreamResponse } 
 import { listenAt } from "../address.ts";
 import { acceptorOf, breakOff, type Accepted, type TlsIdentity } from "../tls.ts";
 import { creditInitial } from "./channel.ts";
+import { PeersMemory, type PeerMemory } from "../peer-memory.ts";
 import { unavailable } from "../unavailable.ts";
 import { FramedConnection, type Keepalive } from "./connection.ts";
 import { decodeCredit, decodeRequest, encodeEnd, encodeText, frameTypes, malformed, type Frame } from "./wire.ts";
@@ -18,6 +19,7 @@ export interface FramedListenerOptions {
   readonly messageBytesMax: number;
   readonly isLoopbackOnly: boolean;
   readonly keepalive: Keepalive;
+  readonly memoryBytesMax: number | undefined;
   readonly tls: TlsIdentity | undefined;
 }
 
@@ -38,8 +40,13 @@ export async function listenFramed(
   const sockets = new Set<Socket>();
   let isDraining = false;
   for (const { method } of methods.values()) refuseClientStreams(method, "framed TCP");
+  const memory = new PeersMemory(options.memoryBytesMax);
   const acceptor = acceptorOf(tls, (accepted) => {
-    const connection = new ServerConnection(accepted, methods, options, () => connections.delete(connection));
+    const share = memory.join(() => connection.expel());
+    const connection: ServerConnection = new ServerConnection(accepted, methods, { ...options, memory: share }, () => {
+      share.leave();
+      connections.delete(connection);
+    });
     connections.add(connection);
     if (isDraining) connection.leave();
   });
@@ -86,6 +93,7 @@ class ServerConnection {
   readonly #methods: ListenOptions["methods"];
   readonly #clock: Clock;
   readonly #accepted: Accepted;
+  readonly #memory: PeerMemory;
   readonly #calls = new Map<number, ServerCall>();
   #last = 0;
   #handlers = 0;
@@ -95,11 +103,12 @@ class ServerConnection {
   constructor(
     accepted: Accepted,
     methods: ListenOptions["methods"],
-    options: FramedListenerOptions,
+    options: FramedListenerOptions & { readonly memory: PeerMemory },
     onGone: () => void,
   ) {
     this.left = new Promise((resolve) => (this.#setLeft = resolve));
     this.#accepted = accepted;
+    this.#memory = options.memory;
     this.#methods = methods;
     this.#clock = options.clock;
     this.#connection = new FramedConnection(accepted.socket, options, {
@@ -125,6 +134,11 @@ class ServerConnection {
 
   reset(): void {
     this.#connection.reset(unavailable("the server was closed"));
+  }
+
+  /** It makes this side keep more than any other. */
+  expel(): void {
+    this.#connection.fail(new RpcError("too much is kept for it", { code: "RESOURCE_EXHAUSTED" }));
   }
 
   #receive({ type, stream: id, payload }: Frame): void {
@@ -190,7 +204,12 @@ class ServerConnection {
     );
     this.#calls.set(id, own);
     this.#handlers++;
-    void own.run(message).finally(() => this.#handlers--);
+    const bytes = request.message.length;
+    this.#memory.add(bytes);
+    void own.run(message).finally(() => {
+      this.#handlers--;
+      this.#memory.add(-bytes);
+    });
   }
 
   #send(type: number, id: number, payload: Uint8Array): void {

@@ -71,9 +71,9 @@ export class FrameSplitter {
     this.#frameBytesMax = frameBytesMax;
   }
 
-  /** A frame has begun and isn't complete. */
-  get isPartial(): boolean {
-    return this.#partial.length > 0;
+  /** What has come of a frame that isn't complete. */
+  get partialBytes(): number {
+    return this.#partial.length;
   }
 
   /** Throws INVALID_ARGUMENT for a length that no frame of this connection has: the rest of the bytes has no meaning then. */

@@ -2,6 +2,7 @@ import { RpcError } from "../../call/status.ts";
 import type { Codec, MessageWriter } from "../../codec/codec.ts";
 import type { Http2Stream } from "../http2/stream.ts";
 import { onDemand } from "../on-demand.ts";
+import type { PeerMemory } from "../peer-memory.ts";
 import { Partial } from "../partial.ts";
 
 /** A flag (1: compressed) and a length u32 stand before each message. */
@@ -13,21 +14,26 @@ const heldBytesMax = 64 * 1024 * 1024;
 /** What a connection's calls hold: messages that are unfinished, or whose calls are. */
 export interface Held {
   bytes: number;
+  /** Of the peer, where what all of a listener's keep is bounded. */
+  readonly memory?: PeerMemory | undefined;
 }
 
-/** One call's part of it. What nobody has asked for doesn't count: the windows bound it. */
+/** One call's part of it. What nobody has asked for (`unread`) counts for the listener alone: the call's window bounds it. */
 export class HeldShare {
   readonly #all: Held;
   #bytes = 0;
+  #unread = 0;
 
   constructor(all: Held) {
     this.#all = all;
   }
 
   /** From now on it holds so many. Throws RESOURCE_EXHAUSTED where that is too much; who holds nothing isn't to blame for the others. */
-  set(bytes: number): void {
+  set(bytes: number, unread = 0): void {
+    this.#all.memory?.add(bytes + unread - this.#bytes - this.#unread);
     this.#all.bytes += bytes - this.#bytes;
     this.#bytes = bytes;
+    this.#unread = unread;
     if (bytes > 0 && this.#all.bytes > heldBytesMax) {
       throw tooMuch("the connection's unfinished calls hold too much memory");
     }
@@ -129,7 +135,7 @@ export class MessageReader {
       this.#credited = this.#partial.length;
     }
     try {
-      this.#held.set(this.#credited + this.#kept);
+      this.#held.set(this.#credited + this.#kept, this.#partial.length - this.#credited);
     } catch (error) {
       this.stop();
       return this.#events.onMalformed(error as RpcError);

@@ -12,6 +12,7 @@ import { HpackDecoder, type Fields } from "./hpack/decoder.ts";
 import { listBytes } from "./hpack/encoder.ts";
 import { hearBytes } from "../input.ts";
 import { Output } from "../output.ts";
+import type { PeerMemory } from "../peer-memory.ts";
 import { Patience, type Keepalive } from "./patience.ts";
 import { readSettings, settingIds, settingsDefault, type PeerSettings } from "./settings.ts";
 import {
@@ -32,6 +33,8 @@ export interface Http2Options {
   readonly streamWindowBytes?: number | undefined;
   /** Default 20000 and 20000. */
   readonly keepalive?: Keepalive | undefined;
+  /** What this peer makes its listener keep: what is queued for it counts. Default: nobody counts. */
+  readonly memory?: PeerMemory | undefined;
 }
 
 export interface SessionEvents {
@@ -94,7 +97,8 @@ const earningBytes = 256;
 export class Http2Session implements StreamHost {
   readonly sendWindow = new SendWindow(windowBytesDefault);
   readonly isClient: boolean;
-  queuedBytes = 0;
+  #queuedBytes = 0;
+  readonly #memory: PeerMemory | undefined;
   readonly #socket: Duplex;
   readonly #events: SessionEvents;
   readonly #clock: Clock;
@@ -135,6 +139,7 @@ export class Http2Session implements StreamHost {
     this.#socket = socket;
     this.#events = events;
     this.#clock = clock;
+    this.#memory = options.memory;
     this.#concurrentStreamsMax = concurrentStreamsMax;
     this.#streamWindowBytes = streamWindowBytes;
     this.#resets = new Allowance(clock, resetsAllowed);
@@ -233,6 +238,20 @@ export class Http2Session implements StreamHost {
   }
 
   /** Ends everything now, without a word. */
+  /** Ends the connection, for the peer asks for too much (ENHANCE_YOUR_CALM). */
+  expel(why: string): void {
+    this.#fail(new ConnectionError(why, errorCodes.enhanceYourCalm));
+  }
+
+  get queuedBytes(): number {
+    return this.#queuedBytes;
+  }
+
+  queued(bytes: number): void {
+    this.#queuedBytes += bytes;
+    this.#memory?.add(bytes);
+  }
+
   destroy(error: Error): void {
     this.#over(error);
     this.#socket.destroy();

@@ -34,7 +34,9 @@ export interface StreamHost {
   readonly sendWindow: SendWindow;
   readonly isFull: boolean;
   /** What the queues of all its streams keep in memory. */
-  queuedBytes: number;
+  readonly queuedBytes: number;
+  /** So many more; fewer, where that is negative. */
+  queued(bytes: number): void;
   writeFields(streamId: number, fields: OutgoingFields, isEnd: boolean): void;
   writeData(streamId: number, first: Uint8Array, second: Uint8Array, isEnd: boolean): void;
   /** Room for one frame's data, which are to be written at once; undefined when all is over. */
@@ -137,7 +139,7 @@ export class Http2Stream {
     }
     // One message alone may be as large as its owner allows.
     if (host.queuedBytes > 0 && host.queuedBytes + length > queuedBytesMax) return this.#giveUp();
-    host.queuedBytes += length;
+    host.queued(length);
     if (ahead.length > 0) this.#queue.push({ bytes: Buffer.from(ahead), at: 0 });
     if (bytes.length > 0 || this.#queue.length === 0) this.#queue.push({ bytes, at: 0 });
     this.#queuedBytes += length;
@@ -211,7 +213,7 @@ export class Http2Stream {
     if (length === left) {
       this.#queue.shift();
       // Not before: a chunk is kept whole until its last byte has gone.
-      this.#host.queuedBytes -= chunk.bytes.length;
+      this.#host.queued(-chunk.bytes.length);
     }
     this.#queuedBytes -= length;
     const isLast = this.#queue.length === 0;
@@ -276,7 +278,7 @@ export class Http2Stream {
 
   #close(wasReset: boolean): void {
     this.isClosed = true;
-    for (const { bytes } of this.#queue) this.#host.queuedBytes -= bytes.length;
+    for (const { bytes } of this.#queue) this.#host.queued(-bytes.length);
     this.#queue = [];
     this.#queuedBytes = 0;
     this.#host.remove(this, wasReset);

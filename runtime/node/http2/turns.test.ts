@@ -15,6 +15,7 @@ function connection() {
     sendWindow,
     isFull: true,
     queuedBytes: 0,
+    queued: () => undefined,
     writeFields: () => undefined,
     writeData: (streamId: number) => void sent.push(streamId),
     place: () => undefined,

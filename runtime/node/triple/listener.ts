@@ -22,6 +22,7 @@ import type { Fields } from "../http2/hpack/decoder.ts";
 import { Http2Session } from "../http2/session.ts";
 import type { Http2Stream } from "../http2/stream.ts";
 import { HttpConnections } from "../http-connections.ts";
+import { PeersMemory, type PeerMemory } from "../peer-memory.ts";
 import { acceptorOf, breakOff, type Accepted, type TlsIdentity } from "../tls.ts";
 import { byFirstBytes } from "./first-bytes.ts";
 import { StreamReader } from "./stream-reader.ts";
@@ -31,6 +32,7 @@ export interface TripleListenerOptions {
   readonly messageBytesMax: number;
   readonly keepalive: { readonly idleMs: number; readonly timeoutMs: number };
   readonly isLoopbackOnly: boolean;
+  readonly memoryBytesMax: number | undefined;
   readonly tls: TlsIdentity | undefined;
 }
 
@@ -51,14 +53,20 @@ export async function listenTriple(
   const sockets = new Set<Socket>();
   let isDraining = false;
   const offered = services === undefined ? methods : new Map([...methods, ...reflectionMethods(services)]);
+  const memory = new PeersMemory(options.memoryBytesMax);
   const serveHttp2 = (accepted: Accepted): void => {
-    const connection = new ServerConnection(accepted, offered, options, () => connections.delete(connection));
+    const share = memory.join(() => connection.expel());
+    const connection: ServerConnection = new ServerConnection({ accepted, offered, memory: share }, options, () => {
+      share.leave();
+      connections.delete(connection);
+    });
     connections.add(connection);
     if (isDraining) connection.leave();
   };
   const http1 = new HttpConnections(
     { handle: httpJson.answer({ clock, methods }), errorBody: httpJson.errorBody },
     { bodyBytesMax: messageBytesMax },
+    memory,
   );
   const acceptor = acceptorOf(
     tls,
@@ -109,6 +117,12 @@ export async function listenTriple(
   };
 }
 
+interface ServerConnectionWhat {
+  readonly accepted: Accepted;
+  readonly offered: ListenOptions["methods"];
+  readonly memory: PeerMemory;
+}
+
 class ServerConnection {
   /** Resolves when it is gone, or has answered all and was asked to leave. */
   readonly left: Promise<void>;
@@ -116,20 +130,16 @@ class ServerConnection {
   readonly #offered: ListenOptions["methods"];
   readonly #options: TripleListenerOptions;
   readonly #session: Http2Session;
-  readonly #held: Held = { bytes: 0 };
+  readonly #held: Held;
   readonly #peer: string;
   #handlers = 0;
 
-  constructor(
-    accepted: Accepted,
-    offered: ListenOptions["methods"],
-    options: TripleListenerOptions,
-    onGone: () => void,
-  ) {
+  constructor({ accepted, offered, memory }: ServerConnectionWhat, options: TripleListenerOptions, onGone: () => void) {
     const { socket } = accepted;
     const { clock, keepalive } = options;
     this.#accepted = accepted;
     this.#offered = offered;
+    this.#held = { bytes: 0, memory };
     this.#options = options;
     this.#peer = `${socket.remoteAddress}:${socket.remotePort}`;
     let setLeft!: () => void;
@@ -138,7 +148,7 @@ class ServerConnection {
     this.#session = new Http2Session(
       socket,
       false,
-      { clock, keepalive, concurrentStreamsMax },
+      { clock, keepalive, concurrentStreamsMax, memory },
       {
         onReady: () => undefined,
         onRoom: () => undefined,
@@ -154,6 +164,11 @@ class ServerConnection {
 
   leave(): void {
     this.#session.leave();
+  }
+
+  /** It makes this side keep more than any other. */
+  expel(): void {
+    this.#session.expel("too much is kept for it");
   }
 
   reset(): void {
@@ -303,7 +318,7 @@ class MessageCall extends ServerCall {
   readonly #held: HeldShare;
   /** It is whole, or nobody waits for it: its deadline is the handler's now. */
   readonly #disarm: (() => void) | undefined;
-  #request: { readonly message: unknown } | undefined;
+  #request: { readonly message: unknown; readonly bytes: number } | undefined;
 
   constructor(
     grpc: GrpcServerCall,
@@ -321,7 +336,7 @@ class MessageCall extends ServerCall {
       return this.#fail(new RpcError("more than one message for a call that takes one", { code: "UNIMPLEMENTED" }));
     }
     try {
-      this.#request = { message: requestFrom(this.what.served.method, bytes) };
+      this.#request = { message: requestFrom(this.what.served.method, bytes), bytes: bytes.length };
       if (!this.grpc.isCallerDone) this.#held.set(bytes.length);
     } catch (error) {
       return this.#fail(error as RpcError);
@@ -335,7 +350,9 @@ class MessageCall extends ServerCall {
       return this.#fail(new RpcError("no message for a call that takes one", { code: "UNIMPLEMENTED" }));
     }
     this.#letGo();
-    void this.run(request.message, request.message);
+    // A handler has it now, and the listener keeps it as long.
+    this.#held.set(0, request.bytes);
+    void this.run(request.message, request.message).then(() => this.#held.set(0));
   }
 
   override onCancel(error: RpcError): void {
