@@ -17,10 +17,12 @@ describeReal("flyball doctor", () => {
     return { code, leftovers: worlds[0]!.findings.find(({ name }) => name === "leftovers")! };
   };
 
+  let dead = 0;
+
   /** Leaves something behind as a run that is dead, and looks; anew where another run has taken it away meanwhile, as it should. */
   const leftAnd = async (look: () => Promise<boolean>): Promise<void> => {
     for (let time = 0; ; time++) {
-      const name = `${invocation}-dead-${time}`;
+      const name = `${invocation}-dead-${dead++}`;
       const labels = { [label.invocation]: name, [label.owner]: `${hostname()} another-boot 1 1` };
       await docker.createContainer({ name: `flyball-${name}`, Image: imageOf("node"), Labels: labels });
       await docker.createNetwork({ Name: `flyball-${name}`, Labels: labels });
