@@ -73,7 +73,7 @@ function generate(proto: string): void {
       `--plugin=protoc-gen-es=${plugin}`,
       `--proto_path=${room}`,
       `--es_out=${join(out, room)}`,
-      "--es_opt=target=ts,import_extension=ts",
+      "--es_opt=target=ts,import_extension=ts,erasable_syntax=true",
       proto,
     ],
     { cwd: root, stdio: "inherit" },

@@ -1,12 +1,13 @@
 import { whileWaiting, type Call } from "../call/call.ts";
 import type { Handlers } from "../call/service.ts";
 import { RpcError } from "../call/status.ts";
-import type { Health as HealthService } from "./proto/health_pb.ts";
+import {
+  HealthCheckResponse_ServingStatus as statuses,
+  type HealthCheckResponse_ServingStatus as StatusNumber,
+  type Health as HealthService,
+} from "./proto/health_pb.ts";
 
-/** The statuses of the protocol, by their numbers. */
-export const servingStatuses = ["UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN"] as const;
-
-export type ServingStatus = (typeof servingStatuses)[number];
+type ServingStatus = keyof typeof statuses;
 
 /**
  * What a server says of its health, by gRPC's protocol (grpc.health.v1): the whole server is the service "", others by name. It
@@ -42,18 +43,18 @@ export class Health {
     check: async ({ service }) => {
       const status = this.#statuses.get(service);
       if (status === undefined) throw new RpcError(`there is no service "${service}"`, { code: "NOT_FOUND" });
-      return { status: servingStatuses.indexOf(status) };
+      return { status: statuses[status] };
     },
     watch: ({ service }, call) => this.#watch(service, call),
   };
 
-  async *#watch(service: string, call: Call): AsyncGenerator<{ readonly status: number }> {
+  async *#watch(service: string, call: Call): AsyncGenerator<{ status: StatusNumber }> {
     let told: ServingStatus | undefined;
     while (!this.#isClosed && !call.isCancelled) {
       const status = this.#statuses.get(service) ?? "SERVICE_UNKNOWN";
       // What changed while the reader was busy is seen here.
       if (status === told) await this.#change(call);
-      else yield { status: servingStatuses.indexOf((told = status)) };
+      else yield { status: statuses[(told = status)] };
     }
   }
 

@@ -5,8 +5,12 @@ import { Call } from "../call/call.ts";
 import { methodsOf } from "../call/service.ts";
 import { RpcError, toRpcError } from "../call/status.ts";
 import type { Endpoint } from "../discovery/endpoint.ts";
-import { servingStatuses } from "../health/health.ts";
-import { Health, HealthCheckRequestSchema, type HealthCheckResponse } from "../health/proto/health_pb.ts";
+import {
+  Health,
+  HealthCheckRequestSchema,
+  HealthCheckResponse_ServingStatusSchema,
+  type HealthCheckResponse,
+} from "../health/proto/health_pb.ts";
 import type { Guard, GuardPorts } from "./guard.ts";
 
 export interface HealthCheckSettings {
@@ -82,7 +86,7 @@ class Watch {
       if (response.kind === "stream") {
         for await (const { status } of response.messages as AsyncIterable<HealthCheckResponse>) {
           this.#backoff.reset();
-          const says = servingStatuses[status] ?? "UNKNOWN";
+          const says = HealthCheckResponse_ServingStatusSchema.value[status]?.name ?? "UNKNOWN";
           this.#become(says === "SERVING", `it says ${says}`);
         }
       }

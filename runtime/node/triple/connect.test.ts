@@ -11,6 +11,8 @@ import { createServer } from "../../call/server.ts";
 import { methodsOf } from "../../call/service.ts";
 import { RpcError } from "../../call/status.ts";
 import { Registry } from "../../discovery/proto/registry_pb.ts";
+import { Health } from "../../health/health.ts";
+import { ServerReflection } from "../../reflection/proto/reflection_pb.ts";
 import type { Listener, Transport } from "../../ports/transport.ts";
 import { Authority } from "../authority.ts";
 import { systemClock } from "../clock.ts";
@@ -294,4 +296,21 @@ test("over mutual TLS a client that speaks HTTP/1.1 is known by its certificate,
   }
   await grpcAnswers();
   await expect(ask({})).rejects.toThrow();
+});
+
+test("curl hears by its name whether a server serves, and that nobody can stream to it over HTTP/1.1", async () => {
+  const health = new Health();
+  health.set(true);
+  const own = tripleTransport({ clock });
+  opened.push(own);
+  const { address } = await createServer({ transport: own, health }).listen("127.0.0.1:0");
+  const streamed = await createServer({ transport: own })
+    .add(ServerReflection, { async *serverReflectionInfo() {} })
+    .listen("127.0.0.1:0");
+  const post = (at: string, path: string) =>
+    fetch(`http://${at}${path}`, { method: "POST", headers: { "content-type": "application/json" }, body: "{}" });
+  expect(await (await post(address, "/grpc.health.v1.Health/Check")).json()).toEqual({ status: "SERVING" });
+  const answer = await post(streamed.address, "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo");
+  expect(answer.status).toBe(501);
+  expect(await answer.json()).toMatchObject({ code: "unimplemented" });
 });
