@@ -4,7 +4,7 @@ import { tccFence } from "../scenario/builders.ts";
 import { bankPlan, Books } from "./bank-fixtures.ts";
 import { judgeCheck } from "./fixtures.ts";
 
-const all = ["empty-rollback", "suspension", "duplicate-confirm"] as const;
+const all = ["empty-rollback", "suspension", "duplicate-confirm", "duplicate-cancel"] as const;
 const plan = bankPlan(all.map((shows) => tccFence("account").shows(shows).detects("20%")));
 const account = "account/0";
 const ms = 1_000;
@@ -17,6 +17,7 @@ function accidents(effect: (own: Books, xid: string, atUs: number) => void = () 
     own.step(xid, account, "confirm", "again", index * 40 * ms + 7 * ms);
     const late = `tc:1:late ${index}`;
     own.step(late, account, "cancel", "empty", index * 40 * ms + 8 * ms);
+    own.step(late, account, "cancel", "again", index * 40 * ms + 8 * ms);
     own.step(late, account, "try", "refused", index * 40 * ms + 9 * ms);
   }
   effect(own, "tc:1:late 7", 2_000 * ms);
@@ -55,6 +56,28 @@ describe("it finds", () => {
   const found = (effect: (own: Books, xid: string, atUs: number) => void) =>
     judgeCheck(plan, accidents(effect).history(), 0);
   const amount = 10;
+
+  const refusing = (own: Books, xid: string, atUs: number): void => {
+    const branch = { xid, branchId: `${xid} ${account}`, branchType: "TCC", resource: "account.reserve" } as const;
+    own.report(account, atUs, { what: "branch", ...branch, status: "PhaseTwo_RollbackFailed_Retryable" });
+  };
+
+  test("a cancel without a try that has to come again, and only where such are to be shown", () => {
+    const history = accidents(refusing).history();
+    expect(judgeCheck(plan, history, 0)).toMatchObject({
+      verdict: "fail",
+      observed: "1 of 32",
+      message: "account/0 refused a cancel of tc:1:late 7 that had no try",
+    });
+    expect(judgeCheck(plan, history, 3).verdict).toBe("fail");
+    expect(judgeCheck(plan, history, 1).verdict).toBe("pass");
+  });
+
+  test("no fault in a cancel that has to come again where there was a try", () => {
+    const own = accidents();
+    refusing(own, "tc:1:3", 2_000 * ms);
+    expect(judgeCheck(plan, own.history(), 0).verdict).toBe("pass");
+  });
 
   test("a cancel that gives back what was never taken", () => {
     const result = found((own, xid, atUs) => own.move(xid, account, { free: amount, frozen: -amount, used: 0 }, atUs));

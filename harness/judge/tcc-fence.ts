@@ -16,11 +16,15 @@ const accidents: Readonly<
   "empty-rollback": { step: "cancel", outcome: "empty", what: "cancel without a try" },
   suspension: { step: "try", outcome: "refused", what: "try after its cancel" },
   "duplicate-confirm": { step: "confirm", outcome: "again", what: "second confirm" },
+  "duplicate-cancel": { step: "cancel", outcome: "again", what: "second cancel" },
 };
+
+const areOfCancels: ReadonlySet<Spec["shows"]> = new Set(["empty-rollback", "duplicate-cancel"]);
 
 /**
  * Steps that come twice, too late or without the one before have no effect: what a branch did to an account or a good is nothing, a try, a
- * try and a confirm, or a try and a cancel. The run has to show such accidents, else there is nothing to judge.
+ * try and a confirm, or a try and a cancel. A cancel without a try is done when it comes first, and not after others were refused. The run
+ * has to show such accidents, else there is nothing to judge.
  */
 export const tccFence: CheckKind<Spec> = {
   plan: (spec, context) => {
@@ -50,21 +54,27 @@ export const tccFence: CheckKind<Spec> = {
     const { what } = accidents[shows];
     const bound = "0 have one";
     const wrong = wrongBranches(history, service);
+    const refused = areOfCancels.has(shows) ? refusedCancels(history, service) : new Map<string, Refused>();
     const seen = accidentsIn(history, plan.check);
-    const trials = new Set([...seen, ...wrong.keys()]).size;
+    const trials = new Set([...seen, ...wrong.keys(), ...refused.keys()]).size;
+    const count = new Set([...wrong.keys(), ...refused.keys()]).size;
+    const more = count > 1 ? ` (and ${count - 1} more)` : "";
     if (trials === 0) return resultOf(plan, nothingToJudge(bound, `${what} at ${service}`));
     const isEnough = trials >= neededFor(plan.check);
     const [first] = wrong.values();
+    const [firstRefused] = refused.values();
     return resultOf(plan, {
-      verdict: first !== undefined ? "fail" : isEnough ? "pass" : "inconclusive",
-      observed: `${wrong.size} of ${trials}`,
+      verdict: count > 0 ? "fail" : isEnough ? "pass" : "inconclusive",
+      observed: `${count} of ${trials}`,
       bound,
       trials,
       message:
         first !== undefined
-          ? `a branch of ${first[0]!.xid} did ${first.map(stepOf).join(", ")} to ${first[0]!.item} of ${first[0]!.node}${wrong.size > 1 ? ` (and ${wrong.size - 1} more)` : ""}`
-          : `none of ${trials} had an effect${isEnough ? "" : ": too few to tell"}`,
-      brokenAtUs: first?.at(-1)?.atUs,
+          ? `a branch of ${first[0]!.xid} did ${first.map(stepOf).join(", ")} to ${first[0]!.item} of ${first[0]!.node}${more}`
+          : firstRefused !== undefined
+            ? `${firstRefused.node} refused a cancel of ${firstRefused.xid} that had no try${more}`
+            : `none of ${trials} had an effect${isEnough ? "" : ": too few to tell"}`,
+      brokenAtUs: first?.at(-1)?.atUs ?? firstRefused?.atUs,
     });
   },
 };
@@ -78,6 +88,26 @@ function accidentsIn(history: History, { service, shows }: Spec): ReadonlySet<st
         : [],
     ),
   );
+}
+
+interface Refused {
+  readonly xid: string;
+  readonly node: string;
+  readonly atUs: number;
+}
+
+/** Branches without a try whose cancel is to come again, as their node said. */
+function refusedCancels(history: History, service: string): ReadonlyMap<string, Refused> {
+  const tried = new Set<string>();
+  const refused = new Map<string, Refused>();
+  for (const change of history.transactions) {
+    if (!isOf(service, change)) continue;
+    if (change.what === "step" && change.step === "try" && change.outcome === "done") tried.add(change.branchId);
+    if (change.what !== "branch" || change.status !== "PhaseTwo_RollbackFailed_Retryable") continue;
+    const { branchId, xid, node, atUs } = change;
+    if (!tried.has(branchId) && !refused.has(branchId)) refused.set(branchId, { xid, node, atUs });
+  }
+  return refused;
 }
 
 /**

@@ -378,10 +378,13 @@ function reservingNode(
     commitTime: commitTime === undefined ? undefined : workDistribution(commitTime),
     counts: counts && { lockingRate: fractionOf(counts.locking ?? 0) },
     keptRate: kept === undefined ? undefined : fractionOf(kept),
-    clerk: clerk && {
-      everyMs: durationUs(clerk.every) / 1000,
-      lockingRate: fractionOf(clerk.locking ?? 1),
-    },
+    clerk:
+      clerk &&
+      defined({
+        everyMs: durationUs(clerk.every) / 1000,
+        lockingRate: fractionOf(clerk.locking ?? 1),
+        among: clerk.among,
+      }),
     ...times,
   });
   return { id: `${service}/0`, service, program, config, tag: undefined, weight: defaultWeight };

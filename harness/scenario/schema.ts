@@ -251,11 +251,15 @@ const reserving = {
   /** In mode "saga": the share of what is taken that can't be given back, whoever asks. Default none. */
   kept: fraction.optional(),
   /**
-   * In mode "at": a job that writes into the row which was changed last, outside of every global transaction. Before this share of them it
-   * looks for global locks (default all). Default: there is none.
+   * In mode "at": a job that writes into the row which was changed last, or any of those `among` so many, outside of every global
+   * transaction. Before this share of them it looks for global locks (default all). Default: there is none.
    */
   clerk: z
-    .strictObject({ every: durationFrom("1ms", "60m", { isWholeMs: true }), locking: fraction.optional() })
+    .strictObject({
+      every: durationFrom("1ms", "60m", { isWholeMs: true }),
+      locking: fraction.optional(),
+      among: z.int().min(1).max(100).optional(),
+    })
     .optional(),
 };
 const account = z.strictObject({ program: z.literal("account"), ...reserving });
@@ -585,7 +589,7 @@ const check = z.discriminatedUnion("check", [
   z.strictObject({
     check: z.literal("tcc-fence"),
     service: name,
-    shows: z.enum(["empty-rollback", "suspension", "duplicate-confirm"]),
+    shows: z.enum(["empty-rollback", "suspension", "duplicate-confirm", "duplicate-cancel"]),
     detects: fraction,
   }),
   /** From `on` (and `within` later) until `off`, each call that the service serves is one line of an access log; else none is. */

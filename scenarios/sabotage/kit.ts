@@ -883,6 +883,27 @@ export const forgetfulFence = (seed: number, service: string, probability: numbe
     };
   });
 
+/** To the fence of a bank's account or stock it is an error that a branch which is to be cancelled has no row, for this share of them. */
+export const strictFence = (seed: number, service: string, probability: number): Sabotage =>
+  altering(service, (local) => ({
+    lock: async (table, key) => {
+      const row = await local.lock(table, key);
+      if (row === undefined && table === fenceTable && isChosen(seed, key, probability)) {
+        throw new DataSourceError("no rows", { code: "FAILED" });
+      }
+      return row;
+    },
+  }));
+
+/** The fence of a bank's account or stock lets this share of the cancels without a try wait for each other, until the database ends them. */
+export const deadlockedCancels = (seed: number, service: string, probability: number): Sabotage =>
+  altering(service, (local) => ({
+    insert: (table, row) =>
+      table === fenceTable && row["status"] === fenceStatus.suspended && isChosen(seed, row, probability)
+        ? Promise.reject(new DataSourceError("sabotage", { code: "DEADLOCK" }))
+        : local.insert(table, row),
+  }));
+
 /** What nodes of a service write is on their disk a second after they say so. */
 export const amnesicDisk = (service: string): Sabotage => ({
   ports: (node, context) => {

@@ -12,6 +12,8 @@ export interface ClerkConfig {
   readonly everyMs: number;
   /** Share of the rows before which it looks whether somebody has them globally. For the others it goes straight to the database. Default all. */
   readonly lockingRate: number;
+  /** It takes any of so many rows that were changed last. Default 1. */
+  readonly among: number;
 }
 
 export function parseClerk(reader: ConfigReader): ClerkConfig | undefined {
@@ -19,8 +21,9 @@ export function parseClerk(reader: ConfigReader): ClerkConfig | undefined {
   if (own === undefined) return undefined;
   const everyMs = own.number("everyMs", { min: 1, isInteger: true, max: 3_600_000 }, 100);
   const lockingRate = own.number("lockingRate", { min: 0, max: 1 }, 1);
+  const among = own.number("among", { min: 1, isInteger: true, max: 100 }, 1);
   own.end();
-  return { everyMs, lockingRate };
+  return { everyMs, lockingRate, among };
 }
 
 export interface ClerkOptions extends Omit<AtOptions<LocalTransaction>, "dataSource"> {
@@ -32,14 +35,15 @@ export interface ClerkOptions extends Omit<AtOptions<LocalTransaction>, "dataSou
 }
 
 /**
- * Takes note of the row that was changed last, again and again, by writing into it: nothing of what there is becomes more or less. Where it
+ * Takes note of a row that was changed lately, again and again, by writing into it: nothing of what there is becomes more or less. Where it
  * looks for global locks first it is as good as a branch; where it doesn't, whoever has just changed the row can't undo that any more.
  */
 export class Clerk {
   readonly #options: ClerkOptions;
   readonly #config: ClerkConfig;
   readonly #resource: AtResource;
-  #item: string | undefined;
+  /** Changed, and not written into since; the latest is the last. */
+  #items: string[] = [];
   #disarm: (() => void) | undefined;
   #isClosed = false;
 
@@ -52,7 +56,7 @@ export class Clerk {
 
   /** A branch has changed this one. */
   hear(item: string): void {
-    this.#item = item;
+    this.#items = [...this.#items.filter((other) => other !== item), item].slice(-this.#config.among);
   }
 
   close(): Promise<void> {
@@ -72,10 +76,10 @@ export class Clerk {
   }
 
   async #write(): Promise<void> {
-    const item = this.#item;
-    if (item === undefined) return;
-    this.#item = undefined;
     const { random, dataSources } = this.#options;
+    const count = this.#items.length;
+    if (count === 0) return;
+    const [item] = this.#items.splice(count === 1 ? 0 : random.below(count), 1) as [string];
     const note = (local: LocalTransaction): Promise<void> => this.#note(local, item);
     if (random.float() >= this.#config.lockingRate) return dataSources.bypassing.transaction(note);
     return this.#resource.transaction({ requiresGlobalLock: true }, note);

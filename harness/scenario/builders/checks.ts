@@ -367,7 +367,7 @@ class Isolation extends CheckBuilder<"isolation"> {
 
 class TccFence extends CheckBuilder<"tcc-fence"> {
   /** What the run has to show: else there is nothing to judge. */
-  shows(shows: "empty-rollback" | "suspension" | "duplicate-confirm"): this {
+  shows(shows: Spec<"tcc-fence">["shows"]): this {
     return this.with({ shows });
   }
 

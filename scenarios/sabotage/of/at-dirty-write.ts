@@ -1,4 +1,4 @@
-import { heedlessLooks, leakyReservations, type SabotagedCheck } from "../kit.ts";
+import { heedlessLooks, leakyReservations, unlockedValidation, type SabotagedCheck } from "../kit.ts";
 
 export default [
   {
@@ -10,5 +10,9 @@ export default [
     check: "isolation",
     gross: (seed) => heedlessLooks(seed, "account", 1),
     mild: (seed) => heedlessLooks(seed, "account", 0.4),
+    reported: {
+      // Whoever writes between validation and undo is overwritten.
+      "seata PR#2918": () => unlockedValidation("account", 30_000),
+    },
   },
 ] satisfies readonly SabotagedCheck[];

@@ -1,4 +1,4 @@
-import { forgetfulFence, givenBackConfirms, leakyReservations, type SabotagedCheck } from "../kit.ts";
+import { forgetfulFence, givenBackConfirms, leakyReservations, strictFence, type SabotagedCheck } from "../kit.ts";
 
 export default [
   {
@@ -15,5 +15,6 @@ export default [
     check: "tcc-fence",
     gross: (seed) => forgetfulFence(seed, "account", 1),
     mild: (seed) => forgetfulFence(seed, "account", 0.3),
+    reported: { "seata-go#685": (seed) => strictFence(seed, "account", 1) },
   },
 ] satisfies readonly SabotagedCheck[];
