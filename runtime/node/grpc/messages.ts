@@ -5,7 +5,14 @@ import { onDemand } from "../on-demand.ts";
 import type { PeerMemory } from "../peer-memory.ts";
 import { Partial } from "../partial.ts";
 
-/** A flag (1: compressed) and a length u32 stand before each message. */
+// A message on the wire (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md, Length-Prefixed-Message): a flag, 1 where it is
+// compressed; its length, u32; its bytes. The DATA frames of a stream are cut where they like: `DoRequest { key: "u7" }`, which is the four
+// bytes 0a 02 75 37, may come as
+//
+//     DATA  00 00 00 00          DATA  04 0a 02 75 37  00 00        the beginning of the next message behind it
+//           flag, most of              rest of the length, message
+
+/** Flag and length. */
 export const prefixBytes = 5;
 
 /** Bytes that all calls of a connection may hold together, of those that the peer has had back in its windows. */

@@ -2,6 +2,7 @@ import type { Duplex } from "node:stream";
 
 import type { Clock } from "../../ports/clock.ts";
 import { Allowance } from "../allowance.ts";
+import { Departure, type Departing } from "./departure.ts";
 import { ConnectionError, errorCodes, StreamError } from "./errors.ts";
 import { troubleOf, valueOf } from "./fields.ts";
 import { ReceiveWindow, SendWindow } from "./flow-control.ts";
@@ -77,8 +78,6 @@ const partWithinUs = 10_000_000;
 const lingerUs = 250_000;
 /** After the last word in good order, for the peer to take what is on its way and to end its side. */
 const endWithinUs = 10_000_000;
-/** A drain waits so long for the peer to have heard of it. */
-const leaveWithinUs = 1_000_000;
 
 /** Resets cost the peer nothing and this side a request's beginning (CVE-2023-44487). */
 const resetsAllowed = { burst: 2000, perSecond: 1000 };
@@ -94,7 +93,7 @@ const earningBytes = 256;
  * One end of an HTTP/2 connection (RFC 9113): frames in, frames out, and the rules that hold for all of its streams. A client begins with
  * the preface (section 3.4); both sides say their SETTINGS first.
  */
-export class Http2Session implements StreamHost {
+export class Http2Session implements StreamHost, Departing {
   readonly sendWindow = new SendWindow(windowBytesDefault);
   readonly isClient: boolean;
   #queuedBytes = 0;
@@ -120,18 +119,12 @@ export class Http2Session implements StreamHost {
   #prefaceLeft: number;
   #isReady = false;
   #lastPeerId = 0;
-  /** The last stream that this side serves: what its final GOAWAY said. */
-  #lastServedId = int31Max;
   #nextId = 1;
   #peerLeft = false;
   /** Why, in its words. */
   #said = "";
-  #isLeaving = false;
-  /** The last word has been said. */
-  #hasEnded = false;
+  readonly #departure: Departure;
   #isOver = false;
-  #onLeavePing: (() => void) | undefined;
-  #stopLeaving: (() => void) | undefined;
 
   constructor(socket: Duplex, isClient: boolean, options: Http2Options, events: SessionEvents) {
     const { clock, concurrentStreamsMax = 1000, streamWindowBytes = 256 * 1024 } = options;
@@ -147,6 +140,7 @@ export class Http2Session implements StreamHost {
     this.#prefaceLeft = isClient ? 0 : clientPreface.length;
     this.#output = new Output(socket, () => this.#pump());
     this.#writer = new FrameWriter(this.#output, this.#peer);
+    this.#departure = new Departure({ clock, writer: this.#writer }, this);
     this.#reader = new FrameReader((type, flags, id, payload) => this.#frame(type, flags, id, payload));
     hearBytes(socket, (bytes) => this.#receive(bytes));
     socket.on("error", (error) => this.#over(error));
@@ -192,7 +186,7 @@ export class Http2Session implements StreamHost {
 
   /** One of both sides goes; no new streams. */
   get isLeaving(): boolean {
-    return this.#isLeaving || this.#peerLeft || this.#nextId > int31Max;
+    return this.#departure.isLeaving || this.#peerLeft || this.#nextId > int31Max;
   }
 
   /** The longest payload of a frame that the peer takes. */
@@ -215,33 +209,23 @@ export class Http2Session implements StreamHost {
     return stream;
   }
 
-  /**
-   * Section 6.8: tells the peer to go elsewhere with new requests, takes those that were on their way, and ends the connection after the
-   * last one.
-   */
+  /** Tells the peer to go elsewhere with new requests, takes those that were on their way, and ends the connection after the last one. */
   leave(): void {
-    if (this.#isLeaving || this.#isOver) return;
-    this.#isLeaving = true;
-    if (this.isClient) return this.#endWhenIdle();
-    this.#writer.goaway(int31Max, errorCodes.noError, "");
-    const finish = (): void => {
-      this.#onLeavePing = undefined;
-      this.#stopLeaving?.();
-      this.#lastServedId = this.#lastPeerId;
-      this.#writer.goaway(this.#lastServedId, errorCodes.noError, "");
-      this.#endWhenIdle();
-    };
-    // Its answer comes behind whatever the peer sent before it heard.
-    this.#stopLeaving = this.#clock.after(leaveWithinUs, finish);
-    this.#onLeavePing = finish;
-    this.#writer.ping(leavePing);
+    if (!this.#isOver) this.#departure.leave();
   }
 
-  /** Ends everything now, without a word. */
   /** Ends the connection, for the peer asks for too much (ENHANCE_YOUR_CALM). */
   expel(why: string): void {
     this.#fail(new ConnectionError(why, errorCodes.enhanceYourCalm));
   }
+
+  /** Ends everything now, without a word. */
+  destroy(error: Error): void {
+    this.#over(error);
+    this.#socket.destroy();
+  }
+
+  // What streams need (`StreamHost`).
 
   get queuedBytes(): number {
     return this.#queuedBytes;
@@ -251,13 +235,6 @@ export class Http2Session implements StreamHost {
     this.#queuedBytes += bytes;
     this.#memory?.add(bytes);
   }
-
-  destroy(error: Error): void {
-    this.#over(error);
-    this.#socket.destroy();
-  }
-
-  // What streams need (`StreamHost`).
 
   writeFields(streamId: number, fields: OutgoingFields, isEnd: boolean): void {
     if (!this.#isOver) this.#writer.fields(streamId, fields, isEnd);
@@ -296,7 +273,7 @@ export class Http2Session implements StreamHost {
     this.#turns.remove(stream);
     if (wasReset) this.#remember(stream.id);
     if (this.#isOver) return;
-    this.#endWhenIdle();
+    if (this.isLeaving) this.#departure.endWhenIdle();
     this.#events.onRoom();
   }
 
@@ -309,17 +286,6 @@ export class Http2Session implements StreamHost {
 
   #pump(): void {
     this.#turns.take(() => !this.#output.isFull && !this.#isOver);
-  }
-
-  #endWhenIdle(): void {
-    if (!this.isLeaving || this.#streams.size > 0 || this.#onLeavePing !== undefined) return;
-    if (this.#hasEnded || this.#isOver) return;
-    this.#hasEnded = true;
-    // An answer couldn't go any more.
-    this.#lastServedId = Math.min(this.#lastServedId, this.#lastPeerId);
-    if (this.isClient) this.#writer.goaway(0, errorCodes.noError, "");
-    this.#output.flush();
-    this.#endSocket(endWithinUs);
   }
 
   // Receiving.
@@ -472,7 +438,7 @@ export class Http2Session implements StreamHost {
     if (id % 2 === 0) throw new ConnectionError("a client's streams are odd");
     this.#lastPeerId = id;
     // Its client has been told that it isn't begun here, and may have repeated it elsewhere.
-    if (id > this.#lastServedId) throw new StreamError("this side is going away", errorCodes.refusedStream);
+    if (id > this.#departure.lastServedId) throw new StreamError("this side is going away", errorCodes.refusedStream);
     if (this.#streams.size >= this.#concurrentStreamsMax) {
       throw new StreamError("too many streams at a time", errorCodes.refusedStream);
     }
@@ -554,7 +520,7 @@ export class Http2Session implements StreamHost {
     if (payload.length !== 8) throw new ConnectionError("a PING of another size", errorCodes.frameSizeError);
     this.#idle();
     if (!(flags & frameFlags.ack)) this.#writer.ping(payload, true);
-    else if (payload.equals(leavePing)) this.#onLeavePing?.();
+    else this.#departure.answered(payload);
   }
 
   /** Section 6.8. */
@@ -574,7 +540,7 @@ export class Http2Session implements StreamHost {
       }
     }
     this.#events.onGoaway({ lastStreamId, code, debug, message });
-    this.#endWhenIdle();
+    if (!this.#isOver) this.#departure.endWhenIdle();
   }
 
   /** A stream that frames may belong to; undefined: its frames are late, and are ignored. */
@@ -637,6 +603,16 @@ export class Http2Session implements StreamHost {
 
   // The end.
 
+  get lastPeerId(): number {
+    return this.#lastPeerId;
+  }
+
+  /** What `Departure` ends with: all streams have ended. */
+  endInOrder(): void {
+    this.#output.flush();
+    this.#endSocket(endWithinUs);
+  }
+
   get #closedByPeer(): Error {
     return new Error(`the peer closed the connection${this.#said}`);
   }
@@ -652,7 +628,7 @@ export class Http2Session implements StreamHost {
   #fail(error: unknown): void {
     if (this.#isOver) return;
     const known = error instanceof ConnectionError ? error : new ConnectionError("it broke", errorCodes.internalError);
-    this.#writer.goaway(Math.min(this.#lastPeerId, this.#lastServedId), known.code, known.message);
+    this.#writer.goaway(Math.min(this.#lastPeerId, this.#departure.lastServedId), known.code, known.message);
     this.#output.flush();
     this.#over(error instanceof Error ? error : known);
     // Bytes that nobody has read would make the socket's end a reset, and the peer would never learn why.
@@ -670,8 +646,7 @@ export class Http2Session implements StreamHost {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#patience.stop();
-    this.#stopLeaving?.();
-    this.#onLeavePing = undefined;
+    this.#departure.stop();
     const streams = [...this.#streams.values()];
     this.#streams.clear();
     for (const stream of streams) stream.abort(connectionGone(error.message));
@@ -680,7 +655,6 @@ export class Http2Session implements StreamHost {
 }
 
 const keepalivePing = Buffer.from("flyball?");
-const leavePing = Buffer.from("flyball!");
 
 /** Section 8.1.1: bytes of data that are to come; -1 where nothing says how many. */
 function expectedOf({ list }: Fields, isEnd: boolean): number {

@@ -1,5 +1,4 @@
-import { entryOverheadBytes } from "./decoder.ts";
-import { staticNameIndexes, staticPairIndexes } from "./static-table.ts";
+import { entryOverheadBytes, staticNameIndexes, staticPairIndexes } from "./static-table.ts";
 
 /** A field section, or the beginning of one, that was encoded once to be sent often. */
 export interface FieldBlock {

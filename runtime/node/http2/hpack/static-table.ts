@@ -69,6 +69,9 @@ export const staticEntries = entries.length;
 export const staticNames: readonly string[] = ["", ...entries.map(([name]) => name)];
 export const staticValues: readonly string[] = ["", ...entries.map(([, value]) => value)];
 
+/** RFC 7541 section 4.1: what an entry costs besides its texts, in either table or in a list of fields. */
+export const entryOverheadBytes = 32;
+
 /** The lowest index of a name. */
 export const staticNameIndexes: ReadonlyMap<string, number> = new Map(
   entries.map(([name], at): [string, number] => [name, at + 1]).reverse(),
