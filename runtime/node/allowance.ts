@@ -26,6 +26,11 @@ export class Allowance {
     return true;
   }
 
+  /** It has cost so much more than once: what is to come pays for it. */
+  spend(times: number): void {
+    this.#left -= times;
+  }
+
   /** Work that was worth it makes up for some that wasn't. */
   earn(times: number): void {
     this.#left = Math.min(this.#burst, this.#left + times);

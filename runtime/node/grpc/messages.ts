@@ -1,6 +1,7 @@
 import { RpcError } from "../../call/status.ts";
 import type { Codec, MessageWriter } from "../../codec/codec.ts";
 import type { Http2Stream } from "../http2/stream.ts";
+import type { Allowance } from "../allowance.ts";
 import { onDemand } from "../on-demand.ts";
 import type { PeerMemory } from "../peer-memory.ts";
 import { Partial } from "../partial.ts";
@@ -23,7 +24,17 @@ export interface Held {
   bytes: number;
   /** Of the peer, where what all of a listener's keep is bounded. */
   readonly memory?: PeerMemory | undefined;
+  /** Where the work that the peer makes by compression is bounded. */
+  readonly inflation?: Allowance | undefined;
 }
+
+/**
+ * A message that compression has made more than 16 times smaller is cheap to send and dear to read: a peer may have 64 MiB of what is beyond
+ * that read at once, then so much in a second. JSON that was worth compressing is far from it.
+ */
+const inflatedUnit = 1024;
+const inflatedFree = 16;
+export const inflationAllowed = { burst: 64 * 1024, perSecond: 64 * 1024 } as const;
 
 /** One call's part of it. What nobody has asked for (`unread`) counts for the listener alone: the call's window bounds it. */
 export class HeldShare {
@@ -67,6 +78,7 @@ export class MessageReader {
   readonly #events: MessageEvents;
   readonly #messageBytesMax: number;
   readonly #held: HeldShare;
+  readonly #inflation: Allowance | undefined;
   readonly #partial = new Partial();
   /** Bytes of `#partial` that the peer has been given back already. */
   #credited = 0;
@@ -86,6 +98,7 @@ export class MessageReader {
     this.#events = events;
     this.#messageBytesMax = options.messageBytesMax;
     this.#held = new HeldShare(options.held);
+    this.#inflation = options.held.inflation;
   }
 
   /** Asks for one more message, or the end. */
@@ -171,12 +184,18 @@ export class MessageReader {
     if (flag === 0) return body;
     if (flag !== 1) throw malformed(`a message with the flag ${flag}`);
     if (this.encoding !== "gzip") throw malformed(`a compressed message, and the encoding is ${this.encoding}`);
+    if (this.#inflation?.take() === false) throw tooMuch("too much has come behind compression");
+    let length = this.#messageBytesMax;
     try {
-      return onDemand.zlib().gunzipSync(body, { maxOutputLength: Math.max(1, this.#messageBytesMax) });
+      const message = onDemand.zlib().gunzipSync(body, { maxOutputLength: Math.max(1, this.#messageBytesMax) });
+      length = message.length;
+      return message;
     } catch (cause) {
       const isTooLarge = (cause as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE";
       if (isTooLarge) throw tooMuch(`a message of more than ${this.#messageBytesMax} bytes behind its compression`);
       throw malformed("a compressed message can't be read");
+    } finally {
+      this.#inflation?.spend(Math.max(0, length - inflatedFree * body.length) / inflatedUnit);
     }
   }
 

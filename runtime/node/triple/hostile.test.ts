@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { connect as connectHttp2, constants, type ClientHttp2Session, type ClientHttp2Stream } from "node:http2";
 import { connect, type Socket } from "node:net";
+import { gzipSync } from "node:zlib";
 
 import { afterEach, beforeEach, expect, test } from "vitest";
 
@@ -9,7 +10,9 @@ import { noMetadata } from "../../call/metadata.ts";
 import type { Method } from "../../call/service.ts";
 import { createRandom } from "../../random.ts";
 import type { Listener, Transport } from "../../ports/transport.ts";
+import { ManualClock } from "../../testing/clock.ts";
 import { systemClock } from "../clock.ts";
+import { u32 } from "../http2/frames.ts";
 import { tripleTransport } from "../triple.ts";
 
 const clock = systemClock();
@@ -154,6 +157,57 @@ test.each([
     await expectAlive();
   } finally {
     session.destroy();
+  }
+});
+
+test("what a connection hides behind compression costs what an honest one's messages may, and is refused beyond it", async () => {
+  const compressed = (message: Buffer): Buffer => {
+    const body = gzipSync(message);
+    return Buffer.concat([Buffer.of(1), u32(body.length), body]);
+  };
+  const bomb = compressed(Buffer.alloc(4_000_000));
+  // As JSON is: a tenth is left of it.
+  const honest = compressed(
+    Buffer.from(JSON.stringify(Array.from({ length: 4000 }, (_, key) => ({ key, name: "order" })))),
+  );
+  const frozen = new ManualClock();
+  const own = tripleTransport({ clock: frozen });
+  const serve = async (_: Call, message: unknown) => ({ kind: "unary", message, trailers: noMetadata }) as const;
+  const methods = new Map([[echo.path, { method: echo, serve }]]);
+  const session = connectHttp2(`http://${(await own.listen({ address: "127.0.0.1:0", methods })).address}`);
+  session.on("error", () => undefined);
+  try {
+    const ask = async (sent: Buffer): Promise<number> => {
+      const stream = session.request({
+        ...{ ":path": echo.path, ":method": "POST", "content-type": "application/grpc" },
+        ...{ te: "trailers", "grpc-encoding": "gzip" },
+      });
+      let status = -1;
+      for (const event of ["response", "trailers"]) {
+        stream.on(event, (heard: Record<string, string>) => {
+          if (heard["grpc-status"] !== undefined) status = Number(heard["grpc-status"]);
+        });
+      }
+      stream.end(sent);
+      await once(stream.resume(), "close");
+      return status;
+    };
+    for (let time = 0; time < 200; time++) expect(await ask(honest)).toBe(0);
+    const bombs = async (count: number): Promise<number> => {
+      let read = 0;
+      for (let time = 0; time < count; time++) if ((await ask(bomb)) === 0) read++;
+      return read;
+    };
+    // 64 MiB are 17 of them: then as many as time passes.
+    expect(await bombs(30)).toBe(17);
+    expect(await ask(honest)).toBe(8);
+    await frozen.advance(1_000_000);
+    expect(await ask(honest)).toBe(0);
+    expect(await bombs(30)).toBeLessThanOrEqual(18);
+    await expectAlive();
+  } finally {
+    session.destroy();
+    await own.close();
   }
 });
 

@@ -9,7 +9,8 @@ import type { Listener, ListenOptions, Response, ServedMethod, StreamResponse } 
 import { httpJson } from "../../protocols/http-json.ts";
 import { reflectionMethods } from "../../reflection/served.ts";
 import { listenAt } from "../address.ts";
-import { HeldShare, outgoing, type Held } from "../grpc/messages.ts";
+import { Allowance } from "../allowance.ts";
+import { HeldShare, inflationAllowed, outgoing, type Held } from "../grpc/messages.ts";
 import {
   GrpcServerCall,
   readRequest,
@@ -139,7 +140,7 @@ class ServerConnection {
     const { clock, keepalive } = options;
     this.#accepted = accepted;
     this.#offered = offered;
-    this.#held = { bytes: 0, memory };
+    this.#held = { bytes: 0, memory, inflation: new Allowance(clock, inflationAllowed) };
     this.#options = options;
     this.#peer = `${socket.remoteAddress}:${socket.remotePort}`;
     let setLeft!: () => void;
