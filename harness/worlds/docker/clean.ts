@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type Docker from "dockerode";
 
 import { WorldError } from "../error.ts";
+import { orphanDirectories, removeOrphanDirectories } from "./directories.ts";
 import { statusOf } from "./engine.ts";
 import { isOwnerAlive, label } from "./labels.ts";
 
@@ -10,6 +11,12 @@ import { isOwnerAlive, label } from "./labels.ts";
 export interface Cleaned {
   readonly containers: readonly string[];
   readonly networks: readonly string[];
+}
+
+/** What invocations left behind that are dead. */
+export interface Orphans extends Cleaned {
+  /** Of this machine, with the disks of their nodes. */
+  readonly directories: readonly string[];
 }
 
 /** Removes every container and network of one invocation, whatever its state. */
@@ -26,13 +33,16 @@ export function findInvocation(docker: Docker, invocation: string): Promise<Clea
 const leaveWithinMs = 10_000;
 
 /** Removes what invocations left behind that are dead. Those that still run keep theirs. */
-export function removeOrphans(docker: Docker, withinMs = leaveWithinMs): Promise<Cleaned> {
-  return remove(docker, label.owner, (labels) => !isOwnerAlive(labels[label.owner] ?? ""), withinMs);
+export async function removeOrphans(docker: Docker, withinMs = leaveWithinMs): Promise<Orphans> {
+  const cleaned = await remove(docker, label.owner, (labels) => !isOwnerAlive(labels[label.owner] ?? ""), withinMs);
+  // After the containers that have their disks in them.
+  return { ...cleaned, directories: await removeOrphanDirectories() };
 }
 
 /** What dead invocations left behind. */
-export function findOrphans(docker: Docker): Promise<Cleaned> {
-  return namesOf(find(docker, label.owner, (labels) => !isOwnerAlive(labels[label.owner] ?? "")));
+export async function findOrphans(docker: Docker): Promise<Orphans> {
+  const found = await namesOf(find(docker, label.owner, (labels) => !isOwnerAlive(labels[label.owner] ?? "")));
+  return { ...found, directories: orphanDirectories() };
 }
 
 /** An image of ours that is younger may be a build's that isn't through. */

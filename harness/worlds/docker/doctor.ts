@@ -73,12 +73,13 @@ async function leftoversOf(docker: Docker, isCleaning: boolean): Promise<Finding
     if (!(error instanceof WorldError)) throw error;
     return { name: "leftovers", state: "advice", message: error.message, ...(error.hint && { hint: error.hint }) };
   }
-  const { containers, networks } = left;
+  const { containers, networks, directories } = left;
   const images = await (isCleaning ? removeSuperseded(docker) : findSuperseded(docker));
   const parts = [
     ...(containers.length + networks.length === 0
       ? []
       : [`${count(containers.length, "container")} and ${count(networks.length, "network")} of dead runs`]),
+    ...(directories.length === 0 ? [] : [`${count(directories.length, "director", ["y", "ies"])} of dead runs`]),
     ...(images.length === 0 ? [] : [`${count(images.length, "superseded image")} of ${megabytes(images)} MB`]),
   ];
   if (parts.length === 0) return { name: "leftovers", state: "ok", message: "none" };
@@ -90,4 +91,5 @@ async function leftoversOf(docker: Docker, isCleaning: boolean): Promise<Finding
 const megabytes = (images: readonly { readonly bytes: number }[]): number =>
   Math.round(images.reduce((sum, { bytes }) => sum + bytes, 0) / 1e6);
 
-const count = (number: number, what: string): string => `${number} ${what}${number === 1 ? "" : "s"}`;
+const count = (number: number, what: string, [one, many] = ["", "s"]): string =>
+  `${number} ${what}${number === 1 ? one : many}`;

@@ -1,6 +1,5 @@
 import { randomBytes } from "node:crypto";
 import { mkdir } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join, posix, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -13,6 +12,7 @@ import { projectMount, quietly, type NodeArguments } from "../live/programs.ts";
 import { WorldError } from "../error.ts";
 import { findInvocation, removeInvocation, removeOrphans } from "./clean.ts";
 import { Container, type ContainerSpec } from "./container.ts";
+import { directoryOf } from "./directories.ts";
 import { engineHost, ensureImage, pulled, reasonOf, type ImageName } from "./engine.ts";
 import { createNetwork, type Network } from "./network.ts";
 import { ProxyContainer } from "./proxies.ts";
@@ -305,8 +305,6 @@ async function cleared(docker: Docker, onProgress: (message: string) => void): P
     onProgress(`something that dead runs left can't be removed: ${reasonOf(error)}`);
   }
 }
-
-const directoryOf = (invocation: string): string => join(tmpdir(), `flyball-${invocation}`);
 
 /** The file of the project that a foreign program is, where it is one. */
 export function foreignFile(foreign: Pick<ForeignPlan, "image" | "command"> | undefined): string | undefined {

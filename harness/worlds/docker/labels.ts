@@ -25,10 +25,15 @@ export function isOwnerAlive(owner: string): boolean {
   const [host, boot, pid, startTime] = owner.split(" ");
   if (host !== hostname()) return true;
   if (boot !== bootId()) return false;
-  const now = startTimeOf(Number(pid));
-  if (startTime !== "-" || now !== undefined) return now === startTime;
+  return isProcessAlive(Number(pid), startTime === "-" ? undefined : startTime);
+}
+
+/** Whether there still is the process that started then; where the system says no start times (undefined), one with its id. */
+export function isProcessAlive(pid: number, startTime: string | undefined): boolean {
+  const now = startTimeOf(pid);
+  if (startTime !== undefined || now !== undefined) return now === startTime;
   try {
-    return process.kill(Number(pid), 0);
+    return process.kill(pid, 0);
   } catch {
     return false;
   }

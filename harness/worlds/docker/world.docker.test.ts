@@ -1,5 +1,5 @@
 import { execFile, spawn, type ChildProcess } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { createServer, request as httpRequest } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,11 +8,12 @@ import { promisify } from "node:util";
 
 import { afterAll, describe, expect, test } from "vitest";
 
-import type { StepPlan } from "../../scenario/plan.ts";
+import type { Plan, StepPlan } from "../../scenario/plan.ts";
 import { prometheusAt } from "../../telemetry/prometheus.ts";
 import { turnsOf } from "../../turn.ts";
 import { smallPlan } from "../live/fixture.ts";
 import { liveFacts, observed } from "../live/testing.ts";
+import type { WorldOptions } from "../world.ts";
 import { engineHost, openEngine } from "./engine.ts";
 import { Invocation } from "./invocation.ts";
 import { label } from "./labels.ts";
@@ -233,20 +234,35 @@ describeReal("a world of containers", () => {
 
   test("runs side by side don't meet, and each is gone with its close", async () => {
     const others = [dockerWorld(), dockerWorld()];
+    /** The same fleet, but for its providers' names: who meets the other's would see them. */
+    const planOf = (fleet: number): Plan => {
+      const plan = smallPlan();
+      const renamed = plan.nodes.map((node) => ({
+        ...node,
+        id: node.id.replace(/^orders\/(\d)$/, (_, index) => `orders/${Number(index) + 2 * fleet}`),
+      }));
+      return { ...plan, nodes: renamed };
+    };
     const seen = await Promise.all(
-      others.map((other) => {
+      others.map(async (other, index) => {
         const run = observed();
-        return other.run(smallPlan(), run.options, async (fleet) => {
+        const memberships: (readonly string[])[] = [];
+        const onEvents: WorldOptions["onEvents"] = (node, events) => {
+          for (const event of events) if (event.type === "membership") memberships.push(event.instances);
+          run.options.onEvents(node, events);
+        };
+        return other.run(planOf(index), { ...run.options, onEvents }, async (fleet) => {
           expect(await run.drive(fleet, 40)).toEqual({ OK: 40 });
-          return run.events.filter(({ type }) => type === "membership");
+          return { called: run.instances(), listed: [...new Set(memberships.flat())].toSorted() };
         });
       }),
     );
-    for (const memberships of seen) {
-      for (const membership of memberships) {
-        expect(membership).toMatchObject({ instances: ["orders/0", "orders/1"] });
-      }
-    }
+    expect(seen).toEqual(
+      [
+        ["orders/0", "orders/1"],
+        ["orders/2", "orders/3"],
+      ].map((own) => ({ called: own, listed: own })),
+    );
     const before = await everything();
     await Promise.all(others.map((other) => other.close!()));
     const after = await everything();
@@ -317,12 +333,16 @@ describeReal("a world of containers", () => {
     // At once: a guardian that is missed is replaced.
     child.kill("SIGKILL");
     await new Promise((resolve) => child.once("exit", resolve));
+    const directories = async (): Promise<readonly string[]> =>
+      (await readdir(tmpdir())).filter((name) => name.startsWith("flyball-") && name.includes(`-${child.pid}-`));
     expect((await ofProcess(`${child.pid}`)).length).toBeGreaterThan(5);
+    expect(await directories()).toHaveLength(1);
     const next = dockerWorld();
     const run = observed();
     try {
       await next.run(smallPlan(), run.options, async (fleet) => {
         expect(await ofProcess(`${child.pid}`)).toEqual([]);
+        expect(await directories()).toEqual([]);
         expect(await run.drive(fleet, 10)).toEqual({ OK: 10 });
       });
     } finally {
