@@ -6,7 +6,11 @@ import { bankPlan, Books } from "./bank-fixtures.ts";
 import { judgeCheck } from "./fixtures.ts";
 
 const plan = bankPlan(
-  [sagaSteps("order").shows("compensation").detects("20%"), sagaSteps("order").shows("repair").detects("20%")],
+  [
+    sagaSteps("order").shows("compensation").detects("20%"),
+    sagaSteps("order").shows("repair").detects("20%"),
+    sagaSteps("order").shows("resumption").detects("20%"),
+  ],
   { of: { mode: "saga" } },
 );
 const ms = 1_000;
@@ -68,6 +72,24 @@ describe("it finds a saga that", () => {
     const result = judged(own);
     expect(result).toMatchObject({ verdict: "fail", observed: "1 of 65" });
     expect(result.message).toContain(`tc:1:wrong did ${steps.join(", ")}, and was`);
+  });
+});
+
+test("sagas are resumed that were being taken back when their engine began a new life", () => {
+  const own = healthy();
+  const bornUs = 2_000 * ms;
+  for (let index = 0; index < 40; index++) {
+    const saga = { what: "saga", xid: `tc:1:back ${index}`, branchId: "7", resource: "order", saga: "buy" } as const;
+    // The last eight began only afterwards.
+    own.report("order/0", bornUs + (index < 32 ? -1 : 1) * ms, { ...saga, phase: "compensating" });
+    own.report("order/0", bornUs + 50 * ms, { ...saga, phase: "compensated" });
+  }
+  const life = (node: string) => ({ type: "node", phase: "listening", node, atUs: bornUs }) as const;
+  const resumed = (node: string) => judgeCheck(plan, own.history({ phases: [life(node)] }), 2);
+  expect(resumed("order/0")).toMatchObject({ verdict: "pass", observed: "0 of 32" });
+  expect(resumed("stock/0")).toMatchObject({
+    verdict: "inconclusive",
+    message: "there was no saga that was being taken back when its engine died to judge",
   });
 });
 

@@ -13,7 +13,8 @@ type Spec = Extract<CheckSpec, { check: "saga-steps" }>;
 /**
  * Every step of a saga that was done is kept, or taken back once, the last one first: what a saga did to accounts and goods is its steps in
  * order, and then their compensations in the reverse order, all of them or none. Of one that needs a person the last compensations may
- * be missing. The run has to show sagas that were taken back, or that need a person, else there is nothing to judge.
+ * be missing. The run has to show sagas that were taken back, that were when their engine died, or that need a person, else there is nothing
+ * to judge.
  */
 export const sagaSteps: CheckKind<Spec> = {
   plan: (spec, context) => {
@@ -33,8 +34,8 @@ export const sagaSteps: CheckKind<Spec> = {
     const bound = "0 don't";
     const told = taleOf(history, bank);
     const wrong = told.filter(({ isWrong }) => isWrong);
-    const trials = told.filter((saga) => saga.isWrong || saga.shows === shows).length;
-    if (trials === 0) return resultOf(plan, nothingToJudge(bound, shownAs[shows]));
+    const trials = told.filter((saga) => saga.isWrong || saga.shows.includes(shows)).length;
+    if (trials === 0) return resultOf(plan, nothingToJudge(bound, `saga that ${shownAs[shows].one}`));
     const isEnough = trials >= neededFor(plan.check);
     const first = wrong.toSorted((a, b) => a.atUs - b.atUs)[0];
     return resultOf(plan, {
@@ -45,15 +46,19 @@ export const sagaSteps: CheckKind<Spec> = {
       message:
         first !== undefined
           ? `${first.xid} did ${first.steps.join(", ") || "nothing"}, and was ${first.found}${wrong.length > 1 ? ` (and ${wrong.length - 1} more)` : ""}`
-          : `${trials} sagas that ${shows === "compensation" ? "were taken back" : "need a person"} did it in order${isEnough ? "" : ": too few to tell"}`,
+          : `${trials} sagas that ${shownAs[shows].many} did it in order${isEnough ? "" : ": too few to tell"}`,
       brokenAtUs: first?.atUs,
     });
   },
 };
 
-const shownAs: Readonly<Record<Spec["shows"], string>> = {
-  compensation: "saga that was taken back",
-  repair: "saga that needs a person",
+const shownAs: Readonly<Record<Spec["shows"], { readonly one: string; readonly many: string }>> = {
+  compensation: { one: "was taken back", many: "were taken back" },
+  repair: { one: "needs a person", many: "need a person" },
+  resumption: {
+    one: "was being taken back when its engine died",
+    many: "were being taken back when their engine died",
+  },
 };
 
 interface Tale {
@@ -61,12 +66,13 @@ interface Tale {
   readonly atUs: number;
   readonly steps: readonly string[];
   readonly found: string;
-  readonly shows: Spec["shows"] | undefined;
+  readonly shows: readonly Spec["shows"][];
   readonly isWrong: boolean;
 }
 
 /** Those of which it is known what they did and how they ended. */
 function taleOf(history: History, bank: BankPlan): readonly Tale[] {
+  const resumed = resumedIn(history);
   return transactionsOf(history, bank).flatMap((transaction): readonly Tale[] => {
     const { xid, isDoubtful, toUs } = transaction;
     const end = knownEnd(transaction);
@@ -77,11 +83,32 @@ function taleOf(history: History, bank: BankPlan): readonly Tale[] {
     return [
       {
         ...{ xid, steps, atUs: moves.at(-1)?.atUs ?? toUs, found: end },
-        shows: end === "in need of a person" ? "repair" : back > 0 ? "compensation" : undefined,
+        shows: [
+          ...(end === "in need of a person" ? (["repair"] as const) : back > 0 ? (["compensation"] as const) : []),
+          ...(resumed.has(xid) ? (["resumption"] as const) : []),
+        ],
         isWrong: !isInOrder(steps, end, bank),
       },
     ];
   });
+}
+
+/** Of those that were being taken back when their node was killed, those whose end its next life has told. */
+function resumedIn(history: History): ReadonlySet<string> {
+  const began = new Map<string, number>();
+  const resumed = new Set<string>();
+  for (const change of history.transactions) {
+    if (change.what !== "saga") continue;
+    const { xid, node, phase, atUs } = change;
+    if (phase === "compensating" && !began.has(xid)) began.set(xid, atUs);
+    if (phase !== "compensated" && phase !== "failed") continue;
+    const fromUs = began.get(xid);
+    const hasBegunAnew = history.phases.some(
+      (life) => life.phase === "listening" && life.node === node && fromUs! < life.atUs && life.atUs < atUs,
+    );
+    if (fromUs !== undefined && hasBegunAnew) resumed.add(xid);
+  }
+  return resumed;
 }
 
 /** The coordinator forgets what is over: then its manager may have been told. */

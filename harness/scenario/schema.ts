@@ -239,7 +239,7 @@ const reserving = {
   initial: z.int().min(0).max(1_000_000_000_000).optional(),
   /** In mode "at": what the primary key of a row is: its `name` (default), a `blob`, or an `edition`, a new one for each write. */
   keys: z.enum(rowKeys).optional(),
-  /** Time between a branch's registration and its try; in AT, before its local transaction. Default none. */
+  /** Time between a branch's registration and its try; in AT, before its local transaction; of a saga's step, and of its compensation. Default none. */
   serviceTime: distribution.optional(),
   /** In mode "at": time between a branch's registration and its local commit. Default none. */
   commitTime: distribution.optional(),
@@ -571,7 +571,7 @@ const check = z.discriminatedUnion("check", [
   z.strictObject({
     check: z.literal("saga-steps"),
     service: name,
-    shows: z.enum(["compensation", "repair"]),
+    shows: z.enum(["compensation", "repair", "resumption"]),
     detects: fraction,
   }),
   /**

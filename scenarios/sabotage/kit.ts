@@ -22,8 +22,10 @@ import { TakeReplySchema, type ReserveRequest } from "../../services/proto/bank_
 import { createRandom } from "../../runtime/random.ts";
 import { alteredLocal } from "../../runtime/transactions/altered-local.ts";
 import { itemsIn, undoRow, undoStatus, undoTable } from "../../runtime/transactions/at/undo-log.ts";
-import { LockQueryReplySchema } from "../../runtime/transactions/proto/coordinator_pb.ts";
+import { withXid } from "../../runtime/transactions/xid.ts";
+import { LockQueryReplySchema, type PhaseTwo } from "../../runtime/transactions/proto/coordinator_pb.ts";
 import { parseLockKey, type RowLock } from "../../runtime/transactions/lock-key.ts";
+import { sagaTable } from "../../runtime/transactions/saga/log.ts";
 import { openRowStore } from "../../runtime/transactions/row-store.ts";
 import { fenceStatus, fenceTable } from "../../runtime/transactions/tcc/fence.ts";
 import type { Sabotage } from "../../harness/worlds/world.ts";
@@ -39,7 +41,7 @@ export interface SabotagedCheck {
   readonly check: string;
   readonly gross: (seed: number) => Sabotage;
   readonly mild: (seed: number) => Sabotage;
-  /** Defects as users have reported them, by the report: each fails the check like a gross one. */
+  /** Defects as users have reported them, by the report: each fails the check always, and may fail others with it. */
   readonly reported?: Readonly<Record<string, (seed: number) => Sabotage>>;
 }
 
@@ -962,6 +964,63 @@ const asking = (
   },
 });
 
+/** Once a rollback has got no answer, this share of the orders is in the transaction that it was to end. */
+export const leakedXids = (seed: number, probability: number): Sabotage => {
+  let leaked: string | undefined;
+  const noticing = asking("order", (path, request, send) =>
+    send().catch((error: unknown) => {
+      if (path.endsWith("Coordinator/Rollback")) leaked = (request as { readonly xid: string }).xid;
+      throw error;
+    }),
+  );
+  const leaking = serving(seed, "order", {}, (random) => (call, request, next) => {
+    if (leaked === undefined || random.float() >= probability) return next(call, request);
+    const { clock, service, method, peer, deadlineUs } = call;
+    const timeoutUs = deadlineUs === Infinity ? undefined : deadlineUs - clock.nowUs();
+    const metadata = withXid(call.metadata, leaked);
+    return next(new Call({ clock, service, method, metadata, peer, timeoutUs, request }), request);
+  });
+  return { ...leaking, ...noticing };
+};
+
+/** In its second life the coordinator doesn't go on with what its first one was to roll back. */
+export const forgottenRollbacks = (): Sabotage => {
+  let lives = 0;
+  const asked = new Set<string>();
+  return {
+    ports: (node, context) => {
+      if (!node.startsWith("coordinator/")) return context;
+      const life = ++lives;
+      const { transport } = context;
+      const served = ([path, { method, serve }]: readonly [string, ServedMethod]): [string, ServedMethod] => [
+        path,
+        {
+          method,
+          serve: async (call, request) => {
+            if (path.endsWith("Coordinator/Rollback") && life === 1) asked.add((request as { xid: string }).xid);
+            const response = await serve(call, request);
+            if (response.kind !== "stream" || !path.endsWith("Coordinator/Serve") || life === 1) return response;
+            return { kind: "stream", messages: without(response.messages as AsyncIterable<PhaseTwo>, asked) };
+          },
+        },
+      ];
+      return {
+        ...context,
+        transport: {
+          invoke: (address, method, call, request) => transport.invoke(address, method, call, request),
+          release: (address) => transport.release(address),
+          close: () => transport.close(),
+          listen: (options) => transport.listen({ ...options, methods: new Map([...options.methods].map(served)) }),
+        },
+      };
+    },
+  };
+};
+
+async function* without(messages: AsyncIterable<PhaseTwo>, xids: ReadonlySet<string>): AsyncIterable<PhaseTwo> {
+  for await (const message of messages) if (message.commit || !xids.has(message.xid)) yield message;
+}
+
 /** An account or stock believes for this share of its transactions, or of its rows outside of one, that nobody has a row globally. */
 export const heedlessLooks = (seed: number, service: string, probability: number): Sabotage =>
   asking(service, (path, request, send) => {
@@ -1104,6 +1163,30 @@ export function swappedCompensations(seed: number, probability: number): Sabotag
     return reply;
   });
 }
+
+/** In its second life a node can't go on with this share of the sagas that its first one left. */
+export const stuckAfterRestart = (seed: number, service: string, probability: number): Sabotage => {
+  let lives = 0;
+  const stuck = altering(service, (local) => {
+    const check = (table: Table, row: Row): void => {
+      if (table === sagaTable && lives > 1 && isChosen(seed, row, probability)) {
+        throw new DataSourceError("sabotage", { code: "UNAVAILABLE" });
+      }
+    };
+    return {
+      read: async (table, key) => {
+        check(table, key);
+        return local.read(table, key);
+      },
+    };
+  });
+  return {
+    ports: (node, context) => {
+      if (node.startsWith(`${service}/`)) lives++;
+      return stuck.ports!(node, context);
+    },
+  };
+};
 
 /** This share of the sagas goes on where a compensation was refused, as if it had been done. */
 export const swallowedRefusals = (seed: number, probability: number): Sabotage =>

@@ -50,7 +50,7 @@ export interface ReservationsConfig extends OfferConfig {
   readonly initial: number;
   /** In mode "at": what the primary key of a row is. Default "name". */
   readonly keys: RowKeys;
-  /** Time between a branch's registration and its try; in AT, before its local transaction. Default: none. */
+  /** Time between a branch's registration and its try; in AT, before its local transaction; of a saga's step, and of its compensation. Default: none. */
   readonly serviceTime: Distribution;
   /** In mode "at": time between a branch's registration and the commit of its local transaction. Default: none. */
   readonly commitTime: Distribution;
@@ -369,6 +369,8 @@ class RunningReservations implements RunningService {
         if (murmur3(step.stepId, 0) / 0x1_0000_0000 < this.#config.keptRate) {
           throw new RpcError(`${item} can't be given back`, { code: "FAILED_PRECONDITION" });
         }
+        const us = sample(this.#config.serviceTime, times);
+        if (us > 0) await context.work(us);
         return withStatus(async () => {
           await compensateOnce(dataSource, step, (local) => giveBack(local, this.#holdings, { item, amount }), onStep);
           return { instance: context.node };

@@ -343,7 +343,7 @@ class Atomicity extends OfTransactions<"atomicity"> {
 
 class SagaSteps extends CheckBuilder<"saga-steps"> {
   /** What the run has to show: else there is nothing to judge. */
-  shows(shows: "compensation" | "repair"): this {
+  shows(shows: Spec<"saga-steps">["shows"]): this {
     return this.with({ shows });
   }
 
