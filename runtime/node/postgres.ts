@@ -4,6 +4,7 @@ import {
   DataSourceError,
   type DataSource,
   type LocalTransaction,
+  type ManyRows,
   type Row,
   type RowFilter,
   type ColumnType,
@@ -178,14 +179,51 @@ class Local implements SqlTransaction {
   }
 
   async removeEach(table: Table, keys: readonly Row[]): Promise<void> {
-    if (keys.length === 0) return;
-    const places = keys.map(
-      (_, row) => `(${table.key.map((_, column) => `$${row * table.key.length + column + 1}`).join(", ")})`,
-    );
-    const values = keys.flatMap((key) => Object.values(keyOf(table, key)));
-    const columns = table.key.map(quoted).join(", ");
-    const sql = `DELETE FROM ${quotedTable(table)} WHERE (${columns}) IN (${places.join(", ")})`;
-    await statement(this.#client, sql, values);
+    if (keys.length > 0) await this.many.remove(table, keys);
+  }
+
+  readonly many: ManyRows = {
+    lock: async (table, keys) => {
+      const given = await this.#given(table, keys, table.key);
+      const order = table.key.map(quoted).join(", ");
+      const sql = `SELECT ${columnsOf(table)} FROM ${quotedTable(table)} WHERE ${given.isMeant} ORDER BY ${order} FOR UPDATE`;
+      const found = await statement(this.#client, sql, given.values);
+      const byKey = new Map(found.rows.map((raw) => rowOf(table, raw as Raw)).map((row) => [keyText(table, row), row]));
+      return keys.map((key) => byKey.get(keyText(table, key)));
+    },
+    insert: async (table, rows) => {
+      const given = await this.#given(table, rows, Object.keys(table.columns));
+      const into = `INSERT INTO ${quotedTable(table)} (${columnsOf(table)}) OVERRIDING SYSTEM VALUE`;
+      const sql = `${into} ${given.rows} ON CONFLICT DO NOTHING`;
+      return (await statement(this.#client, sql, given.values)).rowCount === rows.length;
+    },
+    update: async (table, rows) => {
+      const others = Object.keys(table.columns).filter((name) => name in rows[0]! && !table.key.includes(name));
+      if (others.length === 0) return;
+      const given = await this.#given(table, rows, [...table.key, ...others]);
+      const changes = others.map((name) => `${quoted(name)} = ${given.of(name)}`);
+      const where = table.key.map((name) => `t.${quoted(name)} = ${given.of(name)}`).join(" AND ");
+      const sql = `UPDATE ${quotedTable(table)} t SET ${changes.join(", ")} FROM (${given.rows}) given WHERE ${where}`;
+      const { rowCount } = await statement(this.#client, sql, given.values);
+      if (rowCount !== rows.length) throw new DataSourceError(`${table.name} lacks some rows`, { code: "NO_ROW" });
+    },
+    remove: async (table, keys) => {
+      const given = await this.#given(table, keys, table.key);
+      const sql = `DELETE FROM ${quotedTable(table)} WHERE ${given.isMeant}`;
+      return (await statement(this.#client, sql, given.values)).rowCount === keys.length;
+    },
+  };
+
+  /** An undo log doesn't say which types its columns have: the database does. */
+  async #given(table: Table, rows: readonly Row[], columns: readonly string[]): Promise<Given> {
+    const types = new Map(columns.map((column) => [column, sqlTypeOf(table.columns[column]!)]));
+    if ([...types.values()].includes("unknown")) {
+      const found = await statement(this.#client, columnTypesSql, [quotedTable(table)]);
+      for (const { name, type } of found.rows as { name: string; type: string }[]) {
+        if (types.get(name) === "unknown") types.set(name, type);
+      }
+    }
+    return new Given(table, rows, types);
   }
 
   async savepoint<T>(work: () => Promise<T>): Promise<T> {
@@ -219,6 +257,49 @@ class Local implements SqlTransaction {
 
 type Raw = Readonly<Record<string, string | null>>;
 
+const columnTypesSql = `
+SELECT attname AS name, format_type(atttypid, atttypmod) AS type FROM pg_attribute
+WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped`;
+
+/** Rows as parameters, an array of texts for each column: a statement has 65,535 at most, and may mean more rows. */
+class Given {
+  readonly values: readonly (readonly (string | null)[])[];
+  /** A query of them, each column as its table has it. */
+  readonly rows: string;
+  /** The condition that a row's key is among theirs. */
+  readonly isMeant: string;
+  readonly #names: ReadonlyMap<string, string>;
+
+  /** `types`: of the columns that are given, PostgreSQL's. */
+  constructor(table: Table, rows: readonly Row[], types: ReadonlyMap<string, string>) {
+    const columns = [...types.keys()];
+    this.#names = new Map(columns.map((column, place) => [column, `g${place}`]));
+    this.values = columns.map((column) => rows.map((row) => textOfValue(row[column] ?? null)));
+    const names = [...this.#names.values()];
+    const typed = columns.map((column, at) => `${names[at]}::${types.get(column)!} AS ${names[at]}`);
+    const arrays = columns.map((_, at) => `$${at + 1}::text[]`);
+    this.rows = `SELECT ${typed.join(", ")} FROM unnest(${arrays.join(", ")}) AS g (${names.join(", ")})`;
+    this.isMeant = `(${table.key.map(quoted).join(", ")}) IN (${this.rows})`;
+  }
+
+  /** What `rows` calls a column, under the name "given". */
+  of(column: string): string {
+    return `given.${this.#names.get(column)}`;
+  }
+}
+
+/** As PostgreSQL writes it. */
+export const textOfValue = (value: Value): string | null =>
+  value instanceof Uint8Array
+    ? `\\x${Buffer.from(value).toString("hex")}`
+    : typeof value === "number"
+      ? String(value)
+      : value;
+
+/** Names a row within its table. */
+export const keyText = (table: Table, row: Row): string =>
+  JSON.stringify(table.key.map((column) => textOfValue(row[column] ?? null)));
+
 async function create(pool: Pool, table: Table): Promise<void> {
   const columns = Object.entries(table.columns).map(([name, type]) => `${quoted(name)} ${sqlTypeOf(type)}`);
   const key = table.key.map(quoted).join(", ");
@@ -231,16 +312,20 @@ async function create(pool: Pool, table: Table): Promise<void> {
 }
 
 const sqlTypes = { text: "TEXT", integer: "BIGINT", bytes: "BYTEA" };
-const sqlTypeOf = (type: ColumnType): string => (typeof type === "string" ? sqlTypes[type] : type.sql);
+
+/** PostgreSQL's name for it. */
+export const sqlTypeOf = (type: ColumnType): string => (typeof type === "string" ? sqlTypes[type] : type.sql);
 
 /** Values come as PostgreSQL's text: what they are is the table's word. */
 const asText = { getTypeParser: () => (text: string) => text };
 
-async function statement(client: PoolClient, text: string, values: readonly Value[] = []) {
+type Parameter = Value | readonly (string | null)[];
+
+async function statement(client: PoolClient, text: string, values: readonly Parameter[] = []) {
   return client.query({ text, values: values.map(toParameter), types: asText }).catch(rethrown);
 }
 
-const toParameter = (value: Value): string | number | Buffer | null =>
+const toParameter = (value: Parameter): Exclude<Parameter, Uint8Array> | Buffer =>
   value instanceof Uint8Array ? Buffer.from(value.buffer, value.byteOffset, value.byteLength) : value;
 
 function matching(wanted: Row): { readonly where: string; readonly values: readonly Value[] } {

@@ -170,6 +170,39 @@ describeReal("AT by SQL on PostgreSQL", () => {
     expect(await text("tree")).toEqual(before);
   });
 
+  test("a thousand rows of every type go back together, changed, removed and added", async () => {
+    await sql(
+      "CREATE TABLE many (id INT, b TEXT, n NUMERIC(12,2), blob BYTEA, j JSONB, a INT[], PRIMARY KEY (b, id))",
+      `INSERT INTO many SELECT i, 'x', i * 1.5, decode('00ff', 'hex'), '{"k": "a,b"}', ARRAY[1, NULL, 2] FROM generate_series(1, 1000) i`,
+    );
+    const before = await text("many");
+    for (const work of [
+      "UPDATE many SET n = n + 1, blob = NULL, a = CASE WHEN id % 2 = 0 THEN a END",
+      "DELETE FROM many",
+      "INSERT INTO many SELECT id + 1000, b, n, blob, j, a FROM many",
+    ]) {
+      const xid = await begin();
+      const { count } = await branch(xid, (local) => local.query(work));
+      expect(count).toBe(1000);
+      expect(await text("many")).not.toEqual(before);
+      expect(await coordinator.rollback(xid)).toBe("Rollbacked");
+      expect(await text("many")).toEqual(before);
+    }
+  });
+
+  test("one row that somebody else wrote keeps all of its statement from being undone", async () => {
+    await sql(
+      "CREATE TABLE mixed (id INT PRIMARY KEY, n INT)",
+      "INSERT INTO mixed SELECT i, i FROM generate_series(1, 100) i",
+    );
+    const xid = await begin();
+    await branch(xid, (local) => local.query("UPDATE mixed SET n = n + 1"));
+    await sql("UPDATE mixed SET n = 0 WHERE id = 57");
+    expect(await coordinator.rollback(xid)).toBe("RollbackFailed");
+    expect(repairs.at(-1)).toMatchObject({ xid, code: "DirtyWrite" });
+    expect(await sql("SELECT count(*) FROM mixed WHERE n = id + 1")).toEqual([["99"]]);
+  });
+
   // Each has tables of its own: what can't be undone stays locked.
   test.each([
     [
@@ -234,6 +267,10 @@ describeReal("AT by SQL on PostgreSQL", () => {
       ["UPDATE plain SET id = 2", "changes id, of the primary key"],
       ["DELETE FROM referrer WHERE n > random()", "random() in its condition"],
       ["SELECT writes()", "writes() may change rows"],
+      ["SELECT count(*) FROM plain FOR UPDATE", "count() of rows that are locked"],
+      ["SELECT row_number() OVER () FROM plain FOR UPDATE", "row_number() of rows that are locked"],
+      ["DELETE FROM undo_log", "undo_log is what it undoes by"],
+      ["SELECT * FROM undo_log FOR UPDATE", "undo_log is what it undoes by"],
       ["INSERT INTO referrer VALUES (writes())", "writes() may change rows"],
     ] as const) {
       const refused = branch(xid, (local) => local.query(statement));

@@ -3,8 +3,7 @@ import type { Row, Table } from "../../ports/data-source.ts";
 import type { AtResource, AtScope } from "../../transactions/at/at.ts";
 import { rowKey, type AtBranch } from "../../transactions/at/branch.ts";
 import type { ChangedRow } from "../../transactions/at/undo-log.ts";
-import { isSameRow, keyOf } from "../../transactions/values.ts";
-import { decoded, quoted, rowOf, type SqlRows, type SqlTransaction } from "../postgres.ts";
+import { decoded, keyText, quoted, rowOf, sqlTypeOf, type SqlRows, type SqlTransaction } from "../postgres.ts";
 import { Catalog, relationText } from "./catalog.ts";
 import { parseStatement, unsupported, type Changing, type Inserting, type Locking, type Slice } from "./statement.ts";
 import { SqlText } from "./text.ts";
@@ -126,14 +125,15 @@ function returningAlso(sql: SqlText, returning: Slice | undefined, table: Table)
   return sql.add(list(Object.keys(table.columns)));
 }
 
+/** An array for each column of the key: a statement has at most 65,535 parameters, and may change more rows. */
 function keyIn(sql: SqlText, table: Table, rows: readonly Row[]): void {
-  sql.add(`(${list(table.key)}) IN (`);
-  for (const [index, row] of rows.entries()) {
-    sql.add(index === 0 ? "(" : ", (");
-    for (const [place, column] of table.key.entries()) sql.add(place === 0 ? "" : ", ").value(row[column]!);
-    sql.add(")");
+  const names = table.key.map((_, place) => `k${place}`);
+  const typed = table.key.map((column, place) => `${names[place]}::${sqlTypeOf(table.columns[column]!)}`);
+  sql.add(`(${list(table.key)}) IN (SELECT ${typed.join(", ")} FROM unnest(`);
+  for (const [place, column] of table.key.entries()) {
+    sql.add(place === 0 ? "" : ", ").texts(rows.map((row) => row[column]!));
   }
-  sql.add(")");
+  sql.add(`) AS k (${names.join(", ")}))`);
 }
 
 function changed(
@@ -145,8 +145,9 @@ function changed(
   if (after.length !== before.length)
     throw unsupported(`it found ${before.length} rows of ${table.name} and changed ${after.length}`);
   if (kind === "delete") return before.map((row) => ({ before: row, after: undefined }));
+  const byKey = new Map(after.map((row) => [keyText(table, row), row]));
   return before.map((row) => {
-    const left = after.find((other) => isSameRow(keyOf(table, row), keyOf(table, other)));
+    const left = byKey.get(keyText(table, row));
     if (left === undefined) throw unsupported(`it changes the primary key of ${table.name}`);
     return { before: row, after: left };
   });

@@ -1,5 +1,7 @@
 import type { Clock } from "../../ports/clock.ts";
 import type { Table } from "../../ports/data-source.ts";
+import { undoTable } from "../../transactions/at/undo-log.ts";
+import { fenceTable } from "../../transactions/tcc/fence.ts";
 import { quoted, type SqlTransaction } from "../postgres.ts";
 import {
   unsupported,
@@ -29,7 +31,7 @@ interface Definition {
 export class Catalog {
   readonly #clock: Clock;
   readonly #tables = new Map<string, { readonly definition: Definition; readonly untilUs: number }>();
-  readonly #volatile = new Map<string, boolean>();
+  readonly #functions = new Map<string, { readonly isVolatile: boolean; readonly isOfManyRows: boolean }>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -39,6 +41,7 @@ export class Catalog {
   async tableOf(local: SqlTransaction, statement: Locking | Inserting | Changing): Promise<Table> {
     const { table, obstacle, references } = await this.#definitionOf(local, statement.relation);
     if (obstacle !== undefined) throw unsupported(obstacle);
+    if (ownTables.has(table.name)) throw unsupported(`${table.name} is what it undoes by`, "leave it alone");
     if (statement.kind !== "update" && statement.kind !== "delete") return table;
     const { kind, sets } = statement;
     const key = sets.find((column) => table.key.includes(column));
@@ -54,17 +57,27 @@ export class Catalog {
 
   /**
    * Throws a `TransactionError`: `UnsupportedStatement` when the statement calls what may change rows unseen, or mean other rows the next
-   * time: a volatile function, but for the built-in ones that only make values.
+   * time: a volatile function, but for the built-in ones that only make values; or when it locks rows, and says of many of them one thing.
    */
-  async checkCalls(local: SqlTransaction, { calls }: Statement): Promise<void> {
-    const unknown = calls.map(({ name }) => name).filter((name) => !this.#volatile.has(name));
+  async checkCalls(local: SqlTransaction, { kind, calls }: Statement): Promise<void> {
+    const unknown = calls.map(({ name }) => name).filter((name) => !this.#functions.has(name));
     if (unknown.length > 0) {
-      const sql = "SELECT DISTINCT proname FROM pg_proc WHERE provolatile = 'v' AND proname = ANY ($1)";
-      const found = new Set((await local.sql(sql, [unknown])).rows.map(([name]) => name));
-      for (const name of unknown) this.#volatile.set(name, found.has(name));
+      const { rows } = await local.sql(functionsSql, [unknown]);
+      const found = new Map(rows.map(([name, isVolatile, isOfManyRows]) => [name, { isVolatile, isOfManyRows }]));
+      for (const name of unknown) {
+        const { isVolatile, isOfManyRows } = found.get(name) ?? {};
+        this.#functions.set(name, { isVolatile: isVolatile === "t", isOfManyRows: isOfManyRows === "t" });
+      }
     }
     for (const { name, isInPredicate } of calls) {
-      if (this.#volatile.get(name) !== true) continue;
+      const { isVolatile, isOfManyRows } = this.#functions.get(name)!;
+      if (kind === "lock" && isOfManyRows) {
+        throw unsupported(
+          `${name}() of rows that are locked doesn't tell which rows those are`,
+          "select the rows FOR UPDATE, and reckon with them afterwards",
+        );
+      }
+      if (!isVolatile) continue;
       if (isInPredicate) throw unsupported(`${name}() in its condition may mean other rows the next time`);
       if (!makesValues.has(name)) throw unsupported(`${name}() may change rows, and nobody sees which`);
     }
@@ -81,6 +94,10 @@ export class Catalog {
     return definition;
   }
 }
+
+/** Of each name among those given: whether one such function is volatile, and whether one is an aggregate or of a window. */
+const functionsSql = `
+SELECT proname, bool_or(provolatile = 'v'), bool_or(prokind IN ('a', 'w')) FROM pg_proc WHERE proname = ANY ($1) GROUP BY proname`;
 
 const makesValues = new Set([
   ...["random", "clock_timestamp", "timeofday", "gen_random_uuid", "nextval", "currval", "lastval"],
@@ -144,6 +161,9 @@ function toDefinition(raw: RawDefinition): Definition {
     references,
   };
 }
+
+/** Rows that tell what became of branches: who changes them takes away what is needed to undo them. */
+const ownTables: ReadonlySet<string> = new Set([undoTable.name, fenceTable.name]);
 
 /** CASCADE, SET NULL, SET DEFAULT. */
 const changes = (action: string): boolean => ["c", "n", "d"].includes(action);

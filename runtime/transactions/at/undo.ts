@@ -1,4 +1,4 @@
-import { isRefused, type LocalTransaction, type Row, type Table } from "../../ports/data-source.ts";
+import { isRefused, type LocalTransaction, type ManyRows, type Row, type Table } from "../../ports/data-source.ts";
 import { TransactionError } from "../error.ts";
 import { isSameRow, isSameValue, keyOf, textOf } from "../values.ts";
 import {
@@ -62,8 +62,11 @@ async function undo(local: LocalTransaction, items: readonly UndoItem[]): Promis
  */
 async function undoItem(local: LocalTransaction, item: UndoItem): Promise<void> {
   const rows = item.rows.filter(({ before, after }) => !isSameRow(before, after));
-  const current: (Row | undefined)[] = [];
-  for (const row of rows) current.push(await local.lock(item.table, keyOf(item.table, row.after ?? row.before)));
+  const current = await lockAll(
+    local,
+    item.table,
+    rows.map((row) => keyOf(item.table, row.after ?? row.before)),
+  );
   const wrong = rows.findIndex(({ after }, index) => !isSameRow(current[index], after));
   if (wrong < 0) {
     return reverseAll(local, item, [...rows].reverse());
@@ -72,17 +75,50 @@ async function undoItem(local: LocalTransaction, item: UndoItem): Promise<void> 
   throw dirty(item, rows[wrong]!);
 }
 
+async function lockAll(
+  local: LocalTransaction,
+  table: Table,
+  keys: readonly Row[],
+): Promise<readonly (Row | undefined)[]> {
+  if (local.many !== undefined && keys.length > 1) return local.many.lock(table, keys);
+  const rows: (Row | undefined)[] = [];
+  for (const key of keys) rows.push(await local.lock(table, key));
+  return rows;
+}
+
 async function reverseAll(local: LocalTransaction, item: UndoItem, rows: readonly ChangedRow[]): Promise<void> {
-  const inTurn = async (): Promise<void> => {
-    for (const row of rows) await reverse(local, item, row);
-  };
-  if (rows.length === 1) return inTurn();
+  const { many } = local;
+  if (rows.length === 1) return reverse(local, item, rows[0]!);
   try {
-    await local.savepoint(inTurn);
+    await local.savepoint(async () => {
+      if (many !== undefined) return reverseTogether(many, item, rows);
+      for (const row of rows) await reverse(local, item, row);
+    });
   } catch (error) {
-    if (!isRefused(error)) throw error;
+    if (error !== keyTaken && !isRefused(error)) throw error;
     await reverseAsAllowed(local, item, rows);
   }
+}
+
+/** One by one it shows whose. */
+const keyTaken = new Error("a key is taken");
+
+/** With a statement for those that go, one for those that come back, and one for each set of columns that were changed. */
+async function reverseTogether(many: ManyRows, { table }: UndoItem, rows: readonly ChangedRow[]): Promise<void> {
+  const added = rows.flatMap(({ before, after }) => (before === undefined && after !== undefined ? [after] : []));
+  const removed = rows.flatMap(({ before, after }) => (after === undefined && before !== undefined ? [before] : []));
+  const changed = new Map<string, Row[]>();
+  for (const { before, after } of rows) {
+    if (before === undefined || after === undefined) continue;
+    const row = changedColumns(table, before, after);
+    const columns = Object.keys(row).sort().join();
+    const same = changed.get(columns);
+    if (same === undefined) changed.set(columns, [row]);
+    else same.push(row);
+  }
+  if (added.length > 0) await many.remove(table, added);
+  for (const same of changed.values()) await many.update(table, same);
+  if (removed.length > 0 && !(await many.insert(table, removed))) throw keyTaken;
 }
 
 /** Rows that refer to one another go back in the order that their constraints allow, whichever that is. */
