@@ -170,8 +170,8 @@ async function record(plan: Plan, options: RunOptions): Promise<Recorded> {
         onExit: (node, atUs, message) => {
           if (problem === undefined) {
             problem = `node ${node} died by itself: ${message}`;
-            // One of ours that dies is a defect of ours; a module that a user wrote is what this run has to do with.
-            if (isOwn(plan, node)) brokenBy = new WorldError(problem, { code: "UNAVAILABLE" });
+            // One of ours that dies is a defect of ours; what somebody else wrote is what this run has to do with.
+            if (isTheirs(plan, node)) brokenBy = new WorldError(problem, { code: "UNAVAILABLE" });
           }
           log.exited(node, atUs);
         },
@@ -214,8 +214,9 @@ async function record(plan: Plan, options: RunOptions): Promise<Recorded> {
   return { history: collector.history(), problem: problem ?? (unwritten && told(unwritten)), brokenBy, unwritten };
 }
 
-const isOwn = (plan: Plan, id: string): boolean =>
-  plan.nodes.some((node) => node.id === id && ownFileOf(node) !== undefined);
+/** Whether a node runs a user's module, or a program that isn't ours at all. */
+const isTheirs = (plan: Plan, id: string): boolean =>
+  plan.nodes.some((node) => node.id === id && (ownFileOf(node) !== undefined || node.foreign !== undefined));
 
 /** An error as people should see it, with what to do next below it. */
 function told(error: unknown): string {

@@ -3,7 +3,8 @@ import { afterAll, expect, test } from "vitest";
 import { constant, consumer, foreign, provider, scenario, successRate } from "../../scenario/builders.ts";
 import type { Plan } from "../../scenario/plan.ts";
 import { planScenario } from "../../scenario/planner.ts";
-import type { ForeignSpec } from "../../scenario/schema.ts";
+import type { ForeignSpec, Scenario } from "../../scenario/schema.ts";
+import { runScenario } from "../../run.ts";
 import { docker as dockerCommand, uniqueName } from "../../testing/docker.ts";
 import { projectMount } from "../live/programs.ts";
 import { observed } from "../live/testing.ts";
@@ -25,22 +26,21 @@ const listens = `
   require("node:net").createServer().listen(Number(process.env.WHERE.split(":")[1]));
   process.on("SIGTERM", () => setTimeout(() => process.exit(0), 100));`;
 
-const planWith = (stock: ForeignSpec): Plan =>
-  planScenario(
-    scenario({
-      name: "strangers",
-      title: { en: "Strangers", zh: "外来者" },
-      explanation: { en: "A stranger.", zh: "外来者。" },
-      fleet: {
-        storefront: consumer({ instances: 1, calls: "orders" }),
-        orders: provider({ instances: 1 }),
-        stock,
-      },
-      load: constant("100/s").on("storefront").for("8s"),
-      expect: [successRate("orders").atLeast("99%").detects("90%")],
-    }),
-    { world: "docker", seed: 1 },
-  );
+const scenarioWith = (stock: ForeignSpec): Scenario =>
+  scenario({
+    name: "strangers",
+    title: { en: "Strangers", zh: "外来者" },
+    explanation: { en: "A stranger.", zh: "外来者。" },
+    fleet: {
+      storefront: consumer({ instances: 1, calls: "orders" }),
+      orders: provider({ instances: 1 }),
+      stock,
+    },
+    load: constant("100/s").on("storefront").for("3s"),
+    expect: [successRate("orders").atLeast("99%").detects("80%")],
+  });
+
+const planWith = (stock: ForeignSpec): Plan => planScenario(scenarioWith(stock), { world: "docker", seed: 1 });
 
 describeReal("a foreign node", () => {
   const world = dockerWorld();
@@ -82,6 +82,16 @@ describeReal("a foreign node", () => {
     expect(run.exits).toHaveLength(1);
     expect(run.exits[0]).toMatch(/^stock\/0: it ended with exit code 3; the last that it printed:\n/);
     expect(run.exits[0]).toMatch(/stock\/0 of stock, at 10\.\d+\.\d+\.\d+:2181\nno more$/);
+  }, 60_000);
+
+  test("one that dies in the middle is the run's error, and no defect of Flyball's", async () => {
+    const dies = `${listens} setTimeout(() => process.exit(3), 2500);`;
+    const { result, brokenBy } = await runScenario(scenarioWith(stranger(dies)), { world, seed: 1 });
+    expect(result).toMatchObject({
+      verdict: "error",
+      reason: expect.stringMatching(/^node stock\/0 died by itself: it ended with exit code 3/) as string,
+    });
+    expect(brokenBy).toMatchObject({ name: "WorldError" });
   }, 60_000);
 
   test("one that gives up before it is ready is started once more", async () => {
