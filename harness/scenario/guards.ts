@@ -1,4 +1,5 @@
 import { didYouMean } from "../../services/nearest.ts";
+import { Reservations } from "../../services/proto/bank_pb.ts";
 import { Worker } from "../../services/proto/worker_pb.ts";
 import { callSpecsOf } from "./calls.ts";
 import { durationUs } from "./durations.ts";
@@ -49,7 +50,7 @@ export function checkSecurity({ fleet, security }: Scenario): void {
     }
   }
   for (const [service, spec] of Object.entries(fleet)) {
-    for (const guard of guardsOf(spec)) checkAllow(service, guard, services);
+    for (const guard of guardsOf(spec)) checkAllow(service, guard, { services, methods: methodsOf(spec) });
     for (const { service: callee, credentials } of callSpecsOf(spec)) {
       if (credentials === undefined || credentials.forged === true) continue;
       const keys = guardsOf(fleet[callee]!).flatMap(({ accessKeys = [] }) => accessKeys);
@@ -70,9 +71,13 @@ const isForeign = (spec: FleetSpec): boolean =>
   (spec.program === "provider" && (spec.groups ?? []).some(({ foreign }) => foreign !== undefined));
 
 /** Callers are access keys; without any, what certificates say: services. */
-function checkAllow(service: string, { allow, accessKeys }: GuardSpec, services: readonly string[] | undefined): void {
+function checkAllow(
+  service: string,
+  { allow, accessKeys }: GuardSpec,
+  served: { readonly services: readonly string[] | undefined; readonly methods: readonly string[] },
+): void {
   if (allow === undefined) return;
-  const names = accessKeys ?? services;
+  const names = accessKeys ?? served.services;
   if (names === undefined) {
     throw new ScenarioError(`fleet.${service}.guard.allow: nobody can prove to ${service} who calls`, {
       code: "INVALID_SCENARIO",
@@ -80,7 +85,7 @@ function checkAllow(service: string, { allow, accessKeys }: GuardSpec, services:
     });
   }
   const what = accessKeys === undefined ? "service of the fleet" : `access key of ${service}`;
-  const methods = ["*", ...Worker.methods.map(({ name }) => name)];
+  const methods = ["*", ...served.methods];
   const where = `fleet.${service}.guard.allow`;
   for (const rule of allow) {
     for (const method of rule.methods) {
@@ -91,8 +96,12 @@ function checkAllow(service: string, { allow, accessKeys }: GuardSpec, services:
   }
 }
 
+const methodsOf = ({ program }: FleetSpec): readonly string[] =>
+  (program === "account" || program === "stock" ? Reservations : Worker).methods.map(({ name }) => name);
+
 /** Of a service, and of those of its instances that have their own. */
 function guardsOf(spec: FleetSpec): readonly GuardSpec[] {
+  if (spec.program === "account" || spec.program === "stock") return spec.guard === undefined ? [] : [spec.guard];
   if (spec.program !== "provider") return [];
   return [spec.guard, ...(spec.groups ?? []).map(({ guard }) => guard)].filter((guard) => guard !== undefined);
 }

@@ -353,7 +353,7 @@ function orders(service: string, spec: OrderSpec, times: OfferTimes): readonly N
 /** What concerns the whole bank is said once, of the order that it serves. */
 function reservingNode(
   service: string,
-  { program, initial, keys, serviceTime, commitTime, counts, kept, clerk }: ReservingSpec,
+  { program, guard, initial, keys, serviceTime, commitTime, counts, kept, clerk }: ReservingSpec,
   { fleet, ...times }: OfferTimes & { readonly fleet: Scenario["fleet"] },
 ): NodePlan {
   const { mode, items } = orderOf(service, fleet);
@@ -370,6 +370,7 @@ function reservingNode(
   const config = defined({
     service,
     application: service,
+    guard: guard && guardSettings(service, guard),
     mode,
     items,
     initial,

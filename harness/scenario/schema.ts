@@ -235,6 +235,7 @@ const order = z.strictObject({
 
 /** Sets aside what an order wants, on its own disk, or in a database where the coordinator is a real one: one instance. */
 const reserving = {
+  ...serverSecurity,
   /** How much there is of each item at first. Default 1 000 000. */
   initial: z.int().min(0).max(1_000_000_000_000).optional(),
   /** In mode "at": what the primary key of a row is: its `name` (default), a `blob`, or an `edition`, a new one for each write. */

@@ -593,35 +593,42 @@ export const lostAccesses = (seed: number, service: string, probability: number)
   losing(seed, service, probability, ({ type }) => type === "access");
 
 /** Nodes of one service never hear of the trace that a call belongs to: each starts one of its own. */
-export const deafToTraces = (service: string): Sabotage => ({
+export const deafToTraces = (service: string): Sabotage => lostMetadata(0, service, (key) => key === "traceparent", 1);
+
+/** Of this share of the calls to nodes of one service these keys of the metadata get lost on the way. */
+export const lostMetadata = (
+  seed: number,
+  service: string,
+  isLost: (key: string) => boolean,
+  probability: number,
+): Sabotage => ({
   ports: (node, context) => {
     if (!node.startsWith(`${service}/`)) return context;
     const { transport } = context;
+    const random = seeded(seed, node);
+    const served = ([path, { method, serve }]: readonly [string, ServedMethod]): [string, ServedMethod] => [
+      path,
+      {
+        method,
+        serve: ({ clock, service: own, method: name, metadata, peer, deadlineUs }, request) => {
+          const isMeant = random.float() < probability;
+          const heard = isMeant ? new Map([...metadata].filter(([key]) => !isLost(key))) : metadata;
+          const timeoutUs = deadlineUs === Infinity ? undefined : deadlineUs - clock.nowUs();
+          return serve(new Call({ clock, service: own, method: name, metadata: heard, peer, timeoutUs }), request);
+        },
+      },
+    ];
     return {
       ...context,
       transport: {
         invoke: (address, method, call, request) => transport.invoke(address, method, call, request),
         release: (address) => transport.release(address),
         close: () => transport.close(),
-        listen: (options) =>
-          transport.listen({ ...options, methods: new Map([...options.methods].map(withoutTraceparent)) }),
+        listen: (options) => transport.listen({ ...options, methods: new Map([...options.methods].map(served)) }),
       },
     };
   },
 });
-
-const withoutTraceparent = ([path, { method, serve }]: readonly [string, ServedMethod]): [string, ServedMethod] => [
-  path,
-  {
-    method,
-    serve: ({ clock, service, method: name, metadata, peer, deadlineUs }, request) => {
-      const heard = new Map(metadata);
-      heard.delete("traceparent");
-      const timeoutUs = deadlineUs === Infinity ? undefined : deadlineUs - clock.nowUs();
-      return serve(new Call({ clock, service, method: name, metadata: heard, peer, timeoutUs }), request);
-    },
-  },
-];
 
 /** A transport whose watches of the registry pass through `change`. */
 function watching(
