@@ -126,3 +126,11 @@ test("a run that shows no such accident, or few, tells nothing", () => {
 test("order has no fence", () => {
   expect(() => bankPlan([tccFence("order").shows("suspension").detects("20%")])).toThrow("order has no fence");
 });
+
+test("where what is set aside is outside there is no fence, and only TCC sets anything aside", () => {
+  const planned = (of: Parameters<typeof bankPlan>[1]) => () =>
+    bankPlan([tccFence("account").shows("suspension").detects("20%")], of);
+  expect(planned({ of: { account: { outside: {} } } })).toThrow("account has no fence");
+  expect(planned({ of: { stock: { outside: {} } } })).not.toThrow();
+  expect(planned({ of: { mode: "at", stock: { outside: {} } } })).toThrow('outside is for mode "tcc"');
+});

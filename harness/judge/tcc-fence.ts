@@ -32,10 +32,11 @@ export const tccFence: CheckKind<Spec> = {
     const name = `a ${accidents[shows].what} at ${service} has no effect`;
     const { program } = context.scenario.fleet[service]!;
     const node = context.nodes.find((one) => one.service === service);
-    if ((program !== "account" && program !== "stock") || (node?.config["mode"] ?? "tcc") !== "tcc") {
+    const isByTcc = (node?.config["mode"] ?? "tcc") === "tcc" && node?.config["outside"] === undefined;
+    if ((program !== "account" && program !== "stock") || !isByTcc) {
       throw new ScenarioError(`"${name}": ${service} has no fence`, {
         code: "INVALID_SCENARIO",
-        hint: 'account and stock of a bank have one, in mode "tcc"',
+        hint: 'account and stock of a bank have one, in mode "tcc", where nothing is outside',
       });
     }
     const { expected, atLeast: trials } = plannedCalls(context, service);

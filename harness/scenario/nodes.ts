@@ -353,12 +353,18 @@ function orders(service: string, spec: OrderSpec, times: OfferTimes): readonly N
 /** What concerns the whole bank is said once, of the order that it serves. */
 function reservingNode(
   service: string,
-  { program, guard, initial, keys, serviceTime, commitTime, counts, kept, clerk }: ReservingSpec,
+  { program, guard, initial, keys, serviceTime, commitTime, counts, outside, kept, clerk }: ReservingSpec,
   { fleet, ...times }: OfferTimes & { readonly fleet: Scenario["fleet"] },
 ): NodePlan {
   const { mode, items } = orderOf(service, fleet);
   if (clerk !== undefined) requireAt(service, "clerk", mode);
   if (keys !== undefined) requireAt(service, "keys", mode);
+  if (outside !== undefined && (mode ?? "tcc") !== "tcc") {
+    throw new ScenarioError(`fleet.${service}: outside is for mode "tcc", and the bank has ${mode}`, {
+      code: "INVALID_SCENARIO",
+      hint: `leave fleet.${service}.outside out`,
+    });
+  }
   if (counts !== undefined) requireAt(service, "counts", mode);
   if (counts !== undefined && keys === "edition") {
     throw new ScenarioError(`fleet.${service}: who counts first writes into a row, and not a new edition of it`, {
@@ -377,6 +383,7 @@ function reservingNode(
     keys,
     serviceTime: serviceTime === undefined ? undefined : workDistribution(serviceTime),
     commitTime: commitTime === undefined ? undefined : workDistribution(commitTime),
+    outside: outside && { refusalRate: fractionOf(outside.refuses ?? 0) },
     counts: counts && { lockingRate: fractionOf(counts.locking ?? 0) },
     keptRate: kept === undefined ? undefined : fractionOf(kept),
     clerk:

@@ -249,6 +249,11 @@ const reserving = {
    * the local transaction that writes, the others plainly and before it. Default: it locks and writes at once.
    */
   counts: z.strictObject({ locking: fraction.optional() }).optional(),
+  /**
+   * In mode "tcc": what is set aside is outside and isn't undone with a local transaction, no fence guards it, and this share of the tries says
+   * no afterwards (default none). Default: it is in the service's own database.
+   */
+  outside: z.strictObject({ refuses: fraction.optional() }).optional(),
   /** In mode "saga": the share of what is taken that can't be given back, whoever asks. Default none. */
   kept: fraction.optional(),
   /**

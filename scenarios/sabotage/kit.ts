@@ -18,6 +18,7 @@ import { RemovalSchema, type ServiceSnapshot as WireSnapshot } from "../../runti
 import { DataSourceError, type LocalTransaction, type Row, type Table } from "../../runtime/ports/data-source.ts";
 import { noMetadata } from "../../runtime/call/metadata.ts";
 import type { Response, ServedMethod, Transport } from "../../runtime/ports/transport.ts";
+import { holdTable } from "../../services/bank/outside.ts";
 import { TakeReplySchema, type ReserveRequest } from "../../services/proto/bank_pb.ts";
 import { createRandom } from "../../runtime/random.ts";
 import { alteredLocal } from "../../runtime/transactions/altered-local.ts";
@@ -889,6 +890,17 @@ export const forgetfulFence = (seed: number, service: string, probability: numbe
         if (isForgotten(table, row) && (await local.insert(table, row))) return;
         await local.update(table, row);
       },
+    };
+  });
+
+/** This share of the cancels at an account or stock find nothing to give back of what is outside. */
+export const emptyCancels = (seed: number, service: string, probability: number): Sabotage =>
+  altering(service, (local) => {
+    const isMeant = (table: Table, row: Row): boolean =>
+      table === holdTable && row["state"] === "released" && isChosen(seed, row, probability);
+    return {
+      lock: async (table, key) => (isMeant(table, key) ? undefined : local.lock(table, key)),
+      insert: async (table, row) => (await local.insert(table, row)) || isMeant(table, row),
     };
   });
 

@@ -89,28 +89,32 @@ export interface Holdings {
 }
 
 /** The TCC of a holding: try freezes, confirm uses up, cancel gives back. */
-export function reserving(name: string, holdings: Holdings): TccAction<Reservation> {
-  return {
-    name,
-    try: (local, reservation) =>
-      change(local, holdings, reservation, (holding) => {
-        const free = lessBy(holding, reservation);
-        return { ...holding, free, frozen: holding.frozen + reservation.amount };
-      }),
-    confirm: (local, reservation) =>
-      change(local, holdings, reservation, (holding) => ({
-        ...holding,
-        frozen: holding.frozen - reservation.amount,
-        used: holding.used + reservation.amount,
-      })),
-    cancel: (local, reservation) =>
-      change(local, holdings, reservation, (holding) => ({
-        ...holding,
-        frozen: holding.frozen - reservation.amount,
-        free: holding.free + reservation.amount,
-      })),
-  };
-}
+export const reserving = (name: string, holdings: Holdings): TccAction<Reservation> => ({
+  name,
+  try: (local, reservation) => freeze(local, holdings, reservation),
+  confirm: (local, reservation) => useFrozen(local, holdings, reservation),
+  cancel: (local, reservation) => giveBackFrozen(local, holdings, reservation),
+});
+
+export const freeze = (local: LocalTransaction, holdings: Holdings, reservation: Reservation): Promise<void> =>
+  change(local, holdings, reservation, (holding) => {
+    const free = lessBy(holding, reservation);
+    return { ...holding, free, frozen: holding.frozen + reservation.amount };
+  });
+
+export const useFrozen = (local: LocalTransaction, holdings: Holdings, reservation: Reservation): Promise<void> =>
+  change(local, holdings, reservation, (holding) => ({
+    ...holding,
+    frozen: holding.frozen - reservation.amount,
+    used: holding.used + reservation.amount,
+  }));
+
+export const giveBackFrozen = (local: LocalTransaction, holdings: Holdings, reservation: Reservation): Promise<void> =>
+  change(local, holdings, reservation, (holding) => ({
+    ...holding,
+    frozen: holding.frozen - reservation.amount,
+    free: holding.free + reservation.amount,
+  }));
 
 /** A saga's action: the amount is used up at once, for everybody to see. */
 export const take = (local: LocalTransaction, holdings: Holdings, reservation: Reservation): Promise<void> =>

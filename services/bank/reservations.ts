@@ -21,6 +21,7 @@ import { ConfigError, type NodeContext, type RunningService, type ServiceProgram
 import { openCoordinator, openDataSource } from "../transactions.ts";
 import { Clerk, parseClerk, type ClerkConfig } from "./clerk.ts";
 import { AtReservations, lateCommits, oldRequests, requestTable, resourceOf, undoLeft } from "./at.ts";
+import { holdTable, oldHolds, parseOutside, reservingOutside, type OutsideConfig } from "./outside.ts";
 import { bankModes, type BankMode } from "./mode.ts";
 import { Doubts, type Teller } from "./telling.ts";
 import {
@@ -48,6 +49,8 @@ export interface ReservationsConfig extends OfferConfig {
   readonly items: number;
   /** How much there is of each at first. Default 1 000 000. */
   readonly initial: number;
+  /** In mode "tcc": what it sets aside is outside, and no fence guards it. Default: it is in its own database. */
+  readonly outside: OutsideConfig | undefined;
   /** In mode "at": what the primary key of a row is. Default "name". */
   readonly keys: RowKeys;
   /** Time between a branch's registration and its try; in AT, before its local transaction; of a saga's step, and of its compensation. Default: none. */
@@ -87,6 +90,7 @@ export function reservations(name: "account" | "stock"): ServiceProgram<Reservat
         database: reader.infrastructure("database"),
         items: reader.number("items", { ...count, max: 100_000 }, 100),
         initial: reader.number("initial", { ...count, min: 0, max: 1_000_000_000_000 }, 1_000_000),
+        outside: parseOutside(reader),
         keys: reader.choice("keys", rowKeys) ?? "name",
         serviceTime: reader.distribution("serviceTime", none),
         commitTime: reader.distribution("commitTime", none),
@@ -95,6 +99,12 @@ export function reservations(name: "account" | "stock"): ServiceProgram<Reservat
         clerk: parseClerk(reader),
       };
       reader.end();
+      if (config.outside !== undefined && config.mode !== "tcc") {
+        throw new ConfigError(
+          `nothing is outside in mode "${config.mode}"`,
+          'leave outside out, or set {"mode": "tcc"}',
+        );
+      }
       if (config.keys !== "name" && config.mode !== "at") {
         throw new ConfigError(`rows have names in mode "${config.mode}"`, 'leave keys out, or set {"mode": "at"}');
       }
@@ -157,11 +167,11 @@ class RunningReservations implements RunningService {
   }
 
   async go(): Promise<void> {
-    const { mode, database } = this.#config;
+    const { mode, database, outside } = this.#config;
     const { table } = this.#holdings;
     const opened = await openDataSource(this.#context, database, [
       table,
-      ...(mode === "at" ? [undoTable, requestTable] : [fenceTable]),
+      ...(mode === "at" ? [undoTable, requestTable] : [fenceTable, ...(outside === undefined ? [] : [holdTable])]),
     ]);
     this.#dataSource = opened;
     await seedHoldings(opened, table, this.#config);
@@ -169,7 +179,11 @@ class RunningReservations implements RunningService {
     const dataSource = this.#doubts.telling(opened, this.#teller({ onWrite: (item) => this.#clerk?.hear(item) }));
     this.#telling = dataSource;
     this.#cleaner = new Cleaner({
-      ...{ clock: this.#context.clock, dataSource: opened, remains: remainsOf[mode] },
+      ...{
+        clock: this.#context.clock,
+        dataSource: opened,
+        remains: [...remainsOf[mode], ...(outside === undefined ? [] : [oldHolds])],
+      },
       coordinator: { status: async (xid) => (await this.#coordinating()).status(xid) },
     });
     await this.#offer.connect();
@@ -215,7 +229,12 @@ class RunningReservations implements RunningService {
 
   #byTcc(dataSource: DataSource, coordinator: Coordinator): Participant {
     const { clock } = this.#context;
-    const action = reserving(this.#resourceId, this.#holdings);
+    const { outside } = this.#config;
+    const nowMs = (): number => clock.wallMs();
+    const action =
+      outside === undefined
+        ? reserving(this.#resourceId, this.#holdings)
+        : reservingOutside(this.#resourceId, this.#holdings, { ...outside, outside: dataSource, nowMs });
     const onStep = (step: TccStep): void => this.#tell({ what: "step", resource: this.#resourceId, ...step });
     const resource = new TccResource({ clock, coordinator, dataSource, action, onStep });
     return {

@@ -22,11 +22,17 @@ export interface TccAction<Context> {
    */
   readonly isFenced?: boolean | undefined;
   /** Reserves. A rejection is the business's no: nothing stays of it. */
-  try(local: LocalTransaction, context: Context): Promise<void>;
+  try(local: LocalTransaction, context: Context, branch: TccBranch): Promise<void>;
   /** Uses up what was reserved. It can't say no: a rejection means another try. */
-  confirm(local: LocalTransaction, context: Context): Promise<void>;
+  confirm(local: LocalTransaction, context: Context, branch: TccBranch): Promise<void>;
   /** Gives back what was reserved; likewise. */
-  cancel(local: LocalTransaction, context: Context): Promise<void>;
+  cancel(local: LocalTransaction, context: Context, branch: TccBranch): Promise<void>;
+}
+
+/** Whose step it is: by it an action without a fence knows what it has done. */
+export interface TccBranch {
+  readonly xid: string;
+  readonly branchId: string;
 }
 
 export interface TccOptions<Context> {
@@ -81,11 +87,11 @@ export class TccResource<Context> {
   }
 
   /** Does the try of a registered branch. Rejects `Suspended` when its cancel has been here already, and as the action does. */
-  async try({ xid, branchId }: { readonly xid: string; readonly branchId: string }, context: Context): Promise<void> {
+  async try({ xid, branchId }: TccBranch, context: Context): Promise<void> {
     const { dataSource, action, onStep } = this.#options;
     const outcome = await dataSource.transaction(async (local) => {
       const fence = this.#isFenced ? await fenceTry(local, this.#fenced(xid, branchId)) : "done";
-      if (fence === "done") await action.try(local, context);
+      if (fence === "done") await action.try(local, context, { xid, branchId });
       return fence;
     });
     onStep?.({ xid, branchId, step: "try", outcome });
@@ -102,7 +108,7 @@ export class TccResource<Context> {
     if (context === undefined) return unretryable[decision];
     const step = decision === "commit" ? "confirm" : "cancel";
     const { status, outcome } = await dataSource.transaction(async (local) => {
-      const work = (): Promise<void> => action[step](local, context as Context);
+      const work = (): Promise<void> => action[step](local, context as Context, { xid, branchId });
       if (this.#isFenced) return fenceFinish(local, this.#fenced(xid, branchId), decision, work);
       await work();
       return { status: finished[decision], outcome: "done" as const };
