@@ -12,8 +12,8 @@ export default scenario({
   name: "timeout-races-commit",
   title: { en: "A timeout and a commit race for the same transaction", zh: "超时与提交争抢同一个事务" },
   explanation: {
-    en: "An order must be done within 300 ms, and to reserve takes about as long. So at the same moment order asks for the commit and the coordinator finds the time over. One of them is first, and what it decided stands: a commit that comes too late hears that the transaction is being rolled back, and a try that is still under way then is refused. (Upstream: apache/incubator-seata#4969, where a branch that registered after the end stayed for ever.)",
-    zh: "一个订单必须在 300 毫秒内完成，而预留本身差不多就要这么久。于是 order 请求提交与协调者发现超时常常撞在同一刻。谁先谁算数，决定了就不再改变：来迟的提交会被告知事务正在回滚，那时还在进行的 try 会被拒绝。（上游问题 apache/incubator-seata#4969：结束之后才注册的分支永远留了下来。）",
+    en: "An order must be done within 300 ms, and to reserve takes about as long. So at the same moment order asks for the commit and the coordinator finds the time over. One of them is first, and what it decided stands: a commit that comes too late hears that the transaction is being rolled back, and a try that is still under way then is refused. (Upstream: apache/incubator-seata#4969, #3220 and #5404, where a branch that registered after the end stayed for ever.)",
+    zh: "一个订单必须在 300 毫秒内完成，而预留本身差不多就要这么久。于是 order 请求提交与协调者发现超时常常撞在同一刻。谁先谁算数，决定了就不再改变：来迟的提交会被告知事务正在回滚，那时还在进行的 try 会被拒绝。（上游问题 apache/incubator-seata#4969、#3220、#5404：结束之后才注册的分支永远留了下来。）",
   },
   tags: ["transactions"],
   fleet: {

@@ -18,13 +18,19 @@ import { RemovalSchema, type ServiceSnapshot as WireSnapshot } from "../../runti
 import { DataSourceError, type LocalTransaction, type Row, type Table } from "../../runtime/ports/data-source.ts";
 import { noMetadata } from "../../runtime/call/metadata.ts";
 import type { Response, ServedMethod, Transport } from "../../runtime/ports/transport.ts";
+import { requestTable } from "../../services/bank/at.ts";
 import { holdTable } from "../../services/bank/outside.ts";
 import { TakeReplySchema, type ReserveRequest } from "../../services/proto/bank_pb.ts";
 import { createRandom } from "../../runtime/random.ts";
 import { alteredLocal } from "../../runtime/transactions/altered-local.ts";
-import { itemsIn, undoRow, undoStatus, undoTable } from "../../runtime/transactions/at/undo-log.ts";
+import { itemsIn, undoRow, undoStatus, undoTable, type UndoItem } from "../../runtime/transactions/at/undo-log.ts";
 import { withXid } from "../../runtime/transactions/xid.ts";
-import { LockQueryReplySchema, type PhaseTwo } from "../../runtime/transactions/proto/coordinator_pb.ts";
+import {
+  LockQueryReplySchema,
+  RegisterBranchReplySchema,
+  type PhaseTwo,
+  type RegisterBranchReply,
+} from "../../runtime/transactions/proto/coordinator_pb.ts";
 import { parseLockKey, type RowLock } from "../../runtime/transactions/lock-key.ts";
 import { sagaTable } from "../../runtime/transactions/saga/log.ts";
 import { openRowStore } from "../../runtime/transactions/row-store.ts";
@@ -868,6 +874,45 @@ export const swappedUndoLogs = (seed: number, service: string, probability: numb
     },
   }));
 
+/** Who looks under the lock at an account or stock gets what was there before it had to wait. */
+export const staleLooks = (service: string): Sabotage =>
+  altering(service, (local) => {
+    const seen = new Map<string, Row | undefined>();
+    return {
+      lock: async (table, key) => {
+        const row = await local.lock(table, key);
+        if (!isHolding(table)) return row;
+        const name = JSON.stringify(table.key.map((column) => key[column]));
+        if (!seen.has(name)) seen.set(name, row);
+        return seen.get(name);
+      },
+    };
+  });
+
+/** A branch of an account or stock that does everything again, because it had to wait, keeps what it had recorded before. */
+export const keptUndoItems = (service: string): Sabotage => {
+  const recorded = new Map<string, UndoItem[]>();
+  return altering(service, (local) => {
+    let xid = "";
+    return {
+      insert: (table, row) => {
+        if (table === requestTable) xid = String(row["xid"]);
+        const stale = recorded.get(xid)?.slice(0, -1) ?? [];
+        if (table !== undoTable || row["log_status"] !== undoStatus.normal) return local.insert(table, row);
+        const branch = { xid, branchId: String(row["branch_id"]) };
+        return local.insert(table, { ...row, ...undoRow(branch, [...stale, ...itemsIn(row)], 0) });
+      },
+      update: async (table, row) => {
+        const before = isHolding(table) && xid !== "" ? await local.lock(table, row) : undefined;
+        await local.update(table, row);
+        if (before === undefined) return;
+        const item: UndoItem = { sqlType: "UPDATE", table, rows: [{ before, after: { ...before, ...row } }] };
+        recorded.set(xid, [...(recorded.get(xid) ?? []), item]);
+      },
+    };
+  });
+};
+
 /** The undo logs of a bank's account or stock let this share of the branches be committed whose rollback was there before. */
 export const forgottenUndoFences = (seed: number, service: string, probability: number): Sabotage =>
   altering(service, (local) => ({
@@ -982,6 +1027,18 @@ const asking = (
     };
   },
 });
+
+/** An account or stock takes it for registered when a branch is refused because its transaction is over. */
+export const acceptedLateBranches = (service: string): Sabotage => {
+  let count = 0;
+  return asking(service, async (path, _request, send) => {
+    const response = await send();
+    if (!path.endsWith("Coordinator/RegisterBranch") || response.kind !== "unary") return response;
+    const { refusal } = response.message as RegisterBranchReply;
+    if (refusal === undefined || !refusal.code.startsWith("GlobalTransactionNot")) return response;
+    return { ...response, message: create(RegisterBranchReplySchema, { branchId: `late ${++count}` }) };
+  });
+};
 
 /** Once a rollback has got no answer, this share of the orders is in the transaction that it was to end. */
 export const leakedXids = (seed: number, probability: number): Sabotage => {

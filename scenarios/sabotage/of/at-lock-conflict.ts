@@ -2,6 +2,7 @@ import {
   garbledLooks,
   givenBackConfirms,
   heedlessLooks,
+  keptUndoItems,
   keptUndoLogs,
   leakyReservations,
   type SabotagedCheck,
@@ -22,6 +23,7 @@ export default [
     check: "nothing-left",
     gross: (seed) => keptUndoLogs(seed, "stock", 1),
     mild: (seed) => keptUndoLogs(seed, "account", 0.08),
+    reported: { "seata#1098": () => keptUndoItems("account") },
   },
   {
     check: "isolation",

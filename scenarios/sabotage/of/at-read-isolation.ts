@@ -1,4 +1,11 @@
-import { givenBackConfirms, heedlessLooks, keptUndoLogs, leakyReservations, type SabotagedCheck } from "../kit.ts";
+import {
+  givenBackConfirms,
+  heedlessLooks,
+  keptUndoLogs,
+  leakyReservations,
+  staleLooks,
+  type SabotagedCheck,
+} from "../kit.ts";
 
 export default [
   {
@@ -20,5 +27,6 @@ export default [
     check: "isolation",
     gross: (seed) => heedlessLooks(seed, "account", 1),
     mild: (seed) => heedlessLooks(seed, "account", 0.4),
+    reported: { "seata#1196": () => staleLooks("account") },
   },
 ] satisfies readonly SabotagedCheck[];
