@@ -112,6 +112,46 @@ describe("what is wrong with a service is told with its file", () => {
     60_000,
   );
 
+  // These wait, too: at the same time as those before them.
+  test.concurrent(
+    "one with a loop without an end fails its own run in sim, and the next goes on",
+    async () => {
+      await writeFile(join(directory, "loops.ts"), own("() => ({ do: () => { for (;;); } })"));
+      const shop = await readFile(join(directory, "shop.yaml"), "utf8");
+      await writeFile(
+        join(directory, "loops.yaml"),
+        shop.replace("./orders.ts", "./loops.ts").replace("name: own-services", "name: loops"),
+      );
+      const files = ["./loops.yaml", "./shop.yaml"];
+      const { code, stdout } = await run(...files, "--world", "sim", "--json", "--out", "loops-out");
+      const { runs } = JSON.parse(stdout) as InvocationResult;
+      expect(runs.map(({ verdict }) => verdict)).toEqual(["error", "pass"]);
+      expect(runs[0]!.reason).toMatch(/^orders\/\d, .*\/loops\.ts, doesn't come back[^]*--world local/);
+      expect(code).toBe(3);
+    },
+    60_000,
+  );
+
+  test.concurrent.each([
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+  ] as const)(
+    "and a %s in it is heard: what happened is told, and nothing runs on",
+    async (signal, exitCode) => {
+      const file = `loops-${signal}.ts`;
+      await writeFile(join(directory, file), own(`() => { console.error("it loops"); for (;;); }`));
+      const args = ["--world", "sim", "--set", `fleet.orders.own.file=./${file}`, "--out", `${file}-out`];
+      const child = spawn(process.execPath, [main, "run", "./shop.yaml", ...args], { cwd: directory });
+      let stdout = "";
+      child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
+      child.stderr.setEncoding("utf8").on("data", (text: string) => text.includes("it loops") && child.kill(signal));
+      const code = await new Promise((resolve) => child.on("close", resolve));
+      expect(stdout).toContain(`${directory}/${file}, doesn't come back`);
+      expect(code).toBe(exitCode);
+    },
+    60_000,
+  );
+
   test("one that was compiled is named as it was given, whatever source its map names", async () => {
     const map = { version: 3, sources: ["src/orders.ts"], names: [], mappings: ";AAUA" };
     const url = `data:application/json;base64,${Buffer.from(JSON.stringify(map)).toString("base64")}`;
@@ -177,41 +217,6 @@ describe("what is wrong with a service is told with its file", () => {
       expect(runs[0]!.reason).toContain(message);
       expect(stderr).not.toContain("bug of Flyball");
       expect(code).toBe(3);
-    },
-    60_000,
-  );
-
-  test("one with a loop without an end fails its own run in sim, and the next goes on", async () => {
-    await writeFile(join(directory, "loops.ts"), own("() => ({ do: () => { for (;;); } })"));
-    const shop = await readFile(join(directory, "shop.yaml"), "utf8");
-    await writeFile(
-      join(directory, "loops.yaml"),
-      shop.replace("./orders.ts", "./loops.ts").replace("name: own-services", "name: loops"),
-    );
-    const files = ["./loops.yaml", "./shop.yaml"];
-    const { code, stdout } = await run(...files, "--world", "sim", "--json", "--out", "loops-out");
-    const { runs } = JSON.parse(stdout) as InvocationResult;
-    expect(runs.map(({ verdict }) => verdict)).toEqual(["error", "pass"]);
-    expect(runs[0]!.reason).toMatch(/^orders\/\d, .*\/loops\.ts, doesn't come back[^]*--world local/);
-    expect(code).toBe(3);
-  }, 60_000);
-
-  test.concurrent.each([
-    ["SIGINT", 130],
-    ["SIGTERM", 143],
-  ] as const)(
-    "and a %s in it is heard: what happened is told, and nothing runs on",
-    async (signal, exitCode) => {
-      const file = `loops-${signal}.ts`;
-      await writeFile(join(directory, file), own(`() => { console.error("it loops"); for (;;); }`));
-      const args = ["--world", "sim", "--set", `fleet.orders.own.file=./${file}`, "--out", `${file}-out`];
-      const child = spawn(process.execPath, [main, "run", "./shop.yaml", ...args], { cwd: directory });
-      let stdout = "";
-      child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
-      child.stderr.setEncoding("utf8").on("data", (text: string) => text.includes("it loops") && child.kill(signal));
-      const code = await new Promise((resolve) => child.on("close", resolve));
-      expect(stdout).toContain(`${directory}/${file}, doesn't come back`);
-      expect(code).toBe(exitCode);
     },
     60_000,
   );
