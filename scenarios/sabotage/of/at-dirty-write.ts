@@ -1,4 +1,10 @@
-import { heedlessLooks, leakyReservations, unlockedValidation, type SabotagedCheck } from "../kit.ts";
+import {
+  heedlessLooks,
+  leakyReservations,
+  unlockedValidation,
+  withoutValidation,
+  type SabotagedCheck,
+} from "../kit.ts";
 
 export default [
   {
@@ -11,6 +17,7 @@ export default [
     gross: (seed) => heedlessLooks(seed, "account", 1),
     mild: (seed) => heedlessLooks(seed, "account", 0.4),
     reported: {
+      "seata#2848": () => withoutValidation("account"),
       // Whoever writes between validation and undo is overwritten.
       "seata PR#2918": () => unlockedValidation("account", 30_000),
     },
