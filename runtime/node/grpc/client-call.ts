@@ -2,7 +2,7 @@ import { noMetadata, type Metadata } from "../../call/metadata.ts";
 import { RpcError } from "../../call/status.ts";
 import { errorCodes } from "../http2/errors.ts";
 import { valueOf } from "../http2/fields.ts";
-import type { Fields } from "../http2/hpack/decoder.ts";
+import type { Fields } from "../http2/hpack/field-list.ts";
 import { encodeFields, type FieldBlock } from "../http2/hpack/encoder.ts";
 import type { Http2Session } from "../http2/session.ts";
 import type { Http2Stream, Reset, StreamEvents } from "../http2/stream.ts";

@@ -1,7 +1,7 @@
 import { noMetadata, type Metadata } from "../../call/metadata.ts";
 import { RpcError } from "../../call/status.ts";
 import { errorCodes } from "../http2/errors.ts";
-import type { Fields } from "../http2/hpack/decoder.ts";
+import type { Fields } from "../http2/hpack/field-list.ts";
 import { encodeFields, noBlock, type FieldBlock } from "../http2/hpack/encoder.ts";
 import type { Http2Stream, Reset, StreamEvents } from "../http2/stream.ts";
 import { codecHeader, fromFields, parseTimeout, toFields } from "./fields.ts";

@@ -1,5 +1,5 @@
 import { nameForm, valueTrouble } from "./field-form.ts";
-import type { Fields } from "./hpack/decoder.ts";
+import type { Fields } from "./hpack/field-list.ts";
 
 /** What a field section is the beginning or the end of. */
 export type FieldsRole = "request" | "response" | "trailers";

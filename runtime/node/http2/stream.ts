@@ -1,6 +1,6 @@
 import { errorCodes } from "./errors.ts";
 import { SendWindow, type ReceiveWindow } from "./flow-control.ts";
-import type { Fields } from "./hpack/decoder.ts";
+import type { Fields } from "./hpack/field-list.ts";
 import type { FieldBlock } from "./hpack/encoder.ts";
 
 /** What a stream's owner hears. Nothing comes after `onReset`, and nothing from the peer after an `isEnd`. */

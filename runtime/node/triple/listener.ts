@@ -19,7 +19,7 @@ import {
   type ServerCallEvents,
 } from "../grpc/server-call.ts";
 import { errorCodes } from "../http2/errors.ts";
-import type { Fields } from "../http2/hpack/decoder.ts";
+import type { Fields } from "../http2/hpack/field-list.ts";
 import { Http2Session } from "../http2/session.ts";
 import type { Http2Stream } from "../http2/stream.ts";
 import { HttpConnections } from "../http-connections.ts";

@@ -1,4 +1,4 @@
-import type { Fields } from "./decoder.ts";
+import type { Fields } from "./field-list.ts";
 
 /** Blocks that are remembered, and the longest of them: 16 KiB a connection, and their texts. */
 const knownMax = 8;
