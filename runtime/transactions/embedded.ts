@@ -8,7 +8,7 @@ import type { Random } from "../ports/random.ts";
 import type { Subscription } from "../ports/registry.ts";
 import type { Transport } from "../ports/transport.ts";
 import type { CallLog } from "../telemetry/call-log.ts";
-import { TransactionError, transactionCodes, type TransactionCode } from "./error.ts";
+import { toldOf, TransactionError, transactionCodes, type TransactionCode } from "./error.ts";
 import { finishBranch } from "./phase-two.ts";
 import { Coordinator as CoordinatorService, type PhaseTwo, type Refusal } from "./proto/coordinator_pb.ts";
 import { branchTypes, globalStatuses, type GlobalStatus } from "./status.ts";
@@ -181,7 +181,7 @@ function toTransactionError(error: unknown): TransactionError {
 
 function refused({ code, message }: Refusal): TransactionError {
   const known = transactionCodes.find((name) => name === code) ?? "Unknown";
-  return new TransactionError(message, { code: known });
+  return toldOf(message, { code: known });
 }
 
 const closed = (): TransactionError =>

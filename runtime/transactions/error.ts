@@ -78,6 +78,22 @@ export class TransactionError extends Error {
   }
 }
 
+/**
+ * An error that somebody else made and told of: where this side has read it says nothing, and finding that out is most of what an error costs.
+ * Engines without `stackTraceLimit` find it out all the same.
+ */
+export function toldOf(...said: ConstructorParameters<typeof TransactionError>): TransactionError {
+  const engine: ErrorConstructor & { stackTraceLimit?: number } = Error;
+  const { stackTraceLimit } = engine;
+  if (stackTraceLimit === undefined) return new TransactionError(...said);
+  engine.stackTraceLimit = 0;
+  try {
+    return new TransactionError(...said);
+  } finally {
+    engine.stackTraceLimit = stackTraceLimit;
+  }
+}
+
 /** Whether the coordinator may have done what it was asked although nobody heard of it: asking again is safe, guessing isn't. */
 export function isUncertain(error: unknown): boolean {
   return error instanceof TransactionError && (error.code === "ConnectionLost" || error.code === "RequestTimeout");

@@ -51,6 +51,7 @@ export function formatLockKey(rows: readonly RowKey[]): string {
   return text;
 }
 
+const plainKey = /^[0-9A-Za-z-]+$/;
 const separatorOfTables = /[:;,]/;
 const separators = /[%:;,]/g;
 const separatorsAndJoint = /[%:;,_]/g;
@@ -59,5 +60,7 @@ const escapes: Readonly<Record<string, string>> = { "%": "%25", ":": "%3A", ";":
 /** No text at all would be no row: it is written as no character is. */
 function escaped(text: string, isOneOfSeveral: boolean): string {
   if (text === "") return "%";
+  // Nearly every key is a number, or a name.
+  if (plainKey.test(text)) return text;
   return text.replace(isOneOfSeveral ? separatorsAndJoint : separators, (found) => escapes[found]!);
 }
