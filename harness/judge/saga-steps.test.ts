@@ -10,8 +10,9 @@ const plan = bankPlan(
     sagaSteps("order").shows("compensation").detects("20%"),
     sagaSteps("order").shows("repair").detects("20%"),
     sagaSteps("order").shows("resumption").detects("20%"),
+    sagaSteps("order").shows("dirty-read").detects("20%"),
   ],
-  { of: { mode: "saga" } },
+  { of: { mode: "saga", looks: {} } },
 );
 const ms = 1_000;
 
@@ -93,6 +94,28 @@ test("sagas are resumed that were being taken back when their engine began a new
   });
 });
 
+test("a dirty read is a look at what a step had left that was taken back afterwards", () => {
+  const own = healthy();
+  const looks = { what: "look", resource: "account.take", item: "u0", isLocking: false } as const;
+  const steps = own.changes.filter((change) => change.what === "holding" && change.node === "account/0");
+  const see = (by: string, of: string, { isBack = false } = {}): void => {
+    const [taken, back] = steps.filter(({ xid }) => xid === `tc:1:${of}`) as { readonly version: number }[];
+    own.report("account/0", 1_000, { ...looks, xid: `tc:1:${by}`, version: (isBack ? back : taken)!.version });
+  };
+  for (let index = 0; index < 32; index++) {
+    see(`kept ${index}`, `back ${index}`);
+    // What was given back, what was kept, and its own are none.
+    see(`none ${index}`, `back ${index}`, { isBack: true });
+    see(`early ${index}`, `kept ${index}`);
+    see(`back ${index}`, `back ${index}`);
+  }
+  expect(judged(own, 3)).toMatchObject({
+    verdict: "pass",
+    observed: "0 of 32",
+    message: "32 sagas that saw what another one then took back did it in order",
+  });
+});
+
 test("who is still on the way is no error, and of whom nobody could ask neither", () => {
   const own = healthy();
   add(own, "under way", ["account"], "Begin");
@@ -112,4 +135,14 @@ test("without sagas that were taken back there is nothing to judge, and with few
 
 test("a bank without sagas is refused", () => {
   expect(() => bankPlan([sagaSteps("order").shows("repair").detects("20%")])).toThrow(/order runs no sagas/);
+});
+
+test("where nobody looks no dirty read can be shown, and a saga's look is a plain one", () => {
+  const planned = (looks?: object) => () =>
+    bankPlan([sagaSteps("order").shows("dirty-read").detects("20%")], {
+      of: { mode: "saga", ...(looks && { looks }) },
+    });
+  expect(planned()).toThrow("nobody looks");
+  expect(planned({ locking: "50%" })).toThrow('looks is for mode "at"');
+  expect(planned({ partner: true })).toThrow('looks is for mode "at"');
 });

@@ -22,7 +22,14 @@ export const sagaSteps: CheckKind<Spec> = {
       name: `${spec.service}'s sagas keep a step or take it back, once, in order`,
       detects: "don't",
     });
-    if (plan.bank?.mode === "saga") return plan;
+    if (plan.bank?.mode === "saga") {
+      const order = context.scenario.fleet[spec.service];
+      if (spec.shows !== "dirty-read" || (order?.program === "order" && order.looks !== undefined)) return plan;
+      throw new ScenarioError(`"${plan.name}": nobody looks`, {
+        code: "INVALID_SCENARIO",
+        hint: 'bank({ mode: "saga", looks: {} })',
+      });
+    }
     throw new ScenarioError(`"${plan.name}": ${spec.service} runs no sagas`, {
       code: "INVALID_SCENARIO",
       hint: 'a bank does in mode "saga": bank({ mode: "saga" })',
@@ -59,6 +66,7 @@ const shownAs: Readonly<Record<Spec["shows"], { readonly one: string; readonly m
     one: "was being taken back when its engine died",
     many: "were being taken back when their engine died",
   },
+  "dirty-read": { one: "saw what another one then took back", many: "saw what another one then took back" },
 };
 
 interface Tale {
@@ -73,6 +81,7 @@ interface Tale {
 /** Those of which it is known what they did and how they ended. */
 function taleOf(history: History, bank: BankPlan): readonly Tale[] {
   const resumed = resumedIn(history);
+  const dirty = dirtyReadersIn(history, bank);
   return transactionsOf(history, bank).flatMap((transaction): readonly Tale[] => {
     const { xid, isDoubtful, toUs } = transaction;
     const end = knownEnd(transaction);
@@ -86,6 +95,7 @@ function taleOf(history: History, bank: BankPlan): readonly Tale[] {
         shows: [
           ...(end === "in need of a person" ? (["repair"] as const) : back > 0 ? (["compensation"] as const) : []),
           ...(resumed.has(xid) ? (["resumption"] as const) : []),
+          ...(dirty.has(xid) ? (["dirty-read"] as const) : []),
         ],
         isWrong: !isInOrder(steps, end, bank),
       },
@@ -109,6 +119,28 @@ function resumedIn(history: History): ReadonlySet<string> {
     if (fromUs !== undefined && hasBegunAnew) resumed.add(xid);
   }
   return resumed;
+}
+
+/** Those that looked at what a step of another one had left, which was rolled back afterwards. */
+function dirtyReadersIn(history: History, bank: BankPlan): ReadonlySet<string> {
+  const aborted = new Set(
+    transactionsOf(history, bank).flatMap((one) => (knownEnd(one) === "rolled back" ? [one.xid] : [])),
+  );
+  const used = new Map<string, number>();
+  const steps = new Map<string, string>();
+  const readers = new Set<string>();
+  for (const change of history.transactions) {
+    if (change.what === "holding") {
+      const row = `${change.node} ${change.item}`;
+      // What is given back is no step that could be taken back.
+      if (change.used > (used.get(row) ?? 0)) steps.set(`${row} ${change.version}`, change.xid);
+      used.set(row, change.used);
+    } else if (change.what === "look") {
+      const writer = steps.get(`${change.node} ${change.item} ${change.version}`);
+      if (writer !== undefined && writer !== change.xid && aborted.has(writer)) readers.add(change.xid);
+    }
+  }
+  return readers;
 }
 
 /** The coordinator forgets what is over: then its manager may have been told. */

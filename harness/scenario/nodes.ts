@@ -318,7 +318,9 @@ interface OfferTimes {
 
 function orders(service: string, spec: OrderSpec, times: OfferTimes): readonly NodePlan[] {
   const { program, instances = 1, account, stock, mode, items, price, timeout, abortRate, looks, instalments } = spec;
-  if (looks !== undefined) requireAt(service, "looks", mode);
+  if (looks !== undefined && (mode !== "saga" || looks.partner === true || fractionOf(looks.locking ?? 0) > 0)) {
+    requireAt(service, "looks", mode);
+  }
   if (instalments !== undefined) requireAt(service, "instalments", mode);
   if ((instalments ?? 1) > (price ?? defaultPrice)) {
     throw new ScenarioError(

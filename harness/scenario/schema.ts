@@ -221,7 +221,10 @@ const order = z.strictObject({
   price: z.int().min(1).max(1_000_000).optional(),
   /** Share of the orders that are given up when everything is reserved. Default none. */
   abortRate: fraction.optional(),
-  /** In mode "at": each order first looks at the account and at the good, this share of them by `SELECT … FOR UPDATE`. Default none does. */
+  /**
+   * In mode "at": each order first looks at the account and at the good, this share of them by `SELECT … FOR UPDATE`. In mode "saga": at the
+   * account, and plainly. Default none does.
+   */
   looks: z
     .strictObject({
       locking: fraction.optional(),
@@ -577,7 +580,7 @@ const check = z.discriminatedUnion("check", [
   z.strictObject({
     check: z.literal("saga-steps"),
     service: name,
-    shows: z.enum(["compensation", "repair", "resumption"]),
+    shows: z.enum(["compensation", "repair", "resumption", "dirty-read"]),
     detects: fraction,
   }),
   /**

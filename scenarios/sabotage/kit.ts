@@ -1168,13 +1168,16 @@ export const unkeptLocks = (seed: number, service: string, probability: number):
   const random = seeded(seed, service);
   return altering(service, (local) => {
     const isMeant = random.float() < probability;
-    // Whoever counts locks first of all, inside of a savepoint; who undoes begins with the undo logs, and who writes locks again.
-    let isFirst = true;
+    // Whoever counts reads inside of a savepoint, as often as it has to wait, and then writes.
+    let hasWritten = false;
     return {
+      update: (table, row) => {
+        hasWritten = true;
+        return local.update(table, row);
+      },
       savepoint: async (work) => {
-        const [isLook, before] = [isFirst && isMeant, { row: undefined as unknown }];
-        isFirst = false;
-        if (!isLook) return local.savepoint(work);
+        const before = { row: undefined as unknown };
+        if (hasWritten || !isMeant) return local.savepoint(work);
         const letGo = new Error("lets go");
         await local
           .savepoint(async () => {

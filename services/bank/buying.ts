@@ -20,11 +20,19 @@ type Holder = Stub<typeof Reservations>;
 export function buying({
   account,
   stock,
+  isLooking = false,
 }: {
   readonly account: Holder;
   readonly stock: Holder;
+  /** It looks at the account before it pays: there is nothing to take back of that. */
+  readonly isLooking?: boolean;
 }): Saga<Purchase, object> {
-  return saga<Purchase>("buy")
+  const look = async ({ input, metadata }: StepCall<Purchase, object>): Promise<void> => {
+    await account.look({ item: input.user, locking: false }, { metadata });
+  };
+  const begun: Saga<Purchase, object> = saga<Purchase>("buy");
+  const looked: Saga<Purchase, object> = isLooking ? begun.step("look", { action: look }) : begun;
+  return looked
     .step(
       "account",
       taking(account, ({ user, price }) => ({ item: user, amount: price })),

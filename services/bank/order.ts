@@ -40,7 +40,7 @@ export interface OrderConfig extends OfferConfig {
   readonly price: number;
   /** Share of the orders that are given up when everything is reserved: rollbacks without a fault. Default 0. */
   readonly abortRate: number;
-  /** In mode "at": before it buys, an order looks at what there is. Default: it doesn't. */
+  /** In modes "at" and "saga" (there plainly): before it buys, an order looks at what there is. Default: it doesn't. */
   readonly looks: LooksConfig | undefined;
   /** In mode "at": so many payments make the price, the first before the piece is taken, the others after it. Default 1. */
   readonly instalments: number;
@@ -75,8 +75,15 @@ export const order: ServiceProgram<OrderConfig> = {
       instalments: reader.number("instalments", { ...count, max: 100 }, 1),
     };
     reader.end();
-    if (config.looks !== undefined && config.mode !== "at") {
-      throw new ConfigError(`no order looks in mode "${config.mode}"`, 'leave looks out, or set {"mode": "at"}');
+    if (config.looks !== undefined && config.mode === "tcc") {
+      throw new ConfigError('no order looks in mode "tcc"', 'leave looks out, or set {"mode": "at"}');
+    }
+    if (
+      config.looks !== undefined &&
+      config.mode === "saga" &&
+      (config.looks.lockingRate > 0 || config.looks.partner)
+    ) {
+      throw new ConfigError('an order looks plainly in mode "saga", and at its own account', 'set {"looks": {}}');
     }
     if (config.instalments > 1 && config.mode !== "at") {
       throw new ConfigError(
@@ -162,7 +169,7 @@ class RunningOrder implements RunningService {
     this.#dataSource = await openDataSource(this.#context, database, [sagaTable]);
     const coordinator = this.#coordinator!;
     this.#cleaner = new Cleaner({ clock, dataSource: this.#dataSource, coordinator, remains: [oldSagas] });
-    const buy = buying({ account, stock });
+    const buy = buying({ account, stock, isLooking: this.#config.looks !== undefined });
     const engine = new Sagas({
       ...{ clock, telemetry, coordinator, dataSource: this.#dataSource },
       ...{ resourceId: this.#resourceId, owner: node, sagas: [buy] },

@@ -27,6 +27,7 @@ import { Doubts, type Teller } from "./telling.ts";
 import {
   giveBack,
   holdingsOf,
+  readHolding,
   reserving,
   rowKeys,
   seedHoldings,
@@ -364,6 +365,8 @@ class RunningReservations implements RunningService {
         });
       },
       look: async ({ item, locking }, call) => {
+        if (this.#config.mode === "saga")
+          return { instance: context.node, free: BigInt(await this.#lookPlainly(item, call)) };
         const participant = this.#participant;
         if (participant?.look === undefined) throw this.#unusable("looking");
         const xid = transactionOf(call);
@@ -398,6 +401,19 @@ class RunningReservations implements RunningService {
     };
   }
 
+  /** Within a saga: what is there, as everybody sees it. */
+  async #lookPlainly(item: string, call: Call): Promise<number> {
+    const dataSource = this.#telling;
+    if (dataSource === undefined) throw this.#unusable("looking");
+    const xid = transactionOf(call);
+    const { table } = this.#holdings;
+    return withStatus(async () => {
+      const holding = await dataSource.transaction((local) => readHolding({ dataSource, local }, table, item));
+      this.#tellLook(xid, holding, "plain");
+      return holding.free;
+    });
+  }
+
   #step({ stepId }: { readonly stepId: string }, call: Call) {
     const dataSource = this.#telling;
     if (dataSource === undefined || this.#config.mode !== "saga") throw this.#unusable("taking");
@@ -411,7 +427,7 @@ class RunningReservations implements RunningService {
   #unusable(wanted: "reserving" | "looking" | "taking"): RpcError {
     const { node } = this.#context;
     const { mode } = this.#config;
-    const isDone = { reserving: mode !== "saga", looking: mode === "at", taking: mode === "saga" };
+    const isDone = { reserving: mode !== "saga", looking: mode !== "tcc", taking: mode === "saga" };
     if (isDone[wanted]) return new RpcError(`${node} isn't ready`, { code: "UNAVAILABLE" });
     return new RpcError(`${node} takes part by ${mode}, and there is no ${wanted} in it`, {
       code: "FAILED_PRECONDITION",

@@ -179,7 +179,7 @@ export const Reservations: GenService<{
     output: typeof ReserveReplySchema;
   },
   /**
-   * In mode "at": what there is of an item, within the transaction that the call's metadata names.
+   * In modes "at" and "saga": what there is of an item, within the transaction that the call's metadata names.
    *
    * @generated from rpc flyball.bank.v1.Reservations.Look
    */

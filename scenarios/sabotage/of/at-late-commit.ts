@@ -1,4 +1,5 @@
 import {
+  acceptedLateBranches,
   forgottenUndoFences,
   givenBackConfirms,
   keptUndoLogs,
@@ -22,5 +23,6 @@ export default [
     check: "nothing-left",
     gross: (seed) => keptUndoLogs(seed, "stock", 1),
     mild: (seed) => keptUndoLogs(seed, "stock", 0.08),
+    reported: { "seata#4969": () => acceptedLateBranches("account") },
   },
 ] satisfies readonly SabotagedCheck[];

@@ -2,7 +2,6 @@ import {
   garbledLooks,
   givenBackConfirms,
   heedlessLooks,
-  keptUndoItems,
   keptUndoLogs,
   leakyReservations,
   type SabotagedCheck,
@@ -23,7 +22,6 @@ export default [
     check: "nothing-left",
     gross: (seed) => keptUndoLogs(seed, "stock", 1),
     mild: (seed) => keptUndoLogs(seed, "account", 0.08),
-    reported: { "seata#1098": () => keptUndoItems("account") },
   },
   {
     check: "isolation",

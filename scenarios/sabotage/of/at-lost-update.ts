@@ -1,4 +1,4 @@
-import { keptUndoLogs, leakyReservations, unkeptLocks, type SabotagedCheck } from "../kit.ts";
+import { keptUndoItems, keptUndoLogs, leakyReservations, unkeptLocks, type SabotagedCheck } from "../kit.ts";
 
 export default [
   {
@@ -10,6 +10,7 @@ export default [
     check: "nothing-left",
     gross: (seed) => keptUndoLogs(seed, "stock", 1),
     mild: (seed) => keptUndoLogs(seed, "account", 0.08),
+    reported: { "seata#1098": () => keptUndoItems("account") },
   },
   {
     // As it was reported: they count on what others write over.

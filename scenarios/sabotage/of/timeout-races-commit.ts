@@ -1,10 +1,4 @@
-import {
-  acceptedLateBranches,
-  givenBackConfirms,
-  leakyReservations,
-  stuckBranches,
-  type SabotagedCheck,
-} from "../kit.ts";
+import { givenBackConfirms, leakyReservations, stuckBranches, type SabotagedCheck } from "../kit.ts";
 
 export default [
   {
@@ -22,6 +16,5 @@ export default [
     // Where all were stuck, there would be none to judge the others by.
     gross: (seed) => stuckBranches(seed, "stock", 0.3),
     mild: (seed) => stuckBranches(seed, "stock", 0.08),
-    reported: { "seata#4969": () => acceptedLateBranches("stock") },
   },
 ] satisfies readonly SabotagedCheck[];

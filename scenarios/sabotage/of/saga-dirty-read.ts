@@ -1,0 +1,31 @@
+import {
+  givenBackConfirms,
+  leakyReservations,
+  stuckBranches,
+  swappedCompensations,
+  type SabotagedCheck,
+} from "../kit.ts";
+
+export default [
+  {
+    check: "conservation",
+    gross: (seed) => leakyReservations(seed, "stock", 1),
+    mild: (seed) => leakyReservations(seed, "account", 0.08),
+  },
+  {
+    check: "atomicity",
+    gross: (seed) => givenBackConfirms(seed, "stock", 1),
+    mild: (seed) => givenBackConfirms(seed, "stock", 0.08),
+  },
+  {
+    check: "nothing-left",
+    // Only what is compensated can be stuck, half of all; were all of it, there would be none to judge the order by.
+    gross: (seed) => stuckBranches(seed, "stock", 0.25),
+    mild: (seed) => stuckBranches(seed, "stock", 0.16),
+  },
+  {
+    check: "saga-steps",
+    gross: (seed) => swappedCompensations(seed, 1),
+    mild: (seed) => swappedCompensations(seed, 0.25),
+  },
+] satisfies readonly SabotagedCheck[];
