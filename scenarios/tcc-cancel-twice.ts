@@ -21,8 +21,8 @@ export default scenario({
     buyer: consumer({ instances: 1, calls: "order", timeout: "3s", retries: 0, key: { name: "user", count: 100 } }),
     ...bank({ timeout: "5s", reserve: { timeout: "1500ms" }, account: { serviceTime: "400ms" } }),
   },
-  coordinator: { retry: "50ms", branchTimeout: "100ms" },
-  load: constant("60/s").on("buyer").for("6s"),
+  coordinator: { retry: "100ms", branchTimeout: "100ms" },
+  load: constant("30/s").on("buyer").for("6s"),
   timeline: [
     at("1500ms").slow("account/0", { factor: 5, for: "1400ms" }),
     at("2900ms").pause("account/0", { for: "1600ms" }),
