@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 
 import { expect, test } from "vitest";
 
-import { systemClock } from "./clock.ts";
+import { epochOf, systemClock } from "./clock.ts";
 
 const clock = systemClock();
 
@@ -114,4 +114,19 @@ test("a sleep ends with its signal's reason", async () => {
   const sleep = clock.sleep(60_000_000, controller.signal);
   controller.abort(reason);
   await expect(sleep).rejects.toBe(reason);
+});
+
+test("the epoch is that of the wall clock to a fraction of its tick, however late the process knew when it began", () => {
+  const { timeOrigin } = performance;
+  try {
+    Object.defineProperty(performance, "timeOrigin", { value: timeOrigin + 12, configurable: true, writable: true });
+    const epochUs = epochOf(clock);
+    // Of many looks the one that was kept waiting least between its two readings: the wall clock is behind by what it doesn't show.
+    const aheadUs = Array.from({ length: 1000 }, () => epochUs + clock.nowUs() - Date.now() * 1000);
+    expect(Math.max(...aheadUs)).toBeGreaterThan(-1_000);
+    expect(Math.max(...aheadUs)).toBeLessThan(3_000);
+  } finally {
+    delete (performance as { timeOrigin?: number }).timeOrigin;
+    expect(performance.timeOrigin).toBe(timeOrigin);
+  }
 });
