@@ -243,6 +243,7 @@ describeReal("AT by SQL on PostgreSQL", () => {
       "CREATE TABLE plain (id INT PRIMARY KEY, n INT UNIQUE)",
       "INSERT INTO plain VALUES (1, 1)",
       "CREATE TABLE keyless (n INT)",
+      "CREATE TABLE reckoned (a INT, b INT GENERATED ALWAYS AS (a * 2) STORED PRIMARY KEY)",
       "CREATE TABLE parent (id INT PRIMARY KEY)",
       "CREATE TABLE child () INHERITS (parent)",
       "CREATE VIEW view AS SELECT * FROM plain",
@@ -258,6 +259,7 @@ describeReal("AT by SQL on PostgreSQL", () => {
     for (const [statement, reason] of [
       ["UPDATE nowhere SET n = 1", "there is no table"],
       ["INSERT INTO keyless VALUES (1)", "no primary key"],
+      ["INSERT INTO reckoned VALUES (1)", "a primary key with b, which is generated"],
       ["DELETE FROM parent", "inherit"],
       ["UPDATE view SET n = 1", "no ordinary table"],
       ["INSERT INTO triggered VALUES (1)", "triggers (t)"],

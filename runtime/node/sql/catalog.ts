@@ -171,10 +171,13 @@ const changes = (action: string): boolean => ["c", "n", "d"].includes(action);
 /** Blobs are written to the undo log as such; all else as PostgreSQL's text for it. */
 const columnTypeOf = (type: string) => (type === "bytea" ? ("bytes" as const) : { sql: type });
 
-function obstacleIn({ schema, name, kind, key, triggers, rules, isParent }: RawDefinition): string | undefined {
+function obstacleIn(raw: RawDefinition): string | undefined {
+  const { schema, name, kind, columns, key, triggers, rules, isParent } = raw;
   if (/[.:;,]/.test(schema + name)) return `"${name}" can't be named in a lock`;
   if (kind !== "r") return `${name} is no ordinary table`;
   if (key === null) return `${name} has no primary key`;
+  const reckoned = columns.find((column) => column.generated !== "" && key.includes(column.name));
+  if (reckoned !== undefined) return `${name} has a primary key with ${reckoned.name}, which is generated`;
   if (triggers !== null) return `${name} has triggers (${triggers.join(", ")}), which may change rows unseen`;
   if (rules !== null) return `${name} has rules (${rules.join(", ")}), which may change other rows`;
   return isParent ? `${name} has tables that inherit from it` : undefined;
