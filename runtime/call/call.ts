@@ -53,6 +53,8 @@ export class Call implements Cancellable {
   readonly request: unknown;
   /** When its work began, where it had to wait for its turn; told by whoever makes calls wait. */
   workUs: number | undefined;
+  /** What its handler does, on the server's side; it may go on when nobody waits any more. */
+  handling: Promise<unknown> | undefined;
   /** Where the call belongs, and all that is made under it; set by the tracer, if there is one. Default: where its parent does. */
   trace: TraceContext | undefined;
 

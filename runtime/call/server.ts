@@ -91,7 +91,7 @@ function served(
       return Promise.reject(late);
     }
     try {
-      return whileWaiting(call, run(call, request));
+      return whileWaiting(call, (call.handling = run(call, request)));
     } catch (error) {
       return Promise.reject(toRpcError(error));
     }

@@ -134,16 +134,18 @@ export class HttpConnections {
     const share = this.#shares.get(request.socket);
     let kept = 0;
     response.once("close", () => share?.add(-kept));
-    const sent = await bodyOf(request, bytesMax, (bytes) => {
+    const keep = (bytes: number): void => {
       kept += bytes;
       share?.add(bytes);
-    });
+    };
+    const sent = await bodyOf(request, bytesMax, keep);
     if (sent === undefined) {
       return refuse(413, new RpcError(`a body has at most ${bytesMax} bytes`, { code: "RESOURCE_EXHAUSTED" }));
     }
     let bytes: Uint8Array;
     try {
       bytes = await decompressed(sent, request.headers["content-encoding"], bytesMax);
+      if (bytes !== sent && !response.destroyed) keep(bytes.length);
     } catch (thrown) {
       const error = toRpcError(thrown);
       return refuse(codingStatus[error.code] ?? 400, error, { "accept-encoding": "gzip, identity" });

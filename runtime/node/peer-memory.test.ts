@@ -1,11 +1,14 @@
 import { connect } from "node:net";
+import { gzipSync } from "node:zlib";
 
 import { afterEach, expect, test } from "vitest";
 
 import { Call } from "../call/call.ts";
 import { noMetadata } from "../call/metadata.ts";
-import type { Method } from "../call/service.ts";
+import { createServer } from "../call/server.ts";
+import { methodsOf, type Handlers, type Method } from "../call/service.ts";
 import type { RpcError } from "../call/status.ts";
+import { Health as HealthService } from "../health/proto/health_pb.ts";
 import type { Response, ServedMethod, Transport } from "../ports/transport.ts";
 import { systemClock } from "./clock.ts";
 import { framedTransport } from "./framed.ts";
@@ -115,6 +118,33 @@ test.each([
   },
 );
 
+test.each([
+  ["triple", triple],
+  ["framed", framed],
+])("over %s messages of calls that were cancelled count as long as their handlers are at work", async (_, make) => {
+  const [transport, greedy] = [make(8 * megabyte), make()];
+  opened.push(transport, greedy);
+  let atWork = 0;
+  const deaf = () => {
+    atWork++;
+    return new Promise<never>(() => undefined);
+  };
+  const handlers = { check: deaf } as unknown as Handlers<typeof HealthService>;
+  const { address } = await createServer({ transport }).add(HealthService, handlers).listen("127.0.0.1:0");
+  const check = methodsOf(HealthService).get("check")!;
+  const request = check.input.create({ service: "x".repeat(3 * megabyte) });
+  for (let before = 0; before < 2; before++) {
+    const call = new Call({ clock, service: "t", method: check.path });
+    const ended = greedy.invoke(address, check, call, request).catch(({ code }: RpcError) => code);
+    await expect.poll(() => atWork).toBe(before + 1);
+    call.cancel();
+    expect(await ended).toBe("CANCELLED");
+  }
+  const last = new Call({ clock, service: "t", method: check.path, timeoutUs: 3_000_000 });
+  await expect(greedy.invoke(address, check, last, request)).rejects.toMatchObject({ code: "UNAVAILABLE" });
+  last.end();
+});
+
 test("the peer is ended whose streams nobody reads, when they are too many", async () => {
   const { ask, beside } = await node(triple, [swallow]);
   async function* parts() {
@@ -159,3 +189,32 @@ test("a peer is ended of those whose bodies over HTTP/1.1 never end, when they a
   const head = `POST ${size.path} HTTP/1.1\r\nhost: t\r\ncontent-type: application/bytes\r\ncontent-length: 4000000\r\n\r\n`;
   expect(await beside(() => halves(port, Buffer.from(head)))).toBe("");
 });
+
+test("a body over HTTP/1.1 counts as what is behind its compression", async () => {
+  const { port, beside } = await node(triple);
+  const body = gzipSync(new Uint8Array(3 * megabyte));
+  const head = `POST ${slow.path} HTTP/1.1\r\nhost: t\r\ncontent-type: application/bytes\r\ncontent-encoding: gzip\r\n`;
+  const request = Buffer.concat([Buffer.from(`${head}content-length: ${body.length}\r\n\r\n`), body]);
+  expect(await beside(() => closedOf(4, port, request))).toBeGreaterThan(0);
+});
+
+/** So many peers send the same; how many of them have been ended when the first one is, or after 3 s. */
+async function closedOf(peers: number, port: number, request: Buffer): Promise<number> {
+  let closed = 0;
+  const sockets = Array.from({ length: peers }, () => connect({ port, host: "127.0.0.1" }));
+  try {
+    const first = sockets.map((socket) => {
+      socket.on("error", () => undefined).write(request);
+      return new Promise<void>((resolve) => {
+        socket.once("close", () => {
+          closed++;
+          resolve();
+        });
+      });
+    });
+    await Promise.race([...first, clock.sleep(3_000_000)]);
+    return closed;
+  } finally {
+    for (const socket of sockets) socket.destroy();
+  }
+}

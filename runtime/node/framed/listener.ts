@@ -264,6 +264,7 @@ class ServerCall {
     this.#line = line;
   }
 
+  /** Resolves when the handler is done. */
   async run(request: unknown): Promise<void> {
     try {
       const response = await this.#served.serve(this.#call, request);
@@ -272,6 +273,8 @@ class ServerCall {
       this.#call.end();
       this.#line.end({ error: toRpcError(thrown) });
     }
+    // Nobody waited for a handler whose call was cancelled: it may still be at work, and keeps what it was given.
+    if (this.#call.isCancelled) await this.#call.handling?.catch(() => undefined);
   }
 
   cancel(why: string): void {

@@ -256,11 +256,15 @@ abstract class ServerCall implements ServerCallEvents {
     this.#call?.cancel(error);
   }
 
+  protected get hasBegun(): boolean {
+    return this.#call !== undefined;
+  }
+
   onDrain(): void {
     this.#sender?.onDrain();
   }
 
-  /** Serves it: `request` is what the handler gets, `message` what its call says that it was asked. */
+  /** Serves it: `request` is what the handler gets, `message` what its call says that it was asked. Resolves when the handler is done. */
   protected async run(request: unknown, message: unknown): Promise<void> {
     const { served, callOf, count } = this.what;
     const call = (this.#call = callOf(message));
@@ -273,8 +277,10 @@ abstract class ServerCall implements ServerCallEvents {
       this.grpc.fail(toRpcError(thrown));
     } finally {
       call.end();
-      count(-1);
     }
+    // Nobody waited for a handler whose call was cancelled: it may still be at work, and keeps what it was given.
+    if (call.isCancelled) await call.handling?.catch(() => undefined);
+    count(-1);
   }
 
   /** Its handler is about to begin. */
@@ -357,7 +363,7 @@ class MessageCall extends ServerCall {
   }
 
   override onCancel(error: RpcError): void {
-    this.#letGo();
+    if (!this.hasBegun) this.#letGo();
     super.onCancel(error);
   }
 
