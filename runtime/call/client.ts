@@ -384,7 +384,9 @@ class ServiceChannel implements Channel, CallChannel {
   }
 
   #answered(call: LogicalCall, response: Response): unknown {
-    if (response.kind === "stream") return observedStream(response.messages, (error) => this.#ended(call, error));
+    if (response.kind === "stream") {
+      return observedStream(response.messages, (error) => this.#ended(call, error), call);
+    }
     this.#ended(call);
     return response.message;
   }

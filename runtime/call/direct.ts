@@ -60,7 +60,7 @@ class DirectChannel implements Channel {
     };
     try {
       const response = await whileWaiting(call, transport.invoke(address, method, call, request));
-      if (response.kind === "stream") return observedStream(response.messages, ended);
+      if (response.kind === "stream") return observedStream(response.messages, ended, call);
       ended();
       return response.message;
     } catch (error) {

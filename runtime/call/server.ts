@@ -113,9 +113,7 @@ function traced({ method, serve }: ServedMethod, tracer: Tracer | undefined): Se
       try {
         const response = await serve(call, request);
         if (response.kind === "stream") {
-          // A stream that nobody reads has no end of its own.
-          call.onCancel((reason) => span.end(reason));
-          return { kind: "stream", messages: observedStream(response.messages, (error) => span.end(error)) };
+          return { kind: "stream", messages: observedStream(response.messages, (error) => span.end(error), call) };
         }
         span.end();
         return response;

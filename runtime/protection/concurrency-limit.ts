@@ -1,4 +1,3 @@
-import type { Call } from "../call/call.ts";
 import type { Filter } from "../call/filter.ts";
 import { adaptiveEnabledKey, adaptiveInflightKey, adaptiveRemainingKey, type Metadata } from "../call/metadata.ts";
 import { toRpcError, type RpcError } from "../call/status.ts";
@@ -111,7 +110,9 @@ export function concurrencyFilter(
     };
     try {
       const response = await next(call, request);
-      if (response.kind === "stream") return { kind: "stream", messages: streaming(call, response.messages, permit) };
+      if (response.kind === "stream") {
+        return { kind: "stream", messages: observedStream(response.messages, () => permit("ignored", 0), call) };
+      }
       over();
       return tellsRoom ? { ...response, trailers: new Map([...response.trailers, ...limiter.room]) } : response;
     } catch (thrown) {
@@ -119,16 +120,4 @@ export function concurrencyFilter(
       throw thrown;
     }
   };
-}
-
-/** The place is given back once: when the stream is over, or its call is cancelled before anybody read it. */
-function streaming(call: Call, messages: AsyncIterable<unknown>, permit: Permit): AsyncIterable<unknown> {
-  let isOver = false;
-  const over = (): void => {
-    if (isOver) return;
-    isOver = true;
-    permit("ignored", 0);
-  };
-  call.onCancel(over);
-  return observedStream(messages, over);
 }

@@ -38,7 +38,7 @@ export function accessLog({ clock, telemetry, service, local, isOn }: AccessLogO
       const response = await next(call, request);
       if (response.kind === "unary") return response;
       isStream = true;
-      return { kind: "stream", messages: observedStream(response.messages, log) };
+      return { kind: "stream", messages: observedStream(response.messages, log, call) };
     } finally {
       if (!isStream) log();
     }

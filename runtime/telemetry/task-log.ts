@@ -45,9 +45,7 @@ export class TaskLog {
         over();
         return response;
       }
-      // A stream that nobody reads has no end of its own.
-      call.onCancel(over);
-      return { kind: "stream", messages: observedStream(response.messages, over) };
+      return { kind: "stream", messages: observedStream(response.messages, over, call) };
     } catch (thrown) {
       over(toRpcError(thrown));
       throw thrown;

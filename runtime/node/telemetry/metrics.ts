@@ -269,7 +269,7 @@ class ServedCalls {
       try {
         const response = await next(call, request);
         if (response.kind === "stream") {
-          const messages = observedStream(response.messages, (error) => this.#end(call, beginUs, error?.code));
+          const messages = observedStream(response.messages, (error) => this.#end(call, beginUs, error?.code), call);
           return { kind: "stream", messages };
         }
         this.#end(call, beginUs);
