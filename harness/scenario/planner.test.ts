@@ -96,9 +96,14 @@ describe("a bank", () => {
       expect(() => planIn(world)).toThrow(`world ${world} can't do "--coordinator seata"`);
     }
     const saga = { ...value, fleet: { ...value.fleet, ...bank({ mode: "saga" }) } };
-    expect(() => planScenario(saga, { world: "docker", seed: 1, coordinator: "seata" })).toThrow(
-      expect.objectContaining({ code: "UNSUPPORTED" }),
-    );
+    const cancels = { check: "tcc-fence", service: "account", shows: "duplicate-cancel", detects: "40%" } as const;
+    const twice = { ...value, expect: [cancels] };
+    for (const refused of [saga, twice]) {
+      expect(() => planScenario(refused, { world: "docker", seed: 1, coordinator: "seata" })).toThrow(
+        expect.objectContaining({ code: "UNSUPPORTED" }),
+      );
+      expect(() => planScenario(refused, { world: "docker", seed: 1 })).not.toThrow();
+    }
   });
 
   test("has links to its coordinator, and each of its services one to whom it calls", () => {

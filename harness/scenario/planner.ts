@@ -91,6 +91,17 @@ export function planScenario(
       hint: "leave the option out, or choose mode tcc or at",
     });
   }
+  const asksAgain = scenario.expect.some((spec) => spec.check === "tcc-fence" && spec.shows === "duplicate-cancel");
+  if (coordinator === "seata" && asksAgain) {
+    // Its server waits 15 s for a branch's answer, whatever branchTimeout says.
+    throw new ScenarioError(
+      'second cancels can\'t have "--coordinator seata": it waits too long before it asks again',
+      {
+        code: "UNSUPPORTED",
+        hint: "leave the option out",
+      },
+    );
+  }
   checkSize(scenario);
   const registry = registryOf(scenario, world, asked);
   const nodes = planNodes(scenario, { registry, coordinator, load, directory });
