@@ -25,6 +25,15 @@ export const clientStreamsContract: Readonly<Record<string, TransportFact>> = {
     equal(await sum(world, address, textsOf([])), "");
   },
 
+  "a handler may ask for several messages at once: it gets them in order, and then the end": async (world) => {
+    const { address } = await serve(world, async (_, requests) => {
+      const messages = requests[Symbol.asyncIterator]();
+      const asked = await Promise.all(Array.from({ length: 4 }, () => messages.next()));
+      return reply(asked.map(({ done, value }) => (done === true ? "end" : (value as Message).text)).join());
+    });
+    equal(await sum(world, address, textsOf(["a", "b"]), { timeoutUs: 1_000_000 }), "a,b,end,end");
+  },
+
   "both sides take turns, however often": async (world) => {
     const { address } = await serve(world, async (_, requests) => streamed(echoes(requests)));
     const said = new Said();

@@ -5,7 +5,8 @@ export class StreamReader implements AsyncIterableIterator<unknown> {
   readonly #decode: (bytes: Uint8Array) => unknown;
   readonly #read: () => void;
   readonly #leave: () => void;
-  #waiting: { resolve: (result: IteratorResult<unknown>) => void; reject: (error: RpcError) => void } | undefined;
+  /** Nearly always one; who asks ahead gets the messages in the order of asking. */
+  readonly #waiting: Waiting[] = [];
   #isOver = false;
   #error: RpcError | undefined;
 
@@ -20,7 +21,6 @@ export class StreamReader implements AsyncIterableIterator<unknown> {
     return this;
   }
 
-  /** One at a time, as `for await` asks. */
   next(): Promise<IteratorResult<unknown>> {
     if (this.#error !== undefined) {
       const error = this.#error;
@@ -29,7 +29,7 @@ export class StreamReader implements AsyncIterableIterator<unknown> {
     }
     if (this.#isOver) return Promise.resolve({ done: true, value: undefined });
     return new Promise((resolve, reject) => {
-      this.#waiting = { resolve, reject };
+      this.#waiting.push({ resolve, reject });
       this.#read();
     });
   }
@@ -38,16 +38,13 @@ export class StreamReader implements AsyncIterableIterator<unknown> {
     this.#error = undefined;
     const wasOver = this.#isOver;
     this.#isOver = true;
-    const waiting = this.#waiting;
-    this.#waiting = undefined;
-    waiting?.resolve({ done: true, value: undefined });
+    this.#dismiss();
     if (!wasOver) this.#leave();
     return Promise.resolve({ done: true, value: undefined });
   }
 
   onMessage(bytes: Uint8Array): void {
-    const waiting = this.#waiting;
-    this.#waiting = undefined;
+    const waiting = this.#waiting.shift();
     try {
       waiting?.resolve({ done: false, value: this.#decode(bytes) });
     } catch (error) {
@@ -59,10 +56,21 @@ export class StreamReader implements AsyncIterableIterator<unknown> {
   onEnd(error: RpcError | undefined): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    const waiting = this.#waiting;
-    this.#waiting = undefined;
-    if (waiting === undefined) this.#error = error;
-    else if (error === undefined) waiting.resolve({ done: true, value: undefined });
-    else waiting.reject(error);
+    if (error !== undefined) {
+      // The first who waits hears of it, the others find the end; without one it waits for the next.
+      const waiting = this.#waiting.shift();
+      if (waiting === undefined) this.#error = error;
+      else waiting.reject(error);
+    }
+    this.#dismiss();
   }
+
+  #dismiss(): void {
+    for (const { resolve } of this.#waiting.splice(0)) resolve({ done: true, value: undefined });
+  }
+}
+
+interface Waiting {
+  readonly resolve: (result: IteratorResult<unknown>) => void;
+  readonly reject: (error: RpcError) => void;
 }
