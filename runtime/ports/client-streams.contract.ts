@@ -90,6 +90,18 @@ export const clientStreamsContract: Readonly<Record<string, TransportFact>> = {
     equal((await readAll(later.messages))[0], "again");
   },
 
+  "a handler that ends early has said what it said, however slowly its caller reads, and the client stops": async (
+    world,
+  ) => {
+    const texts = Array.from({ length: 20 }, (_, index) => String(index));
+    const { address } = await serve(world, async () => streamed(textsOf(texts)));
+    const said = new Said();
+    said.say("the first");
+    const { messages } = await chat(world, address, said);
+    await until(world, () => said.isLeft);
+    equal((await readAll(messages)).join(), texts.join());
+  },
+
   "a handler's error ends the call on both sides, messages or not": async (world) => {
     const { address } = await serve(world, async () => {
       throw new RpcError("no", { code: "ABORTED" });

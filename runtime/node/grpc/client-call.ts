@@ -23,6 +23,8 @@ export interface ClientCallEvents {
   onEnd(error: RpcError | undefined, trailers: Metadata): void;
   /** What was sent has gone: there is room for more. */
   onDrain(): void;
+  /** The server has said all, though not all of it has been read, and takes no more messages. */
+  onUnwanted?(): void;
 }
 
 export interface ClientCallOptions {
@@ -135,7 +137,10 @@ export class GrpcClientCall implements StreamEvents, MessageEvents {
   }
 
   onReset(reset: Reset): void {
-    if (!this.#isOver) this.#finish(resetError(reset, this.#options.peer, this.#isCommitted), noMetadata);
+    if (this.#isOver) return;
+    // What has come to its end is whole, read or not (RFC 9113 section 8.1).
+    if (this.#trailers !== undefined && reset.by !== "us") return this.#events.onUnwanted?.();
+    this.#finish(resetError(reset, this.#options.peer, this.#isCommitted), noMetadata);
   }
 
   onDrain(): void {

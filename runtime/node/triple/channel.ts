@@ -327,6 +327,10 @@ class TripleCall implements Cancellable, ClientCallEvents, StreamSink {
     this.#sender?.onDrain();
   }
 
+  onUnwanted(): void {
+    this.#sender?.stop();
+  }
+
   #sendAll(requests: AsyncIterable<unknown>): void {
     this.#sender = new StreamSender(requests, this);
     this.#sender.sent.then(
