@@ -16,7 +16,8 @@ export interface UnaryResponse {
 
 /**
  * The answer of a method that gives a stream: given once the server committed itself to it (its response headers arrived), or, where both
- * sides stream, once the call is under way: a server may have nothing to say before it has heard something. Iterating throws an `RpcError` when the stream breaks; leaving the loop early cancels the call.
+ * sides stream, once the call is under way: a server may have nothing to say before it has heard something. Iterating throws an `RpcError`
+ * when the stream breaks; leaving the loop early cancels the call.
  */
 export interface StreamResponse {
   readonly kind: "stream";
@@ -65,9 +66,9 @@ export interface Transport {
   /**
    * Sends one request to `address` and resolves with the response. Where the client streams, `request` is an `AsyncIterable` of messages,
    * of which none is taken before the call is on its way, and `return` is called when the call ends before them; a protocol without such
-   * calls rejects with UNIMPLEMENTED. Rejects with an `RpcError`: UNAVAILABLE when the peer
-   * can't be reached or the connection breaks, the server's status otherwise. Ends early when the call is cancelled (by then
-   * its promise may reject with anything: the caller has the call's own reason) and tells the server.
+   * calls rejects with UNIMPLEMENTED. Rejects with an `RpcError`: UNAVAILABLE when the peer can't be reached or the connection breaks, the
+   * server's status otherwise. Ends early when the call is cancelled (by then its promise may reject with anything: the caller has the
+   * call's own reason) and tells the server.
    */
   invoke(address: string, method: Method<unknown, unknown>, call: Call, request: unknown): Promise<Response>;
   /**
