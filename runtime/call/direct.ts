@@ -35,8 +35,7 @@ class DirectChannel implements Channel {
   }
 
   async start(method: Method<unknown, unknown>, init: unknown, options: StubOptions): Promise<unknown> {
-    const requests = takesStream(method) ? new RequestStream(init, method.input, method.path) : undefined;
-    const request = requests ?? method.input.create(init);
+    const request = requestOf(method, init);
     const { clock, transport, calls, service, address } = this.#options;
     const timeoutMs = options.timeoutMs ?? (method.kind === "unary" ? (this.#options.timeoutMs ?? 1000) : undefined);
     const call = new Call({
@@ -54,7 +53,7 @@ class DirectChannel implements Channel {
       const error = thrown === undefined ? undefined : toRpcError(thrown);
       record.endUs = clock.nowUs();
       record.code = error?.code ?? "OK";
-      void requests?.return();
+      if (request instanceof RequestStream) void request.return();
       call.end();
       calls.end(call, [record], error);
     };
@@ -67,5 +66,13 @@ class DirectChannel implements Channel {
       ended(error);
       throw toRpcError(error);
     }
+  }
+}
+
+function requestOf(method: Method<unknown, unknown>, init: unknown): unknown {
+  try {
+    return takesStream(method) ? new RequestStream(init, method.input, method.path) : method.input.create(init);
+  } catch (error) {
+    throw toRpcError(error);
   }
 }
