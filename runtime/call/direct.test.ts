@@ -1,15 +1,15 @@
 import { expect, test } from "vitest";
 
-import { systemClock } from "../node/clock.ts";
 import type { Transport } from "../ports/transport.ts";
 import { silent } from "../ports/telemetry.ts";
 import { ServerReflection } from "../reflection/proto/reflection_pb.ts";
 import { CallLog } from "../telemetry/call-log.ts";
+import { ManualClock } from "../testing/clock.ts";
 import { directStub } from "./direct.ts";
 import { RpcError } from "./status.ts";
 
 test("what can't be asked is an RpcError, whoever made it one", async () => {
-  const clock = systemClock();
+  const clock = new ManualClock();
   const stub = directStub(ServerReflection, {
     ...{ clock, transport: {} as Transport, calls: new CallLog({ clock, telemetry: silent }) },
     ...{ service: "reflection", address: "127.0.0.1:1" },

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import { systemClock } from "../node/clock.ts";
+import { ManualClock } from "../testing/clock.ts";
 import { Call } from "./call.ts";
 import type { RpcError } from "./status.ts";
 import { observedStream } from "./stream.ts";
@@ -57,7 +57,7 @@ test("who leaves before the first message leaves all the same, through however m
 });
 
 test("where nobody reads, it ends with its call", async () => {
-  const call = new Call({ clock: systemClock(), service: "", method: "test" });
+  const call = new Call({ clock: new ManualClock(), service: "", method: "test" });
   const { stream, ends } = observed(numbers(), call);
   call.cancel();
   expect(ends).toEqual(["CANCELLED"]);

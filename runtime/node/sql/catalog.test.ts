@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import { systemClock } from "../clock.ts";
+import { ManualClock } from "../../testing/clock.ts";
 import type { SqlTransaction } from "../postgres.ts";
 import { Catalog } from "./catalog.ts";
 import { parseStatement, type Changing } from "./statement.ts";
@@ -16,7 +16,7 @@ async function tableWithKey(key: readonly string[]) {
   };
   const local = { sql: async () => ({ columns: [], rows: [[JSON.stringify(definition)]], count: 1 }) };
   const statement = (await parseStatement("UPDATE doubles SET n = 1")) as Changing;
-  return new Catalog(systemClock()).tableOf(local as unknown as SqlTransaction, statement);
+  return new Catalog(new ManualClock()).tableOf(local as unknown as SqlTransaction, statement);
 }
 
 test("a row that is found by what is generated is refused: what is generated is in no image", async () => {
