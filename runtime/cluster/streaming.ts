@@ -19,7 +19,9 @@ export const streaming = (requests: RequestStream): Cluster => {
       const { error } = outcome;
       if (error.reach !== "nowhere" || requests.isTaken || attempts.call.isCancelled) throw error;
       endpoint = attempts.pick(tried);
-      if (endpoint === undefined || tried.includes(endpoint)) throw error;
+      const { key } = endpoint ?? {};
+      // By its key: while weights warm up, each look finds new objects.
+      if (endpoint === undefined || tried.some((other) => other.key === key)) throw error;
     }
   };
 };

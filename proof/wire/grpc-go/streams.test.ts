@@ -52,7 +52,14 @@ function governed(addresses: readonly string[], settings: ServiceSettings = {}) 
   const client = createClient({
     ...{ clock, transport, registry, random: createRandom(1), application: "shop" },
     telemetry: { emit: (event) => events.push(event) },
-    policies: { ...builtInPolicies, balancers: { first: () => (live) => ({ pick: () => live[0] }) } },
+    policies: {
+      ...builtInPolicies,
+      balancers: {
+        first: () => (live) => ({ pick: () => live[0] }),
+        // As weights that warm up do.
+        anew: () => (live) => ({ pick: () => live[0] && { ...live[0] } }),
+      },
+    },
   });
   clients.push(client);
   const stub = client.service("interop", TestService, { balancer: "first", timeoutMs: 20_000, ...settings });
@@ -75,6 +82,13 @@ test("an attempt that never left has taken nothing: another instance gets all me
     `${away} UNAVAILABLE`,
     `${address} OK`,
   ]);
+});
+
+test("instances that can't be reached are tried once each, also where each look finds them anew", async () => {
+  const away = [`127.0.0.1:${await freePort()}`, `127.0.0.1:${await freePort()}`];
+  const { stub, ends } = governed(away, { balancer: "anew", timeoutMs: 3_000 });
+  await expect(stub.streamingInputCall([{}])).rejects.toMatchObject({ code: "UNAVAILABLE" });
+  expect(ends()[0]!.attempts.map(({ instance }) => instance)).toEqual(away);
 });
 
 test.each(["failover", "forking", "failback", "hedging", "broadcast"])(
