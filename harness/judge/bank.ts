@@ -109,7 +109,8 @@ export const openDoubts: (history: History, service: string) => readonly ChangeO
     const open = new Map<string, ChangeOf<"doubt">>();
     for (const change of history.transactions) {
       if (change.what !== "doubt" || !isOf(service, change)) continue;
-      const write = `${change.node} ${change.item} ${change.version}`;
+      // Whose it is, too: what is taken back has the version again that others have taken back to.
+      const write = `${change.node} ${change.xid} ${change.branchId} ${change.item} ${change.version}`;
       if (change.state === "open") open.set(write, change);
       else open.delete(write);
     }
