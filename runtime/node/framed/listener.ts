@@ -4,13 +4,14 @@ import { Call, whileWaiting } from "../../call/call.ts";
 import { noMetadata } from "../../call/metadata.ts";
 import { givesStream, inCodec, refuseClientStreams } from "../../call/service.ts";
 import { RpcError, toRpcError } from "../../call/status.ts";
+import { StreamSender, type StreamSink } from "../../call/stream-sender.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { Listener, ListenOptions, Response, ServedMethod, StreamResponse } from "../../ports/transport.ts";
 import { listenAt } from "../address.ts";
 import { acceptorOf, breakOff, type Accepted, type TlsIdentity } from "../tls.ts";
-import { creditInitial } from "./channel.ts";
 import { PeersMemory, type PeerMemory } from "../peer-memory.ts";
 import { unavailable } from "../unavailable.ts";
+import { creditInitial } from "./channel.ts";
 import { FramedConnection, type Keepalive } from "./connection.ts";
 import { decodeCredit, decodeRequest, encodeEnd, encodeText, frameTypes, malformed, type Frame } from "./wire.ts";
 
@@ -251,12 +252,12 @@ interface Line {
 }
 
 /** One call as its server sees it. */
-class ServerCall {
+class ServerCall implements StreamSink {
   readonly #call: Call;
   readonly #served: ServedMethod;
   readonly #line: Line;
   #credit = creditInitial;
-  #onCredit: (() => void) | undefined;
+  #sender: StreamSender | undefined;
 
   constructor(call: Call, served: ServedMethod, line: Line) {
     this.#call = call;
@@ -285,17 +286,16 @@ class ServerCall {
   credit(messages: number): void {
     // What nobody can use up needn't be counted.
     this.#credit = Math.min(this.#credit + messages, 0xffffffff);
-    this.#onCredit?.();
+    this.#sender?.onDrain();
   }
 
   async #answer(response: Response): Promise<void> {
     const { method } = this.#served;
-    const { output } = method;
     if ((response.kind === "stream") !== givesStream(method)) {
       throw new RpcError("a stream answered a unary call, or one message a stream", { code: "INTERNAL" });
     }
     if (response.kind === "unary") {
-      const message = output.encode(response.message);
+      const message = method.output.encode(response.message);
       this.#call.end();
       return this.#line.end({ response: { message, trailers: response.trailers } });
     }
@@ -306,23 +306,21 @@ class ServerCall {
   }
 
   /** Takes the next message only when its reader has room for it. */
-  async #send(response: StreamResponse): Promise<void> {
-    const messages = response.messages[Symbol.asyncIterator]();
+  async #send({ messages }: StreamResponse): Promise<void> {
+    const sender = (this.#sender = new StreamSender(messages, this));
     try {
-      for (;;) {
-        const next = await whileWaiting(this.#call, messages.next());
-        if (next.done === true) return;
-        if (this.#credit === 0) {
-          await whileWaiting(this.#call, new Promise<void>((resolve) => (this.#onCredit = resolve)));
-          this.#onCredit = undefined;
-        }
-        this.#credit--;
-        this.#line.message(this.#served.method.output.encode(next.value));
-      }
-    } catch (error) {
-      // Not awaited: a generator that is stuck in a wait of its own would hold the stream open.
-      messages.return?.().catch(() => undefined);
-      throw error;
+      await whileWaiting(this.#call, sender.sent);
+    } finally {
+      sender.stop();
     }
+  }
+
+  send(message: unknown): void {
+    this.#credit--;
+    this.#line.message(this.#served.method.output.encode(message));
+  }
+
+  get isWritable(): boolean {
+    return this.#credit > 0;
   }
 }
