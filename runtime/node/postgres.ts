@@ -179,7 +179,9 @@ class Local implements SqlTransaction {
   }
 
   async removeEach(table: Table, keys: readonly Row[]): Promise<void> {
-    if (keys.length > 0) await this.many.remove(table, keys);
+    if (keys.length === 0) return;
+    const given = await this.#given(table, keys, table.key);
+    await statement(this.#client, `DELETE FROM ${quotedTable(table)} WHERE ${given.isMeant}`, given.values);
   }
 
   readonly many: ManyRows = {
@@ -206,11 +208,6 @@ class Local implements SqlTransaction {
       const sql = `UPDATE ${quotedTable(table)} t SET ${changes.join(", ")} FROM (${given.rows}) given WHERE ${where}`;
       const { rowCount } = await statement(this.#client, sql, given.values);
       if (rowCount !== rows.length) throw new DataSourceError(`${table.name} lacks some rows`, { code: "NO_ROW" });
-    },
-    remove: async (table, keys) => {
-      const given = await this.#given(table, keys, table.key);
-      const sql = `DELETE FROM ${quotedTable(table)} WHERE ${given.isMeant}`;
-      return (await statement(this.#client, sql, given.values)).rowCount === keys.length;
     },
   };
 
@@ -262,7 +259,7 @@ SELECT attname AS name, format_type(atttypid, atttypmod) AS type FROM pg_attribu
 WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped`;
 
 /** Rows as parameters, an array of texts for each column: a statement has 65,535 at most, and may mean more rows. */
-class Given {
+export class Given {
   readonly values: readonly (readonly (string | null)[])[];
   /** A query of them, each column as its table has it. */
   readonly rows: string;
@@ -270,14 +267,14 @@ class Given {
   readonly isMeant: string;
   readonly #names: ReadonlyMap<string, string>;
 
-  /** `types`: of the columns that are given, PostgreSQL's. */
-  constructor(table: Table, rows: readonly Row[], types: ReadonlyMap<string, string>) {
+  /** `types`: of the columns that are given, PostgreSQL's. `before`: parameters that the statement has besides, ahead of these. Default 0. */
+  constructor(table: Table, rows: readonly Row[], types: ReadonlyMap<string, string>, before = 0) {
     const columns = [...types.keys()];
     this.#names = new Map(columns.map((column, place) => [column, `g${place}`]));
     this.values = columns.map((column) => rows.map((row) => textOfValue(row[column] ?? null)));
     const names = [...this.#names.values()];
     const typed = columns.map((column, at) => `${names[at]}::${types.get(column)!} AS ${names[at]}`);
-    const arrays = columns.map((_, at) => `$${at + 1}::text[]`);
+    const arrays = columns.map((_, at) => `$${before + at + 1}::text[]`);
     this.rows = `SELECT ${typed.join(", ")} FROM unnest(${arrays.join(", ")}) AS g (${names.join(", ")})`;
     this.isMeant = `(${table.key.map(quoted).join(", ")}) IN (${this.rows})`;
   }
@@ -289,7 +286,7 @@ class Given {
 }
 
 /** As PostgreSQL writes it. */
-export const textOfValue = (value: Value): string | null =>
+const textOfValue = (value: Value): string | null =>
   value instanceof Uint8Array
     ? `\\x${Buffer.from(value).toString("hex")}`
     : typeof value === "number"

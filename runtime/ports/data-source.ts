@@ -59,7 +59,7 @@ export interface LocalTransaction {
   remove(table: Table, key: Row): Promise<boolean>;
   /** Removes those of the rows with these keys that are there. */
   removeEach(table: Table, keys: readonly Row[]): Promise<void>;
-  /** The same for many rows at once, where the database has it. Default: one by one. */
+  /** Other statements for many rows at once, where the database has them. Default: one by one. */
   readonly many?: ManyRows | undefined;
   /** Runs `work`; a rejection undoes what it wrote, lets go of the rows that it locked, and is passed on. */
   savepoint<T>(work: () => Promise<T>): Promise<T>;
@@ -73,8 +73,6 @@ export interface ManyRows {
   insert(table: Table, rows: readonly Row[]): Promise<boolean>;
   /** As `update`, for rows in which the same columns are given. */
   update(table: Table, rows: readonly Row[]): Promise<void>;
-  /** As `remove`; false when one isn't there. */
-  remove(table: Table, keys: readonly Row[]): Promise<boolean>;
 }
 
 /** A database that couldn't do it. */

@@ -3,7 +3,7 @@ import type { Row, Table } from "../../ports/data-source.ts";
 import type { AtResource, AtScope } from "../../transactions/at/at.ts";
 import { rowKey, type AtBranch } from "../../transactions/at/branch.ts";
 import type { ChangedRow } from "../../transactions/at/undo-log.ts";
-import { decoded, keyText, quoted, rowOf, sqlTypeOf, type SqlRows, type SqlTransaction } from "../postgres.ts";
+import { decoded, Given, keyText, quoted, rowOf, sqlTypeOf, type SqlRows, type SqlTransaction } from "../postgres.ts";
 import { Catalog, relationText } from "./catalog.ts";
 import { parseStatement, unsupported, type Changing, type Inserting, type Locking, type Slice } from "./statement.ts";
 import { SqlText } from "./text.ts";
@@ -125,15 +125,10 @@ function returningAlso(sql: SqlText, returning: Slice | undefined, table: Table)
   return sql.add(list(Object.keys(table.columns)));
 }
 
-/** An array for each column of the key: a statement has at most 65,535 parameters, and may change more rows. */
 function keyIn(sql: SqlText, table: Table, rows: readonly Row[]): void {
-  const names = table.key.map((_, place) => `k${place}`);
-  const typed = table.key.map((column, place) => `${names[place]}::${sqlTypeOf(table.columns[column]!)}`);
-  sql.add(`(${list(table.key)}) IN (SELECT ${typed.join(", ")} FROM unnest(`);
-  for (const [place, column] of table.key.entries()) {
-    sql.add(place === 0 ? "" : ", ").texts(rows.map((row) => row[column]!));
-  }
-  sql.add(`) AS k (${names.join(", ")}))`);
+  const types = new Map(table.key.map((column) => [column, sqlTypeOf(table.columns[column]!)]));
+  const given = new Given(table, rows, types, sql.values.length);
+  sql.add(given.isMeant).values.push(...given.values);
 }
 
 function changed(

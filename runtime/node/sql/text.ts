@@ -1,5 +1,4 @@
 import type { Value } from "../../ports/data-source.ts";
-import { textOfValue } from "../postgres.ts";
 import type { Slice } from "./statement.ts";
 
 /** SQL that is put together, with its parameters numbered anew: PostgreSQL refuses those that nothing uses. */
@@ -31,13 +30,6 @@ export class SqlText {
   value(value: Value): this {
     this.values.push(value instanceof Uint8Array ? Buffer.from(value) : value);
     this.text += `$${this.values.length}`;
-    return this;
-  }
-
-  /** Many values as one parameter: PostgreSQL's texts for them. */
-  texts(values: readonly Value[]): this {
-    this.values.push(values.map(textOfValue));
-    this.text += `$${this.values.length}::text[]`;
     return this;
   }
 

@@ -91,7 +91,7 @@ async function reverseAll(local: LocalTransaction, item: UndoItem, rows: readonl
   if (rows.length === 1) return reverse(local, item, rows[0]!);
   try {
     await local.savepoint(async () => {
-      if (many !== undefined) return reverseTogether(many, item, rows);
+      if (many !== undefined) return reverseTogether(local, many, { table: item.table, rows });
       for (const row of rows) await reverse(local, item, row);
     });
   } catch (error) {
@@ -104,7 +104,11 @@ async function reverseAll(local: LocalTransaction, item: UndoItem, rows: readonl
 const keyTaken = new Error("a key is taken");
 
 /** With a statement for those that go, one for those that come back, and one for each set of columns that were changed. */
-async function reverseTogether(many: ManyRows, { table }: UndoItem, rows: readonly ChangedRow[]): Promise<void> {
+async function reverseTogether(
+  local: LocalTransaction,
+  many: ManyRows,
+  { table, rows }: Pick<UndoItem, "table" | "rows">,
+): Promise<void> {
   const added = rows.flatMap(({ before, after }) => (before === undefined && after !== undefined ? [after] : []));
   const removed = rows.flatMap(({ before, after }) => (after === undefined && before !== undefined ? [before] : []));
   const changed = new Map<string, Row[]>();
@@ -116,7 +120,7 @@ async function reverseTogether(many: ManyRows, { table }: UndoItem, rows: readon
     if (same === undefined) changed.set(columns, [row]);
     else same.push(row);
   }
-  if (added.length > 0) await many.remove(table, added);
+  await local.removeEach(table, added);
   for (const same of changed.values()) await many.update(table, same);
   if (removed.length > 0 && !(await many.insert(table, removed))) throw keyTaken;
 }
