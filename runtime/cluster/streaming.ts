@@ -19,9 +19,10 @@ export const streaming = (requests: RequestStream): Cluster => {
       const { error } = outcome;
       if (error.reach !== "nowhere" || requests.isTaken || attempts.call.isCancelled) throw error;
       endpoint = attempts.pick(tried);
-      const { key } = endpoint ?? {};
-      // By its key: while weights warm up, each look finds new objects.
-      if (endpoint === undefined || tried.some((other) => other.key === key)) throw error;
+      if (endpoint === undefined || isAmong(endpoint, tried)) throw error;
     }
   };
 };
+
+/** By its key: while weights warm up, each look finds new objects. */
+const isAmong = ({ key }: Endpoint, others: readonly Endpoint[]): boolean => others.some((other) => other.key === key);

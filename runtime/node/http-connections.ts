@@ -33,6 +33,8 @@ const headerBytesMax = 16 * 1024;
 export class HttpConnections {
   readonly #what: What;
   readonly #limits: HttpLimits;
+  readonly #memory: PeersMemory;
+  readonly #shares = new Map<Socket, PeerMemory>();
   /** From the first connection on. */
   #server: Server | undefined;
   /** Requests in flight by connection. */
@@ -41,9 +43,6 @@ export class HttpConnections {
   #isDraining = false;
   #drained: Promise<void> | undefined;
   #onIdle: (() => void) | undefined;
-
-  readonly #memory: PeersMemory;
-  readonly #shares = new Map<Socket, PeerMemory>();
 
   /** `memory`: what bodies take, until they are whole and handled, counts as what others make their listener keep. */
   constructor(what: What, limits: HttpLimits, memory = new PeersMemory()) {

@@ -363,7 +363,10 @@ export type TransactionChange = { readonly type: "transaction"; readonly atUs: n
 /** Who writes outside of every global transaction: `locking` looks first whether one has the row, `bypassing` doesn't. */
 export type OutsideWriter = "locking" | "bypassing";
 
-/** `try`, `confirm` and `cancel` are TCC's, `action` and `compensation` a saga's, `change` (its first phase) AT's. A new mode names its own here. */
+/**
+ * `try`, `confirm` and `cancel` are TCC's, `action` and `compensation` a saga's, `change` (its first phase) AT's. A new mode names its own
+ * here.
+ */
 export type BranchStep = "try" | "confirm" | "cancel" | "action" | "compensation" | "change";
 
 /**

@@ -82,7 +82,8 @@ export const bytes: readonly string[] = [
   `${hexOf("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")}ffffff040000000000`,
   // The same, then a HEADERS frame on stream 0, and a CONTINUATION of nothing.
   `${hexOf("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")}000000040000000000000000010400000000000000090400000001`,
-  // The same, then an empty SETTINGS frame, and what HPACK forbids: index 0, an index that no table has, a number without end, a table of 1 GiB.
+  // The same, then an empty SETTINGS frame, and what HPACK forbids: index 0, an index that no table has, a number without end, a table of
+  // 1 GiB.
   ...["80", "ff00", "ffffffffffffffffffff", "3fe1ffffff03"].map((field) => `${http2}${headersOf(field)}`),
   // A string that says 4 GiB, Huffman's end of text in its middle, and padding that is longer than its frame.
   ...["007fffffffff0f", "0084ffffffff00", "0000"].map((field) => `${http2}${headersOf(field)}`),

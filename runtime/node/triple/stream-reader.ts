@@ -10,7 +10,7 @@ export class StreamReader implements AsyncIterableIterator<unknown> {
   #isOver = false;
   #error: RpcError | undefined;
 
-  /** `read` asks for the next message. `leave` hears once that nobody reads any more, though there may be more. `decode` throws an `RpcError`. */
+  /** `read` asks for the next message. `leave` hears once that nobody reads what else may come. `decode` throws an `RpcError`. */
   constructor(decode: (bytes: Uint8Array) => unknown, read: () => void, leave: () => void) {
     this.#decode = decode;
     this.#read = read;
