@@ -198,7 +198,7 @@ export const configCenterContract: Readonly<Record<string, ConfigCenterFact>> = 
     const parties = await Promise.all([...Array(4).keys()].map((index) => world.open(`writer/${index}`)));
     const key = keyOf(world);
     let version = 0;
-    for (let round = 0; round < 5; round++) {
+    for (let round = 0; round < 20; round++) {
       const tries = parties.map(({ configCenter }, index) =>
         configCenter.publish(key, `${round} by ${index}`, { ifVersion: version }).catch((error: unknown) => {
           equal((error as RpcError).code, "ABORTED");

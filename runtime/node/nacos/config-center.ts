@@ -2,7 +2,6 @@ import { createHash, randomUUID } from "node:crypto";
 
 import { createBackoff } from "../../call/backoff.ts";
 import { Call } from "../../call/call.ts";
-import { pause } from "../../call/pause.ts";
 import { RpcError, toRpcError } from "../../call/status.ts";
 import type { ConfigCenter, ConfigDocument, ConfigKey } from "../../ports/config-center.ts";
 import type { ConfigCenterConnection } from "../../ports/infrastructure.ts";
@@ -10,6 +9,7 @@ import type { Subscription } from "../../ports/registry.ts";
 import { silent } from "../../ports/telemetry.ts";
 import { HttpLink } from "../http-api/link.ts";
 import { GrpcConnection, grpcAddress } from "./grpc-connection.ts";
+import { latestThatHeld, markOf, type Change } from "./history.ts";
 
 export interface NacosConfigCenterOptions extends ConfigCenterConnection {
   readonly address: string;
@@ -23,10 +23,8 @@ const documentBytesMax = 1024 * 1024;
 const longPollMs = 30_000;
 /** Reading a document and its version is repeated so often when it changes in between. */
 const readsMax = 50;
-/** So many of a document's latest changes are searched for one's own. */
+/** So many of a document's latest changes are asked for at once. */
 const historyPage = 100;
-/** After a conditional publish: those that came at the same time, and too late, are in the history by then. */
-const settleUs = 200_000;
 
 /**
  * Nacos's configuration over its first HTTP API (servers 1.x and 2.x). Dubbo's names are Nacos's: a key is a dataId, in its group.
@@ -36,9 +34,10 @@ const settleUs = 200_000;
  * MD5. Blank documents (empty, or nothing but white space) are refused, by Nacos itself.
  *
  * A conditional publish goes over gRPC, where Nacos compares MD5s. The first one of several holds, but 2.2.4 tells all of them that
- * they did, so the history is asked afterwards: it is ABORTED unless it came right after the version that it was made on. What came
- * too late changed nothing, but is an entry of the history like any other: versions may grow without a change. Not noticed is a
- * document that was changed and changed back.
+ * they did, so the history is asked afterwards: it is ABORTED unless it followed the change that it was made on. What came too late
+ * changed nothing, but is an entry of the history like any other, at any time later: versions may grow without a change, and a
+ * publish is as good on any of those that stand for the same document. If others changed it and changed it back in the very
+ * meantime, Nacos takes a publish that is told as ABORTED.
  */
 export class NacosConfigCenter implements ConfigCenter {
   readonly #options: NacosConfigCenterOptions;
@@ -244,8 +243,25 @@ export class NacosConfigCenter implements ConfigCenter {
     return latest?.id ?? 0;
   }
 
-  async #history(key: ConfigKey, size: number): Promise<readonly Change[]> {
-    const query = `search=accurate&pageNo=1&pageSize=${size}&${this.#query(key)}`;
+  /** The latest changes, as far back as `ask` wants them for its answer; it answers undefined as long as it needs older ones. */
+  async #changes<A>(
+    key: ConfigKey,
+    ask: (changes: readonly Change[], areAll: boolean) => A | undefined,
+  ): Promise<{ readonly changes: readonly Change[]; readonly answer: A | undefined }> {
+    const changes: Change[] = [];
+    for (let page = 1; ; page++) {
+      const older = await this.#history(key, historyPage, page);
+      const last = changes.at(-1)?.id ?? Infinity;
+      // What is new since the page before moves what is on this one.
+      changes.push(...older.filter(({ id }) => id < last));
+      const areAll = older.length < historyPage;
+      const answer = ask(changes, areAll);
+      if (answer !== undefined || areAll) return { changes, answer };
+    }
+  }
+
+  async #history(key: ConfigKey, size: number, page = 1): Promise<readonly Change[]> {
+    const query = `search=accurate&pageNo=${page}&pageSize=${size}&${this.#query(key)}`;
     const answer = await this.#link.call({ method: "GET", path: `/nacos/v1/cs/history?${query}` });
     const { pageItems } = (this.#link.json(answer) ?? {}) as { readonly pageItems?: unknown };
     if (!Array.isArray(pageItems)) throw new RpcError("Nacos answers no history", { code: "UNAVAILABLE" });
@@ -272,10 +288,12 @@ export class NacosConfigCenter implements ConfigCenter {
 
   async #publishIf(key: ConfigKey, content: string, ifVersion: number): Promise<number> {
     const present = await this.get(key);
-    if (ifVersion !== present.version && !(ifVersion === 0 && !present.exists)) throw conflict(key, ifVersion);
-    const base = Math.max(0, present.version - this.#offset);
-    const suffix = ` if ${base}`;
-    const mark = randomUUID() + suffix;
+    const number = Math.max(0, present.version - this.#offset);
+    const past = await this.#changes(key, (changes, areAll) => latestThatHeld(changes, number, areAll));
+    const base = past.answer ?? 0;
+    const isSame = past.changes.some(({ id }) => id === ifVersion - this.#offset && id >= base && id <= number);
+    if (!isSame && !(ifVersion === 0 && !present.exists)) throw conflict(key, ifVersion);
+    const mark = markOf(randomUUID(), base);
     const connection = await this.#connection();
     try {
       await connection.request("ConfigPublishRequest", {
@@ -289,12 +307,13 @@ export class NacosConfigCenter implements ConfigCenter {
       const error = toRpcError(thrown);
       throw /cas publish fail/i.test(error.message) ? conflict(key, ifVersion) : error;
     }
-    await pause(this.#options.clock, settleUs, this.life);
-    const later = (await this.#history(key, historyPage)).filter(({ id }) => id > base).reverse();
-    if (later[0]?.mark !== mark) throw conflict(key, ifVersion);
-    // Those that came too late.
-    const rivals = later.findIndex((change) => !change.mark.endsWith(suffix));
-    return this.#offset + later.at(rivals < 0 ? -1 : rivals - 1)!.id;
+    const { answer } = await this.#changes(key, (changes, areAll) => {
+      const own = changes.find((change) => change.mark === mark);
+      const held = own && latestThatHeld(changes, own.id, areAll);
+      return held === undefined ? undefined : { own: own!.id, held };
+    });
+    if (answer === undefined || answer.held !== answer.own) throw conflict(key, ifVersion);
+    return this.#offset + answer.own;
   }
 
   /** Made when the first conditional publish wants it. */
@@ -338,13 +357,6 @@ function conflict({ key }: ConfigKey, version: number): RpcError {
     code: "ABORTED",
     hint: "read the document again, and decide again",
   });
-}
-
-/** An entry of the history; the latest comes first. */
-interface Change {
-  readonly id: number;
-  /** Who made it: a client of ours writes there which publish it was, and on which version it was made. */
-  readonly mark: string;
 }
 
 /** A document that is watched. */
