@@ -42,6 +42,25 @@ test.each([
   expect(explain(brokenBy).exitCode).toBe(exitCode);
 });
 
+test.each([
+  ["that dies by itself is a defect of ours", { how: "it ended with exit code 1" }, "died by itself", undefined],
+  ["whose machine is lost is none of ours", { how: "the engine lost it", isLost: true }, "is lost", 3],
+])("a node %s", async (_, ending, said, exitCode) => {
+  const sim = await openWorld("sim");
+  const world: World = {
+    ...sim,
+    run: (plan, options, main) =>
+      sim.run(plan, options, async (fleet) => {
+        const done = await main(fleet);
+        options.onExit("orders/0", fleet.clock.nowUs(), ending);
+        return done;
+      }),
+  };
+  const { result, brokenBy } = await runScenario(shop, { world, seed: 1 });
+  expect(result).toMatchObject({ verdict: "error", reason: `node orders/0 ${said}: ${ending.how}` });
+  expect(brokenBy === undefined ? undefined : explain(brokenBy).exitCode).toBe(exitCode);
+});
+
 test("a load that can't be started leaves none of the run's timers", async () => {
   const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length;
   const load: LoadDriver = {

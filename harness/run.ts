@@ -167,11 +167,11 @@ async function record(plan: Plan, options: RunOptions): Promise<Recorded> {
       {
         onEvents: (node, events) => log.events(node, events),
         onGap: (node, fromUs, toUs) => log.gap(node, fromUs, toUs),
-        onExit: (node, atUs, message) => {
+        onExit: (node, atUs, { how, isLost = false }) => {
           if (problem === undefined) {
-            problem = `node ${node} died by itself: ${message}`;
-            // One of ours that dies is a defect of ours; what somebody else wrote is what this run has to do with.
-            if (isTheirs(plan, node)) brokenBy = new WorldError(problem, { code: "UNAVAILABLE" });
+            problem = `node ${node} ${isLost ? "is lost" : "died by itself"}: ${how}`;
+            // One of ours that dies is a defect of ours; what somebody else wrote, and the machine, is what this run has to do with.
+            if (isLost || isTheirs(plan, node)) brokenBy = new WorldError(problem, { code: "UNAVAILABLE" });
           }
           log.exited(node, atUs);
         },

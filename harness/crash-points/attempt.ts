@@ -38,7 +38,7 @@ export async function attempt(
     {
       onEvents: (node, events) => void heard.push(...events.map((event) => ({ node, event }))),
       onGap: () => undefined,
-      onExit: (node, _, message) => void told.push(`${node} died by itself: ${message}`),
+      onExit: (node, _, { how }) => void told.push(`${node} died by itself: ${how}`),
       onProgress: () => undefined,
       signal: new AbortController().signal,
       sabotage: { ...defect, ports },

@@ -87,13 +87,21 @@ export interface WorldOptions {
   readonly onEvents: (node: string, events: readonly RuntimeEvent[]) => void;
   /** A node's records may be missing between these moments (on the world's clock). */
   readonly onGap: (node: string, fromUs: number, toUs: number) => void;
-  /** A node's process changed its state without being told to: "exited" is a defect of the node. */
-  readonly onExit: (node: string, atUs: number, message: string) => void;
+  /** A node's process ended without being told to. */
+  readonly onExit: (node: string, atUs: number, ending: Ending) => void;
   /** Progress of the start-up, for people: "5 of 7 nodes ready". */
   readonly onProgress: (message: string) => void;
   readonly signal: AbortSignal;
   /** `sim` only: replaces policies or ports of nodes. This is how a sabotage is made. */
   readonly sabotage?: Sabotage | undefined;
+}
+
+/** How a node's process ended. */
+export interface Ending {
+  /** For people: "it ended with exit code 1", with the last that it printed. */
+  readonly how: string;
+  /** What it ran on went away below it, as an engine does: no defect of the node. Default false. */
+  readonly isLost?: boolean;
 }
 
 /** A defect planted into a fleet: a policy entry or a port replaced, nothing else. */

@@ -4,6 +4,7 @@ import { PassThrough } from "node:stream";
 import type Docker from "dockerode";
 
 import { WorldError } from "../error.ts";
+import type { Ending } from "../world.ts";
 import { gone } from "./clean.ts";
 import { reasonOf, statusOf } from "./engine.ts";
 import { label, ownerOfThis } from "./labels.ts";
@@ -143,12 +144,13 @@ export class Container {
   }
 
   /** Resolves when it has ended, with how. */
-  async ended(): Promise<string> {
+  async ended(): Promise<Ending> {
     try {
       const { StatusCode } = (await this.#container.wait()) as { readonly StatusCode: number };
-      return describeExit(StatusCode);
+      return { how: describeExit(StatusCode) };
     } catch (error) {
-      return statusOf(error) === 404 ? "its container was removed" : `the engine lost it: ${reasonOf(error)}`;
+      if (statusOf(error) === 404) return { how: "its container was removed" };
+      return { how: `the engine lost it: ${reasonOf(error)}`, isLost: true };
     }
   }
 

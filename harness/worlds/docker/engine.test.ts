@@ -8,6 +8,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { removeOrphans } from "./clean.ts";
 import { worldErrorOf } from "./container.ts";
 import { examineDocker } from "./doctor.ts";
+import { Container } from "./container.ts";
 import { defaultImages, engineHost, imageOf, obstacleTo, openEngine, pulled } from "./engine.ts";
 import { label } from "./labels.ts";
 
@@ -184,17 +185,21 @@ test("who waits for a container's end hears of it, and of an engine that ends be
   const headed = new Promise<void>((resolve) => {
     server.removeAllListeners("request").on("request", (request, response: ServerResponse) => {
       // As an engine does: the head at once, the rest when the container has ended.
-      response.writeHead(200).flushHeaders();
-      if (request.url === "/containers/short/wait") response.end('{"StatusCode":3}');
+      const { pathname, searchParams } = new URL(request.url!, "http://engine");
+      response.writeHead(pathname === "/containers/create" ? 201 : 200).flushHeaders();
+      if (pathname === "/containers/create") response.end(JSON.stringify({ Id: searchParams.get("name") }));
+      else if (pathname === "/containers/short/wait") response.end('{"StatusCode":3}');
       else resolve();
     });
   });
-  await expect(engine.getContainer("short").wait()).resolves.toEqual({ StatusCode: 3 });
-  const waiting: Promise<unknown> = engine.getContainer("long").wait();
+  const create = (name: string): Promise<Container> =>
+    Container.create(engine, { name, role: "orders/0", invocation: "1a2b3c", image: "node" });
+  await expect((await create("short")).ended()).resolves.toEqual({ how: "it ended with exit code 3" });
+  const waiting = (await create("long")).ended();
   await headed;
   setTimeout(() => server.closeAllConnections(), 20);
-  await expect(waiting).rejects.toMatchObject({
-    name: "WorldError",
-    message: "the Docker engine broke off its answer",
+  await expect(waiting).resolves.toEqual({
+    how: "the engine lost it: the Docker engine broke off its answer",
+    isLost: true,
   });
 });

@@ -3,7 +3,7 @@ import type { RuntimeEvent } from "../../../runtime/telemetry/events.ts";
 import type { ForeignPlan } from "../../scenario/plan.ts";
 import { WorldError } from "../error.ts";
 import type { OwnedNode } from "../live/fleet.ts";
-import type { FleetNode, WorldOptions } from "../world.ts";
+import type { Ending, FleetNode, WorldOptions } from "../world.ts";
 import type { Container } from "./container.ts";
 import type { Sandbox } from "./invocation.ts";
 import { NodeContainer } from "./node-container.ts";
@@ -78,7 +78,7 @@ export class ForeignNode implements OwnedNode {
       onLine: (line) => (isSaid ||= plan.readyLine !== undefined && line.includes(plan.readyLine)),
     });
     this.#life = life;
-    void life.ended.then((why) => this.#ended(life, why));
+    void life.ended.then((ending) => this.#ended(life, ending));
     if (this.#isClosed) {
       await this.#end(life);
       return undefined;
@@ -244,7 +244,7 @@ export class ForeignNode implements OwnedNode {
     this.#options.world.onEvents(this.id, events);
   }
 
-  #ended(life: NodeContainer, why: string): void {
+  #ended(life: NodeContainer, ending: Ending): void {
     if (life !== this.#life) return;
     const { clock, world, onAlive } = this.#options;
     const isExpected = this.#state === "stopped" || this.#state === "killed";
@@ -252,7 +252,7 @@ export class ForeignNode implements OwnedNode {
     if (this.#state !== "stopped" && this.#heardUs !== undefined) world.onGap(this.id, this.#heardUs, clock.nowUs());
     if (isExpected) return;
     this.#state = "killed";
-    if (this.#isReady) world.onExit(this.id, clock.nowUs(), why);
+    if (this.#isReady) world.onExit(this.id, clock.nowUs(), ending);
     void onAlive(false);
   }
 }

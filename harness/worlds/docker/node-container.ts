@@ -5,6 +5,7 @@ import { readLines } from "../../../runtime/node/lines.ts";
 import type { FromNode, ToNode } from "../../../services/control.ts";
 import { Conversation } from "../live/conversation.ts";
 import { SpokenLife } from "../live/spoken-life.ts";
+import type { Ending } from "../world.ts";
 import type { Attached, Container } from "./container.ts";
 
 /**
@@ -14,7 +15,7 @@ import type { Attached, Container } from "./container.ts";
 export class NodeContainer extends SpokenLife {
   readonly #container: Container;
   readonly #attached: Attached;
-  override readonly ended: Promise<string>;
+  override readonly ended: Promise<Ending>;
 
   private constructor(parts: {
     readonly container: Container;
@@ -76,11 +77,11 @@ export class NodeContainer extends SpokenLife {
     return this.#container.resume();
   }
 
-  async #untilEnded(silent: Promise<unknown>): Promise<string> {
-    const how = await this.#container.ended();
+  async #untilEnded(silent: Promise<unknown>): Promise<Ending> {
+    const ending = await this.#container.ended();
     // What it sent last may still be on its way when it has ended already.
     await silent;
-    return this.conversation.end(how);
+    return this.conversation.end(ending);
   }
 }
 

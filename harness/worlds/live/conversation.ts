@@ -1,6 +1,7 @@
 import type { RuntimeEvent } from "../../../runtime/telemetry/events.ts";
 import type { FromNode } from "../../../services/control.ts";
 import { WorldError } from "../error.ts";
+import type { Ending } from "../world.ts";
 import { inSources } from "./in-sources.ts";
 import type { Reply, ReplyOf } from "./node.ts";
 import { bundles, bundlesInContainers } from "./programs.ts";
@@ -62,8 +63,8 @@ export class Conversation {
     });
   }
 
-  /** The life is over; answers why, as the node itself said or else as `how` it was seen to end. */
-  end(how: string): string {
+  /** The life is over; answers how, as the node itself said or else as it was seen to end. */
+  end({ how, isLost = false }: Ending): Ending {
     const lastWords = this.lastWords;
     const seen = lastWords === "" ? how : `${how}; the last that it printed:\n${lastWords}`;
     const said = this.#failure && inSources(this.#failure.message, bundles, bundlesInContainers);
@@ -72,7 +73,7 @@ export class Conversation {
     const waiters = this.#waiters;
     this.#waiters = [];
     for (const { reject } of waiters) reject(this.#error(end));
-    return end;
+    return { how: end, isLost: isLost && said === undefined };
   }
 
   #error(end: string): WorldError {

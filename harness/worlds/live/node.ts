@@ -10,7 +10,7 @@ import type { ClockSkew } from "../../../services/skewed-clock.ts";
 import type { NodePlan, Plan } from "../../scenario/plan.ts";
 import { BrokenMachine } from "../broken-machine.ts";
 import { WorldError } from "../error.ts";
-import type { FleetNode, WorldOptions } from "../world.ts";
+import type { Ending, FleetNode, WorldOptions } from "../world.ts";
 
 /** What a node answers, beside its records. */
 export type Reply = Exclude<FromNode["type"], "records" | "failed">;
@@ -18,8 +18,8 @@ export type ReplyOf<Type extends Reply> = Extract<FromNode, { readonly type: Typ
 
 /** One life of a node, from its start to its end: a process, or a container. */
 export interface NodeLife {
-  /** Resolves with the reason once it is gone and everything that it sent was heard. */
-  readonly ended: Promise<string>;
+  /** Resolves with how once it is gone and everything that it sent was heard. */
+  readonly ended: Promise<Ending>;
   /** The last lines that it printed. */
   readonly lastWords: string;
   send(message: ToNode): void;
@@ -132,7 +132,7 @@ export class LiveNode implements FleetNode {
     this.#state = "running";
     this.#isReady = false;
     this.#heardUs = clock.nowUs();
-    void life.ended.then((why) => this.#ended(life, why));
+    void life.ended.then((ending) => this.#ended(life, ending));
     // The run was over before it began.
     if (this.#isClosed) return void (await this.#end(life));
     const listening = life.ask(
@@ -330,7 +330,7 @@ export class LiveNode implements FleetNode {
     await this.#options.onAlive(false);
   }
 
-  #ended(life: NodeLife, why: string): void {
+  #ended(life: NodeLife, ending: Ending): void {
     if (life !== this.#life) return;
     const { clock, world } = this.#options;
     const isExpected = this.#state === "stopped" || this.#state === "killed";
@@ -338,10 +338,10 @@ export class LiveNode implements FleetNode {
     // It reports every 100 ms at most: what happened since then went with it.
     if (this.#state !== "stopped") world.onGap(this.id, this.#heardUs, clock.nowUs());
     if (isExpected) return;
-    this.#endedBy = why;
+    this.#endedBy = ending.how;
     this.#state = "killed";
     // Until it is ready, whoever starts it is told.
-    if (this.#isReady) world.onExit(this.id, clock.nowUs(), why);
+    if (this.#isReady) world.onExit(this.id, clock.nowUs(), ending);
     // Nothing is opened here that could fail, and where the proxies themselves are gone nobody is refused by them.
     this.#options.onAlive(false).catch(() => undefined);
   }

@@ -1,11 +1,12 @@
 import type { ToNode } from "../../../services/control.ts";
+import type { Ending } from "../world.ts";
 import type { Conversation } from "./conversation.ts";
 import type { NodeLife, Reply, ReplyOf } from "./node.ts";
 
 /** What the lives of all nodes have in common, whatever they run as: how one talks with them. */
 export abstract class SpokenLife implements NodeLife {
   readonly conversation: Conversation;
-  abstract readonly ended: Promise<string>;
+  abstract readonly ended: Promise<Ending>;
 
   constructor(conversation: Conversation) {
     this.conversation = conversation;

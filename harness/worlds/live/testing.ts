@@ -162,7 +162,7 @@ export function observed(
       expect(toUs).toBeGreaterThanOrEqual(fromUs);
       gaps.push(node);
     },
-    onExit: (node, _atUs, message) => exits.push(`${node}: ${message}`),
+    onExit: (node, _atUs, { how }) => exits.push(`${node}: ${how}`),
     onProgress,
     signal,
   };

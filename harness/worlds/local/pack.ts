@@ -7,6 +7,7 @@ import type { Guardian } from "../live/guardian.ts";
 import type { NodeLife } from "../live/node.ts";
 import type { NodeArguments } from "../live/programs.ts";
 import { SpokenLife } from "../live/spoken-life.ts";
+import type { Ending } from "../world.ts";
 import { startProgram, type RunningProgram } from "./program.ts";
 
 /** A process whose nodes have all ended does so itself within this time, when it is asked to. */
@@ -91,8 +92,8 @@ class PackedLife extends SpokenLife {
   readonly #program: RunningProgram;
   readonly #all: readonly string[];
   readonly #onKill: () => void;
-  #resolve!: (why: string) => void;
-  override readonly ended: Promise<string> = new Promise((resolve) => (this.#resolve = resolve));
+  #resolve!: (ending: Ending) => void;
+  override readonly ended: Promise<Ending> = new Promise((resolve) => (this.#resolve = resolve));
 
   constructor(
     node: string,
@@ -117,7 +118,7 @@ class PackedLife extends SpokenLife {
 
   /** It is over, as it said itself or as its process was seen to end. */
   end(how: string): void {
-    if (!this.conversation.isOver) this.#resolve(this.conversation.end(how));
+    if (!this.conversation.isOver) this.#resolve(this.conversation.end({ how }));
   }
 
   protected override carry(message: ToNode): void {

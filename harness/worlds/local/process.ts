@@ -7,6 +7,7 @@ import type { Guardian } from "../live/guardian.ts";
 import { isStopped } from "../live/process-table.ts";
 import type { NodeArguments } from "../live/programs.ts";
 import { SpokenLife } from "../live/spoken-life.ts";
+import type { Ending } from "../world.ts";
 import { startProgram, type RunningProgram } from "./program.ts";
 
 export interface NodeProcessOptions {
@@ -26,7 +27,7 @@ const pauseWithinMs = 1_000;
 /** One life of a node: a process of its own, reached over IPC. */
 export class NodeProcess extends SpokenLife {
   readonly #program: RunningProgram;
-  override readonly ended: Promise<string>;
+  override readonly ended: Promise<Ending>;
 
   constructor({ node, program, main, disk, guardian, onRecords }: NodeProcessOptions) {
     const conversation = new Conversation(node, onRecords);
@@ -39,7 +40,7 @@ export class NodeProcess extends SpokenLife {
       onMessage: (message) => conversation.hear(message as FromNode),
       onText: (text) => conversation.print(text),
     });
-    this.ended = this.#program.ended.then((how) => conversation.end(how));
+    this.ended = this.#program.ended.then((how) => conversation.end({ how }));
   }
 
   protected override carry(message: ToNode): void {

@@ -314,7 +314,7 @@ export class SimNode implements FleetNode {
   /** The process ended without being told to. */
   #exited(message: string): void {
     this.#end("killed", message);
-    this.#options.world.onExit(this.id, this.#options.network.engine.now, message);
+    this.#options.world.onExit(this.id, this.#options.network.engine.now, { how: message });
   }
 
   #end(state: "stopped" | "killed", why: string = state): void {

@@ -51,7 +51,7 @@ async function run<T>(
     {
       onEvents: (node, batch) => events.set(node, [...(events.get(node) ?? []), ...batch]),
       onGap: () => undefined,
-      onExit: (node, _atUs, message) => exits.push(`${node}: ${message}`),
+      onExit: (node, _atUs, { how }) => exits.push(`${node}: ${how}`),
       onProgress: () => undefined,
       signal: options.signal ?? new AbortController().signal,
       sabotage: options.sabotage,
