@@ -8,6 +8,7 @@ import {
   codec,
   equal,
   failure,
+  Spring,
   until,
   type Message,
   type Options,
@@ -55,6 +56,17 @@ export const clientStreamsContract: Readonly<Record<string, TransportFact>> = {
     };
     const all = await Promise.all(Array.from({ length: 50 }, (_, index) => one(String(index))));
     all.forEach((texts, index) => equal(texts.split(",")[19], `${index}.19!`));
+  },
+
+  "a client's messages are taken no faster than they are read, whatever it could say": async (world) => {
+    const source = new Spring();
+    const { address } = await serve(world, async (_, requests) => {
+      const messages = requests[Symbol.asyncIterator]();
+      await source.isReadSlowly(world, () => messages.next());
+      return reply("enough");
+    });
+    equal(await sum(world, address, source.flow()), "enough");
+    await until(world, () => source.isLeft);
   },
 
   "a handler that answers early leaves the rest, and the client stops": async (world) => {

@@ -3,7 +3,7 @@ import { metadata, noMetadata, type Metadata } from "../call/metadata.ts";
 import type { Method } from "../call/service.ts";
 import { RpcError, type RpcCode } from "../call/status.ts";
 import { withXid, xidOf } from "../transactions/xid.ts";
-import { callOf, check, codec, codeOf, equal, failure, until } from "./transport.kit.ts";
+import { callOf, check, codec, codeOf, equal, failure, Spring, until } from "./transport.kit.ts";
 import type { Message, Options, TransportFact, TransportWorld } from "./transport.kit.ts";
 import type { Listener, Response, ServedMethod } from "./transport.ts";
 
@@ -39,6 +39,15 @@ export const transportContract: Readonly<Record<string, TransportFact>> = {
   "a stream may be empty": async (world) => {
     const { address } = await serve(world, async () => streamOf([]));
     equal((await readAll(await stream(world, address))).length, 0);
+  },
+
+  "a stream is taken no faster than it is read, whatever its source could give": async (world) => {
+    const source = new Spring();
+    const { address } = await serve(world, async () => ({ kind: "stream", messages: source.flow() }));
+    const messages = (await stream(world, address)).messages[Symbol.asyncIterator]();
+    await source.isReadSlowly(world, () => messages.next());
+    await messages.return?.();
+    await until(world, () => source.isLeft);
   },
 
   "a stream is handed over before its first message": async (world) => {

@@ -67,3 +67,32 @@ export function equal(actual: unknown, expected: unknown): void {
 export function check(isSo: boolean, message: string): void {
   if (!isSo) throw new Error(message);
 }
+
+/** A source of messages that never waits. */
+export class Spring {
+  /** Nobody takes any more. */
+  isLeft = false;
+  #taken = 0;
+
+  /** It ends, else a transport that takes what it can get would never come to an end. */
+  async *flow(): AsyncGenerator<Message> {
+    try {
+      for (; this.#taken < flowMax; this.#taken++) yield { text: "x".repeat(10_000) };
+    } finally {
+      this.isLeft = true;
+    }
+  }
+
+  /** Where a few messages are read, a pause is made, and some more are read, it flows as far, and stands still in between. */
+  async isReadSlowly(world: TransportWorld, read: () => Promise<unknown>): Promise<void> {
+    for (let messages = 0; messages < 5; messages++) await read();
+    await world.clock.sleep(200_000);
+    check(this.#taken < flowMax, "all was taken, and nobody had read it");
+    const taken = this.#taken;
+    for (let messages = 0; messages < taken + 500; messages++) await read();
+    check(this.#taken > taken, "nothing was taken any more, and all was read");
+  }
+}
+
+/** More than what connections and sockets hold. */
+const flowMax = 5_000;

@@ -20,6 +20,7 @@ export const eventKinds = [
   "close",
   "retransmit",
   "requests end",
+  "room",
 ] as const;
 
 export type EventKind = (typeof eventKinds)[number];

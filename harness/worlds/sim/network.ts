@@ -199,6 +199,7 @@ export const frameKinds = {
   reset: kindOf("reset"),
   close: kindOf("close"),
   requestsEnd: kindOf("requests end"),
+  room: kindOf("room"),
 } as const;
 
 /** What crosses a connection at once; it happens when it arrives. */

@@ -190,6 +190,10 @@ class ClientEnd implements End {
     this.#connection.send(new Frame(this.#connection, true, frameKinds.requestsEnd, stream));
   }
 
+  room(stream: ClientStream): void {
+    this.#connection.send(new Frame(this.#connection, true, frameKinds.room, stream));
+  }
+
   /** Tells the server that nobody waits for this call any more. */
   cancel(stream: ClientStream): void {
     const connection = this.#connection;

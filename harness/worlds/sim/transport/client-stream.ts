@@ -2,16 +2,18 @@ import type { Call, Cancellable } from "../../../../runtime/call/call.ts";
 import type { Metadata } from "../../../../runtime/call/metadata.ts";
 import { givesStream, type Method } from "../../../../runtime/call/service.ts";
 import { RpcError, toRpcError } from "../../../../runtime/call/status.ts";
-import { StreamSender } from "../../../../runtime/call/stream-sender.ts";
 import type { Response } from "../../../../runtime/ports/transport.ts";
 import type { InFlight } from "./in-flight.ts";
 import { frameKinds, type Frame } from "../network.ts";
 import { MessageQueue } from "./message-queue.ts";
+import { WindowedSender } from "./windowed-sender.ts";
 
 /** The connection that a call goes over, as the call sees it. */
 export interface CallCarrier {
   message(stream: ClientStream, message: unknown): void;
   requestsEnd(stream: ClientStream): void;
+  /** There is room for more of the answer's messages. */
+  room(stream: ClientStream): void;
   /** Tells the server that nobody waits for this call any more. */
   cancel(stream: ClientStream): void;
   over(stream: ClientStream): void;
@@ -22,6 +24,8 @@ export interface ServedStream {
   /** One of the messages that the client streams. */
   message(message: unknown): void;
   requestsEnd(): void;
+  /** There is room for more of the answer's messages. */
+  room(): void;
   cancel(why: string): void;
 }
 
@@ -42,7 +46,8 @@ export class ClientStream implements InFlight<ClientStream>, Cancellable {
   served: ServedStream | undefined;
   #end: CallCarrier | undefined;
   #messages: MessageQueue | undefined;
-  #sender: StreamSender | undefined;
+  /** Of what its client streams. */
+  #sender: WindowedSender | undefined;
   #resolve!: (response: Response) => void;
   #reject!: (error: RpcError) => void;
 
@@ -67,10 +72,9 @@ export class ClientStream implements InFlight<ClientStream>, Cancellable {
   sendAll(): void {
     const carrier = this.#end!;
     const { input } = this.method;
-    this.#sender = new StreamSender(this.request as AsyncIterable<unknown>, {
-      send: (message) => carrier.message(this, input.copy(message)),
-      isWritable: true,
-    });
+    this.#sender = new WindowedSender(this.request as AsyncIterable<unknown>, (message) =>
+      carrier.message(this, input.copy(message)),
+    );
     this.#sender.sent.then(
       () => carrier.requestsEnd(this),
       (error: unknown) => this.cancel(toRpcError(error)),
@@ -89,6 +93,8 @@ export class ClientStream implements InFlight<ClientStream>, Cancellable {
       else this.#resolve({ kind: "unary", message, trailers });
     } else if (kind === frameKinds.headers) {
       this.#begun();
+    } else if (kind === frameKinds.room) {
+      this.#sender?.onRoom();
     } else {
       this.#messages?.push(message);
     }
@@ -96,7 +102,12 @@ export class ClientStream implements InFlight<ClientStream>, Cancellable {
 
   #begun(): void {
     if (this.#messages !== undefined) return;
-    this.#messages = new MessageQueue(() => this.cancel(new RpcError("the reader left", { code: "CANCELLED" })));
+    this.#messages = new MessageQueue({
+      onRoom: () => {
+        if (!this.isOver) this.#end!.room(this);
+      },
+      onLeave: () => this.cancel(new RpcError("the reader left", { code: "CANCELLED" })),
+    });
     this.#resolve({ kind: "stream", messages: this.#messages });
   }
 

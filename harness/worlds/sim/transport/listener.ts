@@ -10,6 +10,7 @@ import type { ClientStream, ServedStream } from "./client-stream.ts";
 import { MessageQueue } from "./message-queue.ts";
 import type { SimTransportOptions } from "./options.ts";
 import { unavailable } from "./unavailable.ts";
+import { WindowedSender } from "./windowed-sender.ts";
 
 /** The server's side of an address. */
 export class SimListener implements Listener, Acceptor {
@@ -97,6 +98,7 @@ class ServerEnd implements End {
     if (frame.kind === frameKinds.request) this.#begin(stream, frame.message);
     else if (frame.kind === frameKinds.message) stream.served?.message(frame.message);
     else if (frame.kind === frameKinds.requestsEnd) stream.served?.requestsEnd();
+    else if (frame.kind === frameKinds.room) stream.served?.room();
     else stream.served?.cancel("the caller cancelled");
   }
 
@@ -155,6 +157,8 @@ class ServerCall implements InFlight<ServerCall>, ServedStream {
   #call: Call | undefined;
   /** What the client streams. */
   #requests: MessageQueue | undefined;
+  /** Of what it answers. */
+  #sender: WindowedSender | undefined;
 
   constructor(end: ServerEnd, connection: Connection, stream: ClientStream, served: ServedMethod) {
     this.#end = end;
@@ -174,10 +178,10 @@ class ServerCall implements InFlight<ServerCall>, ServedStream {
       peer: this.#connection.link.from.name,
       principal: this.#connection.link.from.principal,
     });
-    if (takesStream(method)) this.#requests = requestsOf(this.#call);
+    if (takesStream(method)) this.#requests = this.#requestsOf(this.#call);
     this.#served.serve(this.#call, this.#requests ?? request).then(
       (response) => {
-        if (response.kind === "stream") void this.#pump(response);
+        if (response.kind === "stream") this.#sendAll(response);
         else this.#finish(undefined, this.#served.method.output.copy(response.message), response.trailers);
       },
       (error: unknown) => this.#finish(toRpcError(error)),
@@ -192,6 +196,10 @@ class ServerCall implements InFlight<ServerCall>, ServedStream {
     this.#requests?.end();
   }
 
+  room(): void {
+    this.#sender?.onRoom();
+  }
+
   cancel(why: string): void {
     const call = this.#call;
     if (call === undefined) return;
@@ -200,24 +208,21 @@ class ServerCall implements InFlight<ServerCall>, ServedStream {
     call.end();
   }
 
-  async #pump({ messages }: StreamResponse): Promise<void> {
+  #sendAll({ messages }: StreamResponse): void {
     const call = this.#call;
     if (call === undefined) return;
-    const { output } = this.#served.method;
-    const iterator = messages[Symbol.asyncIterator]();
     this.#send(frameKinds.headers);
-    try {
-      for (;;) {
-        const next = await whileWaiting(call, iterator.next());
-        if (next.done === true) break;
-        if (this.#call !== undefined) this.#send(frameKinds.message, output.copy(next.value));
-      }
-      this.#finish(undefined);
-    } catch (error) {
-      this.#finish(toRpcError(error));
-      // The handler may be in the middle of something that never ends: nobody waits for it to leave.
-      iterator.return?.().catch(() => undefined);
-    }
+    const { output } = this.#served.method;
+    const sender = (this.#sender = new WindowedSender(messages, (message) =>
+      this.#send(frameKinds.message, output.copy(message)),
+    ));
+    whileWaiting(call, sender.sent).then(
+      () => this.#finish(undefined),
+      (error: unknown) => {
+        this.#finish(toRpcError(error));
+        sender.stop();
+      },
+    );
   }
 
   #send(kind: number, message?: unknown): void {
@@ -248,11 +253,16 @@ class ServerCall implements InFlight<ServerCall>, ServedStream {
     this.#call = undefined;
     this.#end.ended(this);
   }
-}
 
-/** Who waits for a message waits no longer than the call lasts. */
-function requestsOf(call: Call): MessageQueue {
-  const requests = new MessageQueue(() => undefined);
-  call.onCancel((reason) => requests.fail(reason));
-  return requests;
+  /** Who waits for a message waits no longer than the call lasts. */
+  #requestsOf(call: Call): MessageQueue {
+    const requests = new MessageQueue({
+      onRoom: () => {
+        if (this.#call !== undefined) this.#send(frameKinds.room);
+      },
+      onLeave: () => undefined,
+    });
+    call.onCancel((reason) => requests.fail(reason));
+    return requests;
+  }
 }

@@ -1,14 +1,20 @@
 import type { RpcError } from "../../../../runtime/call/status.ts";
+import { roomStep } from "./windowed-sender.ts";
 
 /** Messages of a stream between their arrival and their reader. */
 export class MessageQueue implements AsyncIterableIterator<unknown> {
+  readonly #onRoom: () => void;
   readonly #onLeave: () => void;
+  /** Taken since `onRoom` was last told. */
+  #taken = 0;
   #messages: unknown[] = [];
   #readers: { resolve: (result: IteratorResult<unknown>) => void; reject: (error: RpcError) => void }[] = [];
   #isEnded = false;
   #error: RpcError | undefined;
 
-  constructor(onLeave: () => void) {
+  /** `onRoom`: `roomStep` messages more are taken. `onLeave`: the reader wants no more of them. */
+  constructor({ onRoom, onLeave }: { readonly onRoom: () => void; readonly onLeave: () => void }) {
+    this.#onRoom = onRoom;
     this.#onLeave = onLeave;
   }
 
@@ -18,8 +24,9 @@ export class MessageQueue implements AsyncIterableIterator<unknown> {
 
   push(message: unknown): void {
     const reader = this.#readers.shift();
-    if (reader === undefined) this.#messages.push(message);
-    else reader.resolve({ done: false, value: message });
+    if (reader !== undefined) reader.resolve({ done: false, value: message });
+    else if (!this.#isEnded) return void this.#messages.push(message);
+    this.#took();
   }
 
   end(): void {
@@ -37,7 +44,10 @@ export class MessageQueue implements AsyncIterableIterator<unknown> {
   }
 
   next(): Promise<IteratorResult<unknown>> {
-    if (this.#messages.length > 0) return Promise.resolve({ done: false, value: this.#messages.shift() });
+    if (this.#messages.length > 0) {
+      this.#took();
+      return Promise.resolve({ done: false, value: this.#messages.shift() });
+    }
     if (this.#error !== undefined) {
       const error = this.#error;
       this.#error = undefined;
@@ -45,6 +55,12 @@ export class MessageQueue implements AsyncIterableIterator<unknown> {
     }
     if (this.#isEnded) return Promise.resolve(noMore);
     return new Promise((resolve, reject) => this.#readers.push({ resolve, reject }));
+  }
+
+  #took(): void {
+    if (++this.#taken < roomStep) return;
+    this.#taken = 0;
+    this.#onRoom();
   }
 
   async return(): Promise<IteratorResult<unknown>> {
