@@ -281,6 +281,15 @@ test("what is too much or makes no sense is refused by name", async () => {
   await expect(world.register(xid, { applicationData: "x".repeat(limits.branchBytes + 1) })).rejects.toMatchObject({
     code: "FailedToAddBranch",
   });
+  const rows = Array.from({ length: 4_000 }, (_, index) => 100_000 + index);
+  await expect(world.register(xid, { lockKey: `account:${rows.join()}` })).rejects.toMatchObject({
+    code: "FailedToAddBranch",
+    message: expect.stringContaining("a branch of 4000 rows") as string,
+    hint: expect.stringContaining("change fewer rows") as string,
+  });
+  // It has no lock of them.
+  const other = await world.begin();
+  await world.register(other, { lockKey: "account:100000" });
   await expect(world.register(xid, { resourceId: "" })).rejects.toMatchObject({ code: "InvalidArgument" });
 });
 

@@ -167,10 +167,14 @@ export class Transactions {
     }
     if (resourceId === "" || resourceId.length + key.length > limits.nameBytes)
       throw invalid("a branch without a resource");
-    if (lockKey.length + applicationData.length > limits.branchBytes || session.branches.length >= limits.branches) {
-      const text = `a branch of ${lockKey.length + applicationData.length} characters, the ${session.branches.length + 1}. of ${xid}`;
-      const hint = `at most ${limits.branchBytes} characters, and ${limits.branches} branches`;
-      throw new TransactionError(text, { code: "FailedToAddBranch", hint });
+    if (session.branches.length >= limits.branches)
+      throw tooMuch(`${xid} has ${limits.branches} branches already`, "begin another transaction for the rest");
+    if (lockKey.length + applicationData.length > limits.branchBytes) {
+      const rows = parseLockKey(lockKey).length;
+      throw tooMuch(
+        `a branch of ${rows} rows, whose keys take ${lockKey.length} characters, with application data of ${applicationData.length}`,
+        `together at most ${limits.branchBytes}: change fewer rows in one local transaction, and the others in further ones of the same global transaction`,
+      );
     }
     const branchId = this.#nextId();
     if (branchType === "AT") {
@@ -420,6 +424,10 @@ function isAutoCommit(applicationData: string): boolean {
   } catch {
     return true;
   }
+}
+
+function tooMuch(what: string, hint: string): TransactionError {
+  return new TransactionError(what, { code: "FailedToAddBranch", hint });
 }
 
 function invalid(what: string): TransactionError {
