@@ -9,6 +9,7 @@ export class Availability {
   readonly #telemetry: Telemetry;
   readonly #waiting = new Set<() => void>();
   #state: RegistryState = "connecting";
+  #trouble: string | undefined;
 
   constructor(clock: Clock, telemetry: Telemetry) {
     this.#clock = clock;
@@ -19,7 +20,13 @@ export class Availability {
     return this.#state;
   }
 
-  become(state: Exclude<RegistryState, "connecting">): void {
+  /** Why it isn't reached, for people. */
+  get trouble(): string | undefined {
+    return this.#trouble;
+  }
+
+  become(state: Exclude<RegistryState, "connecting">, trouble?: string): void {
+    this.#trouble = trouble;
     if (this.#state === state || this.#state === "closed") return;
     this.#state = state;
     this.#telemetry.emit({ type: "registry", atUs: this.#clock.nowUs(), state });

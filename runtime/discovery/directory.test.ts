@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 
 import { RpcError } from "../call/status.ts";
 import type { Disk } from "../ports/disk.ts";
-import type { Instance, Registry, RemovalReason, ServiceSnapshot } from "../ports/registry.ts";
+import type { Instance, Registry, RegistryState, RemovalReason, ServiceSnapshot } from "../ports/registry.ts";
 import type { MembershipChange, RuntimeEvent } from "../telemetry/events.ts";
 import { ManualClock } from "../testing/clock.ts";
 import { Directory, type DirectoryOptions } from "./directory.ts";
@@ -30,7 +30,8 @@ class MemoryDisk implements Disk {
 
 /** A registry whose pushes are the test's. */
 class ScriptedRegistry implements Registry {
-  readonly state = "connected";
+  state: RegistryState = "connected";
+  trouble: string | undefined;
   version = 0;
   instances: readonly Instance[] = [];
   isAway = false;
@@ -323,12 +324,21 @@ describe("ready", () => {
     await directory.ready(1);
   });
 
-  test("rejects UNAVAILABLE when none comes", async () => {
-    const { clock, directory } = scene();
-    const ready = directory.ready(1_000_000);
-    const refused = expect(ready).rejects.toMatchObject({ code: "UNAVAILABLE" });
-    await clock.advance(1000 * ms);
-    await refused;
+  test("rejects UNAVAILABLE when none comes, and says what is known of the reason", async () => {
+    const { clock, registry, directory } = scene();
+    const states: (readonly [RegistryState, trouble: string | undefined, why: string])[] = [
+      ["connected", undefined, "the registry knows none"],
+      ["connecting", undefined, "the registry is connecting"],
+      ["suspended", "10.0.0.2:8848 can't be reached", "the registry is suspended (10.0.0.2:8848 can't be reached)"],
+    ];
+    for (const [state, trouble, why] of states) {
+      Object.assign(registry, { state, trouble });
+      const ready = directory.ready(1_000_000);
+      const message = `no instance of orders within 1000 ms: ${why}`;
+      const refused = expect(ready).rejects.toMatchObject({ code: "UNAVAILABLE", message });
+      await clock.advance(1000 * ms);
+      await refused;
+    }
     expect(clock.pending).toBe(0);
   });
 });

@@ -96,7 +96,9 @@ export class Directory {
       };
       const disarm = clock.after(timeoutUs, () => {
         this.#waiting.delete(known);
-        const why = registry.state === "connected" ? "the registry knows none" : `the registry is ${registry.state}`;
+        const { state, trouble } = registry;
+        const isAway = `the registry is ${state}${trouble === undefined ? "" : ` (${trouble})`}`;
+        const why = state === "connected" ? "the registry knows none" : isAway;
         reject(
           new RpcError(`no instance of ${service} within ${timeoutUs / 1000} ms: ${why}`, {
             code: "UNAVAILABLE",

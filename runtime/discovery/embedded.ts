@@ -59,6 +59,7 @@ class EmbeddedRegistry implements Registry {
   readonly #held = new Map<string, Held>();
   readonly #watches = new Set<Subscription>();
   #state: RegistryState = "connecting";
+  #trouble: string | undefined;
   #session: Session | undefined;
   #sessions = 0;
   /** Tries in a row that nobody answered. */
@@ -79,6 +80,10 @@ class EmbeddedRegistry implements Registry {
 
   get state(): RegistryState {
     return this.#state;
+  }
+
+  get trouble(): string | undefined {
+    return this.#trouble;
   }
 
   async register(instance: Instance): Promise<Registration> {
@@ -167,7 +172,7 @@ class EmbeddedRegistry implements Registry {
       } catch (thrown) {
         // The end of this client shows in the loop's condition.
         if (this.#life.isCancelled) return;
-        this.#become("suspended");
+        this.#become("suspended", toRpcError(thrown).message);
         this.#mistrust(thrown);
         await this.#pause(backoff.nextUs());
       }
@@ -203,7 +208,7 @@ class EmbeddedRegistry implements Registry {
         if (this.#session === session) this.#become("connected");
       } catch (thrown) {
         if (toRpcError(thrown).code === "NOT_FOUND") this.#expired(session);
-        else if (this.#session === session) this.#become("suspended");
+        else if (this.#session === session) this.#become("suspended", toRpcError(thrown).message);
         this.#mistrust(thrown);
       }
     }
@@ -326,7 +331,8 @@ class EmbeddedRegistry implements Registry {
     return this.#timeoutUs / 3000;
   }
 
-  #become(state: RegistryState): void {
+  #become(state: RegistryState, trouble?: string): void {
+    this.#trouble = trouble;
     if (this.#state === state || this.#state === "closed") return;
     this.#state = state;
     if (state !== "connecting") this.#report(state);

@@ -257,6 +257,7 @@ export const registryContract: Readonly<Record<string, RegistryFact>> = {
     await soon(world, () => registry.state === "connected", { withinMs: world.timing.recoverWithinMs });
     orders.cut();
     await soon(world, () => registry.state === "suspended", { withinMs: world.timing.expiryMaxMs });
+    check((registry.trouble ?? "") !== "", "nobody says why");
     orders.heal();
     await soon(world, () => registry.state === "connected", { withinMs: world.timing.recoverWithinMs });
     await registry.close();

@@ -45,6 +45,8 @@ export interface Registration {
 /** Who runs where. Behind it: the embedded registry, ZooKeeper, Nacos, Consul. */
 export interface Registry {
   readonly state: RegistryState;
+  /** Why it isn't connected, for people; undefined while it is, and where nobody knows. */
+  readonly trouble?: string | undefined;
   /** Publishes the instance, now or as soon as the registry can be reached; keeps it published across session expiry. */
   register(instance: Instance): Promise<Registration>;
   /** One read. Rejects with an `RpcError` when the registry can't be reached: an error is never an empty list. */

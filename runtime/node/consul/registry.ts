@@ -57,6 +57,10 @@ export class ConsulRegistry implements Registry {
     return this.#link.availability.state;
   }
 
+  get trouble(): string | undefined {
+    return this.#link.availability.trouble;
+  }
+
   async register(instance: Instance): Promise<Registration> {
     const { clock, prefix, application, interfaceName } = this.#options;
     const body = JSON.stringify(

@@ -1,7 +1,7 @@
 import { createBackoff } from "../../call/backoff.ts";
 import { Call } from "../../call/call.ts";
 import { pause } from "../../call/pause.ts";
-import { RpcError } from "../../call/status.ts";
+import { RpcError, toRpcError } from "../../call/status.ts";
 import { Availability } from "../../discovery/availability.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { Random } from "../../ports/random.ts";
@@ -92,7 +92,7 @@ export class HttpLink {
       this.#heard(answer);
       return answer;
     } catch (error) {
-      if (!call.isCancelled) this.#lost();
+      if (!call.isCancelled) this.#lost(toRpcError(error).message);
       throw error;
     } finally {
       leave?.();
@@ -146,7 +146,7 @@ export class HttpLink {
       }
       try {
         const answer = await this.call({ method: "GET", path: pingPath, timeoutMs: this.#pingWithinMs });
-        if (answer.status !== 200) this.#lost();
+        if (answer.status !== 200) this.#lost(this.refusal(answer, "UNAVAILABLE").message);
       } catch {
         // It shows in the state.
       }
@@ -163,9 +163,9 @@ export class HttpLink {
     this.availability.become("connected");
   }
 
-  #lost(): void {
+  #lost(why: string): void {
     if (this.life.isCancelled) return;
-    this.availability.become("suspended");
+    this.availability.become("suspended", why);
     this.#spell.cancel(new RpcError(`${this.#options.name} doesn't answer`, { code: "UNAVAILABLE" }));
   }
 }

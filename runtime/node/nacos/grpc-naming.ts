@@ -67,6 +67,10 @@ export class GrpcNaming implements Naming {
     return this.#availability.state;
   }
 
+  get trouble(): string | undefined {
+    return this.#availability.trouble;
+  }
+
   hold(registration: NacosRegistration): Hold {
     const { service } = registration;
     let publication = this.#publications.get(service);
@@ -130,6 +134,7 @@ export class GrpcNaming implements Naming {
     while (!this.#life.isCancelled) {
       const spell = new Call({ clock, service: "nacos", method: "", parent: this.#life });
       let isUrgent = false;
+      let trouble = `the connection to ${this.#address} is gone`;
       try {
         const connection = await GrpcConnection.open(
           {
@@ -157,13 +162,14 @@ export class GrpcNaming implements Naming {
           // What hung on it is missed after half a second.
           isUrgent = true;
         }
-      } catch {
+      } catch (error) {
         // The end of this client shows in the loop's condition.
+        trouble = toRpcError(error).message;
       } finally {
         spell.end();
       }
       if (this.#life.isCancelled) return;
-      this.#availability.become("suspended");
+      this.#availability.become("suspended", trouble);
       if (!isUrgent) await pause(clock, backoff.nextUs(), this.#life);
     }
   }

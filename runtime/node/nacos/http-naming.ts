@@ -64,6 +64,10 @@ export class HttpNaming implements Naming {
     return this.#isClosing ? "closed" : this.#link.availability.state;
   }
 
+  get trouble(): string | undefined {
+    return this.#link.availability.trouble;
+  }
+
   hold(registration: NacosRegistration): Hold {
     const hold = new HttpHold({
       options: this.#options,

@@ -42,6 +42,8 @@ export interface Hold {
 /** Nacos's naming service, over one of its protocols. */
 export interface Naming {
   readonly state: RegistryState;
+  /** See `Registry`. */
+  readonly trouble: string | undefined;
   /** What it means that an instance vanishes from the lists of a server that went on answering. */
   readonly vanished: RemovalReason;
   hold(registration: NacosRegistration): Hold;

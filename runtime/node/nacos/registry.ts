@@ -52,6 +52,10 @@ export class NacosRegistry implements Registry {
     return this.#closing === undefined ? this.#options.naming.state : "closed";
   }
 
+  get trouble(): string | undefined {
+    return this.#options.naming.trouble;
+  }
+
   async register(instance: Instance): Promise<Registration> {
     checkInstance(instance);
     if (this.#closing !== undefined) throw closed();

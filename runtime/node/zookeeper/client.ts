@@ -34,7 +34,7 @@ export interface ZooKeeperOptions {
   /** The server makes it at least 2 and at most 20 ticks of its own (default tick 2 s). */
   readonly sessionTimeoutMs: number;
   /** Hears "suspended" with each try that fails. */
-  readonly onState: (state: "connected" | "suspended" | "expired") => void;
+  readonly onState: (state: "connected" | "suspended" | "expired", trouble?: string) => void;
 }
 
 /** Called once, when what was read has changed; not when the session ends, for then `onSession` is. */
@@ -415,9 +415,9 @@ export class ZooKeeperClient {
         if (zxid > this.#lastZxid) this.#lastZxid = zxid;
       },
       onEvent: (event) => this.#fire(event),
-      onClosed: ({ wasRefused }) => {
+      onClosed: ({ wasRefused, why }) => {
         if (wasRefused) this.#refusals++;
-        this.#lost();
+        this.#lost(`ZooKeeper at ${server}: ${why}`);
       },
     });
     this.#connection = connection;
@@ -454,11 +454,11 @@ export class ZooKeeperClient {
     this.#connection?.close();
   }
 
-  #lost(): void {
+  #lost(why: string): void {
     this.#isConnected = false;
     this.#connection = undefined;
     if (this.#isClosed) return;
-    this.#options.onState("suspended");
+    this.#options.onState("suspended", why);
     this.#disarm = this.#options.clock.after(this.#backoff.nextUs(), () => this.#connect());
   }
 

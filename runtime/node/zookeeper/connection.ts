@@ -38,9 +38,9 @@ export interface ConnectionOptions {
   readonly onEvent: (event: WatcherEvent) => void;
   /**
    * Once, whatever the reason; every request in flight has been rejected. `wasRefused`: the server hung up instead of taking up
-   * the session; one that was only silent has refused nothing.
+   * the session; one that was only silent has refused nothing. `why` is for people.
    */
-  readonly onClosed: (how: { readonly wasRefused: boolean }) => void;
+  readonly onClosed: (how: { readonly wasRefused: boolean; readonly why: string }) => void;
 }
 
 interface Pending {
@@ -76,14 +76,14 @@ export class Connection {
     const colon = target.lastIndexOf(":");
     const host = target.slice(0, colon).replace(/^\[(.*)\]$/, "$1");
     this.#socket = connect({ host, port: Number(target.slice(colon + 1)), noDelay: true });
-    this.#disarm = clock.after(connectWithinUs, () => this.close());
+    this.#disarm = clock.after(connectWithinUs, () => this.close("it took up no session in time"));
     this.#socket.on("connect", () => {
       this.#wasReached = true;
       this.#socket.write(connectRequest(session, timeoutMs, lastZxid));
     });
     this.#socket.on("data", (chunk) => this.#read(chunk));
-    this.#socket.on("error", () => this.#hungUp());
-    this.#socket.on("close", () => this.#hungUp());
+    this.#socket.on("error", ({ message }) => this.#hungUp(message));
+    this.#socket.on("close", () => this.#hungUp("it hung up"));
   }
 
   /** The address of this end. */
@@ -107,15 +107,15 @@ export class Connection {
     this.#send(writer.texts(watches.data).texts(watches.exist).texts(watches.child).frame());
   }
 
-  close(): void {
-    this.#close({ wasRefused: false });
+  close(why = "the connection was closed"): void {
+    this.#close({ wasRefused: false, why });
   }
 
-  #hungUp(): void {
-    this.#close({ wasRefused: this.#wasReached && this.#timeoutUs === undefined });
+  #hungUp(why: string): void {
+    this.#close({ wasRefused: this.#wasReached && this.#timeoutUs === undefined, why });
   }
 
-  #close(how: { readonly wasRefused: boolean }): void {
+  #close(how: Parameters<ConnectionOptions["onClosed"]>[0]): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#disarm();
@@ -143,7 +143,7 @@ export class Connection {
       }
     } catch {
       // What can't be read can't be trusted from here on: another connection begins anew.
-      this.close();
+      this.close("it says what ZooKeeper never would");
     }
   }
 
@@ -163,7 +163,7 @@ export class Connection {
     if (xid === specialXid.ping || xid === specialXid.setWatches) return;
     const pending = this.#pending[this.#answered];
     // An answer to what wasn't asked: see `#read`.
-    if (pending === undefined || pending.xid !== xid) return this.close();
+    if (pending === undefined || pending.xid !== xid) return this.close("it answered what wasn't asked");
     this.#answered++;
     if (this.#answered === this.#pending.length) {
       this.#pending = [];
@@ -171,7 +171,7 @@ export class Connection {
     }
     pending.onReply(error === 0 ? undefined : errorOf(error, pending.what), reader, zxid);
     // The session is gone, or lives elsewhere: only another connection tells.
-    if (error === -112 || error === -118) this.close();
+    if (error === -112 || error === -118) this.close("it doesn't know the session any more");
   }
 
   /** One rolling timer, whatever is said. */
@@ -179,7 +179,7 @@ export class Connection {
     const { clock } = this.#options;
     const nowUs = clock.nowUs();
     const thirdUs = this.#timeoutUs! / 3;
-    if (nowUs - this.#heardUs >= 2 * thirdUs) return this.close();
+    if (nowUs - this.#heardUs >= 2 * thirdUs) return this.close("it was silent for too long");
     if (nowUs - this.#spokeUs >= thirdUs) {
       this.#send(new JuteWriter().int(specialXid.ping).int(opcode.ping).frame());
     }

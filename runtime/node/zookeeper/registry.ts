@@ -63,6 +63,7 @@ export class ZooKeeperRegistry implements Registry {
   readonly #leftovers = new Set<string>();
   readonly #sleepers = new Set<() => void>();
   #state: RegistryState = "connecting";
+  #trouble: string | undefined;
 
   constructor(options: ZooKeeperRegistryOptions) {
     this.#options = options;
@@ -74,13 +75,17 @@ export class ZooKeeperRegistry implements Registry {
       chroot,
       dial,
       sessionTimeoutMs,
-      onState: (state) => this.#hearState(state),
+      onState: (state, trouble) => this.#hearState(state, trouble),
     });
     this.#client.onSession(() => this.#renew());
   }
 
   get state(): RegistryState {
     return this.#state;
+  }
+
+  get trouble(): string | undefined {
+    return this.#trouble;
   }
 
   async register(instance: Instance): Promise<Registration> {
@@ -178,8 +183,9 @@ export class ZooKeeperRegistry implements Registry {
     return { client: this.#client, level, interfaceName, acceptsAnyGroup };
   }
 
-  #hearState(state: "connected" | "suspended" | "expired" | "closed"): void {
+  #hearState(state: "connected" | "suspended" | "expired" | "closed", trouble?: string): void {
     const { clock, telemetry } = this.#options;
+    this.#trouble = trouble;
     if (this.#state === state || this.#state === "closed") return;
     if (state !== "expired") this.#state = state;
     telemetry.emit({ type: "registry", atUs: clock.nowUs(), state });
