@@ -7,10 +7,9 @@ import { generatedFiles } from "../dashboards/table.ts";
 import { scenarioPages } from "./scenario-page.ts";
 
 /**
- * Generates Grafana's dashboards (`dashboards/generated/*.json`) from `dashboards/*.ts`, the page of the scenarios, and `*_pb.ts` beside every `.proto`
- * with protoc (Debian: protobuf-compiler) and protoc-gen-es.
- * With `--check` it writes nothing and fails when a committed file differs from what would be generated; where protoc
- * is absent it says so and passes, except in CI.
+ * Generates Grafana's dashboards (`dashboards/generated/*.json`) from `dashboards/*.ts`, the page of the scenarios, and `*_pb.ts` beside
+ * every `.proto` with protoc (Debian: protobuf-compiler) and protoc-gen-es. With `--check` it writes nothing and fails when a committed
+ * file differs from what would be generated; where protoc is absent it says so and passes, except in CI.
  */
 const root = join(import.meta.dirname, "..");
 const isCheck = process.argv.includes("--check");

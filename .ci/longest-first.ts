@@ -2,8 +2,8 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 /**
  * Test files against real servers that take more than a minute each, in the order in which they are begun: those that wait for Nacos and
- * Consul before and beside those that keep the processors busy. Vitest would begin with the largest files, but some of these are a few lines, and
- * everybody would wait for who begins last with two minutes to wait.
+ * Consul before and beside those that keep the processors busy. Vitest would begin with the largest files, but some of these are a few
+ * lines, and everybody would wait for who begins last with two minutes to wait.
  */
 export const longest = [
   "harness/worlds/docker/nacos.docker.test.ts",

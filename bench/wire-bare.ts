@@ -7,8 +7,8 @@ import { Output } from "../runtime/node/output.ts";
 import { DoReplySchema, DoRequestSchema } from "../services/proto/worker_pb.ts";
 
 /**
- * The floor of framed TCP: a length u32, a number u32 and a message, one write for each turn of the event loop. No metadata, no deadline, no
- * status, no limits, and nothing is heeded but that answers find their questions.
+ * The floor of framed TCP: a length u32, a number u32 and a message, one write for each turn of the event loop. No metadata, no deadline,
+ * no status, no limits, and nothing is heeded but that answers find their questions.
  */
 const headBytes = 8;
 

@@ -7,7 +7,10 @@ import { connectNodeAdapter, createGrpcTransport } from "@connectrpc/connect-nod
 
 import { Worker } from "../services/proto/worker_pb.ts";
 
-/** gRPC as the users of @connectrpc/connect-node have it, on node:http2 without TLS, with the metadata and the deadline of the governed call. */
+/**
+ * gRPC as the users of @connectrpc/connect-node have it, on node:http2 without TLS, with the metadata and the deadline of the governed
+ * call.
+ */
 export async function serveConnect(): Promise<string> {
   const adapter = connectNodeAdapter({
     routes: ({ service }) => service(Worker, { do: ({ payload }) => ({ instance: "workers/0", payload }) }),

@@ -22,7 +22,9 @@ import { startTestFleet, type TestFleet } from "./fleet.ts";
 import { dashboards } from "./table.ts";
 
 const run = "test-run";
-/** Of kinds that act on an instance which is killed, and on one that fails now and then; apart, for one would keep the other from acting. */
+/**
+ * Of kinds that act on an instance which is killed, and on one that fails now and then; apart, for one would keep the other from acting.
+ */
 const protection: Readonly<Record<string, object>> = {
   "storefront/0": {
     outlier: { intervalMs: 1_000, consecutiveErrors: 2, maxEjectionPercent: 50 },
@@ -34,8 +36,9 @@ const canary = (percent: number): string =>
   `configVersion: v1.0\nscope: service\nkey: orders\nenabled: true\nsplit:\n  - tag: v2\n    percent: ${percent}\n`;
 
 /**
- * A fleet that has been through something, watched by a real Prometheus: four instances of orders with weights and tags, of which
- * one is killed and one fails; three callers, one of which ejects who fails and one has a breaker for each instance; a canary rule, its second version, and one that can't be read.
+ * A fleet that has been through something, watched by a real Prometheus: four instances of orders with weights and tags, of which one is
+ * killed and one fails; three callers, one of which ejects who fails and one has a breaker for each instance; a canary rule, its second
+ * version, and one that can't be read.
  */
 describeReal("Prometheus, and a fleet", () => {
   let directory: string;

@@ -9,7 +9,9 @@ import type { NodeContext } from "./service.ts";
 /** Time that the config centre has to say whether the log is on, before the node goes on without. */
 const knownWithinUs = 1_000_000;
 
-/** Whether a provider writes an access log: `accesslog` in the override documents of its interfaces, of its service, and of its application. */
+/**
+ * Whether a provider writes an access log: `accesslog` in the override documents of its interfaces, of its service, and of its application.
+ */
 export class AccessSwitch {
   readonly #context: Pick<NodeContext, "clock" | "telemetry" | "policies">;
   readonly #application: string;

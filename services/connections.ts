@@ -114,8 +114,8 @@ export interface Connections {
 }
 
 /**
- * Connects: from here on the node talks to others. `labels`: what it says of itself to rules. Throws a `ConfigError` for infrastructure that
- * this world can't reach.
+ * Connects: from here on the node talks to others. `labels`: what it says of itself to rules. Throws a `ConfigError` for infrastructure
+ * that this world can't reach.
  */
 export async function connect(
   context: NodeContext,

@@ -42,7 +42,10 @@ export type ToNode =
       readonly seed: number;
       /** "host:port" to listen at; port 0 takes a free one. */
       readonly listen: string;
-      /** "host:port" that it registers, where others reach it by another address; port 0 stands for the one it listens at. Default: where it listens. */
+      /**
+       * "host:port" that it registers, where others reach it by another address; port 0 stands for the one it listens at. Default: where
+       * it listens.
+       */
       readonly advertise?: string | undefined;
       /** It may listen beyond loopback. Default false. */
       readonly isExposed?: boolean | undefined;

@@ -7,7 +7,10 @@ export type DiskFault =
   | { readonly kind: "full" }
   /** Every operation takes `delayMs` longer. */
   | { readonly kind: "slow"; readonly delayMs: number }
-  /** The power goes while the next thing is being written: this share of its bytes (0 to 1, neither) is on the disk, and nothing answers any more. */
+  /**
+   * The power goes while the next thing is being written: this share of its bytes (0 to 1, neither) is on the disk, and nothing answers any
+   * more.
+   */
   | { readonly kind: "torn"; readonly keep: number }
   /** Nothing gets beyond the disk's cache; the power goes when somebody wants to be sure of what he has written (`sync`). */
   | { readonly kind: "unsynced" };

@@ -27,7 +27,9 @@ export interface OwnReply {
 
 /** A service that was started: one for each instance, and again for each of its lives. */
 export interface StartedService {
-  /** Answers one call; rejects with an `RpcError` for the caller to see. `call` goes on into calls that are made for it: `{ parent: call }`. */
+  /**
+   * Answers one call; rejects with an `RpcError` for the caller to see. `call` goes on into calls that are made for it: `{ parent: call }`.
+   */
   do(request: Pick<DoRequest, "key" | "payload">, call: Call): Promise<OwnReply> | OwnReply;
   /** Lets go of what it holds; nothing is called any more. */
   stop?(): Promise<void> | void;

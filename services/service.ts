@@ -65,7 +65,9 @@ export interface RunningService {
   go(): Promise<void>;
   /** Makes calls, open loop; resolves when every one has ended. */
   drive?(drive: Drive): Promise<void>;
-  /** Reports how these transactions stand, and what it has left of any: it resolves when that is in the records. Default: nothing to tell. */
+  /**
+   * Reports how these transactions stand, and what it has left of any: it resolves when that is in the records. Default: nothing to tell.
+   */
   audit?(xids: readonly string[]): Promise<void>;
   /** Breaks it from inside, until the answer is called. Undefined: this program has nothing of the kind. */
   disturb?(disturbance: Disturbance): Promise<Settle> | undefined;

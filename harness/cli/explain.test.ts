@@ -37,7 +37,10 @@ const textIn = (isMeant: (file: string) => boolean): string =>
     .join("\n");
 const texts = { en: textIn((file) => /^[^.]+\.md$/.test(file)), zh: textIn((file) => file.endsWith(".zh-CN.md")) };
 
-/** Where a value is said in a scenario: "fleet.calls.hash.nodes". Of what may be one of several, all; lists and names of one's own are no step. */
+/**
+ * Where a value is said in a scenario: "fleet.calls.hash.nodes". Of what may be one of several, all; lists and names of one's own are no
+ * step.
+ */
 function pathsIn(type: unknown, at = ""): readonly string[] {
   if (type instanceof z.ZodOptional || type instanceof z.ZodDefault) return pathsIn(type.unwrap(), at);
   if (type instanceof z.ZodArray) return pathsIn(type.element, at);

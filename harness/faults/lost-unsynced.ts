@@ -1,7 +1,10 @@
 import { loseAWrite, lostWrites } from "./disks.ts";
 import type { FaultKind } from "./fault.ts";
 
-/** The power goes when what was written is still in the disk's cache: none of it is there afterwards; with `for` the process is started again. */
+/**
+ * The power goes when what was written is still in the disk's cache: none of it is there afterwards; with `for` the process is started
+ * again.
+ */
 export const lostUnsynced: FaultKind = {
   primitives: ["disk.break", "node.kill", "node.restart"],
   shows: "disk",

@@ -6,7 +6,10 @@ import type { FaultKind } from "./fault.ts";
 /** A period of the throttle: Linux's CFS bandwidth control has the same (`cpu.cfs_period_us`). */
 const periodMs = 100;
 
-/** The process gets no more than a share of a processor: in each 100 ms it runs for that much and then stands still, as under a cgroup's quota. */
+/**
+ * The process gets no more than a share of a processor: in each 100 ms it runs for that much and then stands still, as under a cgroup's
+ * quota.
+ */
 export const slowCpu: FaultKind<Extract<FaultSpec, { kind: "slow-cpu" }>> = {
   primitives: ["node.block"],
   apply: ({ nodes, fault: { share } }, fleet) =>

@@ -2,7 +2,10 @@ import type { FaultSpec } from "../scenario/schema.ts";
 import { loseAWrite, lostWrites } from "./disks.ts";
 import type { FaultKind } from "./fault.ts";
 
-/** The power goes in the middle of the next write: a part of its bytes is on the disk, and the process is gone; with `for` it is started again. */
+/**
+ * The power goes in the middle of the next write: a part of its bytes is on the disk, and the process is gone; with `for` it is started
+ * again.
+ */
 export const tornWrite: FaultKind<Extract<FaultSpec, { kind: "torn-write" }>> = {
   primitives: ["disk.break", "node.kill", "node.restart"],
   shows: "disk",

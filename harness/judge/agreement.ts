@@ -12,9 +12,9 @@ import { differ, isTooMany, type Proportion } from "./statistics.ts";
 import { p99Us, timesOf } from "./summary.ts";
 
 /**
- * The default tolerances, which are also the widest that a scenario may state, and the absolute differences below which nothing is compared.
- * A share among instances that nobody has stated a tolerance for may also differ by chance: where each call is a draw, a few hundred do so
- * by more.
+ * The default tolerances, which are also the widest that a scenario may state, and the absolute differences below which nothing is
+ * compared. A share among instances that nobody has stated a tolerance for may also differ by chance: where each call is a draw, a few
+ * hundred do so by more.
  */
 const defaults = { share: 0.03, success: 0.03, p99: 0.25, recovery: 0.2 };
 const floorUs = { p99: 20_000, recovery: 250_000 };
@@ -146,8 +146,8 @@ function stallsDecideP99(history: History, allowedUs: number): string | undefine
 
 /**
  * The slowest hundredth of a few hundred calls are three or four, and one bad moment. So a p99 beyond a limit is chance unless more calls
- * are slower than that limit (or fewer, below) than one common share makes in two runs: the predicted p99 is a draw as well. And while it may
- * still be one in a hundred that is slower, it is no higher p99.
+ * are slower than that limit (or fewer, below) than one common share makes in two runs: the predicted p99 is a draw as well. And while it
+ * may still be one in a hundred that is slower, it is no higher p99.
  */
 function isChanceP99(predicted: History, measured: History, limitUs: number): boolean {
   const [expected, seen] = [predicted, measured].map((history): Proportion => {

@@ -27,8 +27,8 @@ const accidents: Readonly<
 };
 
 /**
- * All of a transaction's branches or none: a piece is taken out of stock exactly where its price is paid, once; a manager that was told of an
- * end was told what is so at that moment; and when all is quiet, everything that was paid is the price of everything that was taken.
+ * All of a transaction's branches or none: a piece is taken out of stock exactly where its price is paid, once; a manager that was told of
+ * an end was told what is so at that moment; and when all is quiet, everything that was paid is the price of everything that was taken.
  */
 export const atomicity: CheckKind<Spec> = {
   plan: (spec, context) => {

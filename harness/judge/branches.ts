@@ -17,8 +17,8 @@ export interface Transaction {
   /** What the coordinator said of it when all was quiet; undefined: nobody could ask. */
   readonly found: GlobalStatus | undefined;
   /**
-   * What was done for it is partly unknown: a node that took part was killed meanwhile, before it could send its last records, or a commit got
-   * no answer and nobody found out.
+   * What was done for it is partly unknown: a node that took part was killed meanwhile, before it could send its last records, or a commit
+   * got no answer and nobody found out.
    */
   readonly isDoubtful: boolean;
 }

@@ -31,9 +31,10 @@ export interface Observed {
 }
 
 /**
- * `garbage-read`: somebody read what nobody has ever written (Elle's name); `dirty-write`: somebody wrote over what was taken back afterwards. `G0`: two wrote over each other, undoing included; `G1a`: read what was
- * taken back; `G1b`: read what its writer has written over itself; `G1c`: two went by each other's writes; `lost-update`: two read the same
- * and both wrote it; `G-single`: saw a state that never was (one anti-dependency); `G2-item`: write skew (two of them, or more).
+ * `garbage-read`: somebody read what nobody has ever written (Elle's name); `dirty-write`: somebody wrote over what was taken back
+ * afterwards. `G0`: two wrote over each other, undoing included; `G1a`: read what was taken back; `G1b`: read what its writer has written
+ * over itself; `G1c`: two went by each other's writes; `lost-update`: two read the same and both wrote it; `G-single`: saw a state that
+ * never was (one anti-dependency); `G2-item`: write skew (two of them, or more).
  */
 export const anomalies = [
   "garbage-read",
@@ -87,8 +88,8 @@ export function findingsIn(observed: Observed, wanted: readonly Anomaly[] = anom
 }
 
 /**
- * Cycles of this kind in its purest form, wherever graver ones entangle the same transactions: to show what it is. `G1c` is of reads alone, a
- * `lost-update` in one row; a `G-single` saw by halves what others had written, and in a `G2-item` nobody saw anything of the others.
+ * Cycles of this kind in its purest form, wherever graver ones entangle the same transactions: to show what it is. `G1c` is of reads alone,
+ * a `lost-update` in one row; a `G-single` saw by halves what others had written, and in a `G2-item` nobody saw anything of the others.
  */
 export function examplesOf(anomaly: keyof typeof purest, observed: Observed): readonly Finding[] {
   const { special, others, isInOneRow = false } = purest[anomaly];

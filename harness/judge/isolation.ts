@@ -26,10 +26,10 @@ type Spec = Extract<CheckSpec, { check: "isolation" }>;
 
 /**
  * What AT promises to those who keep to it: nobody writes over what another transaction may yet take back, and no rollback writes over
- * somebody else (`dirty-write`, `G0`); who looks with the lock sees nothing of the kind either (`G1a`, `G1b`, `G1c`), and who keeps it until the
- * row is written loses nothing that others wrote (`lost-update`). Everybody is held to the
- * isolation that they asked for (Adya's mixing): who reads plainly, or writes past all locks, is promised no more than that what they
- * read was written by somebody (`garbage-read`). What is permitted then, and what the lock doesn't exclude either, the run can be asked to show.
+ * somebody else (`dirty-write`, `G0`); who looks with the lock sees nothing of the kind either (`G1a`, `G1b`, `G1c`), and who keeps it
+ * until the row is written loses nothing that others wrote (`lost-update`). Everybody is held to the isolation that they asked for (Adya's
+ * mixing): who reads plainly, or writes past all locks, is promised no more than that what they read was written by somebody
+ * (`garbage-read`). What is permitted then, and what the lock doesn't exclude either, the run can be asked to show.
  *
  * A trial is an access under the lock that had to wait for what was then taken back: there it matters. False alarms: none. What was lost
  * with a killed node's last records is taken for unknown, and so is a write whose commit got no answer, until somebody has found out.

@@ -61,7 +61,9 @@ function despiteStall(result: CheckResult, stall: string | undefined): CheckResu
   return isExcused ? { ...result, verdict: "inconclusive", message: `${result.message}; but ${stall}` } : result;
 }
 
-/** The same where the machine took long for what the timeline wanted: a start, a fault, a publication; be it about counts or about times. */
+/**
+ * The same where the machine took long for what the timeline wanted: a start, a fault, a publication; be it about counts or about times.
+ */
 function despiteMachine(result: CheckResult, spec: CheckSpec, history: History): CheckResult {
   if (result.verdict !== "fail" || result.falseAlarm === 0) return result;
   const parts = partsOf(spec as When, history.run.durationUs);

@@ -61,9 +61,9 @@ const byEngine: ReadonlySet<string> = new Set(["kill", "pause", "disconnect"]);
 const lateFaultUs = 150_000;
 
 /**
- * The fault that took longest to come or to go, where that is long and a part of the load has to do with it: to kill or to pause a container,
- * and to let it go on, takes a busy engine hundreds of milliseconds, in which the fleet isn't as planned. Undefined where there was none, and
- * in `sim`.
+ * The fault that took longest to come or to go, where that is long and a part of the load has to do with it: to kill or to pause a
+ * container, and to let it go on, takes a busy engine hundreds of milliseconds, in which the fleet isn't as planned. Undefined where there
+ * was none, and in `sim`.
  */
 export function lateFaultIn({ run, steps }: History, parts: readonly Window[]): string | undefined {
   if (run.world === "sim") return undefined;

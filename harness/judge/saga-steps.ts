@@ -12,8 +12,8 @@ type Spec = Extract<CheckSpec, { check: "saga-steps" }>;
 
 /**
  * Every step of a saga that was done is kept, or taken back once, the last one first: what a saga did to accounts and goods is its steps in
- * order, and then their compensations in the reverse order, all of them or none. Of one that needs a person the last compensations may
- * be missing. The run has to show sagas that were taken back, that were when their engine died, or that need a person, else there is nothing
+ * order, and then their compensations in the reverse order, all of them or none. Of one that needs a person the last compensations may be
+ * missing. The run has to show sagas that were taken back, that were when their engine died, or that need a person, else there is nothing
  * to judge.
  */
 export const sagaSteps: CheckKind<Spec> = {

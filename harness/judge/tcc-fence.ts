@@ -112,8 +112,8 @@ function refusedCancels(history: History, service: string): ReadonlyMap<string, 
 }
 
 /**
- * Branches with other effects than they may have. One that a killed node may have kept to itself, or whose commit got no answer, is given the
- * benefit of the doubt.
+ * Branches with other effects than they may have. One that a killed node may have kept to itself, or whose commit got no answer, is given
+ * the benefit of the doubt.
  */
 function wrongBranches(history: History, service: string): ReadonlyMap<string, readonly Move[]> {
   const branches = new Map<string, Move[]>();

@@ -85,7 +85,9 @@ export function readRuleDocument(source: string, content: string): RuleDocument 
   return { source, key: scope + kind.suffix, scope, content, rule: readRule(kind.read, content), said };
 }
 
-/** What a document says of itself: "orders"; of an interface also its version and group, which may be empty and are in its key all the same. */
+/**
+ * What a document says of itself: "orders"; of an interface also its version and group, which may be empty and are in its key all the same.
+ */
 function scopeOf({ key, scope }: Readonly<Record<string, unknown>>): unknown {
   if (scope !== "service" || typeof key !== "string" || !isInterface(key.split(":")[0]!)) return key;
   return key + ":".repeat(Math.max(0, 3 - key.split(":").length));

@@ -158,7 +158,9 @@ const defaultTransactionMs = 60_000;
 const settleLooks = 5;
 const defaultLookMs = 1_000;
 
-/** A participant that lost the coordinator without hearing of it notices that it is silent (`embedded.ts`; a Seata client does likewise). */
+/**
+ * A participant that lost the coordinator without hearing of it notices that it is silent (`embedded.ts`; a Seata client does likewise).
+ */
 const silenceMs = 15_000;
 
 /** Whose manager died is rolled back by its timeout; what then fails, or finds nobody, is tried again. */

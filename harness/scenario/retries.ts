@@ -5,7 +5,9 @@ import { rpcCodes } from "../../runtime/call/status.ts";
 import { retryBudgets } from "../../runtime/protection/retry-budget/table.ts";
 import { durationFrom, fraction } from "./units.ts";
 
-/** How calls are repeated, as scenarios say it: runtime/cluster and runtime/protection/retry-budget have what each means, and its default. */
+/**
+ * How calls are repeated, as scenarios say it: runtime/cluster and runtime/protection/retry-budget have what each means, and its default.
+ */
 
 const codes = z.array(z.enum(rpcCodes.filter((code) => code !== "OK")));
 const attempts = z.int().min(2).max(100);

@@ -222,8 +222,8 @@ const order = z.strictObject({
   /** Share of the orders that are given up when everything is reserved. Default none. */
   abortRate: fraction.optional(),
   /**
-   * In mode "at": each order first looks at the account and at the good, this share of them by `SELECT … FOR UPDATE`. In mode "saga": at the
-   * account, and plainly. Default none does.
+   * In mode "at": each order first looks at the account and at the good, this share of them by `SELECT … FOR UPDATE`. In mode "saga": at
+   * the account, and plainly. Default none does.
    */
   looks: z
     .strictObject({
@@ -243,18 +243,21 @@ const reserving = {
   initial: z.int().min(0).max(1_000_000_000_000).optional(),
   /** In mode "at": what the primary key of a row is: its `name` (default), a `blob`, or an `edition`, a new one for each write. */
   keys: z.enum(rowKeys).optional(),
-  /** Time between a branch's registration and its try; in AT, before its local transaction; of a saga's step, and of its compensation. Default none. */
+  /**
+   * Time between a branch's registration and its try; in AT, before its local transaction; of a saga's step, and of its compensation.
+   * Default none.
+   */
   serviceTime: distribution.optional(),
   /** In mode "at": time between a branch's registration and its local commit. Default none. */
   commitTime: distribution.optional(),
   /**
-   * In mode "at": a branch reads what there is, works, and then writes what it has counted; this share of them reads by `SELECT … FOR UPDATE` in
-   * the local transaction that writes, the others plainly and before it. Default: it locks and writes at once.
+   * In mode "at": a branch reads what there is, works, and then writes what it has counted; this share of them reads by `SELECT … FOR
+   * UPDATE` in the local transaction that writes, the others plainly and before it. Default: it locks and writes at once.
    */
   counts: z.strictObject({ locking: fraction.optional() }).optional(),
   /**
-   * In mode "tcc": what is set aside is outside and isn't undone with a local transaction, no fence guards it, and this share of the tries says
-   * no afterwards (default none). Default: it is in the service's own database.
+   * In mode "tcc": what is set aside is outside and isn't undone with a local transaction, no fence guards it, and this share of the tries
+   * says no afterwards (default none). Default: it is in the service's own database.
    */
   outside: z.strictObject({ refuses: fraction.optional() }).optional(),
   /** In mode "saga": the share of what is taken that can't be given back, whoever asks. Default none. */
@@ -584,8 +587,8 @@ const check = z.discriminatedUnion("check", [
     detects: fraction,
   }),
   /**
-   * No transaction of this order service overwrites, or sees where it locked, what another one may yet take back; the run shows the anomalies
-   * that are permitted and that `shows` names. Mode "at".
+   * No transaction of this order service overwrites, or sees where it locked, what another one may yet take back; the run shows the
+   * anomalies that are permitted and that `shows` names. Mode "at".
    */
   z.strictObject({
     check: z.literal("isolation"),
@@ -619,8 +622,8 @@ const check = z.discriminatedUnion("check", [
 
 const tolerance = z.strictObject({
   /**
-   * Largest difference between sim's and local's shares, at most 0.03; or `chance`: no more than two runs differ by where each call is a draw
-   * (with a false alarm of at most 1e-9). Default: the larger of the two.
+   * Largest difference between sim's and local's shares, at most 0.03; or `chance`: no more than two runs differ by where each call is a
+   * draw (with a false alarm of at most 1e-9). Default: the larger of the two.
    */
   share: z.union([z.number().gt(0).max(0.03), z.literal("chance")]).optional(),
   /** Largest difference between success rates, in the same way. Default 0.03. */

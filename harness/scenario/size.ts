@@ -9,7 +9,10 @@ const nodesMax = 100_000;
 const callsMax = 10_000_000;
 const lengthMaxUs = 7 * 24 * 3_600_000_000;
 
-/** Throws INVALID_SCENARIO for what no world could hold, before anything of it is made: a slip of the finger shouldn't end in a lack of memory. */
+/**
+ * Throws INVALID_SCENARIO for what no world could hold, before anything of it is made: a slip of the finger shouldn't end in a lack of
+ * memory.
+ */
 export function checkSize({ fleet, load }: Scenario): void {
   const instances = Object.entries(fleet).map(([name, spec]) => ({ name, count: instancesOf(spec) }));
   const nodes = instances.reduce((sum, { count }) => sum + count, 0);

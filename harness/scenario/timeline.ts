@@ -250,7 +250,10 @@ function cablesOf(ends: readonly string[], context: Context): readonly LinkPlan[
   );
 }
 
-/** Everybody of the fleet talks to the registry, every caller to the config centre, the bank to the coordinator, and services as the scenario says. */
+/**
+ * Everybody of the fleet talks to the registry, every caller to the config centre, the bank to the coordinator, and services as the
+ * scenario says.
+ */
 function connects(from: string, to: string, { scenario }: Context): boolean {
   const caller = scenario.fleet[serviceOf(from)];
   if (caller === undefined) return false;

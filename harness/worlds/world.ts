@@ -163,7 +163,9 @@ export interface FleetNode {
   restart(): Promise<void>;
   /** Makes its work take `factor` times as long; 1 is normal. */
   slow(factor: number): Promise<void>;
-  /** Breaks it from inside, where the world offers that. Resolves when it has taken hold, with what ends it; with the process it ends too. */
+  /**
+   * Breaks it from inside, where the world offers that. Resolves when it has taken hold, with what ends it; with the process it ends too.
+   */
   disturb(disturbance: Disturbance): Promise<() => Promise<void>>;
   /** Makes its wall clock wrong, beside what is wrong with it already. It outlives the process; the answer ends it. */
   skew(skew: ClockSkew): Promise<() => Promise<void>>;
@@ -197,7 +199,10 @@ export interface FleetLink {
 }
 
 export interface LinkShape {
-  /** Added to each direction's delay: `addUs`, varied by `jitterUs` after the distribution (uniform ±, normal sd, exponential or pareto mean). */
+  /**
+   * Added to each direction's delay: `addUs`, varied by `jitterUs` after the distribution (uniform ±, normal sd, exponential or pareto
+   * mean).
+   */
   readonly latency?: {
     readonly addUs: number;
     readonly jitterUs: number;

@@ -19,7 +19,10 @@ export interface WireServer {
   close(): void;
 }
 
-/** Serves methods by their paths on our HTTP/2 and gRPC, at a port of 127.0.0.1. Connections over TLS need no certificate unless `tls` says so. */
+/**
+ * Serves methods by their paths on our HTTP/2 and gRPC, at a port of 127.0.0.1. Connections over TLS need no certificate unless `tls` says
+ * so.
+ */
 export async function serveWire(
   handlers: Readonly<Record<string, Handler>>,
   { tls, messageBytesMax = 4 * 1024 * 1024 }: { readonly tls?: TlsOptions; readonly messageBytesMax?: number } = {},

@@ -6,15 +6,16 @@ import { readReport } from "./reports/orca.ts";
 import { latestSplices } from "./splices.ts";
 
 /**
- * gRPC's weighted round-robin (proposal A58, https://github.com/grpc/proposal/blob/master/A58-client-side-weighted-round-robin-lb-policy.md):
- * who does its calls with less of its capacity gets more of them. Instances report their load with every answer (ORCA, `reportsLoad`):
+ * gRPC's weighted round-robin (proposal A58,
+ * https://github.com/grpc/proposal/blob/master/A58-client-side-weighted-round-robin-lb-policy.md): who does its calls with less of its
+ * capacity gets more of them. Instances report their load with every answer (ORCA, `reportsLoad`):
  *
  *     weight = calls per second / (utilisation + errors per second / calls per second · errorUtilizationPenalty)
  *
- * A weight counts `blackoutMs` (10,000) after an instance's first report, which may be far off; and no longer when it hasn't reported
- * for `weightExpirationMs` (180,000). Weights are taken over every `weightUpdateMs` (1,000, at least 100). Who has none gets the mean of the
- * others'; with fewer than two known it is plain round-robin. The weights of the registry don't count, but 0 takes no traffic. The order
- * is `staticStride`'s; it begins at random.
+ * A weight counts `blackoutMs` (10,000) after an instance's first report, which may be far off; and no longer when it hasn't reported for
+ * `weightExpirationMs` (180,000). Weights are taken over every `weightUpdateMs` (1,000, at least 100). Who has none gets the mean of the
+ * others'; with fewer than two known it is plain round-robin. The weights of the registry don't count, but 0 takes no traffic. The order is
+ * `staticStride`'s; it begins at random.
  */
 export const weightedRoundRobin: BalancerPolicy = ({ random }, { weightedRoundRobin: settings } = {}) => {
   const differences = latestSplices();
@@ -60,7 +61,9 @@ interface Share extends Member {
 
 const shareMax = 0xffff;
 const weightMax = 1e12;
-/** A weight is held between so many times the mean, as gRPC's C++ and Go do: or the many light ones would be asked in vain for each pick. */
+/**
+ * A weight is held between so many times the mean, as gRPC's C++ and Go do: or the many light ones would be asked in vain for each pick.
+ */
 const [ofMeanMin, ofMeanMax] = [0.01, 10];
 
 /**

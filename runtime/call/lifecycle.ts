@@ -23,8 +23,8 @@ export interface LifecycleOptions {
 /** The end of a server, in the order in which nobody notices it. */
 export interface Lifecycle {
   /**
-   * Takes leave: say NOT_SERVING and deregister; wait for the news to spread, still serving; ask clients to go away and refuse new calls; let those
-   * in flight end, or cut them off after the grace; and end the registry session last. A registry that doesn't answer can't hold
+   * Takes leave: say NOT_SERVING and deregister; wait for the news to spread, still serving; ask clients to go away and refuse new calls;
+   * let those in flight end, or cut them off after the grace; and end the registry session last. A registry that doesn't answer can't hold
    * it up: the session will expire. The order is that of gRPC's and Dubbo's graceful shutdown.
    */
   drain(): Promise<void>;

@@ -21,7 +21,9 @@ export interface ServerOptions {
   readonly tracer?: Tracer | undefined;
   /** Hears of every call that is served. Without one nobody does. */
   readonly tasks?: TaskLog | undefined;
-  /** Answers grpc.health.v1 beside the services. It is about work and is none: no filter, span or record sees it. Default: nobody answers. */
+  /**
+   * Answers grpc.health.v1 beside the services. It is about work and is none: no filter, span or record sees it. Default: nobody answers.
+   */
   readonly health?: Health | undefined;
 }
 

@@ -4,9 +4,9 @@ import type { ClusterPolicy } from "./cluster.ts";
 const unreachableUs = 1_000_000;
 
 /**
- * Available (Dubbo): no balancing; the call goes to the first instance by its id that is available, and to none when that fails (in
- * Dubbo the first of the list, in whose order nobody has a say). An instance is unavailable for a second after a call that couldn't even be sent to it. When every one is, the first in the list is
- * tried all the same, where Dubbo rejects without trying.
+ * Available (Dubbo): no balancing; the call goes to the first instance by its id that is available, and to none when that fails (in Dubbo
+ * the first of the list, in whose order nobody has a say). An instance is unavailable for a second after a call that couldn't even be
+ * sent to it. When every one is, the first in the list is tried all the same, where Dubbo rejects without trying.
  */
 export const available: ClusterPolicy = (_settings, { clock }) => {
   /** Until when an instance is passed over, by its identity. */

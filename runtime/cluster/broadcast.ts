@@ -2,9 +2,9 @@ import { RpcError } from "../call/status.ts";
 import type { ClusterPolicy } from "./cluster.ts";
 
 /**
- * Broadcast (Dubbo): one instance after the other is called, by their ids, every one in the list, weight 0 included; for what each has to hear, such as
- * a cache that must forget. It answers what the last one answered, or rejects with the last failure when any failed. As soon as
- * `failPercent` (100) percent of the instances have failed the others aren't called any more; below one instance's share that is
+ * Broadcast (Dubbo): one instance after the other is called, by their ids, every one in the list, weight 0 included; for what each has to
+ * hear, such as a cache that must forget. It answers what the last one answered, or rejects with the last failure when any failed. As
+ * soon as `failPercent` (100) percent of the instances have failed the others aren't called any more; below one instance's share that is
  * the first failure. (Dubbo 3.3 documents it so; where its threshold rounds down to 0 it goes on to the end.)
  */
 export const broadcast: ClusterPolicy = ({ broadcast: { failPercent = 100 } = {} }) => {

@@ -5,8 +5,8 @@ import { mayRepeat } from "./retry.ts";
 
 /**
  * Failback (Dubbo): one attempt, and when it fails the caller gets an empty answer while the call waits to be redelivered: every
- * `intervalMs` (5000), `retries` times (3), to another instance than the last one. For notifications that have to arrive in the end. At most
- * `tasks` (100) calls wait, one more is dropped, and none survives the process.
+ * `intervalMs` (5000), `retries` times (3), to another instance than the last one. For notifications that have to arrive in the end. At
+ * most `tasks` (100) calls wait, one more is dropped, and none survives the process.
  *
  * A redelivery is a logical call of its own with the same time as the first. Dubbo's fixed interval brings everybody's redeliveries back
  * together (https://github.com/apache/dubbo-go/issues/3179): `jitter` spreads them.

@@ -51,7 +51,9 @@ export interface ForkingSettings {
 }
 
 export interface BroadcastSettings {
-  /** Failures, in percent of the instances, after which the others aren't called any more. Dubbo's `broadcast.fail.percent`. Default 100. */
+  /**
+   * Failures, in percent of the instances, after which the others aren't called any more. Dubbo's `broadcast.fail.percent`. Default 100.
+   */
   readonly failPercent?: number | undefined;
 }
 

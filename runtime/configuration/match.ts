@@ -5,8 +5,8 @@ import { linearRegex } from "./regex.ts";
 export type TextMatch = (value: string | undefined) => boolean;
 
 /**
- * Dubbo's StringMatch: exactly one of `exact`, `prefix`, `regex` (matches the whole value; see `linearRegex`), `wildcard` (`*` stands for any
- * characters), `empty: true`, `noempty: true`.
+ * Dubbo's StringMatch: exactly one of `exact`, `prefix`, `regex` (matches the whole value; see `linearRegex`), `wildcard` (`*` stands for
+ * any characters), `empty: true`, `noempty: true`.
  */
 export function textMatch(field: Field): TextMatch {
   const kinds = field.fields("exact", "prefix", "regex", "wildcard", "empty", "noempty");

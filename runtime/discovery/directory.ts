@@ -43,10 +43,10 @@ const departedMax = 1024;
 /**
  * A consumer's live list of one service's instances.
  *
- * It fails static: while the registry is away the list stays, first in memory, then from the disk; an error is never an empty
- * list. And it doubts a registry that forgot (a restart) or that lost sight of everybody at once (a partition): a departure is
- * believed at once when the registry says that it knows of it, and an empty list only when every instance said goodbye. Otherwise those that
- * are missing stay, *in doubt*. Every `confirmAfterMs` the registry is asked again, and the calls made meanwhile are witnesses:
+ * It fails static: while the registry is away the list stays, first in memory, then from the disk; an error is never an empty list. And it
+ * doubts a registry that forgot (a restart) or that lost sight of everybody at once (a partition): a departure is believed at once when the
+ * registry says that it knows of it, and an empty list only when every instance said goodbye. Otherwise those that are missing stay, *in
+ * doubt*. Every `confirmAfterMs` the registry is asked again, and the calls made meanwhile are witnesses:
  *
  * - Who answered calls stays.
  * - Who was explained, and didn't answer any, goes.

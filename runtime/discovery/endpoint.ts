@@ -62,8 +62,9 @@ export function endpointKey(instance: { readonly id: string; readonly address: s
 }
 
 /**
- * A provider that isn't ours keeps its Dubbo services apart by group and version, which its label `group` and `version` tell; a
- * call that doesn't name them finds "no implementation" (Triple's headers, measured with dubbo-go 3.3.2). Who demands a token registers it, as Dubbo's token filter does.
+ * A provider that isn't ours keeps its Dubbo services apart by group and version, which its label `group` and `version` tell; a call that
+ * doesn't name them finds "no implementation" (Triple's headers, measured with dubbo-go 3.3.2). Who demands a token registers it, as
+ * Dubbo's token filter does.
  */
 function addressingOf({ group, version, token }: Instance["metadata"]): Metadata {
   if (group === undefined && token === undefined) return noMetadata;

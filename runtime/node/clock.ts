@@ -116,7 +116,9 @@ function fire(): void {
   callDue(nowUs());
 }
 
-/** One after the other, and between two of them whatever the promises of the first lead to, as with Node's own: it may take the second back. */
+/**
+ * One after the other, and between two of them whatever the promises of the first lead to, as with Node's own: it may take the second back.
+ */
 function callDue(atUs: number): void {
   try {
     wheel.pop(atUs)?.fn();

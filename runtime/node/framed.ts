@@ -16,7 +16,9 @@ export interface FramedOptions {
   readonly memoryBytesMax?: number | undefined;
   /** Pauses between attempts to reach a peer that refuses: from `initialMs`, × 1.6 each time, up to `maxMs`. Default 100 and 1000. */
   readonly reconnect?: { readonly initialMs: number; readonly maxMs: number } | undefined;
-  /** While calls are in flight, a peer that is silent for `idleMs` is pinged, and given up after `timeoutMs` more. Default 20000 and 20000. */
+  /**
+   * While calls are in flight, a peer that is silent for `idleMs` is pinged, and given up after `timeoutMs` more. Default 20000 and 20000.
+   */
   readonly keepalive?: Keepalive | undefined;
   /** Default true: other machines can't connect. */
   readonly isLoopbackOnly?: boolean | undefined;

@@ -7,8 +7,8 @@ import { onDemand } from "./on-demand.ts";
 export const compressedFromBytes = 1024;
 
 /**
- * A body without its `content-encoding`: gzip, or none. Rejects with UNIMPLEMENTED for another, RESOURCE_EXHAUSTED for more than `bytesMax`,
- * INVALID_ARGUMENT for what can't be read.
+ * A body without its `content-encoding`: gzip, or none. Rejects with UNIMPLEMENTED for another, RESOURCE_EXHAUSTED for more than
+ * `bytesMax`, INVALID_ARGUMENT for what can't be read.
  */
 export async function decompressed(bytes: Uint8Array, coding: string | undefined, bytesMax: number) {
   const name = (coding ?? "identity").trim().toLowerCase();

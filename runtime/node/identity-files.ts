@@ -6,8 +6,8 @@ import type { TlsIdentity } from "../security/tls-identity.ts";
 import { onDemand } from "./on-demand.ts";
 
 /**
- * Reads an identity from a directory: `ca.pem`, `cert.pem`, `key.pem`. Throws an `RpcError` INVALID_ARGUMENT that says what is wrong with it
- * and what to do: better here than in every handshake.
+ * Reads an identity from a directory: `ca.pem`, `cert.pem`, `key.pem`. Throws an `RpcError` INVALID_ARGUMENT that says what is wrong with
+ * it and what to do: better here than in every handshake.
  */
 export function readIdentity(directory: string, wallMs: number): TlsIdentity {
   const read = (file: string): string => {

@@ -16,7 +16,10 @@ class OwnBuffer implements OnReadOpts {
 
 const ownBuffers = new WeakMap<Duplex, OwnBuffer>();
 
-/** A client's connection that reads into one buffer: it has no "data", and what comes is heard by `hearBytes`, which is to be called at once. */
+/**
+ * A client's connection that reads into one buffer: it has no "data", and what comes is heard by `hearBytes`, which is to be called at
+ * once.
+ */
 export function connectReading(options: TcpNetConnectOpts, onConnect: () => void): Socket {
   const own = new OwnBuffer();
   const socket = connect({ ...options, onread: own }, onConnect);

@@ -5,8 +5,8 @@ import type { Duplex } from "node:stream";
 const slabBytes = 64 * 1024;
 
 /**
- * Of a turn that makes more, so many frames and bytes go ahead at a time: the peer works on those while this side makes the next, where they
- * would wait for one another. 16 calls of 100 bytes take two writes then, and on two cores are half as fast again.
+ * Of a turn that makes more, so many frames and bytes go ahead at a time: the peer works on those while this side makes the next, where
+ * they would wait for one another. 16 calls of 100 bytes take two writes then, and on two cores are half as fast again.
  */
 const aheadFrames = 8;
 const aheadBytes = 1500;

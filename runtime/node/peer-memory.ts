@@ -2,8 +2,8 @@
 const allBytesMax = 512 * 1024 * 1024;
 
 /**
- * What the peers of one listener make it keep together. Each has a limit of its own; where all come to more than `bytesMax` (default 512 MiB),
- * the one that makes it keep most is ended, and the others don't notice.
+ * What the peers of one listener make it keep together. Each has a limit of its own; where all come to more than `bytesMax` (default 512
+ * MiB), the one that makes it keep most is ended, and the others don't notice.
  */
 export class PeersMemory {
   readonly #bytesMax: number;

@@ -267,7 +267,9 @@ export class Given {
   readonly isMeant: string;
   readonly #names: ReadonlyMap<string, string>;
 
-  /** `types`: of the columns that are given, PostgreSQL's. `before`: parameters that the statement has besides, ahead of these. Default 0. */
+  /**
+   * `types`: of the columns that are given, PostgreSQL's. `before`: parameters that the statement has besides, ahead of these. Default 0.
+   */
   constructor(table: Table, rows: readonly Row[], types: ReadonlyMap<string, string>, before = 0) {
     const columns = [...types.keys()];
     this.#names = new Map(columns.map((column, place) => [column, `g${place}`]));
@@ -386,8 +388,8 @@ const ignored = (): void => undefined;
 const codeOf = (error: unknown): string | undefined => (error as { readonly code?: string } | null)?.code;
 
 /**
- * PostgreSQL's deadlocks; what a constraint or a definition forbids (classes 23 and 42); what concerns the connection (classes 08, 53 and 57,
- * and what isn't a SQLSTATE, but not 08P01: a statement that the protocol can't carry); the rest.
+ * PostgreSQL's deadlocks; what a constraint or a definition forbids (classes 23 and 42); what concerns the connection (classes 08, 53 and
+ * 57, and what isn't a SQLSTATE, but not 08P01: a statement that the protocol can't carry); the rest.
  */
 function toDataSourceError(error: unknown): DataSourceError {
   if (error instanceof DataSourceError) return error;

@@ -13,8 +13,8 @@ export const handshakeWithinMs = 5_000;
 const accepting = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 } as const;
 
 /**
- * RFC 9113 section 9.2: TLS 1.2 or newer, with keys that are agreed on anew for each connection and ciphers that authenticate what they hide:
- * those of TLS 1.3, and of TLS 1.2 the ones that appendix A doesn't list.
+ * RFC 9113 section 9.2: TLS 1.2 or newer, with keys that are agreed on anew for each connection and ciphers that authenticate what they
+ * hide: those of TLS 1.3, and of TLS 1.2 the ones that appendix A doesn't list.
  */
 const secureEnough = {
   minVersion: "TLSv1.2",
@@ -64,8 +64,8 @@ export interface Accepted {
 }
 
 /**
- * A server of connections; with an identity it takes those only whose certificate the authority has signed. `protocols`: of which both sides
- * have to agree on one in the handshake if the client names any (ALPN), the best first. Default: nothing.
+ * A server of connections; with an identity it takes those only whose certificate the authority has signed. `protocols`: of which both
+ * sides have to agree on one in the handshake if the client names any (ALPN), the best first. Default: nothing.
  */
 export function acceptorOf(
   identity: TlsIdentity | undefined,

@@ -18,7 +18,9 @@ export interface TripleOptions {
   readonly memoryBytesMax?: number | undefined;
   /** Pauses between attempts to reach a peer that refuses: from `initialMs`, × 1.6 each time, up to `maxMs`. Default 100 and 1000. */
   readonly reconnect?: { readonly initialMs: number; readonly maxMs: number } | undefined;
-  /** While calls are in flight, a peer that is silent for `idleMs` is pinged, and given up after `timeoutMs` more. Default 20000 and 20000. */
+  /**
+   * While calls are in flight, a peer that is silent for `idleMs` is pinged, and given up after `timeoutMs` more. Default 20000 and 20000.
+   */
   readonly keepalive?: { readonly idleMs: number; readonly timeoutMs: number } | undefined;
   /** Default true: other machines can't connect. */
   readonly isLoopbackOnly?: boolean | undefined;
@@ -27,10 +29,10 @@ export interface TripleOptions {
 }
 
 /**
- * Dubbo's Triple protocol: gRPC over HTTP/2, without TLS or with mutual TLS (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md),
- * on our own HTTP/2 (docs/http2.md). One connection an address. Nothing is retried or balanced here. A peer that refuses
- * fails calls at once with UNAVAILABLE; one that is silent lets them wait until their deadlines, at most 20 s where it has never said
- * anything, or until keepalive gives it up.
+ * Dubbo's Triple protocol: gRPC over HTTP/2, without TLS or with mutual TLS
+ * (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md), on our own HTTP/2 (docs/http2.md). One connection an address. Nothing
+ * is retried or balanced here. A peer that refuses fails calls at once with UNAVAILABLE; one that is silent lets them wait until their
+ * deadlines, at most 20 s where it has never said anything, or until keepalive gives it up.
  */
 export function tripleTransport({
   clock,

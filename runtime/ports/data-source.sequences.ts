@@ -16,10 +16,11 @@ export const whats: readonly Step["what"][] = [
 ];
 
 /**
- * Does the steps in their order and tells what each of them answered at once, when those answered that had to wait, and what was there in the
- * end. Left out is what databases may answer differently: to those who wait for a row that its transaction removes and adds again,
- * PostgreSQL says that it is gone, and the row store hands out the new one; and of two who wait for one row, PostgreSQL lets chance say who comes
- * first, where one of them would add it or it has been changed (each looks for its new version by itself). `settled` resolves when everything that can go on by itself has done so: so many transactions, as `busy` tells, may wait for others.
+ * Does the steps in their order and tells what each of them answered at once, when those answered that had to wait, and what was there in
+ * the end. Left out is what databases may answer differently: to those who wait for a row that its transaction removes and adds again,
+ * PostgreSQL says that it is gone, and the row store hands out the new one; and of two who wait for one row, PostgreSQL lets chance say
+ * who comes first, where one of them would add it or it has been changed (each looks for its new version by itself). `settled` resolves
+ * when everything that can go on by itself has done so: so many transactions, as `busy` tells, may wait for others.
  */
 export async function told(
   dataSource: DataSource,

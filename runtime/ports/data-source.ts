@@ -3,7 +3,10 @@ export type Value = string | number | Uint8Array | null;
 
 export type Row = Readonly<Record<string, Value>>;
 
-/** `{ sql }` is a type of the database's own ("numeric(12,2)"): its values are that database's text for them, and nothing is lost on the way. */
+/**
+ * `{ sql }` is a type of the database's own ("numeric(12,2)"): its values are that database's text for them, and nothing is lost on the
+ * way.
+ */
 export type ColumnType = "text" | "integer" | "bytes" | { readonly sql: string };
 
 /** A table, made when it isn't there. */
@@ -22,7 +25,10 @@ export interface RowFilter {
   readonly among?: Readonly<Record<string, readonly Value[]>>;
   /** Columns whose value isn't null, and this or less. */
   readonly atMost?: Row;
-  /** Those that come after the row with this key, `{}`: from the first one on; in the key's order, which is the database's own. Default: in any order. */
+  /**
+   * Those that come after the row with this key, `{}`: from the first one on; in the key's order, which is the database's own. Default:
+   * in any order.
+   */
   readonly after?: Row;
   /** So many of them at most. Default: all. */
   readonly max?: number;
@@ -79,8 +85,8 @@ export interface ManyRows {
 export class DataSourceError extends Error {
   override readonly name = "DataSourceError";
   /**
-   * `DEADLOCK`: two wait for each other, and this one gave way. `NO_ROW`: there is nothing to update. `REFUSED`: a constraint, or the tables
-   * as they are, don't allow it. `UNAVAILABLE`: it is away, or full.
+   * `DEADLOCK`: two wait for each other, and this one gave way. `NO_ROW`: there is nothing to update. `REFUSED`: a constraint, or the
+   * tables as they are, don't allow it. `UNAVAILABLE`: it is away, or full.
    */
   readonly code: "DEADLOCK" | "NO_ROW" | "REFUSED" | "UNAVAILABLE" | "CLOSED" | "FAILED";
 

@@ -39,7 +39,9 @@ export interface ListenOptions {
   readonly address: string;
   /** By path: "/flyball.worker.v1.Worker/Do". */
   readonly methods: ReadonlyMap<string, ServedMethod>;
-  /** The services that they belong to, for clients that ask, where the protocol has a way to (gRPC's reflection). Default: nobody is told. */
+  /**
+   * The services that they belong to, for clients that ask, where the protocol has a way to (gRPC's reflection). Default: nobody is told.
+   */
   readonly services?: readonly DescService[] | undefined;
 }
 

@@ -1,4 +1,7 @@
-/** Counts (or sums of whole numbers) of a few kinds over the last while: a ring of buckets, so that adding and asking cost the same however many came. */
+/**
+ * Counts (or sums of whole numbers) of a few kinds over the last while: a ring of buckets, so that adding and asking cost the same
+ * however many came.
+ */
 export class SlidingWindow {
   readonly #bucketUs: number;
   readonly #buckets: number;

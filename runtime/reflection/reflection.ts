@@ -18,8 +18,8 @@ export const reflectionPaths: readonly string[] = ["v1", "v1alpha"].map(
 );
 
 /**
- * What a server says of its interfaces, by gRPC's server reflection (https://github.com/grpc/grpc/blob/master/doc/server-reflection.md): the
- * services, and the files that describe them. A file comes with all that it imports.
+ * What a server says of its interfaces, by gRPC's server reflection (https://github.com/grpc/grpc/blob/master/doc/server-reflection.md):
+ * the services, and the files that describe them. A file comes with all that it imports.
  */
 export class Reflection {
   readonly #names: readonly string[];

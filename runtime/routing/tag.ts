@@ -22,10 +22,10 @@ export interface TagGroup {
 /**
  * Tag routing as in Dubbo (v3.0 rules, `{provider application}.tag-router`): lanes of instances that calls enter by their tag.
  *
- * An instance has a static tag (`dubbo.tag` in its metadata) or belongs to dynamic groups of the rule; a call has the tag in
- * its metadata (`dubbo.tag`), or in its baggage under the same name. A call with a tag gets the tag's dynamic group if that has members (or the rule says `force`),
- * else the instances with that static tag (or nothing, if the call's `dubbo.force.tag` is "true"), else those in no lane at all.
- * A call without a tag gets those in no dynamic group and without a static tag; as in Dubbo for Java, a rule opens a static lane
+ * An instance has a static tag (`dubbo.tag` in its metadata) or belongs to dynamic groups of the rule; a call has the tag in its metadata
+ * (`dubbo.tag`), or in its baggage under the same name. A call with a tag gets the tag's dynamic group if that has members (or the rule
+ * says `force`), else the instances with that static tag (or nothing, if the call's `dubbo.force.tag` is "true"), else those in no lane
+ * at all. A call without a tag gets those in no dynamic group and without a static tag; as in Dubbo for Java, a rule opens a static lane
  * that it doesn't name to them. Without a document, or with `enabled: false`, static tags alone count.
  *
  *     configVersion: v3.0

@@ -56,8 +56,8 @@ export function isSame(given: string, expected: string): boolean {
 const ofOneCall: readonly string[] = [...credentialKeys, "interface", "timeout", "retries"];
 
 /**
- * The metadata of a call that goes with the calls that are made for it. What its caller sent of its own, and what is about that one call, is
- * no business of those who are called in turn: they would look for an implementation of its group and version.
+ * The metadata of a call that goes with the calls that are made for it. What its caller sent of its own, and what is about that one call,
+ * is no business of those who are called in turn: they would look for an implementation of its group and version.
  */
 export function passedOn(metadata: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
   const isOfOne = (key: string): boolean => ofOneCall.includes(key) || key.startsWith("tri-");

@@ -125,7 +125,9 @@ export interface RegistryPush {
   readonly instances: readonly string[];
 }
 
-/** The embedded config centre told this node another version of a document than it did last, whether the node makes anything of it or not. */
+/**
+ * The embedded config centre told this node another version of a document than it did last, whether the node makes anything of it or not.
+ */
 export interface DocumentPush {
   readonly type: "document";
   readonly atUs: number;
@@ -268,7 +270,10 @@ export type TransactionChange = { readonly type: "transaction"; readonly atUs: n
       readonly lockKey: string;
     }
   | {
-      /** A branch of AT can't be undone (`DirtyWrite`, `DamagedUndoLog`, `UndoRefused`): its rows stay locked until a person has put them right. */
+      /**
+       * A branch of AT can't be undone (`DirtyWrite`, `DamagedUndoLog`, `UndoRefused`): its rows stay locked until a person has put them
+       * right.
+       */
       readonly what: "repair";
       readonly branchId: string;
       readonly resource: string;
@@ -309,8 +314,8 @@ export type TransactionChange = { readonly type: "transaction"; readonly atUs: n
     }
   | {
       /**
-       * A local transaction was to leave an item so, and the answer to its commit is lost. `open`: nobody can tell whether it did; then, once
-       * somebody has seen the row, `done` (its `holding` follows, as of the moment of the doubt) or `undone`.
+       * A local transaction was to leave an item so, and the answer to its commit is lost. `open`: nobody can tell whether it did; then,
+       * once somebody has seen the row, `done` (its `holding` follows, as of the moment of the doubt) or `undone`.
        */
       readonly what: "doubt";
       /** Absent: nobody can tell whose it was. */
@@ -376,8 +381,8 @@ export type BranchStep = "try" | "confirm" | "cancel" | "action" | "compensation
 export type SagaPhase = "forward" | "done" | "compensating" | "compensated" | "failed";
 
 /**
- * `done`; `again`: it was done before, and nothing happened; `empty`: a cancel whose try has never been here; `refused`: a try whose cancel, or a
- * change whose undo, has been here; `early`: a confirm whose try isn't there yet; `impossible`: the other end was done.
+ * `done`; `again`: it was done before, and nothing happened; `empty`: a cancel whose try has never been here; `refused`: a try whose
+ * cancel, or a change whose undo, has been here; `early`: a confirm whose try isn't there yet; `impossible`: the other end was done.
  */
 export type StepOutcome = "done" | "again" | "empty" | "refused" | "early" | "impossible";
 

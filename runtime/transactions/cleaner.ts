@@ -20,7 +20,9 @@ export interface CleanerOptions {
   readonly remains: readonly Remains[];
   /** Asked whether transactions are over, where `remains` need it. */
   readonly coordinator: Pick<Coordinator, "status">;
-  /** Before the first look. Default 60 s: Seata's fences are looked through at any moment of the first minute, its undo logs after three. */
+  /**
+   * Before the first look. Default 60 s: Seata's fences are looked through at any moment of the first minute, its undo logs after three.
+   */
   readonly firstMs?: number | undefined;
   /** Between two looks. Default 24 h, as Seata's. */
   readonly everyMs?: number | undefined;
@@ -75,8 +77,8 @@ export class Cleaner {
   }
 
   /**
-   * A transaction that the coordinator still knows may need a person: its rows stay, however old they are. So a batch goes on after the last
-   * row of the one before, whatever stays of that.
+   * A transaction that the coordinator still knows may need a person: its rows stay, however old they are. So a batch goes on after the
+   * last row of the one before, whatever stays of that.
    */
   async #sweepEnded({ table, retentionMs, finished }: Remains): Promise<number> {
     const { clock, dataSource, batchMax = 1000 } = this.#options;

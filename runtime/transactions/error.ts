@@ -32,13 +32,13 @@ export const transactionExceptions = [
 export type TransactionException = (typeof transactionExceptions)[number];
 
 /**
- * What our side says beside them. `ConnectionLost`, `RequestTimeout`: whether the coordinator did it is unknown. `RegistrationRefused`:
- * it doesn't take this client. `ProtocolError`: what came can't be understood. `Closed`: the client was. `OutcomeUnknown`: a commit or
+ * What our side says beside them. `ConnectionLost`, `RequestTimeout`: whether the coordinator did it is unknown. `RegistrationRefused`: it
+ * doesn't take this client. `ProtocolError`: what came can't be understood. `Closed`: the client was. `OutcomeUnknown`: a commit or
  * rollback whose end nobody can tell. `InvalidPropagation`: there is a transaction where there mustn't be one, or none where there must.
- * `Suspended`: a first phase that comes after its rollback. `InvalidArgument`: it makes no sense, or can't be sent. `LockWaitTimeout`: another
- * transaction held a row for longer than this one wanted to wait. `UnsupportedStatement`: AT can't undo it, so it wasn't done.
- * `DirtyWrite`: somebody has changed what is to be undone. `DamagedUndoLog`: what is to be undone can't be read. `UndoRefused`: the database
- * doesn't allow it.
+ * `Suspended`: a first phase that comes after its rollback. `InvalidArgument`: it makes no sense, or can't be sent. `LockWaitTimeout`:
+ * another transaction held a row for longer than this one wanted to wait. `UnsupportedStatement`: AT can't undo it, so it wasn't done.
+ * `DirtyWrite`: somebody has changed what is to be undone. `DamagedUndoLog`: what is to be undone can't be read. `UndoRefused`: the
+ * database doesn't allow it.
  */
 const ownCodes = [
   "ConnectionLost",
@@ -79,8 +79,8 @@ export class TransactionError extends Error {
 }
 
 /**
- * An error that somebody else made and told of: where this side has read it says nothing, and finding that out is most of what an error costs.
- * Engines without `stackTraceLimit` find it out all the same.
+ * An error that somebody else made and told of: where this side has read it says nothing, and finding that out is most of what an error
+ * costs. Engines without `stackTraceLimit` find it out all the same.
  */
 export function toldOf(...said: ConstructorParameters<typeof TransactionError>): TransactionError {
   const engine: ErrorConstructor & { stackTraceLimit?: number } = Error;

@@ -33,8 +33,8 @@ const retriesMax = 5;
 const retryAfterUs = 200_000;
 
 /**
- * Runs `work` in a global transaction. Calls belong to it that carry the metadata which `work` is given, and no others: nothing is bound to a
- * thread or to a context that could leak. Whoever began it ends it: commit when `work` resolves, rollback when it rejects, which is then
+ * Runs `work` in a global transaction. Calls belong to it that carry the metadata which `work` is given, and no others: nothing is bound to
+ * a thread or to a context that could leak. Whoever began it ends it: commit when `work` resolves, rollback when it rejects, which is then
  * passed on.
  *
  * Rejects with a `TransactionError` when a commit wasn't to be: `TransactionTimeout` when it came too late and everything was rolled back,

@@ -48,8 +48,8 @@ export class RowLocks {
   }
 
   /**
-   * Resolves when whoever has the row has let go of it, or has undone something (`undone`), without taking it; at once when it is free. Rejects
-   * with a `DataSourceError`: `DEADLOCK`.
+   * Resolves when whoever has the row has let go of it, or has undone something (`undone`), without taking it; at once when it is free.
+   * Rejects with a `DataSourceError`: `DEADLOCK`.
    */
   async changed(owner: LockOwner, key: string): Promise<void> {
     const lock = this.#locks.get(key);

@@ -16,8 +16,9 @@ import { isMeant, isSameValue, wholeRow } from "./values.ts";
 /**
  * The embedded database: rows in memory, every commit on the disk before it is told, strict two-phase row locks (`row-locks.ts`), reading
  * what is committed. The same statements in the same order do what they do in PostgreSQL, waiting included: a row that isn't there can't
- * be locked, and whoever adds, changes or removes one, but not who merely locks it, is waited for by those who would add it. One difference: whoever waits for a row that its
- * transaction removes and adds again gets the new one, where PostgreSQL says that it is gone.
+ * be locked, and whoever adds, changes or removes one, but not who merely locks it, is waited for by those who would add it. One
+ * difference: whoever waits for a row that its transaction removes and adds again gets the new one, where PostgreSQL says that it is
+ * gone.
  */
 export async function openRowStore(disk: Disk): Promise<DataSource> {
   const { log, entries } = await ChangeLog.open(disk, "rows");
@@ -86,7 +87,9 @@ class RowStore implements DataSource {
   }
 }
 
-/** Every row of every table. A key is the table's name, a line break, and the key's values as JSON: a separator within one is no other key. */
+/**
+ * Every row of every table. A key is the table's name, a line break, and the key's values as JSON: a separator within one is no other key.
+ */
 class Rows {
   readonly #tables = new Map<string, Map<string, Row>>();
   /** What is still to be seen of rows whose change isn't on the disk yet. */

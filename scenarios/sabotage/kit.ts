@@ -334,7 +334,10 @@ export const looseThrottles = (k: number): Sabotage => ({
   },
 });
 
-/** The guard of a service's nodes waves this share of some calls through. `caller`: whom their attachments name; `principal`: their certificate. */
+/**
+ * The guard of a service's nodes waves this share of some calls through. `caller`: whom their attachments name; `principal`: their
+ * certificate.
+ */
 export const unguarded = (
   seed: number,
   service: string,
@@ -772,7 +775,10 @@ const altering = (
   },
 });
 
-/** The answer to this share of the commits at these services gets lost on its way, half of them done by then and half not: what a database does that dies. */
+/**
+ * The answer to this share of the commits at these services gets lost on its way, half of them done by then and half not: what a database
+ * does that dies.
+ */
 export const lostCommits = (seed: number, services: readonly string[], probability: number): Sabotage => {
   const random = seeded(seed, services.join(" "));
   const lost = (): DataSourceError => new DataSourceError("no answer came", { code: "UNAVAILABLE" });
@@ -858,7 +864,10 @@ export const keptUndoLogs = (seed: number, service: string, probability: number)
       local.removeEach(table, table === undoTable ? keys.filter((key) => !isChosen(seed, key, probability)) : keys),
   }));
 
-/** This share of the transactions at an account or stock is undone in another order: the first branch in the place of the last one, and the reverse. */
+/**
+ * This share of the transactions at an account or stock is undone in another order: the first branch in the place of the last one, and
+ * the reverse.
+ */
 export const swappedUndoLogs = (seed: number, service: string, probability: number): Sabotage =>
   altering(service, (local) => ({
     lockEach: async (table, part) => {
@@ -961,7 +970,9 @@ export const strictFence = (seed: number, service: string, probability: number):
     },
   }));
 
-/** The fence of a bank's account or stock lets this share of the cancels without a try wait for each other, until the database ends them. */
+/**
+ * The fence of a bank's account or stock lets this share of the cancels without a try wait for each other, until the database ends them.
+ */
 export const deadlockedCancels = (seed: number, service: string, probability: number): Sabotage =>
   altering(service, (local) => ({
     insert: (table, row) =>

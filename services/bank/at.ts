@@ -34,7 +34,10 @@ export const oldRequests: Remains = {
 
 /** How a branch counts that reads what there is, works, and writes what it makes of it. */
 export interface Counting {
-  /** It reads by `SELECT … FOR UPDATE`, in the local transaction that writes. Otherwise plainly, before that: what others write meanwhile is lost. */
+  /**
+   * It reads by `SELECT … FOR UPDATE`, in the local transaction that writes. Otherwise plainly, before that: what others write meanwhile is
+   * lost.
+   */
   readonly isLocking: boolean;
   readonly work: () => Promise<void>;
   /** Hears what it has counted on. */
@@ -99,7 +102,9 @@ export class AtReservations {
     return branch!.branchId!;
   }
 
-  /** What there is: as it may yet be taken back, or, with the lock, as it is committed globally. Rejects as `AtResource.transaction` does. */
+  /**
+   * What there is: as it may yet be taken back, or, with the lock, as it is committed globally. Rejects as `AtResource.transaction` does.
+   */
   look(xid: string, { item, isLocking }: { readonly item: string; readonly isLocking: boolean }): Promise<Holding> {
     const { table } = this.#holdings;
     return this.#resource.transaction({ xid }, async (local) => {
@@ -113,7 +118,9 @@ export class AtReservations {
   }
 }
 
-/** The same database, in which it takes time to write what undoes a branch. By then it is registered, and the transaction holds its rows. */
+/**
+ * The same database, in which it takes time to write what undoes a branch. By then it is registered, and the transaction holds its rows.
+ */
 export function lateCommits(dataSource: DataSource, work: () => Promise<void>): DataSource {
   return {
     transaction: (transact) =>
@@ -139,7 +146,10 @@ export async function undoLeft(dataSource: DataSource): Promise<readonly Leftove
     .map((row) => ({ kind: "undo", xid: String(row["xid"]), branchId: String(row["branch_id"]) }));
 }
 
-/** A database as a resource: the same for everybody who uses it, and without what only concerns its user. Without a URL it is the node's own. */
+/**
+ * A database as a resource: the same for everybody who uses it, and without what only concerns its user. Without a URL it is the node's
+ * own.
+ */
 export function resourceOf(node: string, database: string | undefined): string {
   if (database === undefined) return `rows://${node}`;
   return database.replace(/\/\/[^/@]*@/, "//").replace(/\?.*$/, "");

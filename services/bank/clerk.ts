@@ -10,7 +10,10 @@ import { lockHolding, writeHolding, type Holdings } from "./holdings.ts";
 export interface ClerkConfig {
   /** Between two rows. */
   readonly everyMs: number;
-  /** Share of the rows before which it looks whether somebody has them globally. For the others it goes straight to the database. Default all. */
+  /**
+   * Share of the rows before which it looks whether somebody has them globally. For the others it goes straight to the database. Default
+   * all.
+   */
   readonly lockingRate: number;
   /** It takes any of so many rows that were changed last. Default 1. */
   readonly among: number;

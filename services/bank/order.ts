@@ -29,7 +29,9 @@ export interface OrderConfig extends OfferConfig {
   readonly coordinator: string;
   /** Where its sagas' state is: "postgres://…". Default: on the node's own disk. */
   readonly database: string | undefined;
-  /** How it calls the services whose parts of an order are tried one after the other. Reserving twice is two reservations: `retries` is 0. */
+  /**
+   * How it calls the services whose parts of an order are tried one after the other. Reserving twice is two reservations: `retries` is 0.
+   */
   readonly account: CallsConfig;
   readonly stock: CallsConfig;
   /** After so long the coordinator rolls an order back. Default 60 000, as Seata's. */
@@ -49,7 +51,9 @@ export interface OrderConfig extends OfferConfig {
 export interface LooksConfig {
   /** Share of the orders that look by `SELECT … FOR UPDATE`. The others read plainly. Default none. */
   readonly lockingRate: number;
-  /** Accounts are partners two by two (u0 and u1, …): whether it also looks at its partner's, before it buys and once it has. Default false. */
+  /**
+   * Accounts are partners two by two (u0 and u1, …): whether it also looks at its partner's, before it buys and once it has. Default false.
+   */
   readonly partner: boolean;
 }
 

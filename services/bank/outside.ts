@@ -34,9 +34,9 @@ export const oldHolds: Remains = {
 };
 
 /**
- * The TCC of a holding that is outside. It has no fence: a try that fails would take its fence's row with it, and what it has set aside would
- * stay, since to its cancel it would never have been (seata#6374). So its cancel is always run, and each step finds out by itself whether
- * there is something to do.
+ * The TCC of a holding that is outside. It has no fence: a try that fails would take its fence's row with it, and what it has set aside
+ * would stay, since to its cancel it would never have been (seata#6374). So its cancel is always run, and each step finds out by itself
+ * whether there is something to do.
  */
 export function reservingOutside(
   name: string,

@@ -54,13 +54,19 @@ export interface ReservationsConfig extends OfferConfig {
   readonly outside: OutsideConfig | undefined;
   /** In mode "at": what the primary key of a row is. Default "name". */
   readonly keys: RowKeys;
-  /** Time between a branch's registration and its try; in AT, before its local transaction; of a saga's step, and of its compensation. Default: none. */
+  /**
+   * Time between a branch's registration and its try; in AT, before its local transaction; of a saga's step, and of its compensation.
+   * Default: none.
+   */
   readonly serviceTime: Distribution;
   /** In mode "at": time between a branch's registration and the commit of its local transaction. Default: none. */
   readonly commitTime: Distribution;
   /** In mode "saga": the share of what was taken that can't be given back, as if it had been shipped. Default none. */
   readonly keptRate: number;
-  /** In mode "at": a branch reads what there is, works, and writes what it has counted, this share of them by `SELECT … FOR UPDATE`. Default: it locks and writes at once. */
+  /**
+   * In mode "at": a branch reads what there is, works, and writes what it has counted, this share of them by `SELECT … FOR UPDATE`.
+   * Default: it locks and writes at once.
+   */
   readonly counts: { readonly lockingRate: number } | undefined;
   /** In mode "at": a job that writes into rows outside of every global transaction. Default: there is none. */
   readonly clerk: ClerkConfig | undefined;

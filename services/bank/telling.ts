@@ -29,9 +29,9 @@ interface Leaving {
 
 /**
  * Writes to a table of holdings whose commit hasn't got an answer, not yet or never: the database may have done them, or not, and only the
- * row can tell. Who sees what such a write would have left knows that it was done. Who has the row's lock and sees something else knows that
- * it wasn't: before its end nobody has the lock. Until then it is neither. So each is told before whatever is written on top of it, however
- * late its own answer comes, or is known to be lost.
+ * row can tell. Who sees what such a write would have left knows that it was done. Who has the row's lock and sees something else knows
+ * that it wasn't: before its end nobody has the lock. Until then it is neither. So each is told before whatever is written on top of it,
+ * however late its own answer comes, or is known to be lost.
  *
  * All who write to the table share one of these: whoever comes next finds out, also about what another one has written.
  */
@@ -46,7 +46,10 @@ export class Doubts {
     this.#nowUs = nowUs;
   }
 
-  /** The same database, which tells of every holding that a commit has changed, and for which branch: the transaction also wrote a row that says so, of a fence or an undo log. */
+  /**
+   * The same database, which tells of every holding that a commit has changed, and for which branch: the transaction also wrote a row
+   * that says so, of a fence or an undo log.
+   */
   telling(dataSource: DataSource, teller: Teller): DataSource {
     return {
       transaction: async (work) => {

@@ -149,7 +149,10 @@ export class Transactions {
     return status;
   }
 
-  /** That another transaction has a row is an answer, not an error: who waits asks again and again, and a stack trace costs more than all else. */
+  /**
+   * That another transaction has a row is an answer, not an error: who waits asks again and again, and a stack trace costs more than all
+   * else.
+   */
   async registerBranch(
     branch: BranchRegistration & { readonly application: string; readonly client: string },
   ): Promise<Registered | Refused> {

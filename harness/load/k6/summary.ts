@@ -8,7 +8,9 @@ const metric = z.object({
   thresholds: z.record(z.string(), z.object({ ok: z.boolean() })).optional(),
 });
 
-/** What k6 gives to `handleSummary`, as far as it is needed (https://grafana.com/docs/k6/latest/results-output/end-of-test/custom-summary/). */
+/**
+ * What k6 gives to `handleSummary`, as far as it is needed (https://grafana.com/docs/k6/latest/results-output/end-of-test/custom-summary/).
+ */
 const summarySchema = z.object({
   metrics: z.record(z.string(), metric),
   state: z.object({ testRunDurationMs: z.number() }),

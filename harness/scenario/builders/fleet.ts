@@ -52,8 +52,8 @@ interface BankInput extends Omit<OrderSpec, "program" | "account" | "stock"> {
 }
 
 /**
- * The bank, to be spread into a fleet: `fleet: { buyer: consumer({ calls: "order" }), ...bank({ mode: "tcc" }) }`. Each call of `order` is a
- * global transaction over `account` and `stock`; the transaction coordinator comes with it.
+ * The bank, to be spread into a fleet: `fleet: { buyer: consumer({ calls: "order" }), ...bank({ mode: "tcc" }) }`. Each call of `order` is
+ * a global transaction over `account` and `stock`; the transaction coordinator comes with it.
  */
 export function bank({ reserve = {}, account = {}, stock = {}, ...rest }: BankInput = {}): {
   readonly order: OrderSpec;

@@ -141,7 +141,10 @@ async function removeNetwork(docker: Docker, { id, name }: Found, withinMs: numb
   }
 }
 
-/** Engines have been seen to lose count when many containers leave at the same moment (20.10: "inconsistent endpoint_cnt", mended at a start). */
+/**
+ * Engines have been seen to lose count when many containers leave at the same moment (20.10: "inconsistent endpoint_cnt", mended at a
+ * start).
+ */
 const miscounted = (name: string, cause: unknown): WorldError =>
   new WorldError(`the engine counts somebody on the network ${name}, and shows nobody`, {
     code: "UNAVAILABLE",

@@ -38,7 +38,9 @@ export type ImageName = keyof typeof defaultImages;
 /** The variable that names another image: "FLYBALL_IMAGE_SEATA_SERVER". */
 export const overrideOf = (name: ImageName): string => `FLYBALL_IMAGE_${name.toUpperCase().replaceAll("-", "_")}`;
 
-/** The image to take for `name`: what the environment says, else the official one. As in docker-compose.yml, an empty variable says nothing. */
+/**
+ * The image to take for `name`: what the environment says, else the official one. As in docker-compose.yml, an empty variable says nothing.
+ */
 export function imageOf(name: ImageName, env: NodeJS.ProcessEnv = process.env): string {
   return env[overrideOf(name)]?.trim() || defaultImages[name];
 }

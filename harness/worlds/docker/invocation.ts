@@ -91,7 +91,10 @@ export class Invocation {
     }
   }
 
-  /** A container of the plain Node.js image which runs a program of the project: `files` as Node.js is started with, by paths of this machine. */
+  /**
+   * A container of the plain Node.js image which runs a program of the project: `files` as Node.js is started with, by paths of this
+   * machine.
+   */
   async program(
     files: NodeArguments,
     options: Pick<ContainerSpec, "role" | "network" | "ip" | "env" | "command" | "mounts"> & { readonly disk?: string },
@@ -147,7 +150,9 @@ export class Invocation {
     });
   }
 
-  /** The place of that name, made when it is first asked for; runs use the same ones, one after the other; those side by side use others. */
+  /**
+   * The place of that name, made when it is first asked for; runs use the same ones, one after the other; those side by side use others.
+   */
   sandbox(name: string, { isPublished = false } = {}): Promise<Sandbox> {
     const key = `${isPublished ? "published" : "plain"} ${name}`;
     let sandbox = this.#sandboxes.get(key);

@@ -103,8 +103,9 @@ export function createRealPublisher(
 const lookAgainAfterUs = 100_000;
 
 /**
- * Resolves once a real registry, asked from outside of every fault, shows as many instances of each service as `expected` says, and
- * has done so for long enough that it shows them to anybody, under any name; false when that takes longer than `withinUs`. Rejects when `signal` aborts.
+ * Resolves once a real registry, asked from outside of every fault, shows as many instances of each service as `expected` says, and has
+ * done so for long enough that it shows them to anybody, under any name; false when that takes longer than `withinUs`. Rejects when
+ * `signal` aborts.
  */
 export async function untilShown(
   kind: RegistryKind,

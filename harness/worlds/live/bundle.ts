@@ -22,10 +22,10 @@ const keptMs = 24 * 3_600_000;
 
 /**
  * The program at `entry` with all that it imports, as one file under `directory`, for `start.cjs`: a process begins with that in a third of
- * the time that some four hundred files take. It is made again whenever one of those has changed, so nobody has to build anything; undefined
- * where it can't be made (no bundler for this system, no room, code that doesn't parse, or that waits where a CommonJS module can't): the
- * program itself is run then, and says what is wrong with it. `caches`: where there may be compiled code of earlier ones, which goes when they
- * go.
+ * the time that some four hundred files take. It is made again whenever one of those has changed, so nobody has to build anything;
+ * undefined where it can't be made (no bundler for this system, no room, code that doesn't parse, or that waits where a CommonJS module
+ * can't): the program itself is run then, and says what is wrong with it. `caches`: where there may be compiled code of earlier ones, which
+ * goes when they go.
  */
 export function bundled(entry: string, directory: string, caches: readonly string[] = []): Promise<string | undefined> {
   const key = `${entry} ${directory}`;

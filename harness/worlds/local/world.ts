@@ -28,8 +28,8 @@ import { PackProcess } from "./pack.ts";
 import { NodeProcess } from "./process.ts";
 
 /**
- * Real processes on this machine, one a node unless the plan lets nodes share them, on real sockets (loopback only). Nothing that it starts outlives it, not even when
- * it is killed itself: see `Guardian`.
+ * Real processes on this machine, one a node unless the plan lets nodes share them, on real sockets (loopback only). Nothing that it
+ * starts outlives it, not even when it is killed itself: see `Guardian`.
  */
 export function localWorld(): World {
   return {

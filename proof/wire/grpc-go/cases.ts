@@ -22,7 +22,10 @@ const responseSizes = [31_415, 9, 2_653, 58_979];
 const empty = toBinary(EmptySchema, create(EmptySchema));
 const payload = (size: number) => ({ body: new Uint8Array(size) });
 
-/** The cases that every gRPC project's interop client makes, by their names (https://github.com/grpc/grpc/blob/master/doc/interop-test-descriptions.md). */
+/**
+ * The cases that every gRPC project's interop client makes, by their names
+ * (https://github.com/grpc/grpc/blob/master/doc/interop-test-descriptions.md).
+ */
 export const cases: Readonly<Record<string, (client: WireClient) => Promise<void>>> = {
   empty_unary: async (client) => {
     const reply = await client.call(pathOf("EmptyCall")).unary(empty);

@@ -16,8 +16,8 @@ interface Parties {
 }
 
 /**
- * gRPC's interop cases (https://github.com/grpc/grpc/blob/master/doc/interop-test-descriptions.md) as somebody makes them who has a stub: all
- * but those about metadata that comes before or behind messages, which stubs don't show.
+ * gRPC's interop cases (https://github.com/grpc/grpc/blob/master/doc/interop-test-descriptions.md) as somebody makes them who has a stub:
+ * all but those about metadata that comes before or behind messages, which stubs don't show.
  */
 export const fleetCases: Readonly<Record<string, (parties: Parties) => Promise<void>>> = {
   empty_unary: async ({ stub }) => {

@@ -6,10 +6,11 @@ import type { LoadPolicy } from "./load.ts";
 const penalty = 0x800000000000;
 
 /**
- * Peak EWMA (Finagle, https://github.com/twitter/finagle/blob/develop/finagle-core/src/main/scala/com/twitter/finagle/loadbalancer/PeakEwma.scala):
- * the moving average of an endpoint's response times, which a slower response raises at once and faster ones lower with time constant
- * `decayMs` (10,000), times calls in flight + 1. It forgets while nothing is heard. A failed attempt counts as `failureMs` (1,000) at
- * least, or an endpoint that fails fast would look the best; one that the caller gave up counts as it is. Times are in microseconds.
+ * Peak EWMA (Finagle,
+ * https://github.com/twitter/finagle/blob/develop/finagle-core/src/main/scala/com/twitter/finagle/loadbalancer/PeakEwma.scala): the moving
+ * average of an endpoint's response times, which a slower response raises at once and faster ones lower with time constant `decayMs`
+ * (10,000), times calls in flight + 1. It forgets while nothing is heard. A failed attempt counts as `failureMs` (1,000) at least, or an
+ * endpoint that fails fast would look the best; one that the caller gave up counts as it is. Times are in microseconds.
  */
 export const peakEwmaWith =
   ({ decayMs = 10_000, failureMs = 1_000 } = {}): LoadPolicy =>

@@ -9,7 +9,9 @@ const reserved: ReadonlySet<string> = new Set([
   ...["user-agent", "accept-encoding", "content-type", "content-length", "te", "date", codecHeader],
 ]);
 
-/** gRPC's own headers that its callers and servers write and read: which attempt it is, when to try again (proposal A6), and why it failed. */
+/**
+ * gRPC's own headers that its callers and servers write and read: which attempt it is, when to try again (proposal A6), and why it failed.
+ */
 const open: ReadonlySet<string> = new Set([previousAttemptsKey, pushbackKey, statusDetailsKey]);
 
 const isReserved = (key: string): boolean =>
@@ -57,7 +59,9 @@ export function fromFields(list: readonly string[]): Metadata {
 /** Senders may pad base64 or not; here it is padded. */
 const canonical = (base64: string): string => Buffer.from(base64, "base64").toString("base64");
 
-/** `grpc-message`: what isn't printable ASCII goes as the bytes of its UTF-8, and so do spaces at its edges, where no field may have any. */
+/**
+ * `grpc-message`: what isn't printable ASCII goes as the bytes of its UTF-8, and so do spaces at its edges, where no field may have any.
+ */
 export function percentEncode(text: string): string {
   if (/^[\x20-\x24\x26-\x7e]*$/.test(text)) return withoutEdges(text);
   let encoded = "";
@@ -71,8 +75,8 @@ export function percentEncode(text: string): string {
 const withoutEdges = (encoded: string): string => encoded.replace(/^ | $/g, "%20");
 
 /**
- * Of a field's text, a character for each byte. What isn't properly encoded stays as it is, also UTF-8 that isn't encoded at all: a message is
- * for people, and no reason to lose the status.
+ * Of a field's text, a character for each byte. What isn't properly encoded stays as it is, also UTF-8 that isn't encoded at all: a message
+ * is for people, and no reason to lose the status.
  */
 export function percentDecode(text: string): string {
   if (!/[%\x80-\xff]/.test(text)) return text;

@@ -29,8 +29,8 @@ export interface Held {
 }
 
 /**
- * A message that compression has made more than 16 times smaller is cheap to send and dear to read: a peer may have 64 MiB of what is beyond
- * that read at once, then so much in a second. JSON that was worth compressing is far from it.
+ * A message that compression has made more than 16 times smaller is cheap to send and dear to read: a peer may have 64 MiB of what is
+ * beyond that read at once, then so much in a second. JSON that was worth compressing is far from it.
  */
 const inflatedUnit = 1024;
 const inflatedFree = 16;

@@ -19,8 +19,8 @@ export interface Departing {
 }
 
 /**
- * How a connection ends in good order (RFC 9113 section 6.8). A server that goes says so twice: first with a GOAWAY that names no stream, and a
- * PING whose answer comes behind whatever the client sent before it heard; then with one that names the last stream that it serves. A
+ * How a connection ends in good order (RFC 9113 section 6.8). A server that goes says so twice: first with a GOAWAY that names no stream,
+ * and a PING whose answer comes behind whatever the client sent before it heard; then with one that names the last stream that it serves. A
  * client has nothing to refuse, and says it as it goes. Either ends the connection after the last stream.
  */
 export class Departure {

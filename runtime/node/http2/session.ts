@@ -73,7 +73,10 @@ const debugCharactersMax = 200;
 const resetsRemembered = 10_000;
 /** Frames, and replies to PING and SETTINGS, that a peer may leave unread. */
 const unsentBytesMax = 16 * 1024 * 1024;
-/** A client's frame that has begun, its field section, and its first SETTINGS have so much time. A client's owner limits how long it waits for a server's. */
+/**
+ * A client's frame that has begun, its field section, and its first SETTINGS have so much time. A client's owner limits how long it waits
+ * for a server's.
+ */
 const partWithinUs = 10_000_000;
 /** After an error, for the peer to read why. */
 const lingerUs = 250_000;
@@ -405,7 +408,9 @@ export class Http2Session implements StreamHost, Departing {
     }
   }
 
-  /** Section 8.1: a request, a response or trailers, once their block is whole. It is decoded in any case: the table is the connection's. */
+  /**
+   * Section 8.1: a request, a response or trailers, once their block is whole. It is decoded in any case: the table is the connection's.
+   */
   #section(read: FieldBlockRead | undefined): void {
     if (read === undefined) return this.#patience.partGoesOn();
     this.#patience.partEnds();
@@ -505,8 +510,8 @@ export class Http2Session implements StreamHost, Departing {
   }
 
   /**
-   * Section 6.9.2. Each stream that has something to send is work, and a peer that opens their windows by a byte at a time has it done again
-   * and again.
+   * Section 6.9.2. Each stream that has something to send is work, and a peer that opens their windows by a byte at a time has it done
+   * again and again.
    */
   #growEach(by: number): void {
     for (const stream of this.#streams.values()) {

@@ -94,8 +94,8 @@ class BranchStatements implements SqlStatements {
   }
 
   /**
-   * The condition is asked once, under the rows' locks; what is then changed are those rows, by their keys: others that have come to meet it
-   * in the meantime would be in no image.
+   * The condition is asked once, under the rows' locks; what is then changed are those rows, by their keys: others that have come to meet
+   * it in the meantime would be in no image.
    */
   async #change(statement: Changing, table: Table, values: readonly unknown[]): Promise<QueryResult> {
     const { kind, relation, body, where, returning } = statement;

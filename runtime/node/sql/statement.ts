@@ -63,8 +63,8 @@ const cacheMax = 1000;
 const cache = new Map<string, Statement>();
 
 /**
- * Reads a statement with PostgreSQL's own parser, cached by its text. Throws a `TransactionError`: `UnsupportedStatement`, with the reason, for
- * what AT couldn't undo, and `InvalidArgument` for what is no SQL.
+ * Reads a statement with PostgreSQL's own parser, cached by its text. Throws a `TransactionError`: `UnsupportedStatement`, with the reason,
+ * for what AT couldn't undo, and `InvalidArgument` for what is no SQL.
  */
 export async function parseStatement(text: string): Promise<Statement> {
   const known = cache.get(text);

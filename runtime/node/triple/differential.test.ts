@@ -358,7 +358,10 @@ function outcome(peer: RawPeer, id: number): Outcome {
   return { verdict, told: `${verdict} ${peer.data(id).toString("latin1")}` };
 }
 
-/** The streams' frames, each in its own order, and words of the connection's between. Streams begin in the order of their numbers, and a field block stays whole. */
+/**
+ * The streams' frames, each in its own order, and words of the connection's between. Streams begin in the order of their numbers, and a
+ * field block stays whole.
+ */
 function interleaved(streams: readonly Asked[], order: readonly number[], beside: readonly Buffer[]): Buffer[] {
   const queues = streams.map(({ frames }) => [...frames]);
   const words = [...beside];

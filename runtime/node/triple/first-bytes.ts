@@ -9,8 +9,8 @@ const withinUs = 10_000_000;
 const enough = 4;
 
 /**
- * Hands a connection on by what its client speaks: as agreed in the TLS handshake (ALPN), else by its first bytes, HTTP/2's preface or anything
- * else. Whoever gets it reads those bytes again.
+ * Hands a connection on by what its client speaks: as agreed in the TLS handshake (ALPN), else by its first bytes, HTTP/2's preface or
+ * anything else. Whoever gets it reads those bytes again.
  */
 export function byFirstBytes(
   socket: Socket,

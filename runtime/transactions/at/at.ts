@@ -47,8 +47,8 @@ export interface AtScope {
   /** Of none, but it keeps off the rows of those that are under way (Seata's `@GlobalLock`). Default false: it doesn't look. */
   readonly requiresGlobalLock?: boolean | undefined;
   /**
-   * When another transaction holds a row: `rerun` (default) rolls back and does all of it again, as Seata does with a statement outside of a
-   * local transaction; `hold` keeps the local locks and only asks again.
+   * When another transaction holds a row: `rerun` (default) rolls back and does all of it again, as Seata does with a statement outside of
+   * a local transaction; `hold` keeps the local locks and only asks again.
    */
   readonly onConflict?: "rerun" | "hold" | undefined;
 }

@@ -14,8 +14,8 @@ export interface ParticipantStep {
 }
 
 /**
- * Fences of steps that were done, and that nobody took back: while their saga isn't over they tell its compensation that there is something to
- * take back. Those of compensations are TCC's (`oldFences`).
+ * Fences of steps that were done, and that nobody took back: while their saga isn't over they tell its compensation that there is something
+ * to take back. Those of compensations are TCC's (`oldFences`).
  */
 export const oldStepFences: Remains = {
   table: fenceTable,

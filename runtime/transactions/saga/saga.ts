@@ -53,9 +53,9 @@ interface Live {
  *
  * (Seata's own engine decides by itself and reports how it ended; a timeout that comes in between is a race there.)
  *
- * Before a step is begun, its beginning is on the disk, and its end before the next one is begun. A compensation that has failed as often as
- * it may leaves the saga `failed` and its transaction `RollbackFailed`, an action that is refused after the decision `CommitFailed`: both
- * need a person.
+ * Before a step is begun, its beginning is on the disk, and its end before the next one is begun. A compensation that has failed as often
+ * as it may leaves the saga `failed` and its transaction `RollbackFailed`, an action that is refused after the decision `CommitFailed`:
+ * both need a person.
  */
 export class Sagas {
   readonly #options: SagasOptions;

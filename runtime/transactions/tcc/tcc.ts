@@ -9,16 +9,17 @@ import type { BranchStatus } from "../status.ts";
 import { fenceFinish, fenceTry, type FencedBranch } from "./fence.ts";
 
 /**
- * What a service does in a distributed transaction by Try-Confirm-Cancel: each runs in a local transaction together with its fence, and
- * so has its effect exactly once, unless it wants none. `Context` is JSON: it goes to the coordinator with the branch, and comes back in phase two.
+ * What a service does in a distributed transaction by Try-Confirm-Cancel: each runs in a local transaction together with its fence, and so
+ * has its effect exactly once, unless it wants none. `Context` is JSON: it goes to the coordinator with the branch, and comes back in phase
+ * two.
  */
 export interface TccAction<Context> {
   /** Also the resource's id. */
   readonly name: string;
   /**
-   * Whether a fence guards it; Seata's `useTCCFence`. Default true. Without one its cancel is run also where its try failed or never came,
-   * which takes back what a try does outside of its local transaction (seata#6374). Steps may then come twice, and in any order: to make that harmless
-   * is up to the action.
+   * Whether a fence guards it; Seata's `useTCCFence`. Default true. Without one its cancel is run also where its try failed or never
+   * came, which takes back what a try does outside of its local transaction (seata#6374). Steps may then come twice, and in any order: to
+   * make that harmless is up to the action.
    */
   readonly isFenced?: boolean | undefined;
   /** Reserves. A rejection is the business's no: nothing stays of it. */

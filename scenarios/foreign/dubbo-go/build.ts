@@ -9,8 +9,8 @@ import { file_worker } from "../../../services/proto/worker_pb.ts";
 
 /**
  * Builds the dubbo-go provider, the consumer and what speaks streams into .flyball/foreign: static binaries, which run in any Linux
- * container and as processes. Go's own cache makes a second build take a second; the first takes minutes. `--check` only compares the generated
- * worker.pb.go with what the fleet's own description of the service says.
+ * container and as processes. Go's own cache makes a second build take a second; the first takes minutes. `--check` only compares the
+ * generated worker.pb.go with what the fleet's own description of the service says.
  */
 const sources = import.meta.dirname;
 const out = join(sources, "../../../.flyball/foreign");

@@ -25,7 +25,10 @@ export const noBlock: FieldBlock = { bytes: Buffer.alloc(0), listBytes: 0 };
  */
 export const noTable = Buffer.from([0x20]);
 
-/** What the list counts for at its receiver (RFC 9113 section 6.5.2); no encoding of it is longer, because 32 are more than its lengths take. */
+/**
+ * What the list counts for at its receiver (RFC 9113 section 6.5.2); no encoding of it is longer, because 32 are more than its lengths
+ * take.
+ */
 export function listBytes(list: readonly string[]): number {
   let bytes = 0;
   for (let at = 0; at < list.length; at++) bytes += list[at]!.length;

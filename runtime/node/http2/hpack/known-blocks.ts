@@ -32,8 +32,8 @@ export interface Likeness {
 }
 
 /**
- * Peers repeat themselves: of a block that begins as one did before, while the dynamic table hasn't changed under it, only the rest needs to
- * be decoded. Where all but a deadline is the same, and that is sent last, one field of a dozen is. It is no part of HPACK: without it
+ * Peers repeat themselves: of a block that begins as one did before, while the dynamic table hasn't changed under it, only the rest needs
+ * to be decoded. Where all but a deadline is the same, and that is sent last, one field of a dozen is. It is no part of HPACK: without it
  * the decoder says the same.
  */
 export class KnownBlocks {
@@ -68,8 +68,8 @@ export class KnownBlocks {
   }
 
   /**
-   * Remembers a block with its marks, which are its own from now on; the answer is what the next block may be marked in. It takes the place of
-   * one that it differs little from: another method's, another answer's stay.
+   * Remembers a block with its marks, which are its own from now on; the answer is what the next block may be marked in. It takes the place
+   * of one that it differs little from: another method's, another answer's stay.
    */
   remember(
     block: Buffer,
