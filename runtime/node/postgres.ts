@@ -211,6 +211,18 @@ class Local implements SqlTransaction {
     },
   };
 
+  /** Whose rows would go, or change, with those that have these keys: by a foreign key that cascades, or sets. */
+  async dependents(table: Table, keys: readonly Row[]): Promise<string | undefined> {
+    const { rows: references } = await this.sql(referencesSql, [quotedTable(table)]);
+    for (const [child, isSelf, from, to] of references) {
+      const given = await this.#given(table, keys, table.key);
+      const but = isSelf === "t" ? `AND NOT (${table.key.map(quoted).join(", ")}) IN (${given.rows})` : "";
+      const sql = `SELECT 1 FROM ${child} WHERE (${from}) IN (SELECT ${to} FROM ${quotedTable(table)} WHERE ${given.isMeant}) ${but} LIMIT 1`;
+      if ((await this.sql(sql, given.values)).rows.length > 0) return child!;
+    }
+    return undefined;
+  }
+
   /** An undo log doesn't say which types its columns have: the database does. */
   async #given(table: Table, rows: readonly Row[], columns: readonly string[]): Promise<Given> {
     const types = new Map(columns.map((column) => [column, sqlTypeOf(table.columns[column]!)]));
@@ -254,9 +266,19 @@ class Local implements SqlTransaction {
 
 type Raw = Readonly<Record<string, string | null>>;
 
+/** Without lengths and precisions: what is too long for a column is refused, as where it is set without a cast. */
 const columnTypesSql = `
-SELECT attname AS name, format_type(atttypid, atttypmod) AS type FROM pg_attribute
+SELECT attname AS name, format_type(atttypid, -1) AS type FROM pg_attribute
 WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped`;
+
+/** Tables that refer to one by a foreign key which changes them with it: their columns, and those that they refer to. */
+const referencesSql = `
+SELECT conrelid::regclass::text, conrelid = confrelid,
+  (SELECT string_agg(quote_ident(attname), ', ' ORDER BY place) FROM unnest(conkey) WITH ORDINALITY k (number, place)
+    JOIN pg_attribute ON attrelid = conrelid AND attnum = number),
+  (SELECT string_agg(quote_ident(attname), ', ' ORDER BY place) FROM unnest(confkey) WITH ORDINALITY k (number, place)
+    JOIN pg_attribute ON attrelid = confrelid AND attnum = number)
+FROM pg_constraint WHERE contype = 'f' AND confrelid = to_regclass($1) AND confdeltype IN ('c', 'n', 'd')`;
 
 /** Rows as parameters, an array of texts for each column: a statement has 65,535 at most, and may mean more rows. */
 export class Given {
@@ -388,7 +410,7 @@ const ignored = (): void => undefined;
 const codeOf = (error: unknown): string | undefined => (error as { readonly code?: string } | null)?.code;
 
 /**
- * PostgreSQL's deadlocks; what a constraint or a definition forbids (classes 23 and 42); what concerns the connection (classes 08, 53 and
+ * PostgreSQL's deadlocks; what a value, a constraint, a definition or a trigger forbids (classes 22, 23, 42 and 44, 55000 and P0001); what concerns the connection (classes 08, 53 and
  * 57, and what isn't a SQLSTATE, but not 08P01: a statement that the protocol can't carry); the rest.
  */
 function toDataSourceError(error: unknown): DataSourceError {
@@ -404,7 +426,7 @@ function toDataSourceError(error: unknown): DataSourceError {
 
 function codeOfState(state: string): DataSourceError["code"] {
   if (state === "40P01") return "DEADLOCK";
-  if (/^(23|42)/.test(state)) return "REFUSED";
+  if (/^(22|23|42|44)/.test(state) || ["P0001", "55000"].includes(state)) return "REFUSED";
   return /^(08(?!P01)|53|57)/.test(state) ? "UNAVAILABLE" : "FAILED";
 }
 

@@ -65,6 +65,11 @@ export interface LocalTransaction {
   remove(table: Table, key: Row): Promise<boolean>;
   /** Removes those of the rows with these keys that are there. */
   removeEach(table: Table, keys: readonly Row[]): Promise<void>;
+  /**
+   * A table with rows that would go, or change, together with those that have these keys and are locked; those rows themselves don't
+   * count. Undefined: there is none. Absent: no table of this database refers to another.
+   */
+  dependents?(table: Table, keys: readonly Row[]): Promise<string | undefined>;
   /** Other statements for many rows at once, where the database has them. Default: one by one. */
   readonly many?: ManyRows | undefined;
   /** Runs `work`; a rejection undoes what it wrote, lets go of the rows that it locked, and is passed on. */

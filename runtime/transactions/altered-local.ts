@@ -11,6 +11,7 @@ export function alteredLocal(local: LocalTransaction, altered: Partial<LocalTran
     remove: (table, key) => local.remove(table, key),
     removeEach: (table, keys) => local.removeEach(table, keys),
     savepoint: (work) => local.savepoint(work),
+    ...(local.dependents && { dependents: (table, keys) => local.dependents!(table, keys) }),
     ...altered,
   };
 }

@@ -166,7 +166,7 @@ export class Transactions {
     }
     if (session.status !== "Begin") {
       const text = `${xid} takes no branches any more: it is ${session.status}`;
-      throw new TransactionError(text, { code: "GlobalTransactionNotActive" });
+      throw new TransactionError(text, { code: "GlobalTransactionNotActive", hint: "begin another one" });
     }
     if (resourceId === "" || resourceId.length + key.length > limits.nameBytes)
       throw invalid("a branch without a resource");
@@ -268,7 +268,10 @@ export class Transactions {
   #known(xid: string): GlobalSession {
     const session = this.#sessions.get(xid);
     if (session !== undefined) return session;
-    throw new TransactionError(`there is no transaction ${xid}`, { code: "GlobalTransactionNotExist" });
+    const what = xid === "" ? "an xid is missing" : `there is no transaction ${xid}`;
+    const hint =
+      xid === "" ? "begin a transaction, and pass on its tx_xid" : "it has ended, or another coordinator has it";
+    throw new TransactionError(what, { code: "GlobalTransactionNotExist", hint });
   }
 
   /** Why it can't have its rows; undefined: it has them. */

@@ -142,6 +142,66 @@ describeReal("AT by SQL on PostgreSQL", () => {
     expect(await text("shop.items")).toEqual(["(1,x,1)", "(2,x,2)"]);
   });
 
+  test("a table is undone where it is, also where another of its name comes first", async () => {
+    await sql(
+      "CREATE TABLE public.shadow (id INT PRIMARY KEY, n INT)",
+      "INSERT INTO public.shadow VALUES (1, 10)",
+      "CREATE SCHEMA flyball",
+      "CREATE TABLE flyball.shadow (id INT PRIMARY KEY, n INT)",
+      "INSERT INTO flyball.shadow VALUES (1, 11)",
+    );
+    try {
+      const xid = await begin();
+      await branch(xid, (local) => local.query("UPDATE public.shadow SET n = 11"));
+      expect(await coordinator.rollback(xid)).toBe("Rollbacked");
+      expect(await text("public.shadow")).toEqual(["(1,10)"]);
+      expect(await text("flyball.shadow")).toEqual(["(1,11)"]);
+      await sql("CREATE TABLE flyball.undo_log (LIKE public.undo_log INCLUDING ALL)");
+      await expect(branch(await begin(), (local) => local.query("DELETE FROM undo_log"))).rejects.toThrow("undoes by");
+    } finally {
+      await sql("DROP SCHEMA flyball CASCADE");
+    }
+  });
+
+  test("a column that came since the table was looked at is in the images, too", async () => {
+    await sql("CREATE TABLE grown (id INT PRIMARY KEY, n INT)", "INSERT INTO grown VALUES (1, 1), (2, 2)");
+    const first = await begin();
+    await branch(first, (local) => local.query("UPDATE grown SET n = 0"));
+    expect(await coordinator.rollback(first)).toBe("Rollbacked");
+    await sql("ALTER TABLE grown ADD note TEXT DEFAULT 'kept'");
+    const before = await text("grown");
+    for (const work of [
+      "INSERT INTO grown VALUES (3, 3, 'new') RETURNING *",
+      "UPDATE grown SET note = 'gone' WHERE id = 1",
+      "DELETE FROM grown WHERE id = 2",
+    ]) {
+      const xid = await begin();
+      const { rows } = await branch(xid, (local) => local.query(work));
+      expect(rows).toEqual(work.startsWith("INSERT") ? [{ id: 3, n: 3, note: "new" }] : []);
+      expect(await coordinator.rollback(xid)).toBe("Rollbacked");
+      expect(await text("grown")).toEqual(before);
+    }
+  });
+
+  test("a statement whose values aren't those that it asks for is refused, and nothing is done", async () => {
+    await sql("CREATE TABLE asked (id INT PRIMARY KEY, n INT)", "INSERT INTO asked VALUES (1, 1)");
+    const xid = await begin();
+    for (const values of [[1], [1, 2, 3]]) {
+      const refused = branch(xid, (local) => local.query("UPDATE asked SET n = $2 WHERE id = $1", values));
+      await expect(refused).rejects.toMatchObject({ code: "InvalidArgument" });
+    }
+    expect(await text("asked")).toEqual(["(1,1)"]);
+    await coordinator.rollback(xid);
+  });
+
+  test("a locking read may order by what it calls like a column of the key", async () => {
+    await sql("CREATE TABLE sorted (id INT PRIMARY KEY)", "INSERT INTO sorted VALUES (1), (2)");
+    const xid = await begin();
+    const read = "SELECT (3 - id)::text AS id FROM sorted AS s ORDER BY id FOR UPDATE";
+    expect((await branch(xid, (local) => local.query(read))).rows).toEqual([{ id: "1" }, { id: "2" }]);
+    await coordinator.rollback(xid);
+  });
+
   test("a savepoint takes back what AT would undo, too", async () => {
     await sql("CREATE TABLE saved (id INT PRIMARY KEY, n INT)", "INSERT INTO saved VALUES (1, 1)");
     const xid = await begin();
@@ -224,18 +284,75 @@ describeReal("AT by SQL on PostgreSQL", () => {
       "UPDATE undo_log SET log_status = 1",
       "DamagedUndoLog",
     ],
+    [
+      "rows of others that would go with what was added",
+      "INSERT INTO e VALUES (2)",
+      "INSERT INTO e_kept VALUES (1, 2)",
+      "UndoRefused",
+    ],
+    [
+      "rows of others that would change with what was added",
+      "INSERT INTO f VALUES (2), (3)",
+      "INSERT INTO f_set VALUES (1, 3)",
+      "UndoRefused",
+    ],
+    [
+      "a column that is too short by now",
+      "UPDATE g SET t = 'short'",
+      "ALTER TABLE g ALTER t TYPE VARCHAR(6)",
+      "UndoRefused",
+    ],
+    [
+      "a column that is too short by now, for several rows",
+      "UPDATE h SET t = 'short'",
+      "ALTER TABLE h ALTER t TYPE VARCHAR(6)",
+      "UndoRefused",
+    ],
+    [
+      "a trigger that raises",
+      "UPDATE i SET n = 7",
+      "CREATE TRIGGER t BEFORE UPDATE ON i FOR EACH ROW EXECUTE FUNCTION raises()",
+      "UndoRefused",
+    ],
+    [
+      "a trigger that lets nothing be changed",
+      "UPDATE j SET n = 7",
+      "CREATE TRIGGER t BEFORE UPDATE ON j FOR EACH ROW EXECUTE FUNCTION ignores()",
+      "UndoRefused",
+    ],
+    [
+      "a trigger that lets nothing be removed",
+      "INSERT INTO k VALUES (2)",
+      "CREATE TRIGGER t BEFORE DELETE ON k FOR EACH ROW EXECUTE FUNCTION ignores()",
+      "UndoRefused",
+    ],
   ])("what nothing can undo any more is told, and not tried for ever: %s", async (_, work, meanwhile, code) => {
-    const table = /\b[a-d]\b/.exec(work)![0];
+    const table = /\b[a-k]\b/.exec(work)![0];
     await sql(
-      `CREATE TABLE ${table} (id INT PRIMARY KEY, n INT UNIQUE)`,
+      `CREATE TABLE ${table} (id INT PRIMARY KEY, n INT UNIQUE, t TEXT)`,
       `CREATE TABLE ${table}_owned (id INT PRIMARY KEY, owner INT REFERENCES ${table})`,
-      `INSERT INTO ${table} VALUES (1, 1)`,
+      `CREATE TABLE ${table}_kept (id INT PRIMARY KEY, owner INT REFERENCES ${table} ON DELETE CASCADE)`,
+      `CREATE TABLE ${table}_set (id INT PRIMARY KEY, owner INT REFERENCES ${table} ON DELETE SET NULL)`,
+      ...(work.startsWith("DELETE") ? [`DROP TABLE ${table}_kept, ${table}_set`] : []),
+      `INSERT INTO ${table} VALUES (1, 1, 'a long text')${table === "h" ? ", (4, 4, 'a long text')" : ""}`,
+      "CREATE OR REPLACE FUNCTION raises() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''no''; END'",
+      "CREATE OR REPLACE FUNCTION ignores() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
     );
     const xid = await begin();
     await branch(xid, (local) => local.query(work));
     await sql(meanwhile);
+    const between = await text(table);
     expect(await coordinator.rollback(xid)).toBe("RollbackFailed");
     expect(repairs.at(-1)).toMatchObject({ xid, code });
+    expect(await text(table)).toEqual(between);
+  });
+
+  test("what one statement has added goes again together, also where it refers to itself and would go by a cascade", async () => {
+    await sql("CREATE TABLE family (id INT PRIMARY KEY, up INT REFERENCES family ON DELETE CASCADE)");
+    const xid = await begin();
+    await branch(xid, (local) => local.query("INSERT INTO family VALUES (1, NULL), (2, 1), (3, 2)"));
+    expect(await coordinator.rollback(xid)).toBe("Rollbacked");
+    expect(await text("family")).toEqual([]);
   });
 
   test("what a table or a function makes impossible to undo is refused, and nothing is done", async () => {
@@ -254,8 +371,16 @@ describeReal("AT by SQL on PostgreSQL", () => {
       "CREATE RULE r AS ON DELETE TO ruled DO INSTEAD NOTHING",
       "CREATE TABLE referrer (id INT PRIMARY KEY, n INT REFERENCES plain (n) ON DELETE CASCADE ON UPDATE SET NULL)",
       "CREATE FUNCTION writes() RETURNS INT LANGUAGE sql AS 'UPDATE plain SET n = 5 RETURNING n'",
+      "CREATE TABLE defaulted (id INT PRIMARY KEY, n INT DEFAULT writes())",
+      "CREATE FUNCTION writes(INT, INT) RETURNS INT LANGUAGE sql AS 'UPDATE plain SET n = 5 RETURNING n'",
+      "CREATE OPERATOR @@@ (LEFTARG = INT, RIGHTARG = INT, FUNCTION = writes)",
+      "CREATE TABLE late (id INT PRIMARY KEY DEFERRABLE, n INT)",
+      "CREATE TABLE numbered (id INT PRIMARY KEY, n INT GENERATED ALWAYS AS IDENTITY)",
     );
     const xid = await begin();
+    // Its name is asked for before it is there.
+    await expect(branch(xid, (local) => local.query("SELECT sneaks()"))).rejects.toThrow("42883");
+    await sql("CREATE FUNCTION sneaks() RETURNS INT LANGUAGE sql AS 'UPDATE plain SET n = 5 RETURNING n'");
     for (const [statement, reason] of [
       ["UPDATE nowhere SET n = 1", "there is no table"],
       ["INSERT INTO keyless VALUES (1)", "no primary key"],
@@ -274,6 +399,11 @@ describeReal("AT by SQL on PostgreSQL", () => {
       ["DELETE FROM undo_log", "undo_log is what it undoes by"],
       ["SELECT * FROM undo_log FOR UPDATE", "undo_log is what it undoes by"],
       ["INSERT INTO referrer VALUES (writes())", "writes() may change rows"],
+      ["SELECT sneaks()", "sneaks() may change rows"],
+      ["SELECT 1 @@@ 2", "operator @@@ may change rows"],
+      ["INSERT INTO defaulted VALUES (1)", "defaults or constraints of defaulted call writes()"],
+      ["DELETE FROM late", "late_pkey of late may be checked late"],
+      ["UPDATE numbered SET n = DEFAULT", "n of numbered is GENERATED ALWAYS"],
     ] as const) {
       const refused = branch(xid, (local) => local.query(statement));
       await expect(refused, statement).rejects.toMatchObject({ code: "UnsupportedStatement" });

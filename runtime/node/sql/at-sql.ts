@@ -4,8 +4,8 @@ import type { AtResource, AtScope } from "../../transactions/at/at.ts";
 import { rowKey, type AtBranch } from "../../transactions/at/branch.ts";
 import type { ChangedRow } from "../../transactions/at/undo-log.ts";
 import { decoded, Given, keyText, quoted, rowOf, sqlTypeOf, type SqlRows, type SqlTransaction } from "../postgres.ts";
-import { Catalog, relationText } from "./catalog.ts";
-import { parseStatement, unsupported, type Changing, type Inserting, type Locking, type Slice } from "./statement.ts";
+import { Catalog, relationText, rowName } from "./catalog.ts";
+import { checkValues, parseStatement, unsupported, type Changing, type Inserting, type Locking } from "./statement.ts";
 import { SqlText } from "./text.ts";
 
 /** What a statement brought back: rows as `pg` gives them, and how many it found or changed. */
@@ -60,24 +60,28 @@ class BranchStatements implements SqlStatements {
 
   async query(text: string, values: readonly unknown[] = []): Promise<QueryResult> {
     const statement = await parseStatement(text);
+    checkValues(statement, values);
     await this.#catalog.checkCalls(this.#local, statement);
     if (statement.kind === "read") return resultOf(await this.#local.sql(text, values));
     const table = await this.#catalog.tableOf(this.#local, statement);
     if (statement.kind === "lock") return this.#lock(statement, table, values);
-    return statement.kind === "insert"
-      ? this.#insert(statement, table, values)
-      : this.#change(statement, table, values);
+    return statement.kind === "insert" ? this.#insert(statement, values) : this.#change(statement, values);
   }
 
   savepoint<T>(work: () => Promise<T>): Promise<T> {
     return this.#branch.savepoint(this.#local, work);
   }
 
-  #lock({ columns, from, hasColumns }: Locking, table: Table, values: readonly unknown[]): Promise<QueryResult> {
+  #lock(
+    { relation, columns, from, hasColumns }: Locking,
+    table: Table,
+    values: readonly unknown[],
+  ): Promise<QueryResult> {
     const sql = new SqlText(values)
       .slice(columns)
       .add(hasColumns ? ", " : " ")
-      .add(list(table.key))
+      // Under names that nobody orders by.
+      .add(table.key.map((column, place) => `${rowName(relation)}.${quoted(column)} AS "flyball ${place}"`).join(", "))
       .add(" ")
       .slice(from);
     return this.#branch.reading(this.#local, async () => {
@@ -86,26 +90,40 @@ class BranchStatements implements SqlStatements {
     });
   }
 
-  async #insert({ body, returning }: Inserting, table: Table, values: readonly unknown[]): Promise<QueryResult> {
-    const sql = new SqlText(values).slice(body);
-    const [result, rows] = divided(await this.#run(returningAlso(sql, returning, table)), table);
+  async #insert(statement: Inserting, values: readonly unknown[]): Promise<QueryResult> {
+    const { relation, body, returning } = statement;
+    const sql = new SqlText(values).slice(body).add(" RETURNING ");
+    if (returning !== undefined) sql.slice(returning).add(", ");
+    // All of its columns, whichever they are: the definition that is known may be a minute old.
+    const found = await this.#run(sql.add(`NULL AS "${divider}", ${rowName(relation)}.*`));
+    const at = found.columns.findLastIndex(({ name }) => name === divider);
+    const names = found.columns.slice(at + 1).map(({ name }) => name);
+    const table = await this.#catalog.withColumns(this.#local, statement, names);
+    const [result, rows] = divided(found, table, names);
     this.#branch.record({ sqlType: "INSERT", table, rows: rows.map((after) => ({ before: undefined, after })) });
-    return resultOf(result);
+    return resultOf(firstColumns(result, at));
   }
 
   /**
    * The condition is asked once, under the rows' locks; what is then changed are those rows, by their keys: others that have come to meet
    * it in the meantime would be in no image.
    */
-  async #change(statement: Changing, table: Table, values: readonly unknown[]): Promise<QueryResult> {
+  async #change(statement: Changing, values: readonly unknown[]): Promise<QueryResult> {
     const { kind, relation, body, where, returning } = statement;
-    const wanted = new SqlText(values).add(`SELECT ${list(Object.keys(table.columns))} FROM ${relationText(relation)}`);
+    const wanted = new SqlText(values).add(`SELECT ${rowName(relation)}.* FROM ${relationText(relation)}`);
     if (where !== undefined) wanted.add(" WHERE ").slice(where);
-    const [, before] = divided(await this.#run(wanted.add(" FOR UPDATE")), table);
+    const found = await this.#run(wanted.add(" FOR UPDATE"));
+    const names = found.columns.map(({ name }) => name);
+    // From here on nobody can alter the table until this transaction is over.
+    await this.#catalog.withColumns(this.#local, statement, names);
+    const table = await this.#catalog.tableOf(this.#local, statement);
+    const [, before] = divided(found, table, names);
     const sql = new SqlText(values).slice(body).add(" WHERE ");
     if (before.length === 0) sql.add("false");
     else keyIn(sql, table, before);
-    const [result, after] = divided(await this.#run(returningAlso(sql, returning, table)), table);
+    sql.add(" RETURNING ");
+    if (returning !== undefined) sql.slice(returning).add(", ");
+    const [result, after] = divided(await this.#run(sql.add(list(Object.keys(table.columns)))), table);
     this.#branch.record({
       sqlType: kind === "update" ? "UPDATE" : "DELETE",
       table,
@@ -117,12 +135,6 @@ class BranchStatements implements SqlStatements {
   #run({ text, values }: SqlText): Promise<SqlRows> {
     return this.#local.sql(text, values);
   }
-}
-
-function returningAlso(sql: SqlText, returning: Slice | undefined, table: Table): SqlText {
-  sql.add(" RETURNING ");
-  if (returning !== undefined) sql.slice(returning).add(", ");
-  return sql.add(list(Object.keys(table.columns)));
 }
 
 function keyIn(sql: SqlText, table: Table, rows: readonly Row[]): void {
@@ -156,8 +168,16 @@ function divided(
 ): readonly [SqlRows, readonly Row[]] {
   const at = columns.length - names.length;
   const own = rows.map((row) => rowOf(table, Object.fromEntries(names.map((name, index) => [name, row[at + index]!]))));
-  return [{ columns: columns.slice(0, at), rows: at === 0 ? [] : rows.map((row) => row.slice(0, at)), count }, own];
+  return [firstColumns({ columns, rows, count }, at), own];
 }
+
+/** Where none are left, there are no rows to speak of. */
+const firstColumns = ({ columns, rows, count }: SqlRows, at: number): SqlRows => ({
+  ...{ columns: columns.slice(0, at), rows: at === 0 ? [] : rows.map((row) => row.slice(0, at)), count },
+});
+
+/** Between what a statement returns and what AT has it return. */
+const divider = "flyball";
 
 const resultOf = (rows: SqlRows): QueryResult => ({ rows: decoded(rows), count: rows.count });
 

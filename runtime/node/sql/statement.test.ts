@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 
-import { parseStatement } from "./statement.ts";
+import { checkValues, parseStatement } from "./statement.ts";
 import { SqlText } from "./text.ts";
 
 describe("what AT couldn't undo is refused with the reason", () => {
@@ -16,6 +16,10 @@ describe("what AT couldn't undo is refused with the reason", () => {
     ["SELECT * FROM a, b FOR UPDATE", "more than the rows of one table"],
     ["SELECT * FROM a JOIN b USING (id) FOR UPDATE", "more than the rows of one table"],
     ["SELECT * FROM (SELECT * FROM a FOR UPDATE) s", "a subquery locks rows"],
+    ["TABLE a FOR UPDATE", "of TABLE"],
+    ["(SELECT * FROM a) FOR UPDATE", "within parentheses"],
+    ["(SELECT * FROM a FOR UPDATE)", "within parentheses"],
+    ["SELECT y FROM a AS b (x, y) FOR UPDATE", "other names"],
     ["SELECT 1; SELECT 2", "several statements"],
     ["CREATE TABLE a (id INT)", "Create"],
     ["ALTER TABLE a ADD b INT", "AlterTable"],
@@ -49,6 +53,18 @@ test("a statement is cut at its own words, not at those in strings, names, comme
   expect(sqlOf(statement.body)).toContain("z = $1");
 });
 
+test("the values are as many as it asks for", async () => {
+  const statement = await parseStatement("UPDATE a SET x = $2 WHERE y = '$9' AND id = $1");
+  checkValues(statement, [1, null]);
+  for (const values of [[], [1], [1, 2, 3]]) {
+    expect(() => checkValues(statement, values)).toThrow(
+      `the statement asks for values up to $2, and ${values.length} came with it`,
+    );
+  }
+  const without = await parseStatement("DELETE FROM a");
+  expect(() => checkValues(without, [1])).toThrow("the statement asks for no value, and 1 came with it");
+});
+
 test("a locking read is cut before its table, whatever reads like it", async () => {
   const text =
     "SELECT a IS DISTINCT FROM b, extract(day FROM c) FROM t x WHERE id = $3 ORDER BY 1 FOR UPDATE SKIP LOCKED";
@@ -68,10 +84,11 @@ test("parameters are numbered by what is used, each once, with its value", () =>
   expect(sql.values).toEqual(["c", "a", 7]);
 });
 
-test("functions are told from where they are called", async () => {
+test("functions and operators are told from where they are called", async () => {
   const { calls } = await parseStatement("UPDATE a SET x = random() WHERE y < pg_catalog.now() AND z IN (SELECT f(1))");
   expect(calls).toEqual([
     { name: "random", isInPredicate: false },
+    { name: "<", isInPredicate: true },
     { name: "now", isInPredicate: true },
     { name: "f", isInPredicate: true },
   ]);

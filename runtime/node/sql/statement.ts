@@ -6,6 +6,8 @@ import { isRecord } from "../../whole-file.ts";
 /** A statement as AT sees it: what it is, and the parts of its text that it is put together from anew. */
 export type Statement = (Reading | Locking | Inserting | Changing) & {
   readonly calls: readonly Call[];
+  /** How many values come with it: the highest `$n`. */
+  readonly parameters: number;
 };
 
 export interface Reading {
@@ -46,7 +48,7 @@ export interface Relation {
   readonly isOnly: boolean;
 }
 
-/** A function that it calls. */
+/** A function that it calls, or an operator. */
 export interface Call {
   readonly name: string;
   /** It decides which rows are meant. */
@@ -76,6 +78,16 @@ export async function parseStatement(text: string): Promise<Statement> {
   return statement;
 }
 
+/** Throws a `TransactionError` `InvalidArgument` where the values aren't those that a statement asks for. */
+export function checkValues({ parameters }: Statement, values: readonly unknown[]): void {
+  if (values.length === parameters) return;
+  const asked = parameters === 0 ? "no value" : `values up to $${parameters}`;
+  throw new TransactionError(`the statement asks for ${asked}, and ${values.length} came with it`, {
+    code: "InvalidArgument",
+    hint: "give a value for each number, null where there is none",
+  });
+}
+
 export function unsupported(reason: string, hint?: string): TransactionError {
   return new TransactionError(`AT can't undo this statement: ${reason}`, {
     code: "UnsupportedStatement",
@@ -93,16 +105,16 @@ function read(text: string): Statement {
   }
   refuseNested(tree, kind === "SelectStmt");
   const parts = new Parts(text);
-  const calls = callsIn(tree);
+  const common = { calls: callsIn(tree), parameters: parts.parameters };
   switch (kind) {
     case "SelectStmt":
-      return { ...select(tree, parts), calls };
+      return { ...select(tree, parts), ...common };
     case "InsertStmt": {
       refuse(isRecord(tree["onConflictClause"]) && tree["onConflictClause"]["action"] === "ONCONFLICT_UPDATE", {
         reason: "ON CONFLICT DO UPDATE doesn't tell what it added from what it changed",
       });
       const [body, returning] = parts.split("RETURNING");
-      return { kind: "insert", relation: relationIn(tree["relation"]), body: body!, returning, calls };
+      return { kind: "insert", relation: relationIn(tree["relation"]), body: body!, returning, ...common };
     }
     default: {
       const isUpdate = kind === "UpdateStmt";
@@ -121,7 +133,7 @@ function read(text: string): Statement {
           where,
           returning,
         },
-        ...{ sets: targets.map(({ ResTarget }) => ResTarget.name), calls },
+        ...{ sets: targets.map(({ ResTarget }) => ResTarget.name), ...common },
       };
     }
   }
@@ -152,7 +164,16 @@ function select(tree: Node, parts: Parts): Reading | Locking {
     reason: "FOR UPDATE of more than the rows of one table doesn't tell which rows it locks",
     hint: "lock the tables one by one",
   });
-  const [columns, rest] = parts.before("FROM", Number((range as Node)["location"]));
+  const alias = (range as Node)["alias"];
+  refuse(isRecord(alias) && alias["colnames"] !== undefined, {
+    reason: "FOR UPDATE of a table whose columns have other names in it",
+    hint: "leave the names out after the table's alias",
+  });
+  const parted = parts.before("FROM", Number((range as Node)["location"]));
+  if (parted === undefined) {
+    throw unsupported("FOR UPDATE within parentheses, or of TABLE", "write SELECT … FROM … FOR UPDATE");
+  }
+  const [columns, rest] = parted;
   return {
     ...{ kind: "lock", relation: relationIn(range), columns, from: rest },
     hasColumns: ((tree["targetList"] as readonly unknown[] | undefined) ?? []).length > 0,
@@ -193,9 +214,11 @@ function refuseNested(tree: Node, isSelect: boolean): void {
 function callsIn(tree: Node): readonly Call[] {
   const inPredicate = new Set([...nodesIn(tree["whereClause"])].map(({ node }) => node));
   return [...nodesIn(tree)]
-    .filter(({ kind }) => kind === "FuncCall")
-    .map(({ node }) => {
-      const names = node["funcname"] as readonly { readonly String: { readonly sval: string } }[];
+    .filter(({ kind, node }) => kind === "FuncCall" || (kind === "A_Expr" && node["name"] !== undefined))
+    .map(({ kind, node }) => {
+      const names = node[kind === "FuncCall" ? "funcname" : "name"] as readonly {
+        readonly String: { readonly sval: string };
+      }[];
       return { name: names.at(-1)!.String.sval, isInPredicate: inPredicate.has(node) };
     });
 }
@@ -242,10 +265,15 @@ class Parts {
     ];
   }
 
-  /** Up to the last such word before a position, and from it on. */
-  before(word: string, position: number): readonly [Slice, Slice] {
-    const at = this.#tokens.findLast((token) => isWord(token, word) && token.start < position)!.start;
-    return [this.#slice(0, at), this.#slice(at, this.#end)];
+  /** Up to the last such word before a position, and from it on; undefined where there is none. */
+  before(word: string, position: number): readonly [Slice, Slice] | undefined {
+    const at = this.#tokens.findLast((token) => isWord(token, word) && token.start < position)?.start;
+    return at === undefined ? undefined : [this.#slice(0, at), this.#slice(at, this.#end)];
+  }
+
+  /** The highest number of a parameter. */
+  get parameters(): number {
+    return Math.max(0, ...this.#tokens.filter(isParameter).map(({ text }) => Number(text.slice(1))));
   }
 
   #slice(from: number, to: number): Slice {
@@ -253,7 +281,7 @@ class Parts {
     const parameters: number[] = [];
     let at = from;
     for (const token of this.#tokens) {
-      if (token.start < from || token.end > to || !/^\$\d+$/.test(token.text)) continue;
+      if (token.start < from || token.end > to || !isParameter(token)) continue;
       pieces.push(this.#bytes.toString("utf8", at, token.start));
       parameters.push(Number(token.text.slice(1)));
       at = token.end;
@@ -265,5 +293,7 @@ class Parts {
 
 const isWord = (token: ScanToken & { readonly depth: number }, word: string): boolean =>
   token.depth === 0 && token.keywordKind > 0 && token.text.toUpperCase() === word;
+
+const isParameter = ({ text }: ScanToken): boolean => /^\$\d+$/.test(text);
 
 const isComment = ({ tokenName }: ScanToken): boolean => tokenName === "SQL_COMMENT" || tokenName === "C_COMMENT";

@@ -227,6 +227,21 @@ export const atContract: Readonly<Record<string, AtFact>> = {
       equal(await world.ended(bank.coordinator.rollback(other)), "Rollbacked");
     },
 
+  "what somebody else has put to what it was between two statements isn't taken for undone as far as that": async (
+    world,
+  ) => {
+    const bank = await open(world, { a: 10 });
+    const xid = await bank.begin();
+    await bank.branch(xid, async (within) => {
+      await within.update(rows, bank.row("a", 15));
+      await within.update(rows, bank.row("a", 25));
+    });
+    await bank.local((local) => local.update(rows, bank.row("a", 15)));
+    equal(await world.ended(bank.coordinator.rollback(xid)), "RollbackFailed");
+    equal(bank.repairs.map(({ code }) => code).join(), "DirtyWrite");
+    equal(await bank.amounts(), "a=15");
+  },
+
   "who writes while a rollback is under way is overwritten by none: it comes before or after (R15 seata PR#2918)":
     async (world) => {
       const bank = await open(world, { a: 10 });

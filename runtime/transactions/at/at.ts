@@ -1,6 +1,12 @@
 import type { Clock } from "../../ports/clock.ts";
 import type { Branch, Coordinator } from "../../ports/coordinator.ts";
-import { isRefused, isUnanswered, type DataSource, type LocalTransaction } from "../../ports/data-source.ts";
+import {
+  DataSourceError,
+  isRefused,
+  isUnanswered,
+  type DataSource,
+  type LocalTransaction,
+} from "../../ports/data-source.ts";
 import type { Telemetry } from "../../ports/telemetry.ts";
 import { TransactionError } from "../error.ts";
 import { finished, retryable, unretryable } from "../phase-two.ts";
@@ -204,7 +210,7 @@ export class AtResource<Local extends LocalTransaction = LocalTransaction> {
       return finished.rollback;
     } catch (error) {
       const isOurs = error instanceof TransactionError;
-      if (!isOurs && !isRefused(error)) throw error;
+      if (!isOurs && !isFinal(error)) throw error;
       const { message } = error;
       const code = isOurs ? error.code : "UndoRefused";
       const repair = { what: "repair", xid, branchId, resource: resourceId, code, message } as const;
@@ -213,6 +219,10 @@ export class AtResource<Local extends LocalTransaction = LocalTransaction> {
     }
   }
 }
+
+/** A row that was there under its lock, and can't be changed: something in the database sees to that. */
+const isFinal = (error: unknown): error is DataSourceError =>
+  isRefused(error) || (error instanceof DataSourceError && error.code === "NO_ROW");
 
 /** Whether a statement is a transaction of its own: a coordinator refuses others at once where waiting would be for ever. */
 const applicationDataOf = (autoCommit: boolean): string => JSON.stringify({ autoCommit });

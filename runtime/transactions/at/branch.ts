@@ -88,7 +88,10 @@ export class AtBranch {
   }
 }
 
-/** A row's key for its global lock, by the table's definition. */
+/**
+ * A row's key for its global lock, by the table's definition. What is in PostgreSQL's schema "public" goes by the table's name alone,
+ * whether who changes it has said where it is or not.
+ */
 export function rowKey(table: Table, row: Row): RowKey {
-  return { table: table.name, pk: table.key.map((column) => textOf(row[column] ?? null)) };
+  return { table: table.name.replace(/^public\./, ""), pk: table.key.map((column) => textOf(row[column] ?? null)) };
 }

@@ -1,4 +1,11 @@
-import { isRefused, type LocalTransaction, type ManyRows, type Row, type Table } from "../../ports/data-source.ts";
+import {
+  DataSourceError,
+  isRefused,
+  type LocalTransaction,
+  type ManyRows,
+  type Row,
+  type Table,
+} from "../../ports/data-source.ts";
 import { TransactionError } from "../error.ts";
 import { isSameRow, isSameValue, keyOf, textOf } from "../values.ts";
 import {
@@ -52,7 +59,46 @@ function laterThan(own: Row, rows: readonly Row[]): readonly Row[] {
 }
 
 async function undo(local: LocalTransaction, items: readonly UndoItem[]): Promise<void> {
+  await checkLast(local, items);
   for (const item of [...items].reverse()) await undoItem(local, item);
+}
+
+/** The last change of a row, and how many there were. */
+interface Last {
+  readonly item: UndoItem;
+  readonly row: ChangedRow;
+  readonly times: number;
+}
+
+/**
+ * A row that several statements have changed is as the last of them left it: one that somebody else has put to what it was in between
+ * would else be taken for undone as far as that.
+ */
+async function checkLast(local: LocalTransaction, items: readonly UndoItem[]): Promise<void> {
+  if (items.length < 2) return;
+  const tables = new Map<string, Map<string, Last>>();
+  for (const item of items) {
+    const { table } = item;
+    const known = tables.get(table.name) ?? new Map<string, Last>();
+    tables.set(table.name, known);
+    for (const row of item.rows) {
+      if (isSameRow(row.before, row.after)) continue;
+      const key = JSON.stringify(Object.values(keyOf(table, row.after ?? row.before)).map(textOf));
+      known.set(key, { row, item, times: (known.get(key)?.times ?? 0) + 1 });
+    }
+  }
+  for (const known of tables.values()) {
+    const changed = [...known.values()].filter(({ times }) => times > 1);
+    if (changed.length === 0) continue;
+    const { table } = changed[0]!.item;
+    const current = await lockAll(
+      local,
+      table,
+      changed.map(({ row }) => keyOf(table, row.after ?? row.before)),
+    );
+    const wrong = changed.find(({ row }, index) => !isSameRow(current[index], row.after));
+    if (wrong !== undefined) throw dirty(wrong.item, wrong.row);
+  }
 }
 
 /**
@@ -69,10 +115,24 @@ async function undoItem(local: LocalTransaction, item: UndoItem): Promise<void> 
   );
   const wrong = rows.findIndex(({ after }, index) => !isSameRow(current[index], after));
   if (wrong < 0) {
+    await checkAlone(local, item, rows);
     return reverseAll(local, item, [...rows].reverse());
   }
   if (rows.every(({ before }, index) => isSameRow(current[index], before))) return;
   throw dirty(item, rows[wrong]!);
+}
+
+/** What was added goes again, but nobody else's rows with it. */
+async function checkAlone(local: LocalTransaction, { table }: UndoItem, rows: readonly ChangedRow[]): Promise<void> {
+  const added = rows.flatMap(({ before, after }) => (before === undefined ? [keyOf(table, after)] : []));
+  if (added.length === 0) return;
+  const others = await local.dependents?.(table, added);
+  if (others === undefined) return;
+  const text = `rows of ${others} refer to what was added to ${table.name}, and would go or change with it`;
+  throw new TransactionError(text, {
+    code: "UndoRefused",
+    hint: "its rows stay locked until a person has put them right",
+  });
 }
 
 async function lockAll(
@@ -146,8 +206,11 @@ async function reverseAsAllowed(local: LocalTransaction, item: UndoItem, rows: r
 
 async function reverse(local: LocalTransaction, item: UndoItem, row: ChangedRow): Promise<void> {
   const { table } = item;
-  if (row.before === undefined) await local.remove(table, row.after);
-  else if (row.after !== undefined) await local.update(table, changedColumns(table, row.before, row.after));
+  if (row.before === undefined) {
+    if (await local.remove(table, row.after)) return;
+    throw new DataSourceError(`${table.name} keeps a row that is to go`, { code: "REFUSED" });
+  }
+  if (row.after !== undefined) await local.update(table, changedColumns(table, row.before, row.after));
   // Somebody is adding it at this moment.
   else if (!(await local.insert(table, row.before))) throw dirty(item, row, "can't come back: its key is taken");
 }
