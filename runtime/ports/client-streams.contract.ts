@@ -80,22 +80,30 @@ export const clientStreamsContract: Readonly<Record<string, TransportFact>> = {
     await until(world, () => said.isLeft);
   },
 
-  "a handler that has heard enough goes on answering, whatever else its caller says": async (world) => {
+  "a handler that has heard enough goes on answering, whatever else its caller says, and all of that is taken": async (
+    world,
+  ) => {
+    const long = "x".repeat(10_000);
+    let said = 0;
+    const talk = async function* (): AsyncGenerator<Message> {
+      for (; said < 500; said++) yield { text: said === 0 ? "first" : long };
+    };
     const { address } = await serve(world, async (_, requests) =>
       streamed(
         (async function* () {
           for await (const message of requests) {
             yield message;
+            // What came with it is unread when it leaves.
+            await world.clock.sleep(50_000);
             break;
           }
           yield { text: "enough" };
-          await world.clock.sleep(200_000);
+          await until(world, () => said === 500);
           yield { text: "still here" };
         })(),
       ),
     );
-    const long = "x".repeat(10_000);
-    const { messages } = await chat(world, address, textsOf(["first", ...Array.from({ length: 100 }, () => long)]));
+    const { messages } = await chat(world, address, talk());
     equal((await readAll(messages)).join(), "first,enough,still here");
     // Nor does it take anything from those who come after it.
     const later = await chat(world, address, textsOf(["again"]));

@@ -64,7 +64,7 @@ export class MessageQueue implements AsyncIterableIterator<unknown> {
   }
 
   async return(): Promise<IteratorResult<unknown>> {
-    this.#messages = [];
+    const left = this.#messages.splice(0).length;
     this.#error = undefined;
     if (!this.#isEnded) {
       this.#onLeave();
@@ -72,6 +72,8 @@ export class MessageQueue implements AsyncIterableIterator<unknown> {
       this.#error = undefined;
       this.end();
     }
+    // What nobody reads takes no room.
+    for (let index = 0; index < left; index++) this.#took();
     return noMore;
   }
 }
