@@ -32,6 +32,11 @@ export class ReceiveWindow {
     this.#left = whole;
   }
 
+  /** What the peer may still send; less than nothing where it sent more. */
+  get left(): number {
+    return this.#left;
+  }
+
   /** False when the peer sent more than it may. */
   take(bytes: number): boolean {
     this.#left -= bytes;

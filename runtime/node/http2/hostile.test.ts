@@ -6,7 +6,7 @@ import { systemClock } from "../clock.ts";
 import { errorCodes } from "./errors.ts";
 import { frame, frameFlags, frameTypes, u32 } from "./frames.ts";
 import { settingIds } from "./settings.ts";
-import { queuedBytesMax } from "./stream.ts";
+import { queuedBytesMax, type Http2Stream } from "./stream.ts";
 import { encodeFields } from "./hpack/encoder.ts";
 import {
   beginning,
@@ -27,6 +27,8 @@ const { endStream, endHeaders } = frameFlags;
 const request = (id: number, flags: number = endHeaders): Buffer => frame(headers, flags, id, requestBlock);
 const times = (count: number, make: (index: number) => Buffer): Buffer =>
   Buffer.concat(Array.from({ length: count }, (_, index) => make(index)));
+
+const answerBlock = block(":status", "200", "content-type", "application/grpc");
 
 /** As much as a frame holds. */
 const full = Buffer.alloc(16_384);
@@ -110,6 +112,123 @@ test("as many frames that bring something are no flood", async () => {
     if (id % 200 === 1) await peer.settled();
   }
   await peer.frame(({ type, streamId, flags }) => type === headers && streamId === 7_999 && (flags & endStream) !== 0);
+});
+
+describe("what good peers send in numbers is no flood", () => {
+  const small = Buffer.alloc(25, "x");
+  const message = frame(data, 0, 1, small);
+  /** As grpc-go answers data: once a round trip it measures the path, and opens the connection's window again. */
+  const taken = Buffer.concat([frame(ping, 0, 0, Buffer.alloc(8)), frame(windowUpdate, 0, 0, u32(small.length))]);
+  const thousandTaken = frame(windowUpdate, 0, 1, u32(1000 * small.length));
+  const rounds = 12_000;
+
+  test("messages of a few bytes that go to and fro, each with a PING and a WINDOW_UPDATE: to a server", async () => {
+    const peer = await server.open(beginning, request(1));
+    for (let at = 0; at < rounds; at += 1000) {
+      peer.send(
+        times(1000, () => Buffer.concat([message, taken])),
+        thousandTaken,
+      );
+      await peer.settled();
+    }
+    expect(peer.data(1)).toHaveLength(rounds * small.length);
+  });
+
+  test("the same to a client", async () => {
+    const { session, peer, close } = await clientOf();
+    try {
+      peer.send(emptySettings);
+      await expect.poll(() => session.isReady).toBe(true);
+      let received = 0;
+      const stream = session.open(
+        { block: encodeFields(requestList), list: [] },
+        streamEvents({
+          onData: (bytes) => {
+            received += bytes.length;
+            stream!.consumed(bytes.length);
+            stream!.data(Buffer.from(bytes));
+          },
+        }),
+      );
+      peer.send(frame(headers, endHeaders, 1, answerBlock));
+      for (let at = 0; at < rounds; at += 1000) {
+        peer.send(
+          times(1000, () => Buffer.concat([message, taken])),
+          thousandTaken,
+        );
+        await peer.settled();
+      }
+      expect([received, peer.data(1).length]).toEqual([rounds * small.length, rounds * small.length]);
+    } finally {
+      close();
+    }
+  });
+
+  test("small messages one way, to a peer that answers each with a PING and a WINDOW_UPDATE", async () => {
+    const mute = await echoServer({}, false);
+    try {
+      const peer = await mute.open(beginning, request(1));
+      await peer.settled();
+      const { stream } = mute.streams[0]!;
+      stream.fields({ block: encodeFields([":status", "200"]), list: [] });
+      for (let at = 0; at < rounds; at += 1000) {
+        for (let one = 0; one < 1000; one++) stream.data(small);
+        peer.send(
+          times(1000, () => taken),
+          thousandTaken,
+        );
+        await peer.settled();
+      }
+      expect(peer.data(1)).toHaveLength(rounds * small.length);
+    } finally {
+      mute.close();
+    }
+  });
+
+  test("what a client streams to calls that a server has ended early, as far as their windows go", async () => {
+    const mute = await echoServer({}, false);
+    try {
+      const ids = Array.from({ length: 100 }, (_, at) => 2 * at + 1);
+      const peer = await mute.open(beginning, ...ids.map((id) => request(id)));
+      await peer.settled();
+      for (const { stream } of mute.streams) stream.reset(errorCodes.noError);
+      for (const id of ids) {
+        peer.send(
+          times(2500, () => frame(data, 0, id, small)),
+          frame(data, endStream, id),
+        );
+        await peer.settled();
+      }
+    } finally {
+      mute.close();
+    }
+  }, 20_000);
+
+  test("answers to calls that a client has given up, however many", async () => {
+    const { session, peer, close } = await clientOf();
+    try {
+      peer.send(emptySettings);
+      await expect.poll(() => session.isReady).toBe(true);
+      const open = (): Http2Stream =>
+        session.open({ block: encodeFields(requestList), list: [] }, streamEvents({}), true)!;
+      for (let at = 0; at < 20_000; at++) open().reset(errorCodes.cancel);
+      const last = open();
+      await peer.frame(({ type, streamId }) => type === headers && streamId === last.id);
+      for (let id = 1; id < last.id; id += 2) {
+        peer.send(
+          frame(headers, endHeaders, id, answerBlock),
+          frame(data, 0, id, small),
+          frame(windowUpdate, 0, id, u32(1)),
+          frame(headers, endHeaders | endStream, id, block("grpc-status", "0")),
+          frame(rstStream, 0, id, u32(8)),
+        );
+      }
+      await peer.settled();
+      expect([session.isOver, last.isClosed]).toEqual([false, false]);
+    } finally {
+      close();
+    }
+  }, 20_000);
 });
 
 test("a bomb of HPACK costs its request, and little memory", async () => {
@@ -275,7 +394,6 @@ test("whatever frames come, in whatever order, and however they are cut: the sam
   await peer.frame(({ type, flags }) => type === headers && (flags & endStream) !== 0);
 }, 60_000);
 
-const answerBlock = block(":status", "200", "content-type", "application/grpc");
 const anyAnswer = fc.oneof(
   { weight: 3, arbitrary: anyFrame },
   { weight: 1, arbitrary: fc.constantFrom(1, 3).map((id) => frame(headers, endHeaders, id, answerBlock)) },

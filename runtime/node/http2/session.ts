@@ -1,7 +1,6 @@
 import type { Duplex } from "node:stream";
 
 import type { Clock } from "../../ports/clock.ts";
-import { Allowance } from "../allowance.ts";
 import { Departure, type Departing } from "./departure.ts";
 import { ConnectionError, errorCodes, StreamError } from "./errors.ts";
 import { troubleOf, valueOf } from "./fields.ts";
@@ -15,6 +14,7 @@ import { listBytes } from "./hpack/encoder.ts";
 import { hearBytes } from "../input.ts";
 import { Output } from "../output.ts";
 import type { PeerMemory } from "../peer-memory.ts";
+import { LateStreams } from "./late-streams.ts";
 import { Patience, type Keepalive } from "./patience.ts";
 import { readSettings, settingIds, settingsDefault, type PeerSettings } from "./settings.ts";
 import {
@@ -25,6 +25,7 @@ import {
   type StreamEvents,
   type StreamHost,
 } from "./stream.ts";
+import { Toll } from "./toll.ts";
 import { Turns } from "./turns.ts";
 
 export interface Http2Options {
@@ -69,8 +70,6 @@ const windowBytesDefault = 65_535;
 export const listBytesMax = 64 * 1024;
 /** Of a peer's GOAWAY's text. */
 const debugCharactersMax = 200;
-/** Streams that this side has reset, whose last frames may still be on their way. */
-const resetsRemembered = 10_000;
 /** Frames, and replies to PING and SETTINGS, that a peer may leave unread. */
 const unsentBytesMax = 16 * 1024 * 1024;
 /**
@@ -82,16 +81,6 @@ const partWithinUs = 10_000_000;
 const lingerUs = 250_000;
 /** After the last word in good order, for the peer to take what is on its way and to end its side. */
 const endWithinUs = 10_000_000;
-
-/** Resets cost the peer nothing and this side a request's beginning (CVE-2023-44487). */
-const resetsAllowed = { burst: 2000, perSecond: 1000 };
-/**
- * Frames that bring nothing: PING, SETTINGS, PRIORITY, empty DATA, WINDOW_UPDATE, what is unknown, and what is for a stream that was reset.
- */
-const idleFramesAllowed = { burst: 10_000, perSecond: 1000 };
-/** What a request, or so much data, makes up for; a byte at a time would be a way to go on for ever. */
-const idleFramesEarned = 8;
-const earningBytes = 256;
 
 /**
  * One end of an HTTP/2 connection (RFC 9113): frames in, frames out, and the rules that hold for all of its streams. A client begins with
@@ -114,10 +103,10 @@ export class Http2Session implements StreamHost, Departing {
   readonly #decoder = new HpackDecoder({ listBytesMax });
   readonly #peer: PeerSettings = settingsDefault();
   readonly #receiveWindow = new ReceiveWindow(connectionWindowBytes);
-  readonly #resets: Allowance;
-  readonly #idleFrames: Allowance;
+  readonly #toll: Toll;
   readonly #streams = new Map<number, Http2Stream>();
-  readonly #wereReset = new Set<number>();
+  /** A server's: that it has reset. */
+  readonly #late = new LateStreams();
   readonly #turns = new Turns(this.sendWindow);
   readonly #patience: Patience;
   #prefaceLeft: number;
@@ -139,8 +128,7 @@ export class Http2Session implements StreamHost, Departing {
     this.#memory = options.memory;
     this.#concurrentStreamsMax = concurrentStreamsMax;
     this.#streamWindowBytes = streamWindowBytes;
-    this.#resets = new Allowance(clock, resetsAllowed);
-    this.#idleFrames = new Allowance(clock, idleFramesAllowed);
+    this.#toll = new Toll(clock);
     this.#prefaceLeft = isClient ? 0 : clientPreface.length;
     this.#output = new Output(socket, () => this.#pump());
     this.#writer = new FrameWriter(this.#output, this.#peer);
@@ -244,10 +232,10 @@ export class Http2Session implements StreamHost, Departing {
     if (!this.#isOver) this.#writer.fields(streamId, fields, isEnd);
   }
 
-  writeData(streamId: number, first: Uint8Array, second: Uint8Array, isEnd: boolean): void {
+  writeData(streamId: number, first: Uint8Array, second: Uint8Array, isEnd: boolean, isWhole: boolean): void {
     if (this.#isOver) return;
     this.#writer.data(streamId, first, second, isEnd);
-    this.#earn(first.length + second.length);
+    this.#toll.sent(first.length + second.length, isWhole);
   }
 
   place(bytesMax: number): Place | undefined {
@@ -256,7 +244,7 @@ export class Http2Session implements StreamHost, Departing {
 
   writePlaced(streamId: number, length: number, isEnd: boolean): void {
     this.#writer.placed(streamId, length, isEnd);
-    this.#earn(length);
+    this.#toll.sent(length, true);
   }
 
   writeReset(streamId: number, code: number): void {
@@ -275,7 +263,7 @@ export class Http2Session implements StreamHost, Departing {
   remove(stream: Http2Stream, wasReset: boolean): void {
     this.#streams.delete(stream.id);
     this.#turns.remove(stream);
-    if (wasReset) this.#remember(stream.id);
+    if (wasReset && !this.isClient) this.#late.add(stream.id, stream.receiveWindow.left);
     if (this.#isOver) return;
     if (this.isLeaving) this.#departure.endWhenIdle();
     this.#events.onRoom();
@@ -364,10 +352,10 @@ export class Http2Session implements StreamHost, Departing {
       case frameTypes.priority:
         if (id === 0) throw new ConnectionError("a priority of no stream");
         if (payload.length !== 5) this.#badPriority(id);
-        return this.#idle();
+        return this.#toll.idle();
       default:
         // Section 4.1: later versions may know it.
-        return this.#idle();
+        return this.#toll.idle();
     }
   }
 
@@ -387,10 +375,9 @@ export class Http2Session implements StreamHost, Departing {
     const grant = this.#receiveWindow.consume(payload.length);
     if (grant > 0) this.writeWindowUpdate(0, grant);
     const bytes = flags & frameFlags.padded ? unpadded(payload) : payload;
-    const stream = this.#known(id);
-    if (stream === undefined) return;
-    if (bytes.length === 0 && !isEnd) this.#idle();
-    else this.#earn(bytes.length);
+    const stream = this.#streams.get(id);
+    if (stream === undefined) return this.#ignoreLate(id, bytes.length);
+    this.#toll.received(bytes.length, isEnd);
     if (stream.isRemoteEnded) throw new StreamError("DATA after the end", errorCodes.streamClosed);
     if (!stream.hasFields) throw new StreamError("DATA before the fields");
     if (!stream.receiveWindow.take(payload.length)) {
@@ -417,8 +404,8 @@ export class Http2Session implements StreamHost, Departing {
     const { streamId: id, isEnd, block } = read;
     const fields = this.#decoder.decode(block);
     if (!this.isClient && id > this.#lastPeerId) return this.#request(id, isEnd, fields);
-    const stream = this.#known(id);
-    if (stream === undefined) return;
+    const stream = this.#streams.get(id);
+    if (stream === undefined) return this.#ignoreLate(id);
     if (stream.isRemoteEnded) throw new StreamError("HEADERS after the end", errorCodes.streamClosed);
     if (fields.isTooLarge) throw new StreamError("more fields than this side takes", errorCodes.enhanceYourCalm);
     const isTrailers = stream.hasFields;
@@ -432,11 +419,11 @@ export class Http2Session implements StreamHost, Departing {
       // Section 8.1: others may come before the response.
       if (status.startsWith("1")) {
         if (isEnd || status === "101") throw new StreamError(`status ${status} as the end`);
-        return this.#idle();
+        return this.#toll.idle();
       }
       stream.expectedBytes = expectedOf(fields, isEnd);
     } else if (stream.expectedBytes > 0) throw new StreamError("content-length lied");
-    this.#idleFrames.earn(idleFramesEarned);
+    this.#toll.section();
     stream.receiveFields(fields, isEnd);
   }
 
@@ -454,7 +441,7 @@ export class Http2Session implements StreamHost, Departing {
     const stream = this.#stream(id);
     stream.expectedBytes = expectedBytes;
     stream.opened(isEnd);
-    this.#idleFrames.earn(idleFramesEarned);
+    this.#toll.section();
     this.#events.onStream(stream, fields, isEnd);
   }
 
@@ -464,7 +451,7 @@ export class Http2Session implements StreamHost, Departing {
     if (id === 0) throw new ConnectionError("RST_STREAM of no stream");
     this.#mustNotBeIdle(id);
     const stream = this.#streams.get(id);
-    if (stream === undefined) return this.#idle();
+    if (stream === undefined) return this.#countLate();
     this.#countReset();
     const code = payload.readUInt32BE();
     const isUnprocessed = code === errorCodes.refusedStream;
@@ -475,15 +462,16 @@ export class Http2Session implements StreamHost, Departing {
   #windowUpdate(id: number, payload: Buffer): void {
     if (payload.length !== 4) throw new ConnectionError("a WINDOW_UPDATE of another size", errorCodes.frameSizeError);
     const by = payload.readUInt32BE() & int31Max;
-    this.#idle();
     if (id === 0) {
+      this.#toll.idle();
       if (by === 0) throw new ConnectionError("a window that grows by nothing");
       if (!this.sendWindow.grow(by)) throw new ConnectionError("a window too large", errorCodes.flowControlError);
       return this.#turns.unblock();
     }
     this.#mustNotBeIdle(id);
     const stream = this.#streams.get(id);
-    if (stream === undefined) return;
+    if (stream === undefined) return this.#countLate();
+    this.#toll.idle();
     if (by === 0) throw new StreamError("a window that grows by nothing");
     if (!stream.sendWindow.grow(by)) throw new StreamError("a window too large", errorCodes.flowControlError);
     stream.wake();
@@ -492,7 +480,7 @@ export class Http2Session implements StreamHost, Departing {
   /** Section 6.5. */
   #settings(flags: number, id: number, payload: Buffer): void {
     if (id !== 0) throw new ConnectionError("SETTINGS of a stream");
-    this.#idle();
+    this.#toll.idle();
     if (flags & frameFlags.ack) {
       if (payload.length > 0) throw new ConnectionError("an acknowledgement that says more", errorCodes.frameSizeError);
       return;
@@ -516,7 +504,7 @@ export class Http2Session implements StreamHost, Departing {
   #growEach(by: number): void {
     for (const stream of this.#streams.values()) {
       if (!stream.sendWindow.grow(by)) throw new ConnectionError("a window too large", errorCodes.flowControlError);
-      if (stream.isWaiting) this.#idle();
+      if (stream.isWaiting) this.#toll.idle();
     }
   }
 
@@ -524,7 +512,7 @@ export class Http2Session implements StreamHost, Departing {
   #ping(flags: number, id: number, payload: Buffer): void {
     if (id !== 0) throw new ConnectionError("a PING of a stream");
     if (payload.length !== 8) throw new ConnectionError("a PING of another size", errorCodes.frameSizeError);
-    this.#idle();
+    this.#toll.idle();
     if (!(flags & frameFlags.ack)) this.#writer.ping(payload, true);
     else this.#departure.answered(payload);
   }
@@ -533,7 +521,7 @@ export class Http2Session implements StreamHost, Departing {
   #receiveGoaway(id: number, payload: Buffer): void {
     if (id !== 0) throw new ConnectionError("GOAWAY of a stream");
     if (payload.length < 8) throw new ConnectionError("a GOAWAY of another size", errorCodes.frameSizeError);
-    this.#idle();
+    this.#toll.idle();
     this.#peerLeft = true;
     const lastStreamId = payload.readUInt32BE() & int31Max;
     const code = payload.readUInt32BE(4);
@@ -549,14 +537,20 @@ export class Http2Session implements StreamHost, Departing {
     if (!this.#isOver) this.#departure.endWhenIdle();
   }
 
-  /** A stream that frames may belong to; undefined: its frames are late, and are ignored. */
-  #known(id: number): Http2Stream | undefined {
-    const stream = this.#streams.get(id);
-    if (stream !== undefined) return stream;
+  /**
+   * Section 5.1: a frame of a stream that isn't open is late, and ignored, where it may have been sent before the peer knew; so many bytes
+   * of data are in it. A client takes all of them for late, for it would have to remember every call that it gave up.
+   */
+  #ignoreLate(id: number, bytes = 0): void {
     this.#mustNotBeIdle(id);
-    this.#idle();
-    if (this.#wereReset.has(id)) return undefined;
-    throw new ConnectionError("a frame of a stream that is closed", errorCodes.streamClosed);
+    if (this.isClient) return;
+    if (!this.#late.has(id)) throw new ConnectionError("a frame of a stream that is closed", errorCodes.streamClosed);
+    if (bytes === 0 || !this.#late.take(id, bytes)) this.#toll.idle();
+  }
+
+  /** A frame of a stream that is closed, which says nothing any more. */
+  #countLate(): void {
+    if (!this.isClient) this.#toll.idle();
   }
 
   /** Section 5.1: a stream that nobody has begun. */
@@ -575,36 +569,17 @@ export class Http2Session implements StreamHost, Departing {
     return stream;
   }
 
-  #idle(): void {
-    if (this.#idleFrames.take()) return;
-    throw new ConnectionError("too many frames that bring nothing", errorCodes.enhanceYourCalm);
-  }
-
-  /** So many bytes of data have been sent or taken. */
-  #earn(bytes: number): void {
-    if (bytes >= earningBytes) this.#idleFrames.earn(idleFramesEarned);
-  }
-
-  /** Whoever sent it, the peer was the cause. */
   #countReset(): void {
-    if (this.isClient || this.#resets.take()) return;
-    throw new ConnectionError("too many streams that were reset", errorCodes.enhanceYourCalm);
+    if (!this.isClient) this.#toll.reset();
   }
 
   #failStream(id: number, error: StreamError): void {
     this.#countReset();
     this.writeReset(id, error.code);
     const stream = this.#streams.get(id);
-    if (stream === undefined) this.#remember(id);
-    else stream.abort({ code: error.code, by: "us", isUnprocessed: false, message: error.message });
-  }
-
-  /** Frames of a stream that this side has reset may still be on their way (section 5.1). */
-  #remember(id: number): void {
-    this.#wereReset.add(id);
-    if (this.#wereReset.size <= resetsRemembered) return;
-    const [oldest] = this.#wereReset;
-    this.#wereReset.delete(oldest!);
+    if (stream === undefined) {
+      if (!this.isClient) this.#late.add(id, this.#streamWindowBytes);
+    } else stream.abort({ code: error.code, by: "us", isUnprocessed: false, message: error.message });
   }
 
   // The end.

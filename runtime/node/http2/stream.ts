@@ -38,7 +38,8 @@ export interface StreamHost {
   /** So many more; fewer, where that is negative. */
   queued(bytes: number): void;
   writeFields(streamId: number, fields: OutgoingFields, isEnd: boolean): void;
-  writeData(streamId: number, first: Uint8Array, second: Uint8Array, isEnd: boolean): void;
+  /** `isWhole`: all that the stream's owner sends at once; otherwise, the rest had to wait. */
+  writeData(streamId: number, first: Uint8Array, second: Uint8Array, isEnd: boolean, isWhole: boolean): void;
   /** Room for one frame's data, which are to be written at once; undefined when all is over. */
   place(bytesMax: number): Place | undefined;
   /** So many bytes of the latest `place` are a frame's data. */
@@ -133,7 +134,7 @@ export class Http2Stream {
     const isFree = this.#queue.length === 0 && !host.isFull && length <= host.payloadBytesMax;
     if (isFree && length <= this.sendWindow.size && length <= host.sendWindow.size) {
       this.#spend(length);
-      host.writeData(this.id, ahead, bytes, isEnd);
+      host.writeData(this.id, ahead, bytes, isEnd, true);
       if (isEnd) this.#localEnd();
       return;
     }
@@ -209,6 +210,7 @@ export class Http2Stream {
     const length = Math.max(0, Math.min(left, payloadBytesMax, this.sendWindow.size, sendWindow.size));
     if (length === 0 && left > 0) return false;
     const part = chunk.bytes.subarray(chunk.at, chunk.at + length);
+    const isWhole = length === chunk.bytes.length;
     chunk.at += length;
     if (length === left) {
       this.#queue.shift();
@@ -219,7 +221,7 @@ export class Http2Stream {
     const isLast = this.#queue.length === 0;
     const isEnd = isLast && this.#isEndQueued && this.#trailers === undefined;
     this.#spend(length);
-    this.#host.writeData(this.id, part, nothing, isEnd);
+    this.#host.writeData(this.id, part, nothing, isEnd, isWhole);
     if (!isLast) return this.sendWindow.size > 0;
     if (this.#trailers !== undefined) this.#host.writeFields(this.id, this.#trailers, true);
     if (this.#isEndQueued) this.#localEnd();
