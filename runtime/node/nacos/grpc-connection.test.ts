@@ -118,7 +118,8 @@ test("what a server or a proxy before it doesn't take at a time waits for its tu
   const types = Array.from({ length: 20 }, (_, index) => `Request ${index}`);
   await Promise.all(types.map((type) => connection.request(type, {})));
   nacos.answer = () => undefined;
-  const waiting = types.slice(0, 5).map((type) => connection.request(type, {}, 300));
+  // Those that wait for a turn are over before there is one: Node's server refuses who takes a place at the moment that it gets free.
+  const waiting = types.slice(0, 5).map((type, index) => connection.request(type, {}, index < 3 ? 900 : 300));
   const codes = await Promise.all(waiting.map((answer) => answer.catch(({ code }: RpcError) => code)));
   expect(codes).toEqual(Array(5).fill("DEADLINE_EXCEEDED"));
   const late = types.slice(0, 5).map((type) => connection.request(type, {}));
