@@ -254,6 +254,17 @@ test("who stops waiting for it leaves nothing open", async () => {
   await ended;
 });
 
+test("what ends with a connection that never was isn't told as its reason", async () => {
+  const parent = caller();
+  const address = "127.0.0.1:1";
+  const common = { clock, address, target: address, namespace: "public", module: "naming" as const };
+  const opening = GrpcConnection.open({ ...common, onRequest: () => undefined, onEnd: () => parent.cancel() }, parent);
+  await expect(opening).rejects.toMatchObject({
+    code: "UNAVAILABLE",
+    message: expect.stringContaining(`${address} can't be reached over gRPC`) as string,
+  });
+});
+
 test("gRPC is 1000 ports above HTTP", () => {
   expect(grpcAddress("127.0.0.1:8848")).toBe("127.0.0.1:9848");
   expect(grpcAddress("[::1]:8848")).toBe("[::1]:9848");

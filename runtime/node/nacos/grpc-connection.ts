@@ -75,13 +75,18 @@ export class GrpcConnection {
   /** Resolves when the server has taken up the connection; rejects with an `RpcError`. */
   static async open(options: GrpcConnectionOptions, parent: Call): Promise<GrpcConnection> {
     const connection = new GrpcConnection(options);
-    const leave = parent.onCancel(() => connection.close());
+    let reason: RpcError | undefined;
+    const leave = parent.onCancel((why) => {
+      // It may be cancelled because the connection has ended: that one's reason is the one to tell.
+      if (!connection.#isEnded) reason = why;
+      connection.close();
+    });
     try {
       await connection.#setUp();
       return connection;
     } catch (error) {
       connection.close();
-      throw parent.reason ?? error;
+      throw reason ?? error;
     } finally {
       leave();
     }
