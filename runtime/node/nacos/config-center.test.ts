@@ -18,14 +18,15 @@ afterEach(async () => {
 });
 
 /** What a Nacos answers that has one document; its long poll is in the test's hand. */
-async function nacos() {
+async function nacos(changes?: readonly object[]) {
   const document = { content: "enabled: false", id: 1 };
+  const history = (): readonly object[] => changes ?? [{ id: document.id }];
   const polls: ServerResponse[] = [];
   const server = createServer((request, response) => {
     const { pathname } = new URL(request.url!, "http://nacos");
     void text(request).then(() => {
       if (pathname === "/nacos/v1/cs/configs/listener") polls.push(response);
-      else if (pathname === "/nacos/v1/cs/history") response.end(JSON.stringify({ pageItems: [{ id: document.id }] }));
+      else if (pathname === "/nacos/v1/cs/history") response.end(JSON.stringify({ pageItems: history() }));
       else if (pathname === "/nacos/v1/cs/configs") response.end(JSON.stringify({ content: document.content }));
       else response.end("{}");
     });
@@ -79,4 +80,16 @@ test("news is read at once, after a quiet time and after notices of nothing new 
   expect(seen.map(({ content }) => content)).toEqual(["enabled: false", "enabled: true"]);
   // Time-outs of requests are longer.
   expect(pauses.filter((us) => us <= 1_000_000)).toEqual([]);
+});
+
+test("a history that never gets older isn't asked for again and again", { timeout: 5_000 }, async () => {
+  // A full page of publishes that had to follow what is on none.
+  const page = Array.from({ length: 100 }, (_, index) => ({ id: 1000 - index, srcUser: `somebody if ${100 - index}` }));
+  const { address } = await nacos(page);
+  const center = new NacosConfigCenter({
+    ...{ clock: systemClock(), random: createRandom(1), telemetry: silent, url: `nacos://${address}`, client: "test" },
+    ...{ application: "test", address, dial: (to) => to, namespace: "public" },
+  });
+  closing.push(() => center.close());
+  await expect(center.publish(key, "enabled: true", { ifVersion: 7 })).rejects.toMatchObject({ code: "ABORTED" });
 });

@@ -253,8 +253,10 @@ export class NacosConfigCenter implements ConfigCenter {
       const older = await this.#history(key, historyPage, page);
       const last = changes.at(-1)?.id ?? Infinity;
       // What is new since the page before moves what is on this one.
-      changes.push(...older.filter(({ id }) => id < last));
-      const areAll = older.length < historyPage;
+      const added = older.filter(({ id }) => id < last);
+      changes.push(...added);
+      // Who answers the same page whatever is asked for has no older ones to give.
+      const areAll = older.length < historyPage || added.length === 0;
       const answer = ask(changes, areAll);
       if (answer !== undefined || areAll) return { changes, answer };
     }
