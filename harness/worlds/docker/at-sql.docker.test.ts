@@ -401,6 +401,7 @@ describeReal("AT by SQL on PostgreSQL", () => {
       ["INSERT INTO referrer VALUES (writes())", "writes() may change rows"],
       ["SELECT sneaks()", "sneaks() may change rows"],
       ["SELECT 1 @@@ 2", "operator @@@ may change rows"],
+      ["SELECT 1 WHERE 1 @@@ ANY (SELECT 2)", "operator @@@ in its condition"],
       ["INSERT INTO defaulted VALUES (1)", "defaults or constraints of defaulted call writes()"],
       ["DELETE FROM late", "late_pkey of late may be checked late"],
       ["UPDATE numbered SET n = DEFAULT", "n of numbered is GENERATED ALWAYS"],

@@ -41,6 +41,13 @@ test.each(["SELEC 1", "", "  -- nothing", "UPDATE a SET"])("%j is no SQL, and sa
   await expect(parseStatement(text)).rejects.toMatchObject({ code: "InvalidArgument" });
 });
 
+test("what can't be looked up as an operator is none", async () => {
+  const { calls } = await parseStatement("SELECT 1 WHERE 2 BETWEEN 1 AND 3 AND 4 NOT BETWEEN 5 AND 6 AND 7 + 8 IN (9)");
+  expect(calls.map(({ name }) => name)).toEqual(["=", "+"]);
+  const asked = await parseStatement("SELECT 1 @@@ ANY (SELECT 2), EXISTS (SELECT 3), 4 IN (SELECT 5)");
+  expect(asked.calls.map(({ name }) => name)).toEqual(["@@@"]);
+});
+
 test("a statement is cut at its own words, not at those in strings, names, comments or parentheses", async () => {
   const text = `UPDATE ONLY "ünï"."where" AS "a" SET x = 'WHERE RETURNING', y = (SELECT 1 WHERE true), z = $2 -- WHERE
     WHERE id = $1 AND "returning" IS DISTINCT FROM $2 /* RETURNING */ RETURNING *, '数据' ;`;

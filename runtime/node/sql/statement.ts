@@ -213,15 +213,17 @@ function refuseNested(tree: Node, isSelect: boolean): void {
 
 function callsIn(tree: Node): readonly Call[] {
   const inPredicate = new Set([...nodesIn(tree["whereClause"])].map(({ node }) => node));
-  return [...nodesIn(tree)]
-    .filter(({ kind, node }) => kind === "FuncCall" || (kind === "A_Expr" && node["name"] !== undefined))
-    .map(({ kind, node }) => {
-      const names = node[kind === "FuncCall" ? "funcname" : "name"] as readonly {
-        readonly String: { readonly sval: string };
-      }[];
-      return { name: names.at(-1)!.String.sval, isInPredicate: inPredicate.has(node) };
-    });
+  return [...nodesIn(tree)].flatMap(({ kind, node }) => {
+    const names = node[calledAs[kind] ?? ""] as readonly { readonly String: { readonly sval: string } }[] | undefined;
+    const name = names?.at(-1)!.String.sval;
+    // BETWEEN and its like are no operators of their own: nobody could look them up.
+    if (name === undefined || (kind !== "FuncCall" && /\w/.test(name))) return [];
+    return { name, isInPredicate: inPredicate.has(node) };
+  });
 }
+
+/** Where nodes that call something have its name; of the last two, `x + y` and `x = ANY (SELECT …)`, that of an operator. */
+const calledAs: Readonly<Record<string, string>> = { FuncCall: "funcname", A_Expr: "name", SubLink: "operName" };
 
 /** Every node below, by PostgreSQL's name for its kind. */
 function* nodesIn(tree: unknown): Iterable<{ readonly kind: string; readonly node: Node }> {
