@@ -410,8 +410,9 @@ const ignored = (): void => undefined;
 const codeOf = (error: unknown): string | undefined => (error as { readonly code?: string } | null)?.code;
 
 /**
- * PostgreSQL's deadlocks; what a value, a constraint, a definition or a trigger forbids (classes 22, 23, 42 and 44, 55000 and P0001); what concerns the connection (classes 08, 53 and
- * 57, and what isn't a SQLSTATE, but not 08P01: a statement that the protocol can't carry); the rest.
+ * PostgreSQL's deadlocks; what a value, a constraint, a definition or a trigger forbids (classes 22, 23, 42 and 44, 55000 and P0001); what
+ * concerns the connection (classes 08, 53 and 57, and what isn't a SQLSTATE, but not 08P01: a statement that the protocol can't carry); the
+ * rest.
  */
 function toDataSourceError(error: unknown): DataSourceError {
   if (error instanceof DataSourceError) return error;
