@@ -1,12 +1,13 @@
 import { noMetadata, previousAttemptsKey, pushbackKey, statusDetailsKey, type Metadata } from "../../call/metadata.ts";
 import { RpcError } from "../../call/status.ts";
+import { ofConnections } from "../http2/fields.ts";
 
 /** Names the codec beside the content type, which @grpc/grpc-js neither sets nor shows. */
 export const codecHeader = "rpc-codec";
 
 /** Headers that belong to the transport: they neither come from a caller's metadata nor reach a handler's. */
 const reserved: ReadonlySet<string> = new Set([
-  ...["user-agent", "accept-encoding", "content-type", "content-length", "te", "date", codecHeader],
+  ...["user-agent", "accept-encoding", "content-type", "content-length", "te", "date", codecHeader, ...ofConnections],
 ]);
 
 /**

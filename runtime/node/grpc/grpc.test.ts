@@ -17,9 +17,12 @@ import { afterEach, describe, expect, test } from "vitest";
 import { metadata, noMetadata, type Metadata } from "../../call/metadata.ts";
 import { RpcError } from "../../call/status.ts";
 import { systemClock } from "../clock.ts";
+import { errorCodes } from "../http2/errors.ts";
 import { troubleOf } from "../http2/fields.ts";
+import { clientPreface, frame, frameFlags, frameTypes, u32 } from "../http2/frames.ts";
 import { Http2Session } from "../http2/session.ts";
-import { sessionEvents } from "../http2/testing.ts";
+import { settingIds } from "../http2/settings.ts";
+import { RawPeer, sessionEvents, settingsFrame } from "../http2/testing.ts";
 import { GrpcClientCall, requestBlock } from "./client-call.ts";
 import { fromFields, parseTimeout, percentDecode, percentEncode, timeoutHeader, toFields } from "./fields.ts";
 import type { OutgoingMessage } from "./messages.ts";
@@ -384,6 +387,34 @@ test("a caller that doesn't read holds back a server that heeds it, and a server
   deaf.cancel();
 });
 
+test.each([
+  ["at once", 65_535],
+  ["when what it has said has gone", 0],
+])("a caller that still streams when its server has ended hears that nobody wants it: %s", async (_, window) => {
+  const address = await serve({
+    "/t.T/Brief": (call) => {
+      call.send(Buffer.alloc(20));
+      call.end();
+    },
+  });
+  const socket = connect({ host: "127.0.0.1", port: Number(address.split(":")[1]), noDelay: true });
+  owned.push(() => socket.destroy());
+  const peer = new RawPeer(socket);
+  const { bytes } = requestBlock({ path: "/t.T/Brief", authority: "", isSecure: false, subtype: undefined });
+  peer.send(clientPreface, settingsFrame([settingIds.initialWindowSize, window]));
+  peer.send(frame(frameTypes.headers, frameFlags.endHeaders, 1, bytes));
+  await peer.settled();
+  if (window === 0) {
+    expect(peer.seen.filter(({ type, streamId }) => streamId === 1 && type !== frameTypes.headers)).toEqual([]);
+    peer.send(frame(frameTypes.windowUpdate, 0, 1, u32(1000)));
+  }
+  // RFC 9113 section 8.1.
+  expect(await peer.reset(1)).toBe(errorCodes.noError);
+  const said = peer.seen.filter(({ streamId }) => streamId === 1).map(({ type }) => type);
+  expect(peer.data(1)).toHaveLength(25);
+  expect(said.slice(-2)).toEqual([frameTypes.headers, frameTypes.rstStream]);
+});
+
 test("an order of magnitude more than the window comes through, with one slow reader beside it", async () => {
   const address = await serve({ "/t.T/Echo": echo, "/t.T/Collect": collect });
   const many = Array.from({ length: 60 }, (_, index) => Buffer.alloc(50_000, index));
@@ -527,5 +558,13 @@ describe("fields", () => {
       "CAM",
     ]);
     expect(fromFields([":status", "200", "grpc-status", "0", "x-a", "1"])).toEqual(metadata({ "x-a": "1" }));
+  });
+
+  test("what belongs to a connection of HTTP/1.1 doesn't go: it would make the message malformed (RFC 9113 section 8.2.2)", () => {
+    const own = ["connection", "keep-alive", "transfer-encoding", "upgrade", "proxy-connection"];
+    expect(toFields(metadata({ ...Object.fromEntries(own.map((name) => [name, "x"])), "x-a": "1" }))).toEqual([
+      "x-a",
+      "1",
+    ]);
   });
 });

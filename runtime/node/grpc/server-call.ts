@@ -1,6 +1,5 @@
 import { noMetadata, type Metadata } from "../../call/metadata.ts";
 import { RpcError } from "../../call/status.ts";
-import { errorCodes } from "../http2/errors.ts";
 import type { Fields } from "../http2/hpack/field-list.ts";
 import { encodeFields, noBlock, type FieldBlock } from "../http2/hpack/encoder.ts";
 import type { Http2Stream, Reset, StreamEvents } from "../http2/stream.ts";
@@ -83,13 +82,13 @@ const contentType = /^application\/grpc(?:\+([a-z0-9.-]+))?(?:;|$)/;
 function refuseAsHttp(stream: Http2Stream, status: string): undefined {
   const known = status === "431" ? ["grpc-status", "8", "grpc-message", "too much metadata"] : [];
   stream.fields({ block: noBlock, list: [":status", status, ...known] }, true);
-  stream.reset(errorCodes.noError);
+  stream.wantNoMore();
 }
 
 /** A call that nobody serves: its caller hears so, and nothing that it still sends is read. */
 export function refuseCall(stream: Http2Stream, error: RpcError): void {
   stream.fields({ block: responseBlock(undefined), list: statusFields(error) }, true);
-  stream.reset(errorCodes.noError);
+  stream.wantNoMore();
 }
 
 const blocks = new Map<string, FieldBlock>();
@@ -174,7 +173,7 @@ export class GrpcServerCall implements StreamEvents, MessageEvents {
     this.begin();
     this.#over();
     this.#stream.trailers({ block: okTrailers, list });
-    this.#leave();
+    this.#stream.wantNoMore();
   }
 
   fail(error: RpcError): void {
@@ -183,7 +182,7 @@ export class GrpcServerCall implements StreamEvents, MessageEvents {
     const list = statusFields(error);
     if (this.#hasBegun) this.#stream.trailers({ block: noBlock, list });
     else this.#stream.fields({ block: responseBlock(this.request.subtype), list }, true);
-    this.#leave();
+    this.#stream.wantNoMore();
   }
 
   onFields(_: Fields, isEnd: boolean): void {
@@ -223,11 +222,6 @@ export class GrpcServerCall implements StreamEvents, MessageEvents {
   #over(): void {
     this.#isOver = true;
     this.#reader.stop();
-  }
-
-  /** A caller that is still sending is told that nobody wants it (RFC 9113 section 8.1). */
-  #leave(): void {
-    if (!this.#stream.isRemoteEnded && this.#stream.isLocalEnded) this.#stream.reset(errorCodes.noError);
   }
 }
 

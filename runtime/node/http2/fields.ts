@@ -22,7 +22,7 @@ const pseudo: Readonly<Record<FieldsRole, readonly string[]>> = {
 const optional = ":authority";
 
 /** Section 8.2.2: what belongs to a connection of HTTP/1.1. */
-const ofConnections: ReadonlySet<string> = new Set([
+export const ofConnections: ReadonlySet<string> = new Set([
   "connection",
   "proxy-connection",
   "keep-alive",

@@ -95,6 +95,7 @@ export class Http2Stream {
   #queue: Chunk[] = [];
   #queuedBytes = 0;
   #isEndQueued = false;
+  #wantsNoMore = false;
   #trailers: OutgoingFields | undefined;
   #unconsumed = 0;
 
@@ -174,6 +175,15 @@ export class Http2Stream {
     if (this.#queue.length === 0) return this.fields(fields, true);
     this.#isEndQueued = true;
     this.#trailers = fields;
+  }
+
+  /**
+   * Nobody wants what the peer still sends: unless it has ended by the time this side does, behind what is queued, it is told so by
+   * RST_STREAM (section 8.1).
+   */
+  wantNoMore(): void {
+    this.#wantsNoMore = true;
+    this.#closeWhenEnded();
   }
 
   /** Ends both sides at once; the owner hears nothing more. */
@@ -275,7 +285,9 @@ export class Http2Stream {
   }
 
   #closeWhenEnded(): void {
-    if (this.isLocalEnded && this.isRemoteEnded && !this.isClosed) this.#close(false);
+    if (this.isClosed || !this.isLocalEnded) return;
+    if (this.isRemoteEnded) this.#close(false);
+    else if (this.#wantsNoMore) this.reset(errorCodes.noError);
   }
 
   #close(wasReset: boolean): void {
