@@ -170,7 +170,7 @@ export class GrpcClientCall implements StreamEvents, MessageEvents {
       return this.#finishAsTold();
     }
     const type = valueOf(list, "content-type") ?? "";
-    if (this.#httpStatus !== "200" || !type.startsWith("application/grpc")) {
+    if (this.#httpStatus !== "200" || !contentType.test(type)) {
       const error = errorOf([], this.#httpStatus, false);
       const said = this.#httpStatus === "200" ? `the server answered with ${type.slice(0, 100)}` : error!.message;
       return this.#finish(new RpcError(said, { code: error!.code, hint: error!.hint }), noMetadata);
@@ -196,3 +196,5 @@ export class GrpcClientCall implements StreamEvents, MessageEvents {
 }
 
 const none = Buffer.alloc(0);
+/** With any codec; "application/grpc-web" and the like are other protocols. */
+const contentType = /^application\/grpc(?:[+;]|$)/;

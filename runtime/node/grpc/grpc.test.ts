@@ -22,7 +22,7 @@ import { troubleOf } from "../http2/fields.ts";
 import { clientPreface, frame, frameFlags, frameTypes, u32 } from "../http2/frames.ts";
 import { Http2Session } from "../http2/session.ts";
 import { settingIds } from "../http2/settings.ts";
-import { RawPeer, sessionEvents, settingsFrame } from "../http2/testing.ts";
+import { block, clientOf, emptySettings, RawPeer, sessionEvents, settingsFrame } from "../http2/testing.ts";
 import { GrpcClientCall, requestBlock } from "./client-call.ts";
 import { fromFields, parseTimeout, percentDecode, percentEncode, timeoutHeader, toFields } from "./fields.ts";
 import type { OutgoingMessage } from "./messages.ts";
@@ -413,6 +413,33 @@ test.each([
   const said = peer.seen.filter(({ streamId }) => streamId === 1).map(({ type }) => type);
   expect(peer.data(1)).toHaveLength(25);
   expect(said.slice(-2)).toEqual([frameTypes.headers, frameTypes.rstStream]);
+});
+
+test.each([
+  ["application/grpc", undefined],
+  ["application/grpc+proto", undefined],
+  ["application/grpc;charset=utf-8", undefined],
+  ["application/grpc-web", "UNKNOWN"],
+  ["application/grpcfoo", "UNKNOWN"],
+  ["text/html", "UNKNOWN"],
+])("a reply of %s", async (type, code) => {
+  const { session: on, peer, close } = await clientOf();
+  owned.push(close);
+  peer.send(emptySettings);
+  await expect.poll(() => on.isReady).toBe(true);
+  const ended = new Promise<RpcError | undefined>((resolve) => {
+    const fields = {
+      block: requestBlock({ path: "/t.T/Any", authority: "", isSecure: false, subtype: undefined }),
+      list: [],
+    };
+    const events = { onHeaders: nothing, onMessage: nothing, onEnd: resolve, onDrain: nothing };
+    GrpcClientCall.begin(on, fields, { messageBytesMax, held: { bytes: 0 }, peer: "" }, events).read();
+  });
+  peer.send(
+    frame(frameTypes.headers, frameFlags.endHeaders, 1, block(":status", "200", "content-type", type)),
+    frame(frameTypes.headers, frameFlags.endHeaders | frameFlags.endStream, 1, block("grpc-status", "0")),
+  );
+  expect((await ended)?.code).toBe(code);
 });
 
 test("an order of magnitude more than the window comes through, with one slow reader beside it", async () => {

@@ -63,6 +63,17 @@ function check({ list, isWellFormed = false }: Fields, role: FieldsRole): string
 }
 
 const colon = 0x3a;
+const edges = /^[ \t]+|[ \t]+$/g;
+
+/**
+ * A response's or trailers' fields without spaces at the edges of their values. Section 8.2.1 has them malformed, but gRPC's encoding of a
+ * message leaves spaces as they are, and grpc-go sends them: the whole status would be lost for one. Requests are taken at their word.
+ */
+export function withoutEdges(fields: Fields): Fields {
+  if (fields.isWellFormed === true) return fields;
+  const trim = (text: string, at: number): string => (at % 2 === 1 ? text.replace(edges, "") : text);
+  return { list: fields.list.map(trim), isTooLarge: fields.isTooLarge };
+}
 
 /** The value of the first field of this name. */
 export function valueOf(list: readonly string[], name: string): string | undefined {

@@ -230,6 +230,11 @@ describe("a server ends the stream, and nothing else", () => {
       [frame(headers, endHeaders, 1, with_("content-length", "-1"))],
       "protocolError",
     ],
+    [
+      "8.1.1 at content-lengths that differ (RFC 9110 section 8.6)",
+      [frame(headers, endHeaders, 1, with_("content-length", "1", "content-length", "2"))],
+      "protocolError",
+    ],
     ["8.2.1 at capitals", [frame(headers, endHeaders, 1, with_("X-a", "1"))], "protocolError"],
     ["8.2.1 at an empty name", [frame(headers, endHeaders, 1, with_("", "1"))], "protocolError"],
     ["8.2.1 at a colon in a name", [frame(headers, endHeaders, 1, with_("x:a", "1"))], "protocolError"],
@@ -618,6 +623,19 @@ describe("a client", () => {
     expect(await peer.reset(1)).toBe(errorCodes[code]);
     expect(log.at(-1)).toBe(`a reset ${errorCodes[code]} by us`);
     await peer.settled();
+  });
+
+  test("8.2.1 spaces and tabs at the edges of a response's values are left out, NUL and line feeds end its stream", async () => {
+    const { session, peer, log, events } = await opened();
+    session.open(post, events("a"));
+    session.open(post, events("b"));
+    peer.send(
+      frame(headers, endHeaders, 1, block(":status", "200", "x-a", " \t1 2 \t")),
+      frame(headers, endHeaders | endStream, 1, block("grpc-message", "failed: ", "x-b", " ")),
+      frame(headers, endHeaders, 3, block(":status", "200", "x-a", "1\0")),
+    );
+    await peer.settled();
+    expect(log).toEqual(["a fields :status,200,x-a,1 2", "a fields grpc-message,failed:,x-b, end", "b reset 1 by us"]);
   });
 
   test("8.3.2 a status of no known class is a response all the same (RFC 9110 section 15)", async () => {

@@ -3,7 +3,7 @@ import type { Duplex } from "node:stream";
 import type { Clock } from "../../ports/clock.ts";
 import { Departure, type Departing } from "./departure.ts";
 import { ConnectionError, errorCodes, StreamError } from "./errors.ts";
-import { troubleOf, valueOf } from "./fields.ts";
+import { troubleOf, valueOf, withoutEdges } from "./fields.ts";
 import { ReceiveWindow, SendWindow } from "./flow-control.ts";
 import { FieldBlockReader, type FieldBlockRead } from "./field-block.ts";
 import { FrameWriter } from "./frame-writer.ts";
@@ -402,8 +402,9 @@ export class Http2Session implements StreamHost, Departing {
     if (read === undefined) return this.#patience.partGoesOn();
     this.#patience.partEnds();
     const { streamId: id, isEnd, block } = read;
-    const fields = this.#decoder.decode(block);
-    if (!this.isClient && id > this.#lastPeerId) return this.#request(id, isEnd, fields);
+    const decoded = this.#decoder.decode(block);
+    if (!this.isClient && id > this.#lastPeerId) return this.#request(id, isEnd, decoded);
+    const fields = this.isClient ? withoutEdges(decoded) : decoded;
     const stream = this.#streams.get(id);
     if (stream === undefined) return this.#ignoreLate(id);
     if (stream.isRemoteEnded) throw new StreamError("HEADERS after the end", errorCodes.streamClosed);
@@ -642,6 +643,10 @@ function expectedOf({ list }: Fields, isEnd: boolean): number {
   const length = valueOf(list, "content-length");
   if (length === undefined) return -1;
   if (!/^\d{1,15}$/.test(length)) throw new StreamError("a content-length that is none");
+  // RFC 9110 section 8.6: who repeats it has to say the same.
+  const isOther = (name: string, at: number): boolean =>
+    at % 2 === 0 && name === "content-length" && list[at + 1] !== length;
+  if (list.some(isOther)) throw new StreamError("content-lengths that contradict one another");
   if (isEnd && length !== "0") throw new StreamError("content-length lied");
   return Number(length);
 }
