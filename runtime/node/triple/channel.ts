@@ -30,6 +30,8 @@ const connectWithinUs = 20_000_000;
 
 /** What a server says that finds a client's keepalive too eager (gRFC A8). */
 const tooManyPings = "too_many_pings";
+/** What every server allows that isn't told otherwise: a ping in five minutes (gRFC A8). */
+const allowedIdleMs = 300_000;
 
 /** The way to one address, over HTTP/2. */
 export class TripleChannel {
@@ -50,7 +52,7 @@ export class TripleChannel {
     const connect = (life: ConnectionLife): TripleConnection => {
       const keepalive = this.#keepalive;
       const onTooManyPings = (): void => {
-        this.#keepalive = { ...keepalive, idleMs: 2 * keepalive.idleMs };
+        this.#keepalive = { ...keepalive, idleMs: Math.max(2 * keepalive.idleMs, allowedIdleMs) };
       };
       return new TripleConnection({ address, target }, { ...options, keepalive }, { ...life, onTooManyPings });
     };
