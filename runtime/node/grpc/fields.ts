@@ -73,6 +73,17 @@ export function percentEncode(text: string): string {
   return withoutEdges(encoded);
 }
 
+/** So many characters of it, or a few less: none of its text's is cut, and no space is left at the edge. */
+export function cutEncoded(encoded: string, charactersMax: number): string {
+  if (encoded.length <= charactersMax) return encoded;
+  let at = Math.max(0, charactersMax);
+  const escape = encoded.lastIndexOf("%", at);
+  if (escape > at - 3 && escape >= 0) at = escape;
+  // A byte that goes on with a character.
+  while (/^%[89AB]/.test(encoded.slice(at, at + 2))) at -= 3;
+  return encoded.slice(0, at).trimEnd();
+}
+
 const withoutEdges = (encoded: string): string => encoded.replace(/^ | $/g, "%20");
 
 /**

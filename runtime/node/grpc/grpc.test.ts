@@ -20,14 +20,23 @@ import { systemClock } from "../clock.ts";
 import { errorCodes } from "../http2/errors.ts";
 import { troubleOf } from "../http2/fields.ts";
 import { clientPreface, frame, frameFlags, frameTypes, u32 } from "../http2/frames.ts";
+import { listBytes } from "../http2/hpack/encoder.ts";
 import { Http2Session } from "../http2/session.ts";
 import { settingIds } from "../http2/settings.ts";
 import { block, clientOf, emptySettings, RawPeer, sessionEvents, settingsFrame } from "../http2/testing.ts";
 import { GrpcClientCall, requestBlock } from "./client-call.ts";
-import { fromFields, parseTimeout, percentDecode, percentEncode, timeoutHeader, toFields } from "./fields.ts";
+import {
+  cutEncoded,
+  fromFields,
+  parseTimeout,
+  percentDecode,
+  percentEncode,
+  timeoutHeader,
+  toFields,
+} from "./fields.ts";
 import type { OutgoingMessage } from "./messages.ts";
 import { GrpcServerCall, readRequest, type ServerCallOptions } from "./server-call.ts";
-import { statusFields } from "./status.ts";
+import { errorOf, statusFields } from "./status.ts";
 
 const clock = systemClock();
 const messageBytesMax = 4 * 1024 * 1024;
@@ -442,6 +451,35 @@ test.each([
   expect((await ended)?.code).toBe(code);
 });
 
+test.each([
+  ["a message", "好".repeat(3000), {}, undefined],
+  ["a message of characters outside of the basic plane", "😀".repeat(3000), {}, undefined],
+  ["a message beside metadata", "好".repeat(3000), { "x-a": "v".repeat(4000) }, "v".repeat(4000)],
+  ["metadata, which it does without", "好", { "x-a": "v".repeat(9000) }, undefined],
+])("a caller that takes 8 KiB of fields gets no more: %s", async (_, message, trailers, kept) => {
+  const fail: Handler = (call) => call.fail(new RpcError(message, { code: "ABORTED", trailers: metadata(trailers) }));
+  const failLater: Handler = (call) => (call.begin(), fail(call));
+  const address = await serve({ "/t.T/Fail": fail, "/t.T/FailLater": failLater });
+  const socket = connect({ host: "127.0.0.1", port: Number(address.split(":")[1]), noDelay: true });
+  owned.push(() => socket.destroy());
+  const peer = new RawPeer(socket);
+  peer.send(clientPreface, settingsFrame([settingIds.maxHeaderListSize, 8192]));
+  ["/t.T/Fail", "/t.T/FailLater"].forEach((path, at) => {
+    const { bytes } = requestBlock({ path, authority: "", isSecure: false, subtype: undefined });
+    peer.send(frame(frameTypes.headers, frameFlags.endHeaders | frameFlags.endStream, 2 * at + 1, bytes));
+  });
+  await peer.settled();
+  for (const id of [1, 3]) {
+    const list = peer.fields(id).at(-1)!;
+    expect(listBytes(list)).toBeLessThanOrEqual(8192);
+    if (message !== "好") expect(listBytes(list)).toBeGreaterThan(8192 - 16);
+    const error = errorOf(list, "200", true)!;
+    expect([error.code, error.trailers.get("x-a")]).toEqual(["ABORTED", kept]);
+    expect(error.message).not.toBe("");
+    expect(message.startsWith(error.message)).toBe(true);
+  }
+});
+
 test("an order of magnitude more than the window comes through, with one slow reader beside it", async () => {
   const address = await serve({ "/t.T/Echo": echo, "/t.T/Collect": collect });
   const many = Array.from({ length: 60 }, (_, index) => Buffer.alloc(50_000, index));
@@ -563,6 +601,21 @@ describe("fields", () => {
         expect(troubleOf(fields, "trailers")).toBeUndefined();
       }
     }
+  });
+
+  test("an encoded message is cut between characters, as late as possible", () => {
+    const unit = fc.constantFrom(" ", "%", "a", "é", "好", "😀");
+    fc.assert(
+      fc.property(fc.string({ unit }), fc.nat(60), (text, max) => {
+        const cut = cutEncoded(percentEncode(text), max);
+        expect(cut.length).toBeLessThanOrEqual(max);
+        expect(cut).not.toMatch(/ $/);
+        expect(text.startsWith(percentDecode(cut))).toBe(true);
+        const more = [...text.slice(percentDecode(cut).length).trimStart()].slice(0, 1).join("");
+        const spaces = /^ */.exec(text.slice(percentDecode(cut).length))![0].length;
+        if (more !== "") expect(cut.length + 3 * spaces + percentEncode(more).length).toBeGreaterThan(max);
+      }),
+    );
   });
 
   test("binary metadata goes without padding, each value by itself, and comes back with it", () => {

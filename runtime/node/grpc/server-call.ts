@@ -87,7 +87,8 @@ function refuseAsHttp(stream: Http2Stream, status: string): undefined {
 
 /** A call that nobody serves: its caller hears so, and nothing that it still sends is read. */
 export function refuseCall(stream: Http2Stream, error: RpcError): void {
-  stream.fields({ block: responseBlock(undefined), list: statusFields(error) }, true);
+  const block = responseBlock(undefined);
+  stream.fields({ block, list: statusFields(error, stream.peerListBytesMax - block.listBytes) }, true);
   stream.wantNoMore();
 }
 
@@ -179,9 +180,10 @@ export class GrpcServerCall implements StreamEvents, MessageEvents {
   fail(error: RpcError): void {
     if (this.#isOver) return;
     this.#over();
-    const list = statusFields(error);
-    if (this.#hasBegun) this.#stream.trailers({ block: noBlock, list });
-    else this.#stream.fields({ block: responseBlock(this.request.subtype), list }, true);
+    const block = this.#hasBegun ? noBlock : responseBlock(this.request.subtype);
+    const list = statusFields(error, this.#stream.peerListBytesMax - block.listBytes);
+    if (this.#hasBegun) this.#stream.trailers({ block, list });
+    else this.#stream.fields({ block, list }, true);
     this.#stream.wantNoMore();
   }
 

@@ -1,29 +1,39 @@
+import type { Metadata } from "../../call/metadata.ts";
 import { RpcError, rpcCodeOf, rpcCodes, type RpcCode } from "../../call/status.ts";
 import { errorCodes } from "../http2/errors.ts";
 import { valueOf } from "../http2/fields.ts";
-import { encodeFields, type FieldBlock } from "../http2/hpack/encoder.ts";
+import { encodeFields, listBytes, type FieldBlock } from "../http2/hpack/encoder.ts";
 import type { Reset } from "../http2/stream.ts";
-import { fromFields, percentDecode, percentEncode, toFields } from "./fields.ts";
+import { cutEncoded, fromFields, percentDecode, percentEncode, toFields } from "./fields.ts";
 
 /** A longer message wouldn't fit into many peers' header lists. */
 const messageCharactersMax = 4096;
 
 export const okTrailers: FieldBlock = encodeFields(["grpc-status", "0"]);
 
-/** The trailers that a server sends for an error. */
-export function statusFields(error: RpcError): string[] {
-  const list = ["grpc-status", String(rpcCodes.indexOf(error.code))];
-  const message = error.message.slice(0, messageCharactersMax).toWellFormed();
-  // A cut behind a space would leave one at the edge.
-  const encoded = percentEncode(message)
-    .slice(0, 3 * messageCharactersMax)
-    .trimEnd();
-  if (encoded !== "") list.push("grpc-message", encoded);
+/**
+ * The trailers that a server sends for an error, as far as they are no more than the caller takes (RFC 9113 section 6.5.2 counts): the status,
+ * then metadata, then as much of the message as there is room for.
+ */
+export function statusFields({ code, message, trailers }: RpcError, bytesMax = Infinity): string[] {
+  const status = ["grpc-status", String(rpcCodes.indexOf(code))];
+  const custom = carried(trailers, bytesMax - listBytes(status));
+  const room = bytesMax - listBytes([...status, ...custom, "grpc-message", ""]);
+  const characters = message
+    .slice(0, messageCharactersMax)
+    .replace(/[\ud800-\udbff]$/, "")
+    .toWellFormed();
+  const encoded = cutEncoded(percentEncode(characters), Math.min(room, 3 * messageCharactersMax));
+  return [...status, ...(encoded === "" ? [] : ["grpc-message", encoded]), ...custom];
+}
+
+/** Trailers that can't be carried, or that the caller doesn't take, are no reason to lose the status. */
+function carried(trailers: Metadata, bytesMax: number): readonly string[] {
   try {
-    return toFields(error.trailers, list);
+    const list = toFields(trailers);
+    return listBytes(list) <= bytesMax ? list : [];
   } catch {
-    // Trailers that can't be carried are no reason to lose the status.
-    return list.slice(0, 4);
+    return [];
   }
 }
 

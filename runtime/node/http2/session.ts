@@ -186,6 +186,10 @@ export class Http2Session implements StreamHost, Departing {
     return this.#peer.maxFrameSize;
   }
 
+  get peerListBytesMax(): number {
+    return this.#peer.maxHeaderListSize;
+  }
+
   /** The peer doesn't read as fast as this side writes. */
   get isFull(): boolean {
     return this.#output.isFull;

@@ -31,6 +31,8 @@ export interface Reset {
 /** What a stream needs of its connection. */
 export interface StreamHost {
   readonly payloadBytesMax: number;
+  /** A field section that the peer takes, as RFC 9113 section 6.5.2 counts it. */
+  readonly peerListBytesMax: number;
   readonly sendWindow: SendWindow;
   readonly isFull: boolean;
   /** What the queues of all its streams keep in memory. */
@@ -109,6 +111,11 @@ export class Http2Stream {
   /** A writer that heeds it keeps memory bounded; one that doesn't is held back by nothing. */
   get isWritable(): boolean {
     return this.#queuedBytes < queuedBytesHigh;
+  }
+
+  /** What fields may count for together; Infinity where the peer doesn't say. */
+  get peerListBytesMax(): number {
+    return this.#host.peerListBytesMax;
   }
 
   /** Something waits for the windows, or for the connection to take it. */

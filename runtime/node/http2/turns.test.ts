@@ -12,6 +12,7 @@ function connection() {
   const sent: number[] = [];
   const host = {
     payloadBytesMax: 16_384,
+    peerListBytesMax: Infinity,
     sendWindow,
     isFull: true,
     queuedBytes: 0,
