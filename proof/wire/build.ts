@@ -3,8 +3,8 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 
 /**
- * Brings the other implementations that can't be had from Debian into .flyball/peers: grpc-go's interop programs and connectconformance
- * from Go's module proxy (go.mod, go.sum), h2 from PyPI (h2/requirements.txt). Checksums of all of them are committed.
+ * Brings the other implementations that can't be had from Debian into .flyball/peers: grpc-go's interop programs, one of ours on grpc-go, and
+ * connectconformance from Go's module proxy (go.mod, go.sum), h2 from PyPI (h2/requirements.txt). Checksums of all of them are committed.
  */
 const sources = import.meta.dirname;
 const out = join(sources, "../../.flyball/peers");
@@ -14,6 +14,7 @@ const goMinimum = [1, 26] as const;
 const programs = {
   "grpc-go-client": "google.golang.org/grpc/interop/client",
   "grpc-go-server": "google.golang.org/grpc/interop/server",
+  "grpc-go-streams": "./grpc-go/streams",
   connectconformance: "connectrpc.com/conformance/cmd/connectconformance",
 };
 

@@ -16,7 +16,7 @@ const build = "`npx node proof/wire/build.ts` brings it";
 const debian = "apt-get install nghttp2-client";
 
 const peers = {
-  "grpc-go": { is: () => exists("grpc-go-client") && exists("grpc-go-server"), how: build },
+  "grpc-go": { is: () => ["client", "server", "streams"].every((name) => exists(`grpc-go-${name}`)), how: build },
   connectconformance: { is: () => exists("connectconformance"), how: build },
   h2: { is: () => exists("python/h2") && runs("python3", ["--version"]), how: build },
   "dubbo-go": { is: () => existsSync(dubboGo), how: "`npm run foreign` builds it" },

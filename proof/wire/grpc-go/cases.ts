@@ -122,6 +122,19 @@ export const cases: Readonly<Record<string, (client: WireClient) => Promise<void
   },
 };
 
+/** So many messages, each answered before the next goes; answers how many came back. */
+export async function smallMessages(client: WireClient, count: number): Promise<number> {
+  const call = client.call(pathOf("FullDuplexCall"));
+  let came = 0;
+  for (let at = 0; at < count; at++) {
+    await call.send(outputRequest([20], 20));
+    if (sizeOf(await call.messages.next()) === 20) came++;
+  }
+  call.end();
+  expect(await call.messages.next()).toBeUndefined();
+  return came;
+}
+
 async function unary(
   call: WireCall,
   request: Partial<Pick<SimpleRequest, "responseSize">> & {

@@ -1,12 +1,12 @@
 import type { ChildProcess } from "node:child_process";
 
-import { afterAll, beforeAll, describe, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import { WireClient } from "../client.ts";
-import { describePeer, freePort, listening, peerPath, start, tryCase } from "../peers.ts";
-import { serveWire, type WireServer } from "../server.ts";
+import { describePeer, freePort, listening, peerPath, run, start, tryCase } from "../peers.ts";
+import { serveWire, type Handler, type WireServer } from "../server.ts";
 import { certificates } from "../certificates.ts";
-import { cases } from "./cases.ts";
+import { cases, smallMessages } from "./cases.ts";
 import { testService } from "./service.ts";
 
 // The interop programs of grpc-go, as its project releases them. Not among the cases: those about Google's credentials, ALTS and ORCA.
@@ -33,6 +33,33 @@ describePeer("grpc-go", "grpc-go's interop client at our server", () => {
   });
 });
 
+describePeer(
+  "grpc-go",
+  "grpc-go's streams at our server, each message of which is answered with a PING and a WINDOW_UPDATE",
+  () => {
+    let server: WireServer;
+    beforeAll(async () => {
+      const echo: Handler = async (call) => {
+        for await (const message of call.messages) await call.send(message);
+      };
+      server = await serveWire({ "/flyball.wire.Streams/Echo": echo });
+    });
+    afterAll(() => server.close());
+
+    test.each([
+      ["echo", 15_000, 100],
+      ["echo", 15_000, 1],
+      ["refused", 100, 20],
+    ])(
+      "%s %d %d",
+      async (...what) => {
+        await run(peerPath("grpc-go-streams"), [`127.0.0.1:${server.port}`, ...what.map(String)], 30_000);
+      },
+      30_000,
+    );
+  },
+);
+
 describePeer("grpc-go", "our client at grpc-go's interop server", () => {
   describe.each([
     ["plain", false],
@@ -53,5 +80,11 @@ describePeer("grpc-go", "our client at grpc-go's interop server", () => {
       await one(client);
       client.close();
     });
+
+    test("thousands of small messages on one stream", async () => {
+      const client = await WireClient.connect("127.0.0.1", port, isTls ? { ca, servername: "localhost" } : undefined);
+      expect(await smallMessages(client, 10_000)).toBe(10_000);
+      client.close();
+    }, 30_000);
   });
 });
