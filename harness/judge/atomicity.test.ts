@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
 
+import type { CallRecord } from "../history/history.ts";
 import { atomicity } from "../scenario/builders.ts";
 import { bankPlan, Books } from "./bank-fixtures.ts";
-import { judgeCheck } from "./fixtures.ts";
+import { call, judgeCheck, type CallSketch } from "./fixtures.ts";
 
 const plan = bankPlan([atomicity("order").detects("20%"), atomicity("order").ofBothEnds().detects("20%")]);
 const books = (): Books => new Books(plan);
@@ -156,4 +157,77 @@ test("what is read while a confirm is being written down isn't counted twice, no
     own.changes.push(...told);
   }
   expect(judgeCheck(plan, own.history())).toMatchObject({ verdict: "pass", trials: 41 });
+});
+
+describe("whoever was answered OK has a transaction of its own that was committed:", () => {
+  /** The buyer's call that the books' order `index` is about: that one takes from 1 to 6 ms of every 40. */
+  const buying = (index: number, more: Partial<CallSketch> = {}): CallRecord =>
+    call({ dueUs: index * 40_000, tookUs: 8_000, service: "order", node: "buyer/0", to: "order/0", ...more });
+  const buyings = (count: number): CallRecord[] => Array.from({ length: count }, (_, index) => buying(index));
+  const judged = (own: Books, calls: CallRecord[], more: Parameters<Books["history"]>[0] = {}) =>
+    judgeCheck(plan, own.history({ calls, ...more }));
+
+  test("those who were told what is so pass, whatever else became of other calls", () => {
+    const own = books().orders(30).orders(20, "rollback");
+    const others = Array.from({ length: 20 }, (_, index) => buying(30 + index, { code: "ABORTED" }));
+    expect(judged(own, [...buyings(30), ...others])).toMatchObject({ verdict: "pass", observed: "0 of 50" });
+    // Its call was over before it was.
+    const abandoned = { instance: "order/0", beginUs: 1_700_000, endUs: -1, code: "OK" } as const;
+    others[10] = { ...others[10]!, attempts: [abandoned, ...others[10]!.attempts] };
+    expect(judged(own, [...buyings(30), ...others])).toMatchObject({ verdict: "pass" });
+    // Nobody heard of these ends, and one was tried twice.
+    const unheard = [28, 29].map((index) => buying(index, { code: index === 28 ? "DEADLINE_EXCEEDED" : "unknown" }));
+    const retried = buying(27, { before: ["order/0"] });
+    expect(judged(own, [...buyings(27), retried, ...unheard, ...others])).toMatchObject({ verdict: "pass" });
+  });
+
+  test("one that came to nothing is found, and when", () => {
+    const own = books().orders(40).orders(1, "rollback");
+    expect(judged(own, buyings(41))).toMatchObject({
+      verdict: "fail",
+      observed: "1 of 41",
+      message: "order/0 answered OK to call 1600000 of buyer/0, and no transaction was committed for it",
+      brokenAtMs: 1_608,
+    });
+  });
+
+  test("none at all was begun for it, not even for any", () => {
+    expect(judged(books().orders(40), buyings(41))).toMatchObject({ verdict: "fail", brokenAtMs: 1_608 });
+    expect(judged(books(), buyings(3))).toMatchObject({ verdict: "fail", trials: 0 });
+  });
+
+  test("one transaction is no two answers', and one of another instance, or of another time, is nobody's", () => {
+    const own = books().orders(40);
+    expect(judged(own, [...buyings(40), buying(7)])).toMatchObject({ verdict: "fail", observed: "1 of 40" });
+    expect(judged(own, buyings(40).with(7, buying(7, { to: "order/1" })))).toMatchObject({ verdict: "fail" });
+    expect(judged(own, buyings(40).with(7, buying(7, { tookUs: 5_000 })))).toMatchObject({ verdict: "fail" });
+    expect(judged(own, buyings(40).with(7, buying(7, { lateUs: 2_000 })))).toMatchObject({ verdict: "fail" });
+  });
+
+  test("whose is whose is seen where calls overlap", () => {
+    const own = books().orders(40);
+    const long = buying(6, { tookUs: 200_000 });
+    const inside = [7, 8, 9, 10].map((index) => buying(index));
+    const others = buyings(40).toSpliced(6, 5);
+    expect(judged(own, [long, ...inside, ...others])).toMatchObject({ verdict: "pass" });
+    // Five transactions have room in its time, and none of them is left for a second one.
+    const second = buying(6, { lateUs: 2_000, tookUs: 200_000 });
+    expect(judged(own, [long, ...inside, ...others, second])).toMatchObject({ verdict: "fail", observed: "1 of 40" });
+  });
+
+  test("one that is under way, or in doubt, or whose instance was killed, isn't held against it", () => {
+    const open = books().orders(40);
+    const xid = open.order("rollback", (own, atUs) => {
+      const doubt = { xid: own, resource: "stock.reserve", item: "u1", version: 77, state: "open" } as const;
+      open.report("stock/0", atUs, { what: "doubt", ...doubt });
+    });
+    expect(judged(open, buyings(41))).toMatchObject({ verdict: "pass", trials: 40 });
+    const unended = books().orders(40).orders(1, "rollback");
+    unended.found(xid, "CommitRetrying");
+    expect(judged(unended, buyings(41))).toMatchObject({ verdict: "pass" });
+    const gaps = [{ type: "gap" as const, node: "order/0", fromUs: 1_605_000, toUs: 1_700_000 }];
+    expect(judged(books().orders(40), buyings(41), { gaps })).toMatchObject({ verdict: "pass" });
+    expect(judged(books().orders(40), buyings(42), { gaps })).toMatchObject({ verdict: "pass" });
+    expect(judged(books().orders(40), buyings(44), { gaps })).toMatchObject({ verdict: "fail", brokenAtMs: 1_728 });
+  });
 });

@@ -2,8 +2,9 @@ import type { History } from "../history/history.ts";
 import type { BankPlan } from "../scenario/plan.ts";
 import { ScenarioError } from "../scenario/error.ts";
 import type { CheckSpec, Scenario } from "../scenario/schema.ts";
+import { emptyAnswers, type Answer } from "./answers.ts";
 import { lastWords, movesOf, neededFor, planOfBank, type Change } from "./bank.ts";
-import { endOf, netOf, transactionsOf, type Transaction } from "./branches.ts";
+import { endOf, isSettled, netOf, transactionsOf, type Transaction } from "./branches.ts";
 import type { CheckKind } from "./check.ts";
 import { nothingToJudge, resultOf } from "./outcome.ts";
 
@@ -28,7 +29,8 @@ const accidents: Readonly<
 
 /**
  * All of a transaction's branches or none: a piece is taken out of stock exactly where its price is paid, once; a manager that was told of
- * an end was told what is so at that moment; and when all is quiet, everything that was paid is the price of everything that was taken.
+ * an end was told what is so at that moment; whoever was answered OK has a transaction that was committed; and when all is quiet,
+ * everything that was paid is the price of everything that was taken.
  */
 export const atomicity: CheckKind<Spec> = {
   plan: (spec, context) => {
@@ -42,12 +44,13 @@ export const atomicity: CheckKind<Spec> = {
   judge: (plan, history) => {
     const bank = plan.bank!;
     const bound = "0 by halves";
-    const all = transactionsOf(history, bank).filter(isJudged);
-    if (all.length === 0) return resultOf(plan, nothingToJudge(bound, "transaction"));
+    const all = transactionsOf(history, bank).filter(isSettled);
+    const empty = emptyAnswers(history, bank).map(emptiness);
+    if (all.length === 0 && empty.length === 0) return resultOf(plan, nothingToJudge(bound, "transaction"));
     const { shows } = plan.check;
     const shown = shows === undefined ? [] : history.transactions.filter(accidents[shows].isOne);
     const isMissing = shows !== undefined && shown.length === 0;
-    const broken = all.flatMap((transaction) => breachIn(transaction, bank) ?? []);
+    const broken = [...all.flatMap((transaction) => breachIn(transaction, bank) ?? []), ...empty];
     const sum = broken.length === 0 ? sumBreach(history, bank) : undefined;
     const committed = all.filter(({ paid }) => netOf(paid).used !== 0).length;
     const shares = [committed, all.length - committed].map((count) => count / all.length);
@@ -91,15 +94,17 @@ function requireAccidents(name: string, { shows }: Spec, { account, stock }: Ban
   });
 }
 
-/** One that is under way is no half: what is left of it is another check's. */
-function isJudged({ isDoubtful, paid, taken }: Transaction): boolean {
-  return !isDoubtful && netOf(paid).frozen === 0 && netOf(taken).frozen === 0;
+interface Breach {
+  readonly why: string;
+  readonly atUs: number;
 }
 
-function breachIn(
-  { xid, paid, taken, told, toUs }: Transaction,
-  { price }: BankPlan,
-): { readonly why: string; readonly atUs: number } | undefined {
+const emptiness = ({ node, call, instance, endUs }: Answer): Breach => ({
+  why: `${instance} answered OK to call ${call} of ${node}, and no transaction was committed for it`,
+  atUs: endUs,
+});
+
+function breachIn({ xid, paid, taken, told, toUs }: Transaction, { price }: BankPlan): Breach | undefined {
   const [money, goods] = [netOf(paid).used, netOf(taken).used];
   const isWhole = (goods === 0 || goods === 1) && money === goods * price;
   if (!isWhole) return { why: `${xid} paid ${money} and took ${goods}`, atUs: toUs };

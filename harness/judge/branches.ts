@@ -9,6 +9,8 @@ export interface Transaction {
   readonly xid: string;
   readonly fromUs: number;
   readonly toUs: number;
+  /** Who began it, and when; undefined: nobody who could say so has. */
+  readonly begun: { readonly node: string; readonly atUs: number } | undefined;
   /** What was done to accounts and to goods for it, in order, whatever the mode. */
   readonly paid: readonly Move[];
   readonly taken: readonly Move[];
@@ -40,7 +42,13 @@ function readTransactions(history: History, bank: BankPlan): readonly Transactio
   );
   const all = new Map<
     string,
-    { fromUs: number; toUs: number; told: Transaction["told"][number][]; found?: GlobalStatus }
+    {
+      fromUs: number;
+      toUs: number;
+      begun?: Transaction["begun"];
+      told: Transaction["told"][number][];
+      found?: GlobalStatus;
+    }
   >();
   for (const change of history.transactions) {
     const { xid, atUs } = change;
@@ -53,12 +61,14 @@ function readTransactions(history: History, bank: BankPlan): readonly Transactio
     }
     known.fromUs = Math.min(known.fromUs, atUs);
     known.toUs = Math.max(known.toUs, atUs);
+    if (change.what === "begin") known.begun = { node: change.node, atUs };
     if (change.what === "end") known.told.push({ status: change.status, atUs });
   }
-  return [...all].flatMap(([xid, { fromUs, toUs, told, found }]): Transaction[] => {
+  return [...all].flatMap(([xid, { fromUs, toUs, begun, told, found }]): Transaction[] => {
     if (toUs < 0) return [];
     const isDoubtful = doubted.has(xid) || gaps.some((gap) => gap.fromUs <= toUs && gap.toUs >= fromUs);
-    return [{ xid, fromUs, toUs, told, found, isDoubtful, paid: paid.get(xid) ?? [], taken: taken.get(xid) ?? [] }];
+    const did = { paid: paid.get(xid) ?? [], taken: taken.get(xid) ?? [] };
+    return [{ xid, fromUs, toUs, begun, told, found, isDoubtful, ...did }];
   });
 }
 
@@ -90,6 +100,10 @@ export function endOf(status: GlobalStatus): "committed" | "rolled back" | undef
   if (status === "Committed") return "committed";
   return status === "Rollbacked" || status === "TimeoutRollbacked" ? "rolled back" : undefined;
 }
+
+/** All is known of it, and nothing is set aside: what is under way is no half, and what is left of it is another check's. */
+export const isSettled = ({ isDoubtful, paid, taken }: Transaction): boolean =>
+  !isDoubtful && netOf(paid).frozen === 0 && netOf(taken).frozen === 0;
 
 /** Not over yet, or over only by a person's hand. */
 export const isOpen = ({ found }: Transaction): boolean =>

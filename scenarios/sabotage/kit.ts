@@ -21,6 +21,7 @@ import type { Response, ServedMethod, Transport } from "../../runtime/ports/tran
 import { requestTable } from "../../services/bank/at.ts";
 import { holdTable } from "../../services/bank/outside.ts";
 import { TakeReplySchema, type ReserveRequest } from "../../services/proto/bank_pb.ts";
+import { DoReplySchema } from "../../services/proto/worker_pb.ts";
 import { createRandom } from "../../runtime/random.ts";
 import { alteredLocal } from "../../runtime/transactions/altered-local.ts";
 import { itemsIn, undoRow, undoStatus, undoTable, type UndoItem } from "../../runtime/transactions/at/undo-log.ts";
@@ -50,6 +51,8 @@ export interface SabotagedCheck {
   readonly mild: (seed: number) => Sabotage;
   /** Defects as users have reported them, by the report: each fails the check always, and may fail others with it. */
   readonly reported?: Readonly<Record<string, (seed: number) => Sabotage>>;
+  /** Other defects that the check sees, by what they are: likewise. */
+  readonly more?: Readonly<Record<string, (seed: number) => Sabotage>>;
 }
 
 export const second = 1_000_000;
@@ -1050,6 +1053,20 @@ export const acceptedLateBranches = (service: string): Sabotage => {
     return { ...response, message: create(RegisterBranchReplySchema, { branchId: `late ${++count}` }) };
   });
 };
+
+/** This share of the orders that fail is answered OK. */
+export const flatteringOrders = (seed: number, probability: number): Sabotage =>
+  serving(
+    seed,
+    "order",
+    {},
+    (random) => (call, request, next) =>
+      next(call, request).catch((error: unknown) => {
+        if (random.float() >= probability) throw error;
+        const message = create(DoReplySchema, { instance: "sabotage" });
+        return { kind: "unary" as const, message, trailers: noMetadata };
+      }),
+  );
 
 /** Once a rollback has got no answer, this share of the orders is in the transaction that it was to end. */
 export const leakedXids = (seed: number, probability: number): Sabotage => {

@@ -95,8 +95,8 @@ export function sabotageScenarios(isMeant: (name: string) => boolean): void {
     for (const entry of planted) {
       const target = labels.indexOf(entry.check);
 
-      const reported = Object.entries(entry.reported ?? {});
-      test.each(reported)(`${entry.check}: %s fails it, always`, { timeout: 600_000 }, async (_report, defect) => {
+      const more = Object.entries({ ...entry.reported, ...entry.more });
+      test.each(more)(`${entry.check}: %s fails it, always`, { timeout: 600_000 }, async (_name, defect) => {
         for (let seed = 1; seed <= seeds; seed++) {
           const { checks } = await play(scenario, seed, defect(seed));
           expect({ seed, failed: checks[target]!.verdict }).toEqual({ seed, failed: "fail" });

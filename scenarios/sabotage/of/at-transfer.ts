@@ -1,4 +1,4 @@
-import { givenBackConfirms, keptUndoLogs, leakyReservations, type SabotagedCheck } from "../kit.ts";
+import { flatteringOrders, givenBackConfirms, keptUndoLogs, leakyReservations, type SabotagedCheck } from "../kit.ts";
 
 export default [
   {
@@ -10,6 +10,11 @@ export default [
     check: "atomicity",
     gross: (seed) => givenBackConfirms(seed, "stock", 1),
     mild: (seed) => givenBackConfirms(seed, "stock", 0.08),
+    more: {
+      "an order that tells everybody that it is done": (seed) => flatteringOrders(seed, 1),
+      // Three in ten are given up: 27 in 100 of these are 8 in 100 of all.
+      "one that tells so some of those for whom it isn't": (seed) => flatteringOrders(seed, 0.27),
+    },
   },
   {
     check: "nothing-left",

@@ -1,4 +1,5 @@
 import {
+  flatteringOrders,
   givenBackConfirms,
   leakyReservations,
   stuckBranches,
@@ -16,6 +17,7 @@ export default [
     check: "atomicity",
     gross: (seed) => givenBackConfirms(seed, "stock", 1),
     mild: (seed) => givenBackConfirms(seed, "stock", 0.08),
+    more: { "an order that tells everybody that it is done": (seed) => flatteringOrders(seed, 1) },
   },
   {
     check: "nothing-left",

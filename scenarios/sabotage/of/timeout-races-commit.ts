@@ -1,4 +1,4 @@
-import { givenBackConfirms, leakyReservations, stuckBranches, type SabotagedCheck } from "../kit.ts";
+import { flatteringOrders, givenBackConfirms, leakyReservations, stuckBranches, type SabotagedCheck } from "../kit.ts";
 
 export default [
   {
@@ -10,6 +10,7 @@ export default [
     check: "atomicity",
     gross: (seed) => givenBackConfirms(seed, "stock", 1),
     mild: (seed) => givenBackConfirms(seed, "stock", 0.08),
+    more: { "an order that tells everybody that it is done": (seed) => flatteringOrders(seed, 1) },
   },
   {
     check: "nothing-left",
