@@ -1,11 +1,13 @@
+import type { History } from "../history/history.ts";
 import type { CheckSpec } from "../scenario/schema.ts";
-import { lastWords, movesOf, neededFor, planOfBank, type Holding, type Move } from "./bank.ts";
+import { isOf, lastWords, movesOf, neededFor, planOfBank, type Holding, type Move } from "./bank.ts";
 import type { CheckKind } from "./check.ts";
 import { nothingToJudge, resultOf } from "./outcome.ts";
 
 /**
- * What an account has, free, set aside and paid, is as much after every local transaction as it was at first, and so for the goods. As no
- * item is at two nodes, this holds at every cut of the run, consistent ones among them, and when all is quiet.
+ * What an account has, free, set aside and paid, is as much after every local transaction as it was at first, and so for the goods; none of
+ * the three is ever less than nothing; and whenever a node reads what it has, it has the accounts, or goods, that it had at first, each
+ * once. As no item is at two nodes, this holds at every cut of the run, consistent ones among them, and when all is quiet.
  */
 export const conservation: CheckKind<Extract<CheckSpec, { check: "conservation" }>> = {
   plan: (spec, context) =>
@@ -18,8 +20,11 @@ export const conservation: CheckKind<Extract<CheckSpec, { check: "conservation" 
     const bound = "nothing made or lost";
     const moves = [...movesOf(history, account), ...movesOf(history, stock)];
     const trials = new Set(moves.flatMap(({ xid, atUs }) => (xid === "" || atUs < 0 ? [] : [xid]))).size;
-    if (trials === 0) return resultOf(plan, nothingToJudge(bound, "transaction that moved something"));
-    const broken = moves.filter(isBreach);
+    const rows = [account, stock].flatMap((service) => rowBreaches(history, service));
+    const broken = [...moves.flatMap((move) => breachIn(move) ?? []), ...rows];
+    if (trials === 0 && broken.length === 0) {
+      return resultOf(plan, nothingToJudge(bound, "transaction that moved something"));
+    }
     const unread = [account, stock].find((service) => lastWords(history, service) === undefined);
     const isEnough = trials >= neededFor(plan.check);
     const first = broken.toSorted((a, b) => a.atUs - b.atUs)[0];
@@ -30,7 +35,7 @@ export const conservation: CheckKind<Extract<CheckSpec, { check: "conservation" 
       trials,
       message:
         first !== undefined
-          ? `${first.item} of ${first.node} had ${sumOf(first.before!)} in all, and ${sumOf(first.after)} after ${first.xid || "its node came back"}${broken.length > 1 ? ` (and ${broken.length - 1} more)` : ""}`
+          ? `${first.why}${broken.length > 1 ? ` (and ${broken.length - 1} more)` : ""}`
           : unread !== undefined
             ? `nobody could ask ${unread} at the end what it has`
             : `${trials} transactions made and lost nothing${isEnough ? "" : ": too few to tell"}`,
@@ -39,8 +44,52 @@ export const conservation: CheckKind<Extract<CheckSpec, { check: "conservation" 
   },
 };
 
-const isBreach = ({ before, after }: Move): boolean => before !== undefined && sumOf(before) !== sumOf(after);
+interface Breach {
+  readonly why: string;
+  readonly atUs: number;
+  /** "": nobody's that is known. */
+  readonly xid: string;
+}
+
+function breachIn({ node, item, xid, atUs, before, after }: Move): Breach | undefined {
+  const since = `after ${xid || "its node came back"}`;
+  if (before !== undefined && sumOf(before) !== sumOf(after)) {
+    const why = `${item} of ${node} had ${sumOf(before)} in all, and ${sumOf(after)} ${since}`;
+    return { why, atUs, xid };
+  }
+  // It is told of who makes it so, and not of all that come later.
+  const part = parts.find((name) => after[name] < 0 && !((before?.[name] ?? 0) < 0));
+  if (part === undefined) return undefined;
+  return { why: `${item} of ${node} has ${after[part]} ${words[part]} ${since}`, atUs, xid };
+}
+
+const parts = ["free", "frozen", "used"] as const;
+
+const words = { free: "free", frozen: "set aside", used: "used up" };
+
+/** Rows that a node read and hadn't had when it first did, or doesn't have any more, or has twice. Of a row's editions one is there. */
+function rowBreaches(history: History, service: string): readonly Breach[] {
+  const atFirst = new Map<string, ReadonlySet<string>>();
+  const breaches: Breach[] = [];
+  for (const change of history.transactions) {
+    if (change.what !== "audit" || !isOf(service, change)) continue;
+    const { node, atUs, holdings } = change;
+    const now = new Set<string>();
+    const was = atFirst.get(node);
+    const tell = (item: string, what: string): void => {
+      breaches.push({ why: `${item} of ${node} ${what} when its node reads what it has`, atUs, xid: "" });
+    };
+    for (const { item } of holdings) {
+      if (now.has(item)) tell(item, "is there twice");
+      else if (was?.has(item) === false) tell(item, "is there, and wasn't at first,");
+      now.add(item);
+    }
+    for (const item of was ?? []) if (!now.has(item)) tell(item, "is gone");
+    if (was === undefined) atFirst.set(node, now);
+  }
+  return breaches;
+}
 
 const sumOf = ({ free, frozen, used }: Holding): number => free + frozen + used;
 
-const transactionsIn = (moves: readonly Move[]): number => new Set(moves.map(({ xid }) => xid)).size;
+const transactionsIn = (broken: readonly Breach[]): number => new Set(broken.map(({ xid }) => xid)).size;

@@ -49,6 +49,8 @@ export interface SabotagedCheck {
   readonly check: string;
   readonly gross: (seed: number) => Sabotage;
   readonly mild: (seed: number) => Sabotage;
+  /** Checks that may see the same, and fail with it: what was never set aside and is given back leaves less than nothing. */
+  readonly alongWith?: readonly string[];
   /** Defects as users have reported them, by the report: each fails the check always, and may fail others with it. */
   readonly reported?: Readonly<Record<string, (seed: number) => Sabotage>>;
   /** Other defects that the check sees, by what they are: likewise. */
@@ -1153,10 +1155,14 @@ const lockingOther = (
     return send();
   });
 
-/** An account or stock locks its rows by the address of an object that holds their key: another one each time. */
-export const addressKeys = (seed: number, service: string): Sabotage => {
+/** This share of an account's or stock's transactions locks rows by the address of an object that holds their key: always another one. */
+export const addressKeys = (seed: number, service: string, probability: number): Sabotage => {
   const random = seeded(seed, service);
-  return lockingOther(service, (rows) => rows.map((row) => ({ ...row, pk: `[B@${random.uint32().toString(16)}` })));
+  return lockingOther(service, (rows, xid) =>
+    isChosen(seed, { branch_id: xid }, probability)
+      ? rows.map((row) => ({ ...row, pk: `[B@${random.uint32().toString(16)}` }))
+      : rows,
+  );
 };
 
 /** This share of an account's or stock's transactions locks, of a row that was replaced, only the one that was added. */
@@ -1259,6 +1265,39 @@ export const unlockedValidation = (service: string, forUs: number): Sabotage =>
       },
     };
   });
+
+/** A rollback at an account or stock does something else to the rows that it puts back: those of `edition`s are removed and added. */
+const undoing = (service: string, alter: Pick<Partial<LocalTransaction>, "remove" | "insert">): Sabotage =>
+  altering(service, (local) => {
+    let isUndo = false;
+    const altered = alteredLocal(local, alter);
+    return {
+      lockEach: (table, part) => {
+        isUndo ||= table === undoTable;
+        return local.lockEach(table, part);
+      },
+      remove: (table, key) => (isUndo && isHolding(table) ? altered : local).remove(table, key),
+      insert: (table, row) => (isUndo && isHolding(table) ? altered : local).insert(table, row),
+    };
+  });
+
+/** Rollbacks at an account or stock don't bring back the row that was replaced. */
+export const lostRows = (service: string): Sabotage => undoing(service, { insert: () => Promise.resolve(true) });
+
+/** Rollbacks at an account or stock leave the row that has come in the place of the one that they bring back. */
+export const doubledRows = (service: string): Sabotage => undoing(service, { remove: () => Promise.resolve(true) });
+
+/** An account or stock lends, now and then, what is set aside for others, whether there is any or not: nothing is made or lost by that. */
+export const overdrafts = (seed: number, service: string, probability: number): Sabotage => {
+  const random = seeded(seed, service);
+  return altering(service, (local) => ({
+    lock: async (table, key) => {
+      const row = await local.lock(table, key);
+      if (row === undefined || !isHolding(table) || random.float() >= probability) return row;
+      return { ...row, free: Number(row["free"]) + 1_000, frozen: Number(row["frozen"]) - 1_000 };
+    },
+  }));
+};
 
 /** Whoever runs a saga does something else with a compensation than it is told. */
 const giving = (

@@ -15,6 +15,7 @@ import {
   heedlessLooks,
   leakyReservations,
   lostCommits,
+  overdrafts,
   stuckBranches,
   together,
 } from "./kit.ts";
@@ -83,6 +84,7 @@ describe(`one of ${findWithin} seeds finds`, () => {
   const defects: Readonly<Record<string, (seed: number) => Sabotage>> = {
     "at: an account that asks nobody who has a row": (seed) => heedlessLooks(seed, "account", 1),
     "an account that loses one of fifty reservations": (seed) => leakyReservations(seed, "account", 0.02),
+    "an account that lends one of fifty times what isn't there": (seed) => overdrafts(seed, "account", 0.02),
     "a stock that gives back one of fifty things that were bought": (seed) => givenBackConfirms(seed, "stock", 0.02),
     "one of fifty branches that is never finished": (seed) => stuckBranches(seed, "account", 0.02),
     "a stock without a fence": (seed) => forgetfulFence(seed, "stock", 1),

@@ -15,6 +15,7 @@ export default [
   },
   {
     check: "atomicity",
+    alongWith: ["conservation"],
     gross: (seed) => givenBackConfirms(seed, "stock", 1),
     mild: (seed) => givenBackConfirms(seed, "stock", 0.08),
     more: { "an order that tells everybody that it is done": (seed) => flatteringOrders(seed, 1) },

@@ -14,6 +14,7 @@ export default [
   },
   {
     check: "atomicity",
+    alongWith: ["conservation"],
     gross: (seed) => givenBackConfirms(seed, "stock", 1),
     mild: (seed) => givenBackConfirms(seed, "stock", 0.08),
   },

@@ -22,6 +22,7 @@ export default [
   },
   {
     check: "saga-steps",
+    alongWith: ["conservation"],
     gross: (seed) => together(forgetfulFence(seed, "account", 1), forgetfulFence(seed, "stock", 1)),
     mild: (seed) => together(forgetfulFence(seed, "account", 0.4), forgetfulFence(seed, "stock", 0.4)),
   },

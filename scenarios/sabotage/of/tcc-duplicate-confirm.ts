@@ -8,6 +8,7 @@ export default [
   },
   {
     check: "tcc-fence",
+    alongWith: ["conservation"],
     gross: (seed) => forgetfulFence(seed, "account", 1),
     mild: (seed) => forgetfulFence(seed, "account", 0.3),
   },

@@ -13,6 +13,7 @@ export default [
   },
   {
     check: "tcc-fence",
+    alongWith: ["conservation"],
     gross: (seed) => forgetfulFence(seed, "account", 1),
     mild: (seed) => forgetfulFence(seed, "account", 0.3),
     reported: { "seata-go#685": (seed) => strictFence(seed, "account", 1) },

@@ -19,6 +19,7 @@ export default [
   },
   {
     check: "tcc-fence",
+    alongWith: ["conservation"],
     gross: (seed) => forgetfulFence(seed, "account", 1),
     mild: (seed) => forgetfulFence(seed, "account", 0.25),
   },

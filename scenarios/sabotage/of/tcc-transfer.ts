@@ -1,4 +1,11 @@
-import { brokenReplies, givenBackConfirms, leakyReservations, stuckBranches, type SabotagedCheck } from "../kit.ts";
+import {
+  overdrafts,
+  brokenReplies,
+  givenBackConfirms,
+  leakyReservations,
+  stuckBranches,
+  type SabotagedCheck,
+} from "../kit.ts";
 
 export default [
   {
@@ -11,6 +18,7 @@ export default [
     check: "conservation",
     gross: (seed) => leakyReservations(seed, "stock", 1),
     mild: (seed) => leakyReservations(seed, "account", 0.08),
+    more: { "an account that lends what isn't there": (seed) => overdrafts(seed, "account", 0.08) },
   },
   {
     check: "atomicity",
