@@ -44,6 +44,16 @@ describe("it finds", () => {
   });
 });
 
+test("of a coordinator that isn't ours it says what wasn't looked at", () => {
+  const history = books().orders(40).history({}, ["account/0", "stock/0"]);
+  const transactions = history.transactions.filter(({ node }) => node !== "coordinator/0");
+  expect(judgeCheck(plan, { ...history, transactions })).toMatchObject({
+    verdict: "pass",
+    message:
+      "nothing is left of 40 transactions, and the coordinator says so of each; which locks and branches it still has can't be asked, as it isn't ours",
+  });
+});
+
 test("it can't tell when somebody couldn't be asked, or from few", () => {
   expect(judgeCheck(plan, books().orders(40).history({}, ["account/0", "stock/0"]))).toMatchObject({
     verdict: "inconclusive",

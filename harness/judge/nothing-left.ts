@@ -8,7 +8,8 @@ import { nothingToJudge, resultOf } from "./outcome.ts";
 
 /**
  * When the load and the faults are over and the coordinator had time to finish: no transaction is open or needs a person, nothing is set
- * aside, no branch waits for its second phase, no row is locked globally, and no undo log has rows.
+ * aside, no branch waits for its second phase, no row is locked globally, and no undo log has rows. Of a coordinator that isn't ours, which
+ * locks and branches it still has can't be asked: the message says so.
  */
 export const nothingLeft: CheckKind<Extract<CheckSpec, { check: "nothing-left" }>> = {
   plan: (spec, context) => ({
@@ -40,15 +41,19 @@ export const nothingLeft: CheckKind<Extract<CheckSpec, { check: "nothing-left" }
           ? `${first}${left.size > 1 ? ` (and ${left.size - 1} more)` : ""}`
           : unread !== undefined
             ? `nobody could ask ${unread} at the end what is left`
-            : `nothing is left of ${all.length} transactions${isEnough ? "" : ": too few to tell"}`,
+            : `nothing is left of ${all.length} transactions${isOurs(history) ? "" : unasked}${isEnough ? "" : ": too few to tell"}`,
     });
   },
 };
 
+const isOurs = ({ transactions }: History): boolean => transactions.some(({ node }) => node === "coordinator/0");
+
+const unasked =
+  ", and the coordinator says so of each; which locks and branches it still has can't be asked, as it isn't ours";
+
 /** Who couldn't tell. A coordinator that isn't ours tells of its transactions only when it is asked for each. */
 function unreadIn(history: History, { account, stock }: BankPlan): string | undefined {
-  const isOurs = history.transactions.some(({ node }) => node === "coordinator/0");
-  const parts = [account, stock, ...(isOurs ? ["coordinator"] : [])];
+  const parts = [account, stock, ...(isOurs(history) ? ["coordinator"] : [])];
   return parts.find((part) => lastWords(history, part) === undefined);
 }
 
