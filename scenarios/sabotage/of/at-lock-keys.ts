@@ -19,6 +19,8 @@ export default [
   },
   {
     check: "isolation",
+    // Orders wait for what two of them have made irrevocable: now and then too few are left to tell.
+    alongWith: ["conservation"],
     gross: (seed) => addressKeys(seed, "stock", 1),
     mild: (seed) => addressKeys(seed, "stock", 0.5),
     reported: {
