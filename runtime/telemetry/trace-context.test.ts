@@ -135,3 +135,13 @@ describe("baggage", () => {
     fc.assert(fc.property(fc.string(), (text) => void parseBaggage(text)));
   });
 });
+
+test.each([
+  ["blanks in the middle", `a=1${" ".repeat(65_000)}2`],
+  ["members", Array.from({ length: 11_000 }, (_, index) => `k${index}=1`).join(",")],
+])("as many %s as fields may have are read in no time", (_, text) => {
+  const beganMs = performance.now();
+  expect(parseTracestate(text)).toBeUndefined();
+  parseBaggage(text);
+  expect(performance.now() - beganMs).toBeLessThan(150);
+});
