@@ -36,7 +36,7 @@ function connection() {
     };
     return made;
   };
-  return { turns, sendWindow, sent, stream };
+  return { turns, sendWindow, sent, host, stream };
 }
 
 test("each stream sends one frame, and then it is the next one's turn", () => {
@@ -49,6 +49,25 @@ test("each stream sends one frame, and then it is the next one's turn", () => {
   turns.take(() => true);
   expect(sent).toEqual([1, 3, 5, 1, 3, 5, 1, 3, 5]);
   expect(turns.size).toBe(0);
+});
+
+test("what the connection's window grows by goes to the first that wait for it, and the others aren't looked at", () => {
+  const { turns, sendWindow, sent, host, stream } = connection();
+  for (const id of [1, 3, 5]) stream(id).data(new Uint8Array(1000));
+  turns.take(() => true);
+  const looked: number[] = [];
+  host.enqueue = (waiting) => {
+    looked.push(waiting.id);
+    turns.add(waiting);
+    turns.take(() => true);
+  };
+  for (const by of [1, 600, 1400]) {
+    sendWindow.grow(by);
+    turns.unblock();
+  }
+  expect(looked).toEqual([1, 3, 5, 1]);
+  expect(sent).toEqual(looked);
+  expect(turns.size).toBe(2);
 });
 
 test("a stream that is reset leaves nothing behind, whether it waits for its turn or for the connection's window", () => {

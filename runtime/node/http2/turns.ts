@@ -42,10 +42,12 @@ export class Turns {
     }
   }
 
-  /** The connection's window has grown. */
+  /** The connection's window has grown: it is for as many of them as it lasts for, or each bit of it would cost a look at all. */
   unblock(): void {
-    const blocked = [...this.#blocked];
-    this.#blocked.clear();
-    for (const stream of blocked) stream.wake();
+    for (const stream of this.#blocked) {
+      if (this.#sendWindow.size <= 0) return;
+      this.#blocked.delete(stream);
+      stream.wake();
+    }
   }
 }
