@@ -4,7 +4,7 @@ import { gzipSync } from "node:zlib";
 import { afterEach, expect, test } from "vitest";
 
 import { Call } from "../call/call.ts";
-import { noMetadata } from "../call/metadata.ts";
+import { metadata, noMetadata, type Metadata } from "../call/metadata.ts";
 import { createServer } from "../call/server.ts";
 import { methodsOf, type Handlers, type Method } from "../call/service.ts";
 import type { RpcError } from "../call/status.ts";
@@ -80,8 +80,13 @@ async function node(make: Make, streams: readonly Method<unknown, unknown>[] = [
     address: "127.0.0.1:0",
     methods: new Map(served.map((one) => [one.method.path, one])),
   });
-  const ask = async (transport: Transport, method: Method<unknown, unknown>, request: unknown): Promise<unknown> => {
-    const call = new Call({ clock, service: "t", method: method.path, timeoutUs: 20_000_000 });
+  const ask = async (
+    transport: Transport,
+    method: Method<unknown, unknown>,
+    request: unknown,
+    noted: Metadata = noMetadata,
+  ): Promise<unknown> => {
+    const call = new Call({ clock, service: "t", method: method.path, metadata: noted, timeoutUs: 20_000_000 });
     try {
       return await transport.invoke(address, method, call, request);
     } catch (error) {
@@ -117,6 +122,36 @@ test.each([
     expect(outcome).toEqual(["UNAVAILABLE", "UNAVAILABLE", "UNAVAILABLE", "UNAVAILABLE"]);
   },
 );
+
+test.each([
+  ["triple", triple, slow],
+  ["triple, streams", triple, swallow],
+  ["framed", framed, slow],
+])("over %s the peer is ended whose calls' metadata take most, and no other", async (_, make, method) => {
+  const { ask, beside } = await node(make, method === swallow ? [swallow] : []);
+  async function* nothing() {
+    // Its caller ends its side at once.
+  }
+  const outcome = await beside((greedy) =>
+    Promise.all(
+      Array.from({ length: 200 }, () => {
+        const request = method === swallow ? nothing() : new Uint8Array(10);
+        return ask(greedy, method, request, metadata({ "x-a": "v".repeat(50_000) }));
+      }),
+    ),
+  );
+  expect(new Set(outcome)).toEqual(new Set(["UNAVAILABLE"]));
+});
+
+test("metadata count no longer than their calls are worked on", async () => {
+  const { ask } = await node(triple);
+  const greedy = triple();
+  opened.push(greedy);
+  const noted = metadata({ "x-a": "v".repeat(50_000) });
+  for (let time = 0; time < 400; time++) {
+    expect(await ask(greedy, size, new Uint8Array(7), noted)).toMatchObject({ message: Uint8Array.of(7) });
+  }
+});
 
 test.each([
   ["triple", triple],

@@ -205,7 +205,7 @@ class ServerConnection {
     );
     this.#calls.set(id, own);
     this.#handlers++;
-    const bytes = request.message.length;
+    const bytes = payload.length;
     this.#memory.add(bytes);
     void own.run(message).finally(() => {
       this.#handlers--;

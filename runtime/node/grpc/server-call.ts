@@ -1,7 +1,7 @@
 import { noMetadata, type Metadata } from "../../call/metadata.ts";
 import { RpcError } from "../../call/status.ts";
 import type { Fields } from "../http2/hpack/field-list.ts";
-import { encodeFields, noBlock, type FieldBlock } from "../http2/hpack/encoder.ts";
+import { encodeFields, listBytes, noBlock, type FieldBlock } from "../http2/hpack/encoder.ts";
 import type { Http2Stream, Reset, StreamEvents } from "../http2/stream.ts";
 import { codecHeader, fromFields, parseTimeout, toFields } from "./fields.ts";
 import { MessageReader, sendMessage, within, type Held, type MessageEvents, type OutgoingMessage } from "./messages.ts";
@@ -36,6 +36,8 @@ export interface GrpcRequest {
   /** What is left of the deadline; undefined without one. */
   readonly timeoutUs: number | undefined;
   readonly encoding: string;
+  /** What its fields take in memory, by the count of RFC 9113 section 6.5.2: by HPACK's table they come in a byte each. */
+  readonly fieldsBytes: number;
 }
 
 /**
@@ -73,7 +75,10 @@ function read(stream: Http2Stream, list: readonly string[]): GrpcRequest | undef
   if (encoding !== "identity" && encoding !== "gzip") {
     throw new RpcError(`the encoding ${encoding.slice(0, 100)} isn't spoken here`, { code: "UNIMPLEMENTED" });
   }
-  return { path, subtype: subtype[1] ?? codec, metadata: fromFields(list), timeoutUs, encoding };
+  return {
+    ...{ path, subtype: subtype[1] ?? codec, metadata: fromFields(list), timeoutUs, encoding },
+    fieldsBytes: listBytes(list),
+  };
 }
 
 const contentType = /^application\/grpc(?:\+([a-z0-9.-]+))?(?:;|$)/;

@@ -188,7 +188,7 @@ class ServerConnection {
     }
     if (this.#handlers >= handlersMax) return stream.reset(errorCodes.refusedStream);
     const { clock, messageBytesMax } = this.#options;
-    const { path, metadata, timeoutUs } = request;
+    const { path, metadata, timeoutUs, fieldsBytes } = request;
     const grpc = new GrpcServerCall(stream, request, isEnd, { messageBytesMax, held: this.#held });
     const begun = clock.nowUs();
     const callOf = (message: unknown): Call =>
@@ -204,9 +204,10 @@ class ServerConnection {
         principal: this.#accepted.principal,
         request: message,
       });
-    const what = { served, callOf, count: (by: number) => void (this.#handlers += by) };
-    if (takesStream(served.method)) return void new StreamedCall(grpc, what);
     const held = new HeldShare(this.#held);
+    held.set(0, fieldsBytes);
+    const what = { served, callOf, held, count: (by: number) => void (this.#handlers += by) };
+    if (takesStream(served.method)) return void new StreamedCall(grpc, what);
     // A message that doesn't come must not hold a stream beyond the call's own deadline.
     const disarm =
       timeoutUs === undefined
@@ -215,7 +216,7 @@ class ServerConnection {
             held.set(0);
             grpc.fail(new RpcError("the deadline passed before the request was whole", { code: "DEADLINE_EXCEEDED" }));
           });
-    new MessageCall(grpc, what, { held, disarm });
+    new MessageCall(grpc, what, disarm);
   }
 
   #served({ path, subtype }: GrpcRequest): ServedMethod {
@@ -233,6 +234,8 @@ class ServerConnection {
 interface ServerCallWhat {
   readonly served: ServedMethod;
   readonly callOf: (request: unknown) => Call;
+  /** What is kept for it: its request's fields from the beginning, until nobody waits for a handler and none is at work. */
+  readonly held: HeldShare;
   readonly count: (handlers: number) => void;
 }
 
@@ -266,7 +269,7 @@ abstract class ServerCall implements ServerCallEvents {
 
   /** Serves it: `request` is what the handler gets, `message` what its call says that it was asked. Resolves when the handler is done. */
   protected async run(request: unknown, message: unknown): Promise<void> {
-    const { served, callOf, count } = this.what;
+    const { served, callOf, held, count } = this.what;
     const call = (this.#call = callOf(message));
     count(1);
     try {
@@ -281,6 +284,7 @@ abstract class ServerCall implements ServerCallEvents {
     // Nobody waited for a handler whose call was cancelled: it may still be at work, and keeps what it was given.
     if (call.isCancelled) await call.handling?.catch(() => undefined);
     count(-1);
+    held.set(0);
   }
 
   /** Its handler is about to begin. */
@@ -321,19 +325,12 @@ abstract class ServerCall implements ServerCallEvents {
 
 /** One message, and then the handler. */
 class MessageCall extends ServerCall {
-  /** Its message, until the caller has ended its side and the handler begins. */
-  readonly #held: HeldShare;
   /** It is whole, or nobody waits for it: its deadline is the handler's now. */
   readonly #disarm: (() => void) | undefined;
   #request: { readonly message: unknown; readonly bytes: number } | undefined;
 
-  constructor(
-    grpc: GrpcServerCall,
-    what: ServerCallWhat,
-    { held, disarm }: { readonly held: HeldShare; readonly disarm: (() => void) | undefined },
-  ) {
+  constructor(grpc: GrpcServerCall, what: ServerCallWhat, disarm: (() => void) | undefined) {
     super(grpc, what);
-    this.#held = held;
     this.#disarm = disarm;
     grpc.read();
   }
@@ -344,7 +341,8 @@ class MessageCall extends ServerCall {
     }
     try {
       this.#request = { message: requestFrom(this.what.served.method, bytes), bytes: bytes.length };
-      if (!this.grpc.isCallerDone) this.#held.set(bytes.length);
+      // Until the caller has ended its side and the handler begins.
+      if (!this.grpc.isCallerDone) this.what.held.set(bytes.length, this.grpc.request.fieldsBytes);
     } catch (error) {
       return this.#fail(error as RpcError);
     }
@@ -358,8 +356,8 @@ class MessageCall extends ServerCall {
     }
     this.#letGo();
     // A handler has it now, and the listener keeps it as long.
-    this.#held.set(0, request.bytes);
-    void this.run(request.message, request.message).then(() => this.#held.set(0));
+    this.what.held.set(0, request.bytes + this.grpc.request.fieldsBytes);
+    void this.run(request.message, request.message);
   }
 
   override onCancel(error: RpcError): void {
@@ -375,7 +373,7 @@ class MessageCall extends ServerCall {
   #letGo(): void {
     this.#disarm?.();
     this.#request = undefined;
-    this.#held.set(0);
+    this.what.held.set(0);
   }
 }
 

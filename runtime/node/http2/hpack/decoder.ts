@@ -3,7 +3,7 @@ import { isWellFormed } from "../field-form.ts";
 import { DynamicTable } from "./dynamic-table.ts";
 import type { Fields } from "./field-list.ts";
 import { huffmanText } from "./huffman.ts";
-import { fixed, KnownBlocks, type Likeness, type Marks } from "./known-blocks.ts";
+import { fixed, knownListBytesMax, KnownBlocks, type Likeness, type Marks } from "./known-blocks.ts";
 import { entryOverheadBytes, staticEntries, staticNames, staticValues } from "./static-table.ts";
 
 /** What the table may hold, by the SETTINGS that this side sends: the default. */
@@ -45,8 +45,9 @@ export class HpackDecoder {
     const like = this.#known.like(block, version);
     if (like?.isSame === true) return like.known.fields;
     const fields = this.#decode(block, like);
+    const listBytes = this.#listBytesMax - (this.#marks.lefts.at(-1) ?? this.#listBytesMax);
     // One that changes the table means something else the next time.
-    if (table.version === version && fields.list.length > 0) {
+    if (table.version === version && listBytes > 0 && listBytes <= knownListBytesMax) {
       const decoded = { fields, marks: this.#marks, version: this.#refersToTable ? version : fixed };
       this.#marks = this.#known.remember(block, decoded, like);
     }

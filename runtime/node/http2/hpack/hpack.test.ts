@@ -158,6 +158,15 @@ test("a block that comes again is the same list, until the table changes under i
   expect(one.decode(hex("be")).list).toEqual(["b", "2"]);
 });
 
+test("a block that is much smaller than its list isn't kept for the next time", () => {
+  const one = decoder();
+  one.decode(Buffer.concat([hex("400161 64"), Buffer.alloc(100, "x")]));
+  const [few, many] = [Buffer.alloc(60, 0xbe), Buffer.alloc(62, 0xbe)];
+  expect(one.decode(few)).toBe(one.decode(few));
+  expect(one.decode(many)).not.toBe(one.decode(many));
+  expect(one.decode(many).list).toHaveLength(2 * 62);
+});
+
 test("10.5.1 a list over the limit says so, and the table is what it would be", () => {
   const one = new HpackDecoder({ listBytesMax: 100 });
   const large = one.decode(Buffer.concat([hex("400161 7f 4f"), Buffer.alloc(206, "x"), hex("400162 0132 82")]));

@@ -1,8 +1,9 @@
 import type { Fields } from "./field-list.ts";
 
-/** Blocks that are remembered, and the longest of them: 16 KiB a connection, and their texts. */
+/** Blocks that are remembered, and the longest of them and of their lists: by the table, a byte of a block may be a field of its list. */
 const knownMax = 8;
 const knownBytesMax = 2048;
+export const knownListBytesMax = 8192;
 
 /** Of a block that refers to nothing in the dynamic table: it means the same whatever becomes of that. */
 export const fixed = -1;
