@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
 import { ManualClock } from "../../testing/clock.ts";
 import { systemClock } from "../clock.ts";
+import { PeersMemory } from "../peer-memory.ts";
 import { errorCodes } from "./errors.ts";
 import { withoutEdges } from "./fields.ts";
 import { frame, frameFlags, frameTypes, u32 } from "./frames.ts";
@@ -279,6 +280,27 @@ test("a reader that never reads is given up, and what it asked for is not kept f
     patient.close();
   }
 }, 20_000);
+
+test("what a reader leaves unread counts as kept for it, until it reads on", async () => {
+  const memory = new PeersMemory().join(() => undefined);
+  const counted = await echoServer({ memory }, false);
+  try {
+    const peer = await counted.open(beginning);
+    peer.socket.pause();
+    peer.send(times(900, (at) => request(2 * at + 1, endHeaders | endStream)));
+    await expect.poll(() => counted.streams.length).toBe(900);
+    // Fields need no window.
+    const answer = { block: encodeFields([":status", "200"]), list: ["x-a", "v".repeat(16_300)] };
+    for (const { stream } of counted.streams) stream.fields(answer, true);
+    peer.send(frame(ping, 0, 0, Buffer.alloc(8)));
+    await expect.poll(() => memory.bytes).toBeGreaterThan(1_000_000);
+    peer.socket.resume();
+    await peer.settled();
+    await expect.poll(() => memory.bytes).toBe(0);
+  } finally {
+    counted.close();
+  }
+});
 
 test("answers that wait for closed windows are 64 MiB at most; beyond it streams are reset, and others go on", async () => {
   const peer = await server.open(beginning.subarray(0, 24), settingsFrame([settingIds.initialWindowSize, 0]));

@@ -90,6 +90,8 @@ export class Http2Session implements StreamHost, Departing {
   readonly sendWindow = new SendWindow(windowBytesDefault);
   readonly isClient: boolean;
   #queuedBytes = 0;
+  /** Of `#memory`, what the socket hasn't got rid of. */
+  #unsentBytes = 0;
   readonly #memory: PeerMemory | undefined;
   readonly #socket: Duplex;
   readonly #events: SessionEvents;
@@ -130,7 +132,10 @@ export class Http2Session implements StreamHost, Departing {
     this.#streamWindowBytes = streamWindowBytes;
     this.#toll = new Toll(clock);
     this.#prefaceLeft = isClient ? 0 : clientPreface.length;
-    this.#output = new Output(socket, () => this.#pump());
+    this.#output = new Output(socket, () => {
+      this.#countUnsent();
+      this.#pump();
+    });
     this.#writer = new FrameWriter(this.#output, this.#peer);
     this.#departure = new Departure({ clock, writer: this.#writer }, this);
     this.#reader = new FrameReader((type, flags, id, payload) => this.#frame(type, flags, id, payload));
@@ -298,9 +303,17 @@ export class Http2Session implements StreamHost, Departing {
     const isPartial = !this.#isReady || this.#reader.isPartial || this.#blocks.streamId !== undefined;
     if (isPartial) this.#patience.partGoesOn();
     else this.#patience.partEnds();
-    if (this.#output.unsentBytes > unsentBytesMax) {
+    this.#countUnsent();
+    if (this.#unsentBytes > unsentBytesMax) {
       this.#fail(new ConnectionError("too much is left unread", errorCodes.enhanceYourCalm));
     }
+  }
+
+  /** While the peer doesn't read: what else this turn has made goes at its end. */
+  #countUnsent(): void {
+    const bytes = this.#output.isFull ? this.#output.unsentBytes : 0;
+    this.#memory?.add(bytes - this.#unsentBytes);
+    this.#unsentBytes = bytes;
   }
 
   /** Section 3.4. */
