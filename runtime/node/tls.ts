@@ -155,7 +155,7 @@ const troubles: readonly Trouble[] = [
     hint: "its subjectAltName has to name what callers dial, or their `serverName`",
   },
   {
-    words: /wrong version number|WRONG_VERSION_NUMBER|packet length too long|http request/i,
+    words: /speaks TLS|wrong version number|WRONG_VERSION_NUMBER|packet length too long|http request/i,
     message: () => "one side speaks TLS and the other doesn't",
     hint: "mutual TLS is for all nodes of a fleet or for none",
   },

@@ -567,6 +567,20 @@ describe("a client", () => {
     expect(peer.seen[0]!.payload.indexOf(bytes("0002 00000000"))).toBe(0);
   });
 
+  test.each([
+    ["HTTP/1.1 400 Bad Request\r\n\r\n", `the server doesn't speak HTTP/2: "HTTP/1.1 400 Bad Request"`],
+    ["\xff\xfe\x00", "the server doesn't speak HTTP/2"],
+    // An alert: protocol_version.
+    ["\x15\x03\x03\x00\x02\x02\x46", "the server speaks TLS"],
+  ])("3.4 says what is there in a server's place, from its first bytes: %j", async (said, told) => {
+    const closed: string[] = [];
+    const client = await clientOf({ onClosed: ({ message }) => closed.push(message) });
+    closing.push(client);
+    client.peer.send(Buffer.from(said, "latin1"));
+    expect(await client.peer.goaway()).toBe(errorCodes.protocolError);
+    await expect.poll(() => closed).toEqual([told]);
+  });
+
   test("8.1 gets a response in all its parts, and others before it count for nothing", async () => {
     const { session, peer, log, events } = await opened();
     session.open(post, events("a"), true);

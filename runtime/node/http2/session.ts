@@ -296,6 +296,7 @@ export class Http2Session implements StreamHost, Departing {
     this.#patience.heard();
     try {
       const rest = this.#prefaceLeft > 0 ? this.#preface(chunk) : chunk;
+      if (this.isClient && !this.#isReady && !this.#reader.isPartial && rest[0] !== 0) throw stranger(rest);
       if (rest.length > 0) this.#reader.push(rest);
     } catch (error) {
       return this.#fail(error);
@@ -654,6 +655,15 @@ export class Http2Session implements StreamHost, Departing {
 }
 
 const keepalivePing = Buffer.from("flyball?");
+
+const tlsRecords = [0x15, 0x16];
+
+/** Section 3.4: a server begins with SETTINGS, whose length is never so large that its first byte says something. */
+function stranger(bytes: Buffer): ConnectionError {
+  if (tlsRecords.includes(bytes[0]!)) return new ConnectionError("the server speaks TLS");
+  const words = bytes.toString("latin1", 0, 60).replace(/[^ -~].*/s, "");
+  return new ConnectionError(`the server doesn't speak HTTP/2${words === "" ? "" : `: "${words}"`}`);
+}
 
 /** Section 8.1.1: bytes of data that are to come; -1 where nothing says how many. */
 function expectedOf({ list }: Fields, isEnd: boolean): number {
