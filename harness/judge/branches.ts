@@ -66,11 +66,16 @@ function readTransactions(history: History, bank: BankPlan): readonly Transactio
   }
   return [...all].flatMap(([xid, { fromUs, toUs, begun, told, found }]): Transaction[] => {
     if (toUs < 0) return [];
-    const isDoubtful = doubted.has(xid) || gaps.some((gap) => gap.fromUs <= toUs && gap.toUs >= fromUs);
+    const lastsUntilUs = hasEnded({ told, found }) ? toUs : Infinity;
+    const isDoubtful = doubted.has(xid) || gaps.some((gap) => gap.fromUs <= lastsUntilUs && gap.toUs >= fromUs);
     const did = { paid: paid.get(xid) ?? [], taken: taken.get(xid) ?? [] };
     return [{ xid, fromUs, toUs, begun, told, found, isDoubtful, ...did }];
   });
 }
+
+/** Whether anybody has heard that nothing more is done for it. */
+const hasEnded = ({ told, found }: Pick<Transaction, "told" | "found">): boolean =>
+  (found !== undefined && isEnded(found)) || told.some(({ status }) => endOf(status) !== undefined);
 
 function byXid(moves: readonly Move[]): ReadonlyMap<string, readonly Move[]> {
   const found = new Map<string, Move[]>();

@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
 
 import type { History } from "../history/history.ts";
-import { at, latency, noDeadCalls, recovery, successRate } from "../scenario/builders.ts";
+import { at, atomicity, latency, noDeadCalls, nothingLeft, recovery, successRate } from "../scenario/builders.ts";
 import type { Plan } from "../scenario/plan.ts";
+import { bankPlan, Books } from "./bank-fixtures.ts";
 import { call, calls, historyOf, planOf } from "./fixtures.ts";
 import { judgeRun } from "./judge.ts";
 import { lagIn } from "./outcome.ts";
@@ -139,6 +140,51 @@ describe("a part of a run", () => {
     const graceful = planOf([noDeadCalls("orders").within("2s").detects("1s")], { timeline });
     const made = [...calls(10), call({ dueUs: 3_990_000, to: "orders/1", code: "CANCELLED", tookUs: 20_000 })];
     expect(verdicts(graceful, historyOf(graceful, made, ended("interrupted"))).checks).toEqual(["inconclusive"]);
+  });
+
+  test("isn't blamed for a bank's transactions that were under way at its end, or whose records nobody has sent yet", () => {
+    const bank = bankPlan([atomicity("order").detects("20%"), nothingLeft("order").detects("20%")], {
+      of: { mode: "at" },
+    });
+    const judged = (act: (books: Books) => void, made: History["calls"] = []) => {
+      const books = new Books(bank).orders(40);
+      act(books);
+      return verdicts(bank, historyOf(bank, made, { transactions: books.changes, end: undefined })).checks;
+    };
+    const pay = (books: Books, xid: string, atUs: number): void => {
+      books.report("order/0", atUs - 1, { what: "begin", xid, name: "buy", timeoutMs: 60_000 });
+      books.move(xid, "account/0", { free: -10, frozen: 0, used: 10 }, atUs);
+    };
+    const inconclusive = ["inconclusive", "inconclusive"];
+    // The piece is yet to be taken, although stock has told of others since.
+    const underWay = (books: Books): void => {
+      pay(books, "tc:1:open", 1_590_000);
+      books.order("commit");
+    };
+    expect(judged(underWay)).toEqual(inconclusive);
+    // It was taken, and stock hasn't said so.
+    const untold = (books: Books): void => {
+      pay(books, "tc:1:untold", 1_700_000);
+      books.tell("tc:1:untold", "commit", 1_710_000);
+    };
+    expect(judged(untold)).toEqual(inconclusive);
+    const answered = (dueUs: number) =>
+      call({ dueUs, tookUs: 8_000, service: "order", node: "buyer/0", to: "order/0" });
+    expect(judged(() => undefined, [answered(1_700_000)])).toEqual(inconclusive);
+    expect(judged(() => undefined, [answered(40_000), answered(40_000)])).toEqual(["fail", "inconclusive"]);
+    // What is left has had no time to go.
+    expect(
+      judged((books) => {
+        books.leave("account/0", { kind: "undo", xid: "tc:1:39", branchId: "1" });
+        books.audit(5_100_000);
+      }),
+    ).toEqual(inconclusive);
+    // What is over is judged.
+    const half = (books: Books): void => {
+      pay(books, "tc:1:half", 1_500_000);
+      books.tell("tc:1:half", "commit", 1_510_000);
+    };
+    expect(judged(half)).toEqual(["fail", "inconclusive"]);
   });
 
   test("that ended with an error says so, and one that was cut off as well", () => {
