@@ -84,6 +84,23 @@ describe("it finds an order", () => {
     expect(result).toMatchObject({ verdict: "fail", message: "tc:1:broken paid 20 and took 2" });
   });
 
+  test("that gives back to others what it has taken, though it is as much", () => {
+    const result = broken((own, xid, atUs) => {
+      for (const node of ["account/0", "stock/0"]) {
+        own.finish(xid, node, "commit", atUs);
+        const by = node === "account/0" ? 10 : 1;
+        const other = { item: "u1", free: 1000 + by, frozen: 0, used: -by, version: 99 } as const;
+        own.report(node, atUs, { what: "holding", xid, resource: "reserve", ...other });
+      }
+    });
+    expect(result).toMatchObject({
+      verdict: "fail",
+      observed: "1 of 41",
+      message:
+        "tc:1:broken used 10 of u0 of account/0, -10 of u1 of account/0, 1 of u0 of stock/0, -1 of u1 of stock/0",
+    });
+  });
+
   test("whose manager was told of its end before it was so, or of another one", () => {
     const early = broken((own, xid, atUs) => {
       own.tell(xid, "commit", atUs - 1);

@@ -3,7 +3,7 @@ import type { BankPlan } from "../scenario/plan.ts";
 import { ScenarioError } from "../scenario/error.ts";
 import type { CheckSpec, Scenario } from "../scenario/schema.ts";
 import { emptyAnswers, type Answer } from "./answers.ts";
-import { lastWords, movesOf, neededFor, planOfBank, type Change } from "./bank.ts";
+import { lastWords, movesOf, neededFor, planOfBank, type Change, type Move } from "./bank.ts";
 import { endOf, isSettled, netOf, transactionsOf, type Transaction } from "./branches.ts";
 import type { CheckKind } from "./check.ts";
 import { nothingToJudge, resultOf } from "./outcome.ts";
@@ -28,9 +28,9 @@ const accidents: Readonly<
 };
 
 /**
- * All of a transaction's branches or none: a piece is taken out of stock exactly where its price is paid, once; a manager that was told of
- * an end was told what is so at that moment; whoever was answered OK has a transaction that was committed; and when all is quiet,
- * everything that was paid is the price of everything that was taken.
+ * All of a transaction's branches or none: a piece is taken out of stock exactly where its price is paid, once, by one account, and what is
+ * given back goes to where it was taken from; a manager that was told of an end was told what is so at that moment; whoever was answered
+ * OK has a transaction that was committed; and when all is quiet, everything that was paid is the price of everything that was taken.
  */
 export const atomicity: CheckKind<Spec> = {
   plan: (spec, context) => {
@@ -108,6 +108,12 @@ function breachIn({ xid, paid, taken, told, toUs }: Transaction, { price }: Bank
   const [money, goods] = [netOf(paid).used, netOf(taken).used];
   const isWhole = (goods === 0 || goods === 1) && money === goods * price;
   if (!isWhole) return { why: `${xid} paid ${money} and took ${goods}`, atUs: toUs };
+  // What was given back to another one than it was taken from comes to nothing in sum.
+  const [payers, givers] = [usedByItem(paid), usedByItem(taken)];
+  if (payers.length > goods || givers.length > goods) {
+    const parts = [...payers, ...givers].map(([item, used]) => `${used} of ${item}`);
+    return { why: `${xid} used ${parts.join(", ")}`, atUs: toUs };
+  }
   for (const { status, atUs } of told) {
     const end = endOf(status);
     if (end === undefined) continue;
@@ -118,6 +124,12 @@ function breachIn({ xid, paid, taken, told, toUs }: Transaction, { price }: Bank
   }
   return undefined;
 }
+
+/** Whose is used up in the end, and how much; less than nothing: it was given too much back. */
+const usedByItem = (moves: readonly Move[]): readonly (readonly [string, number])[] =>
+  [...Map.groupBy(moves, ({ node, item }) => `${item} of ${node}`)]
+    .map(([item, own]) => [item, netOf(own).used] as const)
+    .filter(([, used]) => used !== 0);
 
 /** The same of everything together, as it was read from the disks; undefined where it is right, or where something is still set aside. */
 function sumBreach(history: History, { account, stock, price }: BankPlan): string | undefined {

@@ -20,7 +20,7 @@ import { noMetadata } from "../../runtime/call/metadata.ts";
 import type { Response, ServedMethod, Transport } from "../../runtime/ports/transport.ts";
 import { requestTable } from "../../services/bank/at.ts";
 import { holdTable } from "../../services/bank/outside.ts";
-import { TakeReplySchema, type ReserveRequest } from "../../services/proto/bank_pb.ts";
+import { TakeReplySchema, type ReserveRequest, type TakeRequest } from "../../services/proto/bank_pb.ts";
 import { DoReplySchema } from "../../services/proto/worker_pb.ts";
 import { createRandom } from "../../runtime/random.ts";
 import { alteredLocal } from "../../runtime/transactions/altered-local.ts";
@@ -1012,6 +1012,14 @@ export const doubledReservations = (seed: number, service: string, probability: 
   serving(seed, service, {}, (random) => async (call, request, next) => {
     const response = await next(call, request);
     return random.float() < probability ? next(call, { ...(request as ReserveRequest), key: "" }) : response;
+  });
+
+/** This share of what a bank's account or stock is asked to give back goes to another account, or good, than it was taken from. */
+export const misdirectedReturns = (seed: number, service: string, probability: number): Sabotage =>
+  serving(seed, service, {}, (random) => (call, request, next) => {
+    if (!call.method.endsWith("GiveBack") || random.float() >= probability) return next(call, request);
+    const asked = request as TakeRequest;
+    return next(call, { ...asked, item: asked.item === "u0" ? "u1" : "u0" });
   });
 
 /** The same branches whenever they come. */

@@ -2,6 +2,7 @@ import {
   flatteringOrders,
   givenBackConfirms,
   leakyReservations,
+  misdirectedReturns,
   stuckBranches,
   swappedCompensations,
   type SabotagedCheck,
@@ -18,7 +19,10 @@ export default [
     alongWith: ["conservation"],
     gross: (seed) => givenBackConfirms(seed, "stock", 1),
     mild: (seed) => givenBackConfirms(seed, "stock", 0.08),
-    more: { "an order that tells everybody that it is done": (seed) => flatteringOrders(seed, 1) },
+    more: {
+      "an order that tells everybody that it is done": (seed) => flatteringOrders(seed, 1),
+      "an account that gives back to others": (seed) => misdirectedReturns(seed, "account", 0.08),
+    },
   },
   {
     check: "nothing-left",
