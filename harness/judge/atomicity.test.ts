@@ -157,6 +157,14 @@ test("a commit without an answer isn't held against an order until somebody has 
   expect(half("undone")).toMatchObject({ verdict: "fail", message: "tc:1:lost paid 10 and took 0" });
 });
 
+test("what another bank of the fleet does is no half of this one's", () => {
+  const own = books().orders(40);
+  const xid = "tc:1:other";
+  own.report("order2/0", 4_000_000, { what: "begin", xid, name: "buy", timeoutMs: 60_000 });
+  own.report("order2/0", 4_100_000, { what: "end", xid, decision: "commit", status: "Committed" });
+  expect(judgeCheck(plan, own.history())).toMatchObject({ verdict: "pass", trials: 40 });
+});
+
 test("few transactions, or none, tell nothing", () => {
   expect(judgeCheck(plan, books().orders(5).history()).verdict).toBe("inconclusive");
   expect(judgeCheck(plan, books().history())).toMatchObject({ verdict: "inconclusive", trials: 0 });

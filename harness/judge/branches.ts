@@ -2,7 +2,7 @@ import { isEnded, needsRepair } from "../../runtime/transactions/status.ts";
 import type { GlobalStatus } from "../../runtime/transactions/status.ts";
 import type { History } from "../history/history.ts";
 import type { BankPlan } from "../scenario/plan.ts";
-import { movesOf, once, openDoubts, type Move } from "./bank.ts";
+import { isOf, movesOf, once, openDoubts, type Move } from "./bank.ts";
 
 /** A global transaction, from what everybody reported of it. */
 export interface Transaction {
@@ -25,9 +25,9 @@ export interface Transaction {
   readonly isDoubtful: boolean;
 }
 
-/** Every transaction that began, or did something, since the load did. */
+/** Every transaction of this bank that began, or did something, since the load did. */
 export const transactionsOf: (history: History, bank: BankPlan) => readonly Transaction[] = once(
-  ({ account, stock }) => `${account} ${stock}`,
+  ({ order, account, stock }) => `${order} ${account} ${stock}`,
   readTransactions,
 );
 
@@ -40,6 +40,7 @@ function readTransactions(history: History, bank: BankPlan): readonly Transactio
   const doubted = new Set(
     [bank.account, bank.stock].flatMap((name) => openDoubts(history, name)).map(({ xid }) => xid),
   );
+  const others = othersIn(history, bank);
   const all = new Map<
     string,
     {
@@ -69,9 +70,17 @@ function readTransactions(history: History, bank: BankPlan): readonly Transactio
     const lastsUntilUs = hasEnded({ told, found }) ? toUs : Infinity;
     const isDoubtful = doubted.has(xid) || gaps.some((gap) => gap.fromUs <= lastsUntilUs && gap.toUs >= fromUs);
     const did = { paid: paid.get(xid) ?? [], taken: taken.get(xid) ?? [] };
+    if (others.has(xid) && did.paid.length === 0 && did.taken.length === 0) return [];
     return [{ xid, fromUs, toUs, begun, told, found, isDoubtful, ...did }];
   });
 }
+
+/** Transactions that this bank's order hasn't begun: the banks of a fleet share the coordinator. */
+export const othersIn: (history: History, bank: BankPlan) => ReadonlySet<string> = once(
+  ({ order }) => order,
+  ({ transactions }, { order }) =>
+    new Set(transactions.flatMap((one) => (one.what === "begin" && !isOf(order, one) ? [one.xid] : []))),
+);
 
 /** Whether anybody has heard that nothing more is done for it. */
 const hasEnded = ({ told, found }: Pick<Transaction, "told" | "found">): boolean =>

@@ -44,6 +44,15 @@ describe("it finds", () => {
   });
 });
 
+test("what the coordinator has left of another bank's transactions isn't this one's", () => {
+  const own = books().orders(40);
+  const xid = "tc:1:other";
+  own.report("order2/0", 4_000_000, { what: "begin", xid, name: "buy", timeoutMs: 60_000 });
+  own.leave("coordinator/0", { kind: "lock", xid });
+  own.found(xid, "RollbackFailed");
+  expect(judged(own)).toMatchObject({ verdict: "pass", trials: 40 });
+});
+
 test("of a coordinator that isn't ours it says what wasn't looked at", () => {
   const history = books().orders(40).history({}, ["account/0", "stock/0"]);
   const transactions = history.transactions.filter(({ node }) => node !== "coordinator/0");

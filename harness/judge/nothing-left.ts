@@ -1,8 +1,8 @@
 import type { History } from "../history/history.ts";
 import type { BankPlan } from "../scenario/plan.ts";
 import type { CheckSpec } from "../scenario/schema.ts";
-import { lastWords, neededFor, planOfBank } from "./bank.ts";
-import { isOpen, transactionsOf } from "./branches.ts";
+import { isOf, lastWords, neededFor, planOfBank } from "./bank.ts";
+import { isOpen, othersIn, transactionsOf } from "./branches.ts";
 import type { CheckKind } from "./check.ts";
 import { nothingToJudge, resultOf } from "./outcome.ts";
 
@@ -61,11 +61,16 @@ function unreadIn(history: History, { account, stock }: BankPlan): string | unde
 }
 
 /** By transaction, or by item where nobody knows whose it is. */
-function leftIn(history: History, { account, stock }: BankPlan): Map<string, string> {
+function leftIn(history: History, bank: BankPlan): Map<string, string> {
+  const { account, stock } = bank;
+  const others = othersIn(history, bank);
   const found = new Map<string, string>();
   const audits = [account, stock, "coordinator"].flatMap((part) => lastWords(history, part) ?? []);
   for (const { node, left } of audits) {
-    for (const { kind, xid } of left) found.set(xid, `${node} has ${articles[kind]} of ${xid}`);
+    for (const { kind, xid } of left) {
+      const isOthers = isOf("coordinator", { node }) && others.has(xid);
+      if (!isOthers) found.set(xid, `${node} has ${articles[kind]} of ${xid}`);
+    }
   }
   if (found.size > 0) return found;
   for (const { node, holdings } of audits) {
