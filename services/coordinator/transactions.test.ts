@@ -291,6 +291,23 @@ test("what is too much or makes no sense is refused by name", async () => {
   const other = await world.begin();
   await world.register(other, { lockKey: "account:100000" });
   await expect(world.register(xid, { resourceId: "" })).rejects.toMatchObject({ code: "InvalidArgument" });
+  await expect(world.register(xid, { resourceId: "x".repeat(600) })).rejects.toThrow("too long");
+});
+
+test("a report with too much is refused by name, and its branch is finished with what it had before", async () => {
+  const world = await open();
+  const xid = await world.begin();
+  const branchId = await world.register(xid, { branchType: "AT", lockKey: "account:1", applicationData: "small" });
+  const report = { xid, branchId, status: "PhaseOne_Done" } as const;
+  const applicationData = "x".repeat(limits.branchBytes);
+  await expect(world.transactions.reportBranch({ ...report, applicationData })).rejects.toMatchObject({
+    code: "BranchReportFailed",
+    hint: expect.stringContaining("at most 16384") as string,
+  });
+  const [session] = (await SessionLog.open(world.disk)).sessions;
+  expect(session?.branches).toMatchObject([{ status: "Registered", applicationData: "small" }]);
+  await world.transactions.reportBranch({ ...report, applicationData: applicationData.slice("account:1".length) });
+  expect(await world.transactions.rollback(xid)).toBe("Rollbacked");
 });
 
 test("locks: at most one transaction has a row, and none is left when all have ended", async () => {

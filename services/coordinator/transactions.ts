@@ -168,8 +168,9 @@ export class Transactions {
       const text = `${xid} takes no branches any more: it is ${session.status}`;
       throw new TransactionError(text, { code: "GlobalTransactionNotActive", hint: "begin another one" });
     }
-    if (resourceId === "" || resourceId.length + key.length > limits.nameBytes)
-      throw invalid("a branch without a resource");
+    if (resourceId === "") throw invalid("a branch without a resource");
+    if ([resourceId, key, application, client].join("").length > limits.nameBytes)
+      throw invalid("a branch whose names are too long");
     if (session.branches.length >= limits.branches)
       throw tooMuch(`${xid} has ${limits.branches} branches already`, "begin another transaction for the rest");
     if (lockKey.length + applicationData.length > limits.branchBytes) {
@@ -202,6 +203,13 @@ export class Transactions {
     const branch = session.branches.find((known) => known.branchId === branchId);
     if (branch === undefined) {
       throw new TransactionError(`${xid} has no branch ${branchId}`, { code: "BranchTransactionNotExist" });
+    }
+    // What doesn't fit into a message would keep all of its resource's branches from their second phase.
+    if (branch.lockKey.length + applicationData.length > limits.branchBytes) {
+      throw new TransactionError(`a report with application data of ${applicationData.length} characters`, {
+        code: "BranchReportFailed",
+        hint: `with the branch's lock key at most ${limits.branchBytes}: keep the rest in a table, and report its key`,
+      });
     }
     branch.status = status;
     branch.applicationData = applicationData;
