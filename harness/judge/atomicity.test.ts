@@ -184,6 +184,43 @@ test("what is read while a confirm is being written down isn't counted twice, no
   expect(judgeCheck(plan, own.history())).toMatchObject({ verdict: "pass", trials: 41 });
 });
 
+describe("no call has two transactions that were committed:", () => {
+  const buying = (index: number, more: Partial<CallSketch> = {}): CallRecord =>
+    call({ dueUs: index * 40_000, tookUs: 8_000, service: "order", node: "buyer/0", to: "order/0", ...more });
+  const judged = (calls: CallRecord[], more: Parameters<Books["history"]>[0] = {}, own = books()) =>
+    judgeCheck(plan, own.orders(40).history({ calls, ...more }));
+  const others = Array.from({ length: 39 }, (_, index) => buying(index));
+
+  test("the second is found, and when", () => {
+    // The first of forty orders has a call of its own, and the last hasn't, though its buyer has called before and heard OK.
+    expect(judged(others)).toMatchObject({
+      verdict: "fail",
+      observed: "1 of 40",
+      message: "order/0 committed tc:1:39, and each call that it got has another one",
+      brokenAtMs: 1_561,
+    });
+    for (const code of ["OK", "ABORTED"] as const)
+      expect(judged([...others, buying(38, { code })])).toMatchObject({ verdict: "fail" });
+    expect(judged([...others, buying(39, { lateUs: 2_000 })])).toMatchObject({ verdict: "fail" });
+    expect(judged([...others, buying(39, { to: "order/1", code: "UNAVAILABLE" })])).toMatchObject({ verdict: "fail" });
+  });
+
+  test("each attempt may have one of its own, whatever became of it, as long as it is under way or was given up", () => {
+    expect(judged([...others, buying(39)])).toMatchObject({ verdict: "pass" });
+    expect(judged([...others, buying(10, { code: "DEADLINE_EXCEEDED" })])).toMatchObject({ verdict: "pass" });
+    expect(judged(others.with(10, buying(10, { before: ["order/0"] })))).toMatchObject({ verdict: "pass" });
+  });
+
+  test("whoever may have called without a word of it isn't forgotten: who was killed, whose call has no end, and who isn't ours", () => {
+    const gaps = [{ type: "gap" as const, node: "buyer/0", fromUs: 1_500_000, toUs: 1_600_000 }];
+    expect(judged(others, { gaps })).toMatchObject({ verdict: "pass" });
+    expect(judged([...others, buying(30, { code: "unknown" })])).toMatchObject({ verdict: "pass" });
+    const history = books().orders(40).history({ calls: others });
+    const foreign = plan.checks.map((check) => ({ ...check, bank: { ...check.bank!, hasForeign: true as const } }));
+    expect(judgeCheck({ ...plan, checks: foreign }, history)).toMatchObject({ verdict: "pass" });
+  });
+});
+
 describe("whoever was answered OK has a transaction of its own that was committed:", () => {
   /** The buyer's call that the books' order `index` is about: that one takes from 1 to 6 ms of every 40. */
   const buying = (index: number, more: Partial<CallSketch> = {}): CallRecord =>

@@ -7,6 +7,7 @@ import { lastWords, movesOf, neededFor, planOfBank, type Change, type Move } fro
 import { endOf, isSettled, netOf, transactionsOf, type Transaction } from "./branches.ts";
 import type { CheckKind } from "./check.ts";
 import { nothingToJudge, resultOf } from "./outcome.ts";
+import { unaskedFor } from "./unasked.ts";
 
 type Spec = Extract<CheckSpec, { check: "atomicity" }>;
 
@@ -30,7 +31,8 @@ const accidents: Readonly<
 /**
  * All of a transaction's branches or none: a piece is taken out of stock exactly where its price is paid, once, by one account, and what is
  * given back goes to where it was taken from; a manager that was told of an end was told what is so at that moment; whoever was answered
- * OK has a transaction that was committed; and when all is quiet, everything that was paid is the price of everything that was taken.
+ * OK has a transaction that was committed, and no call has two; and when all is quiet, everything that was paid is the price of everything
+ * that was taken.
  */
 export const atomicity: CheckKind<Spec> = {
   plan: (spec, context) => {
@@ -50,7 +52,8 @@ export const atomicity: CheckKind<Spec> = {
     const { shows } = plan.check;
     const shown = shows === undefined ? [] : history.transactions.filter(accidents[shows].isOne);
     const isMissing = shows !== undefined && shown.length === 0;
-    const broken = [...all.flatMap((transaction) => breachIn(transaction, bank) ?? []), ...empty];
+    const unasked = unaskedFor(history, bank).map(unwanted);
+    const broken = [...all.flatMap((transaction) => breachIn(transaction, bank) ?? []), ...empty, ...unasked];
     const sum = broken.length === 0 ? sumBreach(history, bank) : undefined;
     const committed = all.filter(({ paid }) => netOf(paid).used !== 0).length;
     const shares = [committed, all.length - committed].map((count) => count / all.length);
@@ -102,6 +105,11 @@ interface Breach {
 const emptiness = ({ node, call, instance, endUs }: Answer): Breach => ({
   why: `${instance} answered OK to call ${call} of ${node}, and no transaction was committed for it`,
   atUs: endUs,
+});
+
+const unwanted = ({ xid, begun }: Transaction): Breach => ({
+  why: `${begun!.node} committed ${xid}, and each call that it got has another one`,
+  atUs: begun!.atUs,
 });
 
 function breachIn({ xid, paid, taken, told, toUs }: Transaction, { price }: BankPlan): Breach | undefined {

@@ -3,6 +3,7 @@ import type { TransactionChange } from "../../runtime/telemetry/events.ts";
 import type { History } from "../history/history.ts";
 import { formatShare, fractionOf } from "../scenario/durations.ts";
 import { ScenarioError } from "../scenario/error.ts";
+import { hasForeign } from "../scenario/foreign.ts";
 import type { BankPlan, CheckPlan } from "../scenario/plan.ts";
 import { missMax, type CheckContext } from "./check.ts";
 import { requireTrials } from "./outcome.ts";
@@ -43,6 +44,7 @@ function bankOf(service: string, { scenario }: CheckContext): BankPlan {
     return {
       ...{ order: service, account: account.service, stock: stock.service, price, mode },
       keys: { account: keysOf(account.service), stock: keysOf(stock.service) },
+      ...(hasForeign(scenario) && { hasForeign: true }),
     };
   }
   throw new ScenarioError(`${service} is no order service of a bank, and runs no transactions`, {

@@ -170,8 +170,11 @@ describe("a part of a run", () => {
     expect(judged(untold)).toEqual(inconclusive);
     const answered = (dueUs: number) =>
       call({ dueUs, tookUs: 8_000, service: "order", node: "buyer/0", to: "order/0" });
-    expect(judged(() => undefined, [answered(1_700_000)])).toEqual(inconclusive);
-    expect(judged(() => undefined, [answered(40_000), answered(40_000)])).toEqual(["fail", "inconclusive"]);
+    const each = Array.from({ length: 40 }, (_, index) => answered(index * 40_000));
+    expect(judged(() => undefined, [...each, answered(1_700_000)])).toEqual(inconclusive);
+    expect(judged(() => undefined, [...each, answered(40_000)])).toEqual(["fail", "inconclusive"]);
+    // And so are those for whom a buyer hasn't told of a call.
+    expect(judged(() => undefined, each.slice(0, 38))).toEqual(inconclusive);
     // What is left has had no time to go.
     expect(
       judged((books) => {

@@ -145,7 +145,8 @@ const needsToldNodes = (kind: FaultSpec["kind"]): boolean =>
     kind,
   ) || faults[kind].shows !== undefined;
 
-function hasForeign({ fleet }: Scenario): boolean {
+/** Whether programs that aren't ours are in its fleet. */
+export function hasForeign({ fleet }: Scenario): boolean {
   return Object.values(fleet).some(
     (spec) =>
       spec.program === "foreign" ||

@@ -160,6 +160,8 @@ export interface BankPlan {
   readonly mode: BankMode;
   /** What a row's primary key is there. Absent: a name. */
   readonly keys?: { readonly account: RowKeys; readonly stock: RowKeys };
+  /** Programs that aren't ours are in the fleet, and tell of their calls as they like. Absent: there are none. */
+  readonly hasForeign?: true;
 }
 
 export interface CheckPlan {

@@ -1078,6 +1078,13 @@ export const flatteringOrders = (seed: number, probability: number): Sabotage =>
       }),
   );
 
+/** This share of the orders is done twice, as if two had called. */
+export const repeatedOrders = (seed: number, probability: number): Sabotage =>
+  serving(seed, "order", {}, (random) => async (call, request, next) => {
+    const response = await next(call, request);
+    return random.float() < probability ? next(call, request).catch(() => response) : response;
+  });
+
 /** Once a rollback has got no answer, this share of the orders is in the transaction that it was to end. */
 export const leakedXids = (seed: number, probability: number): Sabotage => {
   let leaked: string | undefined;

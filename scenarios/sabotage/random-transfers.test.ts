@@ -16,6 +16,7 @@ import {
   leakyReservations,
   lostCommits,
   overdrafts,
+  repeatedOrders,
   stuckBranches,
   together,
 } from "./kit.ts";
@@ -89,6 +90,7 @@ describe(`one of ${findWithin} seeds finds`, () => {
     "one of fifty branches that is never finished": (seed) => stuckBranches(seed, "account", 0.02),
     "a stock without a fence": (seed) => forgetfulFence(seed, "stock", 1),
     "an order that answers OK to one of fifty for whom it isn't done": (seed) => flatteringOrders(seed, 0.02),
+    "an order that is done twice, one of fifty": (seed) => repeatedOrders(seed, 0.02),
     "an order that reserves one of fifty twice": (seed) => doubledReservations(seed, "account", 0.02),
     "at: an account that shows one of ten rows as nobody has left it, where the answers to commits get lost": (seed) =>
       together(garbledLooks(seed, "account", 0.1), lostCommits(seed, ["account"], 0.05)),

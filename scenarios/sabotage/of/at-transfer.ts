@@ -1,4 +1,11 @@
-import { flatteringOrders, givenBackConfirms, keptUndoLogs, leakyReservations, type SabotagedCheck } from "../kit.ts";
+import {
+  flatteringOrders,
+  givenBackConfirms,
+  keptUndoLogs,
+  leakyReservations,
+  repeatedOrders,
+  type SabotagedCheck,
+} from "../kit.ts";
 
 export default [
   {
@@ -14,6 +21,7 @@ export default [
       "an order that tells everybody that it is done": (seed) => flatteringOrders(seed, 1),
       // Three in ten are given up: 27 in 100 of these are 8 in 100 of all.
       "one that tells so some of those for whom it isn't": (seed) => flatteringOrders(seed, 0.27),
+      "one that is done twice": (seed) => repeatedOrders(seed, 0.08),
     },
   },
   {

@@ -1,0 +1,69 @@
+import type { RpcCode } from "../../runtime/call/status.ts";
+import type { History } from "../history/history.ts";
+import type { BankPlan } from "../scenario/plan.ts";
+import { isOf } from "./bank.ts";
+import { isSettled, netOf, transactionsOf, type Transaction } from "./branches.ts";
+
+/**
+ * Committed transactions that no call asked for: an order begins one for each attempt that reaches it, while that lasts, or, where its
+ * caller gave up, at any time after. So where they can't be dealt out to the attempts, somebody has bought twice; which of them it was, is
+ * a guess then. From a call on whose attempts nobody has told of, nothing is known any more.
+ */
+export function unaskedFor(history: History, bank: BankPlan): readonly Transaction[] {
+  const attempts = Map.groupBy(attemptsOf(history, bank), ({ instance }) => instance);
+  const untilUs = knownUntil(history, bank);
+  const done = transactionsOf(history, bank).filter(
+    (one) => isSettled(one) && netOf(one.paid).used !== 0 && beganAt(one) >= 0 && beganAt(one) < untilUs,
+  );
+  return [...Map.groupBy(done, ({ begun }) => begun!.node)].flatMap(([instance, own]) =>
+    leftOver(own, attempts.get(instance) ?? []),
+  );
+}
+
+/** Those of which nobody could say are nobody's. */
+const beganAt = ({ begun }: Transaction): number => begun?.atUs ?? -1;
+
+interface Span {
+  readonly beginUs: number;
+  readonly endUs: number;
+}
+
+/** What only who serves a call says of it: then it has done all that it does. Whatever else a call ends as, its server may go on. */
+const answers: ReadonlySet<RpcCode> = new Set(["OK", "ABORTED", "FAILED_PRECONDITION"]);
+
+function attemptsOf({ calls }: History, { order }: BankPlan): readonly (Span & { readonly instance: string })[] {
+  return calls.flatMap(({ service, attempts }) => {
+    if (service !== order) return [];
+    return attempts.flatMap(({ instance, beginUs, endUs, code }) => {
+      const isAnswered = answers.has(code) && endUs >= beginUs;
+      return [{ instance, beginUs, endUs: isAnswered ? endUs : Infinity }];
+    });
+  });
+}
+
+/** Until the first call that has no end, or that a caller who was killed may have made. Of who isn't ours nothing is known. */
+function knownUntil({ calls, gaps }: History, { order, account, stock, hasForeign }: BankPlan): number {
+  const asked = calls.filter(({ service }) => service === order);
+  if (asked.length === 0 || hasForeign === true) return -Infinity;
+  const parts = [order, account, stock, "coordinator"];
+  const killed = gaps.filter((gap) => !parts.some((part) => isOf(part, gap))).map(({ fromUs }) => fromUs);
+  const unended = asked.filter(({ code }) => code === undefined).map(({ beginUs }) => beginUs);
+  return [...unended, ...killed].reduce((us, own) => Math.min(us, own), Infinity);
+}
+
+/** Each, as they began, goes to the attempt that ends first of those that it may be of: no way leaves fewer without one. */
+function leftOver(done: readonly Transaction[], attempts: readonly Span[]): readonly Transaction[] {
+  const toCome = attempts.toSorted((a, b) => a.beginUs - b.beginUs);
+  let open: Span[] = [];
+  let next = 0;
+  return done
+    .toSorted((a, b) => beganAt(a) - beganAt(b))
+    .filter((transaction) => {
+      const atUs = beganAt(transaction);
+      for (; next < toCome.length && toCome[next]!.beginUs <= atUs; next++) open.push(toCome[next]!);
+      open = open.filter(({ endUs }) => endUs >= atUs);
+      const first = open.toSorted((a, b) => a.endUs - b.endUs)[0];
+      open = open.filter((attempt) => attempt !== first);
+      return first === undefined;
+    });
+}
