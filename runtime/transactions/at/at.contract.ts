@@ -373,11 +373,12 @@ export const atContract: Readonly<Record<string, AtFact>> = {
   },
 
   "an undo log that was cut off or tampered with is never used, and told": async (world) => {
-    const bank = await open(world, { a: 10, b: 10, c: 10 });
+    const bank = await open(world, { a: 10, b: 10, c: 10, d: 10 });
     for (const [id, damage] of [
       ["a", cutOff],
       ["b", forged],
       ["c", anothers],
+      ["d", () => ({ log_status: "7" })],
     ] as const) {
       const xid = await bank.begin();
       await bank.add(xid, id, 5);
@@ -385,8 +386,8 @@ export const atContract: Readonly<Record<string, AtFact>> = {
       await bank.local((local) => local.update(undoTable, { ...log!, ...damage(log!) }));
       equal(await world.ended(bank.coordinator.rollback(xid)), "RollbackFailed");
     }
-    equal(bank.repairs.map(({ code }) => code).join(), "DamagedUndoLog,DamagedUndoLog,DamagedUndoLog");
-    equal(await bank.amounts(), "a=15 b=15 c=15");
+    equal(bank.repairs.map(({ code }) => code).join(), Array(4).fill("DamagedUndoLog").join());
+    equal(await bank.amounts(), "a=15 b=15 c=15 d=15");
   },
 
   "a database that is away in phase two is asked again: nothing is lost, and the rows are freed": async (world) => {

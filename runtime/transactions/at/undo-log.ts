@@ -82,6 +82,11 @@ export function assertFence(row: Row): void {
   if (bodyOf(row) !== fenceBody) throw damaged(row, "says that there is nothing to undo, and has something");
 }
 
+/** The same where a row is neither to be undone nor says that it was. */
+export function assertUndone(row: Row): void {
+  if (row["log_status"] !== undoStatus.undone) throw damaged(row, `has a status ${String(row["log_status"])}`);
+}
+
 const bodyOf = ({ rollback_info: bytes }: Row): string =>
   bytes instanceof Uint8Array ? new TextDecoder().decode(bytes) : "";
 

@@ -10,6 +10,7 @@ import { TransactionError } from "../error.ts";
 import { isSameRow, isSameValue, keyOf, textOf } from "../values.ts";
 import {
   assertFence,
+  assertUndone,
   fenceRow,
   itemsIn,
   undoStatus,
@@ -45,6 +46,8 @@ export async function undoBranch(
       await local.update(undoTable, { ...row, log_status: undoStatus.undone });
     }
     await undo(local, itemsIn(own));
+  } else {
+    assertUndone(own);
   }
   await local.remove(undoTable, own);
   return "done";
