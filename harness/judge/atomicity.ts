@@ -31,8 +31,8 @@ const accidents: Readonly<
 /**
  * All of a transaction's branches or none: a piece is taken out of stock exactly where its price is paid, once, by one account, and what is
  * given back goes to where it was taken from; a manager that was told of an end was told what is so at that moment; whoever was answered
- * OK has a transaction that was committed, and no call has two; and when all is quiet, everything that was paid is the price of everything
- * that was taken.
+ * OK has a transaction that was committed, who was refused has none, and no call has two; and when all is quiet, everything that was paid
+ * is the price of everything that was taken.
  */
 export const atomicity: CheckKind<Spec> = {
   plan: (spec, context) => {
@@ -108,7 +108,7 @@ const emptiness = ({ node, call, instance, endUs }: Answer): Breach => ({
 });
 
 const unwanted = ({ xid, begun }: Transaction): Breach => ({
-  why: `${begun!.node} committed ${xid}, and each call that it got has another one`,
+  why: `${begun!.node} committed ${xid}, and each call that it got has another one, or was told that nothing is done`,
   atUs: begun!.atUs,
 });
 

@@ -6,8 +6,9 @@ import { isSettled, netOf, transactionsOf, type Transaction } from "./branches.t
 
 /**
  * Committed transactions that no call asked for: an order begins one for each attempt that reaches it, while that lasts, or, where its
- * caller gave up, at any time after. So where they can't be dealt out to the attempts, somebody has bought twice; which of them it was, is
- * a guess then. From a call on whose attempts nobody has told of, nothing is known any more.
+ * caller gave up, at any time after, and commits none for whom it refuses. So where they can't be dealt out to the attempts, somebody has
+ * bought twice, or was told that he hasn't; which of them it was, is a guess then. From a call on whose attempts nobody has told of,
+ * nothing is known any more.
  */
 export function unaskedFor(history: History, bank: BankPlan): readonly Transaction[] {
   const attempts = Map.groupBy(attemptsOf(history, bank), ({ instance }) => instance);
@@ -28,15 +29,17 @@ interface Span {
   readonly endUs: number;
 }
 
-/** What only who serves a call says of it: then it has done all that it does. Whatever else a call ends as, its server may go on. */
-const answers: ReadonlySet<RpcCode> = new Set(["OK", "ABORTED", "FAILED_PRECONDITION"]);
+/** What only who serves a call says of it, when nothing is done for it. Whatever else a call ends as, but OK, its server may go on. */
+const refusals: ReadonlySet<RpcCode> = new Set(["ABORTED", "FAILED_PRECONDITION"]);
 
 function attemptsOf({ calls }: History, { order }: BankPlan): readonly (Span & { readonly instance: string })[] {
   return calls.flatMap(({ service, attempts }) => {
     if (service !== order) return [];
     return attempts.flatMap(({ instance, beginUs, endUs, code }) => {
-      const isAnswered = answers.has(code) && endUs >= beginUs;
-      return [{ instance, beginUs, endUs: isAnswered ? endUs : Infinity }];
+      // One that hasn't ended has no code of its own.
+      const hasEnded = endUs >= beginUs;
+      if (hasEnded && refusals.has(code)) return [];
+      return [{ instance, beginUs, endUs: hasEnded && code === "OK" ? endUs : Infinity }];
     });
   });
 }

@@ -3,7 +3,7 @@ import { faults } from "../faults/table.ts";
 import { durationUs } from "./durations.ts";
 import { ScenarioError } from "./error.ts";
 import type { ForeignPlan, LoadName, NodePlan, RegistryName, StepPlan, WorldName } from "./plan.ts";
-import type { FaultSpec, ForeignProgram, ForeignSpec, Scenario } from "./schema.ts";
+import type { FaultSpec, FleetSpec, ForeignProgram, ForeignSpec, Scenario } from "./schema.ts";
 
 /**
  * What `${name}` stands for in the command and environment of a foreign program; a world fills it in. A collector or a config
@@ -146,13 +146,12 @@ const needsToldNodes = (kind: FaultSpec["kind"]): boolean =>
   ) || faults[kind].shows !== undefined;
 
 /** Whether programs that aren't ours are in its fleet. */
-export function hasForeign({ fleet }: Scenario): boolean {
-  return Object.values(fleet).some(
-    (spec) =>
-      spec.program === "foreign" ||
-      (spec.program === "provider" && spec.groups?.some(({ foreign }) => foreign !== undefined) === true),
-  );
-}
+export const hasForeign = ({ fleet }: Scenario): boolean => Object.values(fleet).some(isForeign);
+
+/** Whether a service is such a program, or a group of it is. */
+export const isForeign = (spec: FleetSpec): boolean =>
+  spec.program === "foreign" ||
+  (spec.program === "provider" && spec.groups?.some(({ foreign }) => foreign !== undefined) === true);
 
 const unsupported = (message: string, hint: string): ScenarioError =>
   new ScenarioError(message, { code: "UNSUPPORTED", hint });

@@ -4,6 +4,7 @@ import { Worker } from "../../services/proto/worker_pb.ts";
 import { callSpecsOf } from "./calls.ts";
 import { durationUs } from "./durations.ts";
 import { ScenarioError } from "./error.ts";
+import { isForeign } from "./foreign.ts";
 import type { CallsSpec, FleetSpec, Scenario } from "./schema.ts";
 import { secretNamed } from "./secrets.ts";
 
@@ -65,10 +66,6 @@ export function checkSecurity({ fleet, security }: Scenario): void {
     }
   }
 }
-
-const isForeign = (spec: FleetSpec): boolean =>
-  spec.program === "foreign" ||
-  (spec.program === "provider" && (spec.groups ?? []).some(({ foreign }) => foreign !== undefined));
 
 /** Callers are access keys; without any, what certificates say: services. */
 function checkAllow(

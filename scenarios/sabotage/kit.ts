@@ -1085,6 +1085,14 @@ export const repeatedOrders = (seed: number, probability: number): Sabotage =>
     return random.float() < probability ? next(call, request).catch(() => response) : response;
   });
 
+/** This share of the orders is done, and answered as given up. */
+export const denyingOrders = (seed: number, probability: number): Sabotage =>
+  serving(seed, "order", {}, (random) => async (call, request, next) => {
+    const response = await next(call, request);
+    if (random.float() < probability) throw new RpcError("the order is given up", { code: "ABORTED" });
+    return response;
+  });
+
 /** Once a rollback has got no answer, this share of the orders is in the transaction that it was to end. */
 export const leakedXids = (seed: number, probability: number): Sabotage => {
   let leaked: string | undefined;

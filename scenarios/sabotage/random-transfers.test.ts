@@ -7,6 +7,7 @@ import type { Sabotage } from "../../harness/worlds/world.ts";
 import { bankModes, type BankMode } from "../../services/bank/mode.ts";
 import {
   amnesicDisk,
+  denyingOrders,
   doubledReservations,
   flatteringOrders,
   forgetfulFence,
@@ -91,6 +92,7 @@ describe(`one of ${findWithin} seeds finds`, () => {
     "a stock without a fence": (seed) => forgetfulFence(seed, "stock", 1),
     "an order that answers OK to one of fifty for whom it isn't done": (seed) => flatteringOrders(seed, 0.02),
     "an order that is done twice, one of fifty": (seed) => repeatedOrders(seed, 0.02),
+    "an order that answers one of fifty as given up for whom it is done": (seed) => denyingOrders(seed, 0.02),
     "an order that reserves one of fifty twice": (seed) => doubledReservations(seed, "account", 0.02),
     "at: an account that shows one of ten rows as nobody has left it, where the answers to commits get lost": (seed) =>
       together(garbledLooks(seed, "account", 0.1), lostCommits(seed, ["account"], 0.05)),

@@ -1,12 +1,12 @@
 import type { Call } from "../../runtime/call/call.ts";
 import type { Handlers } from "../../runtime/call/service.ts";
-import { RpcError } from "../../runtime/call/status.ts";
+import { RpcError, type RpcCode } from "../../runtime/call/status.ts";
 import { murmur3 } from "../../runtime/numbers.ts";
 import type { Coordinator } from "../../runtime/ports/coordinator.ts";
 import { DataSourceError, type DataSource } from "../../runtime/ports/data-source.ts";
 import type { Leftover, OutsideWriter } from "../../runtime/telemetry/events.ts";
 import type { Change } from "../../runtime/transactions/observed.ts";
-import { TransactionError } from "../../runtime/transactions/error.ts";
+import { TransactionError, type TransactionCode } from "../../runtime/transactions/error.ts";
 import { Cleaner, type Remains } from "../../runtime/transactions/cleaner.ts";
 import { fenceStatus, fenceTable, oldFences } from "../../runtime/transactions/tcc/fence.ts";
 import { oldUndoFences, undoTable } from "../../runtime/transactions/at/undo-log.ts";
@@ -470,27 +470,38 @@ interface Participant {
 
 /**
  * What a transaction or its database refuses, as a call's status: ABORTED when it is over or gave way to another, UNAVAILABLE when the
- * coordinator or the database can't be asked.
+ * coordinator or the database can't be asked, UNKNOWN when nobody can tell whether it was committed.
  */
 export async function withStatus<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
     if (error instanceof TransactionError) {
-      const isAway = error.code === "ConnectionLost" || error.code === "RequestTimeout" || error.code === "Closed";
-      const { message, hint } = error;
-      throw new RpcError(`[${error.code}] ${message}`, {
-        code: isAway ? "UNAVAILABLE" : "ABORTED",
-        hint,
-        cause: error,
-      });
+      const { code, message, hint } = error;
+      throw new RpcError(`[${code}] ${message}`, { code: statusOf[code] ?? "ABORTED", hint, cause: error });
     }
-    if (error instanceof DataSourceError && error.code in statusOf) {
-      const code = statusOf[error.code as keyof typeof statusOf];
-      throw new RpcError(`[${error.code}] ${error.message}`, { code, cause: error });
+    const code = error instanceof DataSourceError ? statusOfRefusal[error.code] : undefined;
+    if (code !== undefined) {
+      const { code: name, message } = error as DataSourceError;
+      throw new RpcError(`[${name}] ${message}`, { code, cause: error });
     }
     throw error;
   }
 }
 
-const statusOf = { UNAVAILABLE: "UNAVAILABLE", CLOSED: "UNAVAILABLE", DEADLOCK: "ABORTED" } as const;
+type Failure = Exclude<RpcCode, "OK">;
+
+/** Of a transaction that isn't over for certain; all others are. */
+const statusOf: Readonly<Partial<Record<TransactionCode, Failure>>> = {
+  ConnectionLost: "UNAVAILABLE",
+  RequestTimeout: "UNAVAILABLE",
+  Closed: "UNAVAILABLE",
+  OutcomeUnknown: "UNKNOWN",
+  CommitHeuristic: "UNKNOWN",
+};
+
+const statusOfRefusal: Readonly<Partial<Record<DataSourceError["code"], Failure>>> = {
+  UNAVAILABLE: "UNAVAILABLE",
+  CLOSED: "UNAVAILABLE",
+  DEADLOCK: "ABORTED",
+};

@@ -1,4 +1,5 @@
 import {
+  denyingOrders,
   flatteringOrders,
   givenBackConfirms,
   keptUndoLogs,
@@ -22,6 +23,7 @@ export default [
       // Three in ten are given up: 27 in 100 of these are 8 in 100 of all.
       "one that tells so some of those for whom it isn't": (seed) => flatteringOrders(seed, 0.27),
       "one that is done twice": (seed) => repeatedOrders(seed, 0.08),
+      "one that is done, and says that it was given up": (seed) => denyingOrders(seed, 0.08),
     },
   },
   {
