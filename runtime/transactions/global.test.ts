@@ -41,6 +41,16 @@ test("a rollback that can't be told changes nothing about why", async () => {
   expect(await failing).toMatchObject({ message: "too little" });
 });
 
+test.each([0, -1, 0.5, Number.NaN, Infinity, 2 ** 31])(
+  "a timeout of %s ms is refused before anything is begun",
+  async (timeoutMs) => {
+    const world = open();
+    const refused = world.run(() => Promise.resolve(), { timeoutMs });
+    await expect(refused).rejects.toMatchObject({ code: "InvalidArgument" });
+    expect(world.asked).toEqual([]);
+  },
+);
+
 test.each<[GlobalStatus, string]>([
   ["Committed", "done"],
   ["CommitRetrying", "done"],
@@ -125,7 +135,11 @@ function open({ answers = [] }: { readonly answers?: readonly (GlobalStatus | Tr
     ...{ clock, asked, events },
     run: <T>(
       work: Parameters<typeof inGlobalTransaction<T>>[1],
-      more: { readonly propagation?: Propagation; readonly metadata?: typeof noMetadata } = {},
+      more: {
+        readonly propagation?: Propagation;
+        readonly metadata?: typeof noMetadata;
+        readonly timeoutMs?: number;
+      } = {},
     ) => inGlobalTransaction<T>({ clock, telemetry, coordinator, name: "buy", ...more }, work),
   };
 }

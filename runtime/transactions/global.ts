@@ -28,6 +28,8 @@ export interface GlobalTransactionOptions {
   readonly metadata?: Metadata | undefined;
 }
 
+/** What fits into Seata's frames. */
+const timeoutMaxMs = 0x7fff_ffff;
 /** Seata's `client.tm.commitRetryCount` and `rollbackRetryCount`. */
 const retriesMax = 5;
 const retryAfterUs = 200_000;
@@ -38,7 +40,8 @@ const retryAfterUs = 200_000;
  * passed on.
  *
  * Rejects with a `TransactionError` when a commit wasn't to be: `TransactionTimeout` when it came too late and everything was rolled back,
- * `CommitHeuristic` when a branch never can be committed, `OutcomeUnknown` when nobody can tell.
+ * `CommitHeuristic` when a branch never can be committed, `OutcomeUnknown` when nobody can tell. And with `InvalidArgument`, before
+ * anything is done, for a timeout that is none.
  */
 export async function inGlobalTransaction<T>(
   options: GlobalTransactionOptions,
@@ -47,6 +50,12 @@ export async function inGlobalTransaction<T>(
   const { coordinator, name, timeoutMs = 60_000, propagation = "REQUIRED", metadata = noMetadata } = options;
   if (!begins(propagation, xidOf(metadata), name)) {
     return work(propagation === "NOT_SUPPORTED" ? withoutXid(metadata) : metadata);
+  }
+  if (!(Number.isInteger(timeoutMs) && timeoutMs > 0 && timeoutMs <= timeoutMaxMs)) {
+    throw new TransactionError(`${name}: a timeout of ${timeoutMs} ms`, {
+      code: "InvalidArgument",
+      hint: `give a whole number of milliseconds, 1 to ${timeoutMaxMs}`,
+    });
   }
   const xid = await coordinator.begin({ name, timeoutMs });
   let result: T;

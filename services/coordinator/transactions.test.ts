@@ -180,6 +180,19 @@ describe("recovery", () => {
     );
   });
 
+  test("a commit that came too late was too late, also after a crash, and by a clock that was set back", async () => {
+    const world = await open();
+    const xid = await world.begin({ timeoutMs: 10 });
+    await world.register(xid);
+    await world.clock.advance(20_000);
+    expect(await world.transactions.commit(xid)).toBe("TimeoutRollbacking");
+    const again = await open({ disk: world.disk.crashed() });
+    expect(await again.transactions.commit(xid)).toBe("TimeoutRollbacking");
+    await again.clock.advance(2 * second);
+    expect(again.asked).toEqual(["rollback"]);
+    expect(await again.transactions.status(xid)).toBe("Finished");
+  });
+
   test("locks of what isn't committed are taken again, and timeouts go on from where they were", async () => {
     const world = await open();
     const xid = await world.begin({ timeoutMs: 10_000 });

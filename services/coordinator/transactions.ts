@@ -121,8 +121,11 @@ export class Transactions {
     const session = this.#sessions.get(xid);
     if (session === undefined) return this.status(xid);
     if (session.status !== "Begin") return this.#told(session);
-    // Too late, and the next look will say so.
-    if (this.#isTimedOut(xid)) return "TimeoutRollbacking";
+    if (this.#isTimedOut(xid)) {
+      // Too late: the next look begins with it.
+      this.#enter(session, "TimeoutRollbacking");
+      return this.#told(session);
+    }
     const isAsync = session.branches.every(
       ({ branchType, status }) => branchType === "AT" || status === "PhaseOne_Failed",
     );
