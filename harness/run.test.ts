@@ -4,7 +4,7 @@ import { explain } from "./cli/errors.ts";
 import { openWorld } from "./cli/worlds.ts";
 import { LoadError, type LoadDriver } from "./load/driver.ts";
 import { runScenario } from "./run.ts";
-import { consumer, poisson, provider, scenario, successRate } from "./scenario/builders.ts";
+import { at, consumer, poisson, provider, scenario, successRate } from "./scenario/builders.ts";
 import { PrometheusError } from "./telemetry/prometheus.ts";
 import { WorldError } from "./worlds/error.ts";
 import type { World } from "./worlds/world.ts";
@@ -59,6 +59,24 @@ test.each([
   const { result, brokenBy } = await runScenario(shop, { world, seed: 1 });
   expect(result).toMatchObject({ verdict: "error", reason: `node orders/0 ${said}: ${ending.how}` });
   expect(brokenBy === undefined ? undefined : explain(brokenBy).exitCode).toBe(exitCode);
+});
+
+test("who is to restart, or to stop, while it restarts does so when it is back", async () => {
+  const timeline = [at("1s").restart("orders"), at("1050ms").restart("orders/1"), at("1100ms").stop("orders/1")];
+  const load = shop.load.map((one) => ({ ...one, legs: [{ rate: "80/s", for: "5s" }] }));
+  const { result, history } = await runScenario(
+    { ...shop, load, timeline },
+    { world: await openWorld("sim"), seed: 1 },
+  );
+  expect(result.reason).toBeUndefined();
+  const applied = history.steps.filter(({ phase }) => phase === "applied");
+  expect(applied.map(({ index }) => index)).toEqual([0, 1, 2]);
+  const lastUs = (instance: string) =>
+    Math.max(
+      ...history.calls.flatMap(({ attempts }) => attempts).map((one) => (one.instance === instance ? one.endUs : 0)),
+    );
+  expect(lastUs("orders/1")).toBeLessThanOrEqual(applied[2]!.atUs);
+  expect(lastUs("orders/0")).toBeGreaterThan(applied[2]!.atUs);
 });
 
 test("a load that can't be started leaves none of the run's timers", async () => {
