@@ -1,16 +1,15 @@
 import type { History } from "../history/history.ts";
 import type { BankPlan } from "../scenario/plan.ts";
 import { isOpen, isSettled, netOf, transactionsOf, type Transaction } from "./branches.ts";
+import { deal, type Span } from "./dealing.ts";
 
 /** An attempt to buy that was answered OK. */
-export interface Answer {
+export interface Answer extends Span {
   /** Whose call it was of, and which one. */
   readonly node: string;
   readonly call: number;
   /** Who answered. */
   readonly instance: string;
-  readonly beginUs: number;
-  readonly endUs: number;
 }
 
 /**
@@ -23,7 +22,7 @@ export interface Answer {
 export function emptyAnswers(history: History, bank: BankPlan): readonly Answer[] {
   const answers = Map.groupBy(answersOf(history, bank), ({ instance }) => instance);
   const done = Map.groupBy(transactionsOf(history, bank).filter(mayBeDone), ({ begun }) => begun?.node);
-  return [...answers].flatMap(([instance, own]) => leftOver(own, done.get(instance) ?? []));
+  return [...answers].flatMap(([instance, own]) => deal(done.get(instance) ?? [], own, timeOf).places);
 }
 
 function answersOf({ calls, gaps }: History, { order }: BankPlan): readonly Answer[] {
@@ -45,24 +44,8 @@ function mayBeDone(transaction: Transaction): boolean {
   return netOf(transaction.paid).used !== 0 || netOf(transaction.taken).used !== 0;
 }
 
-/** Each transaction, as they began, goes to the answer that ends first of those in whose time it lies: no way leaves fewer without one. */
-function leftOver(answers: readonly Answer[], done: readonly Transaction[]): readonly Answer[] {
-  const toCome = answers.toSorted((a, b) => a.beginUs - b.beginUs);
-  const left: Answer[] = [];
-  let open: Answer[] = [];
-  let next = 0;
-  for (const { fromUs, toUs } of done.map(timeOf).toSorted((a, b) => a.fromUs - b.fromUs)) {
-    for (; next < toCome.length && toCome[next]!.beginUs <= fromUs; next++) open.push(toCome[next]!);
-    left.push(...open.filter(({ endUs }) => endUs < fromUs));
-    open = open.filter(({ endUs }) => endUs >= fromUs);
-    const fitting = open.filter(({ endUs }) => endUs >= toUs).toSorted((a, b) => a.endUs - b.endUs);
-    open = open.filter((answer) => answer !== fitting[0]);
-  }
-  return [...left, ...open, ...toCome.slice(next)];
-}
-
 /** From its begin until its manager first heard of an end: what it asks for in another life comes later. */
-function timeOf({ begun, fromUs, told }: Transaction): { readonly fromUs: number; readonly toUs: number } {
+function timeOf({ begun, fromUs, told }: Transaction): Span {
   const beginUs = begun?.atUs ?? fromUs;
-  return { fromUs: beginUs, toUs: told.reduce((us, { atUs }) => Math.min(us, atUs), told[0]?.atUs ?? beginUs) };
+  return { beginUs, endUs: told.reduce((us, { atUs }) => Math.min(us, atUs), told[0]?.atUs ?? beginUs) };
 }

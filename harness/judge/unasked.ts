@@ -3,6 +3,7 @@ import type { History } from "../history/history.ts";
 import type { BankPlan } from "../scenario/plan.ts";
 import { isOf } from "./bank.ts";
 import { isSettled, netOf, transactionsOf, type Transaction } from "./branches.ts";
+import { deal, type Span } from "./dealing.ts";
 
 /**
  * Committed transactions that no call asked for: an order begins one for each attempt that reaches it, while that lasts, or, where its
@@ -16,18 +17,14 @@ export function unaskedFor(history: History, bank: BankPlan): readonly Transacti
   const done = transactionsOf(history, bank).filter(
     (one) => isSettled(one) && netOf(one.paid).used !== 0 && beganAt(one) >= 0 && beganAt(one) < untilUs,
   );
-  return [...Map.groupBy(done, ({ begun }) => begun!.node)].flatMap(([instance, own]) =>
-    leftOver(own, attempts.get(instance) ?? []),
+  const timeOf = (one: Transaction): Span => ({ beginUs: beganAt(one), endUs: beganAt(one) });
+  return [...Map.groupBy(done, ({ begun }) => begun!.node)].flatMap(
+    ([instance, own]) => deal(own, attempts.get(instance) ?? [], timeOf).items,
   );
 }
 
 /** Those of which nobody could say are nobody's. */
 const beganAt = ({ begun }: Transaction): number => begun?.atUs ?? -1;
-
-interface Span {
-  readonly beginUs: number;
-  readonly endUs: number;
-}
 
 /** What only who serves a call says of it, when nothing is done for it. Whatever else a call ends as, but OK, its server may go on. */
 const refusals: ReadonlySet<RpcCode> = new Set(["ABORTED", "FAILED_PRECONDITION"]);
@@ -52,21 +49,4 @@ function knownUntil({ calls, gaps }: History, { order, account, stock, hasForeig
   const killed = gaps.filter((gap) => !parts.some((part) => isOf(part, gap))).map(({ fromUs }) => fromUs);
   const unended = asked.filter(({ code }) => code === undefined).map(({ beginUs }) => beginUs);
   return [...unended, ...killed].reduce((us, own) => Math.min(us, own), Infinity);
-}
-
-/** Each, as they began, goes to the attempt that ends first of those that it may be of: no way leaves fewer without one. */
-function leftOver(done: readonly Transaction[], attempts: readonly Span[]): readonly Transaction[] {
-  const toCome = attempts.toSorted((a, b) => a.beginUs - b.beginUs);
-  let open: Span[] = [];
-  let next = 0;
-  return done
-    .toSorted((a, b) => beganAt(a) - beganAt(b))
-    .filter((transaction) => {
-      const atUs = beganAt(transaction);
-      for (; next < toCome.length && toCome[next]!.beginUs <= atUs; next++) open.push(toCome[next]!);
-      open = open.filter(({ endUs }) => endUs >= atUs);
-      const first = open.toSorted((a, b) => a.endUs - b.endUs)[0];
-      open = open.filter((attempt) => attempt !== first);
-      return first === undefined;
-    });
 }
