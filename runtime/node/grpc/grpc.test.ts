@@ -456,6 +456,7 @@ test.each([
   ["a message of characters outside of the basic plane", "😀".repeat(3000), {}, undefined],
   ["a message beside metadata", "好".repeat(3000), { "x-a": "v".repeat(4000) }, "v".repeat(4000)],
   ["metadata, which it does without", "好", { "x-a": "v".repeat(9000) }, undefined],
+  ["the longest of its metadata, which it does without", "好", { "x-b": "v".repeat(9000), "x-a": "v" }, "v"],
 ])("a caller that takes 8 KiB of fields gets no more: %s", async (_, message, trailers, kept) => {
   const fail: Handler = (call) => call.fail(new RpcError(message, { code: "ABORTED", trailers: metadata(trailers) }));
   const failLater: Handler = (call) => (call.begin(), fail(call));

@@ -27,14 +27,20 @@ export function statusFields({ code, message, trailers }: RpcError, bytesMax = I
   return [...status, ...(encoded === "" ? [] : ["grpc-message", encoded]), ...custom];
 }
 
-/** Trailers that can't be carried, or that the caller doesn't take, are no reason to lose the status. */
+/** Trailers that can't be carried, or that the caller doesn't take, are no reason to lose the status: the longest are left out first. */
 function carried(trailers: Metadata, bytesMax: number): readonly string[] {
+  let list: readonly string[];
   try {
-    const list = toFields(trailers);
-    return listBytes(list) <= bytesMax ? list : [];
+    list = toFields(trailers);
   } catch {
     return [];
   }
+  if (listBytes(list) <= bytesMax) return list;
+  const fields = Array.from({ length: list.length / 2 }, (_, index) => list.slice(2 * index, 2 * index + 2));
+  let room = bytesMax;
+  const shortest = fields.toSorted((a, b) => listBytes(a) - listBytes(b));
+  const fitting = new Set(shortest.filter((field) => (room -= listBytes(field)) >= 0));
+  return fields.filter((field) => fitting.has(field)).flat();
 }
 
 /** What a response's last fields say: undefined for OK. `httpStatus`: of the response they end. */
