@@ -1,11 +1,11 @@
 import type { Note } from "../runtime/telemetry/span.ts";
 import { LinkShapes, type Lift } from "./faults/links.ts";
-import { each } from "./faults/nodes.ts";
+import { each, inTurn } from "./faults/nodes.ts";
 import { playRollout, type RolloutPorts } from "./rollout/rollout.ts";
 import { faultKind } from "./faults/table.ts";
 import { settled } from "./parallel.ts";
 import type { Plan, StepPlan } from "./scenario/plan.ts";
-import type { FleetNode, RunningFleet } from "./worlds/world.ts";
+import type { RunningFleet } from "./worlds/world.ts";
 
 /** A timeline that is being played. */
 export interface PlayedTimeline {
@@ -24,7 +24,6 @@ export function playTimeline(
   const { originUs, write, onCallEnd } = ports;
   const { clock } = fleet;
   const links = new LinkShapes(fleet);
-  const act = actor(fleet);
   const lifts = new Map<number, Lift>();
   const timers: (() => void)[] = [];
   const now = (): number => clock.nowUs() - originUs;
@@ -76,7 +75,7 @@ export function playTimeline(
         await rollout.begun;
       });
     } else {
-      await noted(step, "apply", () => act(what));
+      await noted(step, "apply", () => act(what, fleet));
     }
   };
 
@@ -117,22 +116,14 @@ export function playTimeline(
   };
 }
 
-type Action = Exclude<StepPlan["what"], { kind: "fault" | "rollout" }>;
-
-/** How actions are done. Those on one node come one after the other: who is to stop while it restarts stops when it is back. */
-function actor(fleet: RunningFleet): (what: Action) => Promise<void> {
-  const turns = new Map<FleetNode, Promise<void>>();
-  return async (what) => {
-    if (what.kind === "publish") return fleet.publish(what.key, what.content);
-    await each(fleet, what.nodes, (node) => {
-      const own = (turns.get(node) ?? Promise.resolve()).then(async () => {
-        if (node.state === "running" || node.state === "paused") await node.stop();
-        if (what.kind === "restart") await node.restart();
-      });
-      turns.set(node, own);
-      return own;
-    });
-  };
+async function act(what: Exclude<StepPlan["what"], { kind: "fault" | "rollout" }>, fleet: RunningFleet): Promise<void> {
+  if (what.kind === "publish") return fleet.publish(what.key, what.content);
+  await each(fleet, what.nodes, (node) =>
+    inTurn(node, async () => {
+      if (node.state === "running" || node.state === "paused") await node.stop();
+      if (what.kind === "restart") await node.restart();
+    }),
+  );
 }
 
 /**

@@ -3,7 +3,7 @@ import type { History } from "../history/history.ts";
 import type { RunningFleet } from "../worlds/world.ts";
 import type { Effect, FaultStep, Observation } from "./fault.ts";
 import type { Lift } from "./links.ts";
-import { each } from "./nodes.ts";
+import { each, restart } from "./nodes.ts";
 
 /** Breaks the disks of these nodes; the answer mends them. */
 export async function breakDisks(fleet: RunningFleet, nodes: readonly string[], fault: DiskFault): Promise<Lift> {
@@ -20,7 +20,7 @@ export async function loseAWrite({ nodes }: FaultStep, fleet: RunningFleet, faul
     await node.kill();
     await mend();
   });
-  return () => each(fleet, nodes, (node) => node.restart());
+  return () => restart(fleet, nodes);
 }
 
 type DiskUse = History["disks"][number];

@@ -14,3 +14,16 @@ export async function each(
     }),
   );
 }
+
+const turns = new WeakMap<FleetNode, Promise<void>>();
+
+/** Stops and starts of one node come one after the other: who is to stop while it restarts stops when it is back. */
+export function inTurn(node: FleetNode, work: () => Promise<void>): Promise<void> {
+  const own = (turns.get(node) ?? Promise.resolve()).then(work);
+  turns.set(node, own);
+  return own;
+}
+
+/** Starts again what was killed. */
+export const restart = (fleet: RunningFleet, ids: readonly string[]): Promise<void> =>
+  each(fleet, ids, (node) => inTurn(node, () => node.restart()));

@@ -11,6 +11,7 @@ export class HistoryCollector {
   readonly #calls: CallRecord[] = [];
   #isInOrder = true;
   /** Calls without an end, by node and id. A restarted node numbers its calls anew: what it left open stays without an end. */
+  readonly #heard = new Map<string, number>();
   readonly #open = new Map<string, Map<number, CallRecord>>();
   readonly #tasks: TaskRecord[] = [];
   readonly #openTasks = new Map<string, TaskRecord>();
@@ -51,6 +52,7 @@ export class HistoryCollector {
     transactions: [],
     spans: [],
     gaps: [],
+    heard: this.#heard,
     planned: new Map(),
     lags: [],
     documents: [],
@@ -119,6 +121,7 @@ export class HistoryCollector {
 
   #event(node: string, event: RuntimeEvent): void {
     const history = this.#history;
+    if ((this.#heard.get(node) ?? -Infinity) < event.atUs) this.#heard.set(node, event.atUs);
     switch (event.type) {
       case "call.begin": {
         const call: CallRecord = {

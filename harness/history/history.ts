@@ -54,6 +54,8 @@ export interface History {
   /** In the order in which they were reported: of each node, that of their ends. */
   readonly spans: readonly (Span & { readonly node: string })[];
   readonly gaps: readonly GapRecord[];
+  /** By node: the latest moment that it has told of. */
+  readonly heard: ReadonlyMap<string, number>;
   /** Planned calls by consumer node. */
   readonly planned: ReadonlyMap<string, number>;
   /** What a load generator outside of the fleet measured; undefined where the load came from inside, or it didn't get so far. */

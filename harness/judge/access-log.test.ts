@@ -4,6 +4,7 @@ import type { History } from "../history/history.ts";
 import { accessLog, consumer, foreign, poisson, provider, scenario } from "../scenario/builders.ts";
 import { planScenario } from "../scenario/planner.ts";
 import { call, calls, historyOf, judgeCheck, planOf } from "./fixtures.ts";
+import { judgeRun } from "./judge.ts";
 
 const check = accessLog("orders").on("2s").off("6s").within("500ms").detects("2%");
 const plan = planOf([check]);
@@ -65,6 +66,14 @@ describe("an access log", () => {
     expect(judged(without).verdict).toBe("fail");
     expect(judged(without, { gaps: [gap("orders/0")] }).verdict).toBe("pass");
     expect(judged([...lines, line(4_010_000)], { gaps: [gap("storefront/0")] }).verdict).not.toBe("fail");
+  });
+
+  test("of a run that was broken off is judged as far as its callers have told", () => {
+    const heard = new Map(plan.nodes.map(({ id }) => [id, id.startsWith("registry/") ? -1 : 8_100_000]));
+    const part = (accesses: readonly Line[]) =>
+      judgeRun(plan, historyOf(plan, made, { accesses, heard, end: undefined })).checks[0]!.verdict;
+    expect(part([...lines, lines[200]!])).toBe("fail");
+    expect(part(lines)).toBe("inconclusive");
   });
 
   test("is inconclusive when nobody called while it was on", () => {

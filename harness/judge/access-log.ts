@@ -2,8 +2,11 @@ import type { History } from "../history/history.ts";
 import { durationUs, formatShare, fractionOf } from "../scenario/durations.ts";
 import { ScenarioError } from "../scenario/error.ts";
 import { calleesOf } from "../scenario/calls.ts";
+import type { CheckPlan } from "../scenario/plan.ts";
 import type { CheckSpec } from "../scenario/schema.ts";
 import { missMax, type CheckContext, type CheckKind } from "./check.ts";
+import { deal } from "./dealing.ts";
+import { callersOf, mayCall } from "./nodes.ts";
 import { despiteLag, nothingToJudge, requireTrials, resultOf } from "./outcome.ts";
 import { plannedCalls } from "./planned.ts";
 import { trialsToSee } from "./statistics.ts";
@@ -38,6 +41,7 @@ export const accessLogCheck: CheckKind<Spec> = {
       // A line too many or too few is a defect by definition; how long a rule takes to arrive is a matter of time.
       falseAlarm: context.world === "sim" ? 0 : null,
       detects: `${formatShare(fractionOf(spec.detects))} without a line`,
+      ...callersOf(spec.service, context),
     };
   },
   judge: (plan, history) => {
@@ -55,7 +59,7 @@ export const accessLogCheck: CheckKind<Spec> = {
     // A call whose end was never recorded has no attempts to show.
     const unknown = history.calls.filter((call) => call.service === service && call.endUs < 0).length;
     const surplus = unmatched(served, lines)
-      .lines.filter((access) => !isInGap(history, access))
+      .lines.filter((access) => !isInGap(plan, history, access))
       .slice(unknown);
     const first = [...missing, ...stray, ...surplus].toSorted((a, b) => a.beginUs - b.beginUs)[0];
     const isEnough = due.length >= neededFor(plan.check);
@@ -109,35 +113,23 @@ function attemptsOf({ calls, gaps }: History, service: string): readonly Served[
 }
 
 /** What was written while the records of a caller may be missing, which would say to which call it belongs. */
-const isInGap = ({ gaps }: History, { beginUs, atUs }: { readonly beginUs: number; readonly atUs: number }): boolean =>
-  gaps.some(({ fromUs, toUs }) => atUs >= fromUs && beginUs <= toUs);
+const isInGap = (
+  plan: CheckPlan,
+  { gaps }: History,
+  { beginUs, atUs }: { readonly beginUs: number; readonly atUs: number },
+): boolean => gaps.some((gap) => mayCall(plan, gap) && atUs >= gap.fromUs && beginUs <= gap.toUs);
 
-/**
- * What is left over when as many lines as possible have an attempt of their own, during which they came in: in the order of time each
- * line takes the attempt, of those under way at its instance, that ends first.
- */
+/** What is left over when as many lines as possible have an attempt of their own at their instance, during which they came in. */
 function unmatched(
   attempts: readonly Served[],
   lines: History["accesses"],
 ): { readonly attempts: readonly Served[]; readonly lines: History["accesses"] } {
-  const left: Served[] = [];
-  const surplus: History["accesses"][number][] = [];
   const linesOf = Map.groupBy(lines, ({ node }) => node);
   const byInstance = Map.groupBy(attempts, ({ instance }) => instance);
-  for (const node of new Set([...byInstance.keys(), ...linesOf.keys()])) {
-    const waiting = (byInstance.get(node) ?? []).toSorted((a, b) => a.beginUs - b.beginUs);
-    let open: Served[] = [];
-    let next = 0;
-    for (const line of (linesOf.get(node) ?? []).toSorted((a, b) => a.beginUs - b.beginUs)) {
-      for (; next < waiting.length && waiting[next]!.beginUs <= line.beginUs; next++) open.push(waiting[next]!);
-      const over = open.filter(({ endUs }) => endUs < line.beginUs);
-      left.push(...over);
-      open = open.filter(({ endUs }) => endUs >= line.beginUs).sort((a, b) => a.endUs - b.endUs);
-      if (open.shift() === undefined) surplus.push(line);
-    }
-    left.push(...open, ...waiting.slice(next));
-  }
-  return { attempts: left, lines: surplus };
+  const left = [...new Set([...byInstance.keys(), ...linesOf.keys()])].map((node) =>
+    deal(linesOf.get(node) ?? [], byInstance.get(node) ?? [], ({ beginUs }) => ({ beginUs, endUs: beginUs })),
+  );
+  return { attempts: left.flatMap(({ places }) => places), lines: left.flatMap(({ items }) => items) };
 }
 
 function timesOf({ on, off, within }: Spec): {

@@ -2,6 +2,7 @@ import type { History } from "../history/history.ts";
 import type { BankPlan } from "../scenario/plan.ts";
 import { isOpen, isSettled, netOf, transactionsOf, type Transaction } from "./branches.ts";
 import { deal, type Span } from "./dealing.ts";
+import { isOf } from "./nodes.ts";
 
 /** An attempt to buy that was answered OK. */
 export interface Answer extends Span {
@@ -30,8 +31,8 @@ function answersOf({ calls, gaps }: History, { order }: BankPlan): readonly Answ
     if (service !== order) return [];
     return attempts.flatMap(({ instance, beginUs, endUs, code }): readonly Answer[] => {
       // One that hasn't ended has no code of its own.
-      const isAnswered = code === "OK" && endUs >= beginUs;
-      if (!isAnswered || beginUs < 0 || !instance.startsWith(`${order}/`)) return [];
+      const isAnswered = code === "OK" && endUs !== -1;
+      if (!isAnswered || beginUs < 0 || !isOf(order, { node: instance })) return [];
       const isHidden = gaps.some((gap) => gap.node === instance && gap.fromUs <= endUs && gap.toUs >= beginUs);
       return isHidden ? [] : [{ node, call, instance, beginUs, endUs }];
     });

@@ -52,8 +52,9 @@ export const atomicity: CheckKind<Spec> = {
     const { shows } = plan.check;
     const shown = shows === undefined ? [] : history.transactions.filter(accidents[shows].isOne);
     const isMissing = shows !== undefined && shown.length === 0;
-    const unasked = unaskedFor(history, bank).map(unwanted);
-    const broken = [...all.flatMap((transaction) => breachIn(transaction, bank) ?? []), ...empty, ...unasked];
+    const halves = all.flatMap((transaction) => breachIn(transaction, bank) ?? []);
+    // Whoever was told of a half was told wrong in any case.
+    const broken = halves.length > 0 ? halves : [...empty, ...unaskedFor(history, bank, plan).map(unwanted)];
     const sum = broken.length === 0 ? sumBreach(history, bank) : undefined;
     const committed = all.filter(({ paid }) => netOf(paid).used !== 0).length;
     const shares = [committed, all.length - committed].map((count) => count / all.length);
@@ -68,7 +69,12 @@ export const atomicity: CheckKind<Spec> = {
     const ends = `${committed} done and ${all.length - committed} not`;
     return resultOf(plan, {
       verdict: first !== undefined || sum !== undefined ? "fail" : isEnough ? "pass" : "inconclusive",
-      observed: first === undefined && sum !== undefined ? sum : `${broken.length} of ${all.length}`,
+      observed:
+        first === undefined && sum !== undefined
+          ? sum
+          : all.length === 0
+            ? `${broken.length} answered OK, and no transaction`
+            : `${broken.length} of ${all.length}`,
       bound,
       trials: all.length,
       message:

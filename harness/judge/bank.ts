@@ -3,9 +3,9 @@ import type { TransactionChange } from "../../runtime/telemetry/events.ts";
 import type { History } from "../history/history.ts";
 import { formatShare, fractionOf } from "../scenario/durations.ts";
 import { ScenarioError } from "../scenario/error.ts";
-import { hasForeign } from "../scenario/foreign.ts";
 import type { BankPlan, CheckPlan } from "../scenario/plan.ts";
 import { missMax, type CheckContext } from "./check.ts";
+import { callersOf, isOf } from "./nodes.ts";
 import { requireTrials } from "./outcome.ts";
 import { plannedCalls } from "./planned.ts";
 import { trialsToSee } from "./statistics.ts";
@@ -27,6 +27,7 @@ export function planOfBank<Spec extends CheckPlan["check"] & { readonly detects:
     falseAlarm: 0,
     detects: `${formatShare(fractionOf(spec.detects))} of them ${detects}`,
     bank,
+    ...callersOf(spec.service, context),
   };
 }
 
@@ -44,7 +45,6 @@ function bankOf(service: string, { scenario }: CheckContext): BankPlan {
     return {
       ...{ order: service, account: account.service, stock: stock.service, price, mode },
       keys: { account: keysOf(account.service), stock: keysOf(stock.service) },
-      ...(hasForeign(scenario) && { hasForeign: true }),
     };
   }
   throw new ScenarioError(`${service} is no order service of a bank, and runs no transactions`, {
@@ -58,9 +58,6 @@ const defaultPrice = 10;
 
 export type Change = TransactionChange & { readonly node: string };
 export type ChangeOf<What extends Change["what"]> = Extract<Change, { readonly what: What }>;
-
-/** Whether a node is one of a service's. */
-export const isOf = (service: string, { node }: { readonly node: string }): boolean => node.startsWith(`${service}/`);
 
 /** What is in an account, or of a good, and whose change left it so. */
 export interface Holding {

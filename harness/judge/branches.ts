@@ -2,7 +2,8 @@ import { isEnded, needsRepair } from "../../runtime/transactions/status.ts";
 import type { GlobalStatus } from "../../runtime/transactions/status.ts";
 import type { History } from "../history/history.ts";
 import type { BankPlan } from "../scenario/plan.ts";
-import { isOf, movesOf, once, openDoubts, type Move } from "./bank.ts";
+import { movesOf, once, openDoubts, type Move } from "./bank.ts";
+import { isOf } from "./nodes.ts";
 
 /** A global transaction, from what everybody reported of it. */
 export interface Transaction {

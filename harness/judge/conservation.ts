@@ -1,6 +1,7 @@
 import type { History } from "../history/history.ts";
 import type { CheckSpec } from "../scenario/schema.ts";
-import { isOf, lastWords, movesOf, neededFor, planOfBank, type Holding, type Move } from "./bank.ts";
+import { lastWords, movesOf, neededFor, planOfBank, type Holding, type Move } from "./bank.ts";
+import { isOf } from "./nodes.ts";
 import type { CheckKind } from "./check.ts";
 import { nothingToJudge, resultOf } from "./outcome.ts";
 
@@ -76,8 +77,10 @@ function rowBreaches(history: History, service: string): readonly Breach[] {
     const { node, atUs, holdings } = change;
     const now = new Set<string>();
     const was = atFirst.get(node);
+    // Once, and not whenever it is read again.
     const tell = (item: string, what: string): void => {
-      breaches.push({ why: `${item} of ${node} ${what} when its node reads what it has`, atUs, xid: "" });
+      const why = `${item} of ${node} ${what} when its node reads what it has`;
+      if (breaches.every((breach) => breach.why !== why)) breaches.push({ why, atUs, xid: "" });
     };
     for (const { item } of holdings) {
       if (now.has(item)) tell(item, "is there twice");
@@ -92,4 +95,5 @@ function rowBreaches(history: History, service: string): readonly Breach[] {
 
 const sumOf = ({ free, frozen, used }: Holding): number => free + frozen + used;
 
-const transactionsIn = (broken: readonly Breach[]): number => new Set(broken.map(({ xid }) => xid)).size;
+/** One by one where nobody knows whose they are. */
+const transactionsIn = (broken: readonly Breach[]): number => new Set(broken.map(({ xid, why }) => xid || why)).size;

@@ -211,6 +211,7 @@ export function historyOf(plan: Plan, made: readonly CallRecord[], more: Partial
     transactions: [],
     spans: [],
     gaps: [],
+    heard: lastTold(made, more.transactions ?? []),
     planned: new Map(plan.drives.map(({ node, dueUs }) => [node, dueUs.length])),
     lags: [],
     rollouts: [],
@@ -218,6 +219,12 @@ export function historyOf(plan: Plan, made: readonly CallRecord[], more: Partial
     end: { type: "end", atUs: plan.durationUs + 1_000_000, outcome: "complete" },
     ...more,
   };
+}
+
+/** By node: the latest of these. */
+function lastTold(made: readonly CallRecord[], transactions: History["transactions"]): ReadonlyMap<string, number> {
+  const told = [...transactions, ...made.map(({ node, beginUs, endUs }) => ({ node, atUs: Math.max(beginUs, endUs) }))];
+  return new Map(told.toSorted((a, b) => a.atUs - b.atUs).map(({ node, atUs }) => [node, atUs]));
 }
 
 /** Each step's records, as if it took no time; a graceful stop takes `stopUs`. */

@@ -8,7 +8,8 @@ import { workDistribution } from "../scenario/nodes.ts";
 import { ScenarioError } from "../scenario/error.ts";
 import { durationUs, fractionOf } from "../scenario/durations.ts";
 import type { CheckSpec, PermittedAnomaly, Scenario } from "../scenario/schema.ts";
-import { isOf, neededFor, openDoubts, planOfBank, type Change, type ChangeOf } from "./bank.ts";
+import { neededFor, openDoubts, planOfBank, type Change, type ChangeOf } from "./bank.ts";
+import { isOf } from "./nodes.ts";
 import type { CheckContext, CheckKind } from "./check.ts";
 import {
   examplesOf,

@@ -175,6 +175,8 @@ describe("a part of a run", () => {
     expect(judged(() => undefined, [...each, answered(40_000)])).toEqual(["fail", "inconclusive"]);
     // And so are those for whom a buyer hasn't told of a call.
     expect(judged(() => undefined, each.slice(0, 38))).toEqual(inconclusive);
+    // Of what it has told of, it is told that somebody bought twice.
+    expect(judged(() => undefined, each.toSpliced(10, 1))).toEqual(["fail", "inconclusive"]);
     // What is left has had no time to go.
     expect(
       judged((books) => {

@@ -103,22 +103,10 @@ function untilItsEnd(history: History): History {
   const calls = history.calls.map((call) =>
     call.code !== undefined && call.endUs >= endUs ? { ...call, endUs: -1, code: undefined, attempts: [] } : call,
   );
-  const heard = lastHeard(history);
   const unheard = history.run.nodes.map(
-    ({ id }) => ({ type: "gap", node: id, fromUs: heard.get(id) ?? -Infinity, toUs: Infinity }) as const,
+    ({ id }) => ({ type: "gap", node: id, fromUs: history.heard.get(id) ?? -Infinity, toUs: Infinity }) as const,
   );
   return { ...history, calls, gaps: [...history.gaps, ...unheard] };
-}
-
-/** By node: the moment until which it has told everything. */
-function lastHeard({ transactions, spans, calls }: History): ReadonlyMap<string, number> {
-  const heard = new Map<string, number>();
-  const hear = (node: string, atUs: number): void => {
-    heard.set(node, Math.max(heard.get(node) ?? -Infinity, atUs));
-  };
-  for (const { node, atUs } of [...transactions, ...spans]) hear(node, atUs);
-  for (const { node, beginUs, endUs } of calls) hear(node, Math.max(beginUs, endUs));
-  return heard;
 }
 
 /** The schema has matched spec and kind. */

@@ -105,6 +105,7 @@ export function sampleHistory(plan: Plan, { failing = false } = {}): History {
     transactions: [],
     spans: [],
     gaps: [],
+    heard: new Map(),
     planned: new Map([["storefront/0", 960]]),
     lags: [],
     rollouts: [],

@@ -160,8 +160,6 @@ export interface BankPlan {
   readonly mode: BankMode;
   /** What a row's primary key is there. Absent: a name. */
   readonly keys?: { readonly account: RowKeys; readonly stock: RowKeys };
-  /** Programs that aren't ours are in the fleet, and tell of their calls as they like. Absent: there are none. */
-  readonly hasForeign?: true;
 }
 
 export interface CheckPlan {
@@ -179,6 +177,8 @@ export interface CheckPlan {
   readonly extraAttemptsMax?: number;
   /** Checks of transactions. */
   readonly bank?: BankPlan;
+  /** `access-log`, and checks of transactions: the services that call the one which is looked at. Absent: whoever isn't ours may, too. */
+  readonly callers?: readonly string[];
   /** `traces`: one that isn't traced is broken. */
   readonly isEveryCallTraced?: boolean;
 }
