@@ -1,3 +1,5 @@
+import { trimBlanks } from "../blanks.ts";
+
 /**
  * Where a call belongs: its trace, and the span under which what it causes is put. It travels on `Call`, and between nodes in
  * metadata, in W3C's formats (https://www.w3.org/TR/trace-context/, https://www.w3.org/TR/baggage/).
@@ -61,7 +63,7 @@ const tracestateEntriesMax = 32;
 export function parseTracestate(text: string): readonly TracestateEntry[] | undefined {
   const entries: TracestateEntry[] = [];
   for (const part of text.split(",")) {
-    const member = trimmed(part);
+    const member = trimBlanks(part);
     if (member === "") continue;
     const equals = member.indexOf("=");
     const entry = { key: member.slice(0, equals), value: member.slice(equals + 1) };
@@ -96,10 +98,10 @@ export interface BaggageEntry {
 export function parseBaggage(text: string): readonly BaggageEntry[] {
   const entries = new Map<string, BaggageEntry>();
   for (const member of text.split(",")) {
-    const [pair = "", ...properties] = member.split(";").map(trimmed);
+    const [pair = "", ...properties] = member.split(";").map(trimBlanks);
     const equals = pair.indexOf("=");
-    const key = trimmed(pair.slice(0, Math.max(0, equals)));
-    const value = decoded(trimmed(pair.slice(equals + 1)));
+    const key = trimBlanks(pair.slice(0, Math.max(0, equals)));
+    const value = decoded(trimBlanks(pair.slice(equals + 1)));
     if (!token.test(key) || value === undefined) continue;
     entries.delete(key);
     entries.set(key, { key, value, properties });
@@ -131,6 +133,3 @@ function decoded(value: string): string | undefined {
 }
 
 const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
-
-/** Without the blanks and tabs around it; a run of them is looked at from its beginning only, or a long one in the middle costs seconds. */
-const trimmed = (text: string): string => text.replace(/^[ \t]+|(?<![ \t])[ \t]+$/g, "");

@@ -49,7 +49,7 @@ export interface SabotagedCheck {
   readonly check: string;
   readonly gross: (seed: number) => Sabotage;
   readonly mild: (seed: number) => Sabotage;
-  /** Checks that may see the same, and fail with it: what was never set aside and is given back leaves less than nothing. */
+  /** Checks that may see the same, and fail with it, or have too few trials left because of it. */
   readonly alongWith?: readonly string[];
   /** Defects as users have reported them, by the report: each fails the check always, and may fail others with it. */
   readonly reported?: Readonly<Record<string, (seed: number) => Sabotage>>;
@@ -1271,44 +1271,43 @@ export const withoutValidation = (service: string): Sabotage =>
     };
   });
 
-/** Rollbacks at an account or stock validate rows without their locks, and take a while until they write. */
-export const unlockedValidation = (service: string, forUs: number): Sabotage =>
+/** A rollback at an account or stock does something else to rows of what it has: those of `edition`s are removed and added. */
+const undoing = (
+  service: string,
+  alter: (local: LocalTransaction, clock: Clock) => Pick<Partial<LocalTransaction>, "lock" | "remove" | "insert">,
+): Sabotage =>
   altering(service, (local, _node, clock) => {
     let isUndo = false;
+    const altered = alteredLocal(local, alter(local, clock));
+    const at = (table: Table): LocalTransaction => (isUndo && isHolding(table) ? altered : local);
     return {
       lockEach: (table, part) => {
         isUndo ||= table === undoTable;
         return local.lockEach(table, part);
       },
-      lock: async (table, key) => {
-        if (!isUndo || !isHolding(table)) return local.lock(table, key);
-        const row = await local.read(table, key);
-        await clock.sleep(forUs);
-        return row;
-      },
+      lock: (table, key) => at(table).lock(table, key),
+      remove: (table, key) => at(table).remove(table, key),
+      insert: (table, row) => at(table).insert(table, row),
     };
   });
 
-/** A rollback at an account or stock does something else to the rows that it puts back: those of `edition`s are removed and added. */
-const undoing = (service: string, alter: Pick<Partial<LocalTransaction>, "remove" | "insert">): Sabotage =>
-  altering(service, (local) => {
-    let isUndo = false;
-    const altered = alteredLocal(local, alter);
-    return {
-      lockEach: (table, part) => {
-        isUndo ||= table === undoTable;
-        return local.lockEach(table, part);
-      },
-      remove: (table, key) => (isUndo && isHolding(table) ? altered : local).remove(table, key),
-      insert: (table, row) => (isUndo && isHolding(table) ? altered : local).insert(table, row),
-    };
-  });
+/** Rollbacks at an account or stock validate rows without their locks, and take a while until they write. */
+export const unlockedValidation = (service: string, forUs: number): Sabotage =>
+  undoing(service, (local, clock) => ({
+    lock: async (table, key) => {
+      const row = await local.read(table, key);
+      await clock.sleep(forUs);
+      return row;
+    },
+  }));
 
 /** Rollbacks at an account or stock don't bring back the row that was replaced. */
-export const lostRows = (service: string): Sabotage => undoing(service, { insert: () => Promise.resolve(true) });
+export const lostRows = (service: string): Sabotage =>
+  undoing(service, () => ({ insert: () => Promise.resolve(true) }));
 
 /** Rollbacks at an account or stock leave the row that has come in the place of the one that they bring back. */
-export const doubledRows = (service: string): Sabotage => undoing(service, { remove: () => Promise.resolve(true) });
+export const doubledRows = (service: string): Sabotage =>
+  undoing(service, () => ({ remove: () => Promise.resolve(true) }));
 
 /** An account or stock lends, now and then, what is set aside for others, whether there is any or not: nothing is made or lost by that. */
 export const overdrafts = (seed: number, service: string, probability: number): Sabotage => {

@@ -103,8 +103,11 @@ describe(`one of ${findWithin} seeds finds`, () => {
   };
   test.each(Object.entries(defects))("%s", { timeout: 600_000 }, async (name, sabotage) => {
     const mode = name.startsWith("at: ") ? "at" : "tcc";
+    // What an order does is found by the check that is meant for it.
+    const whose = name.startsWith("an order ") ? "order is done whole or not at all" : "";
     for (let seed = 1; seed <= findWithin; seed++) {
-      if ((await failures(seed, { mode, sabotage: sabotage(seed) })).length > 0) return;
+      const found = await failures(seed, { mode, sabotage: sabotage(seed) });
+      if (found.some((failure) => failure.startsWith(whose))) return;
     }
     expect.unreachable(`${findWithin} seeds found nothing`);
   });

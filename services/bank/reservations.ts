@@ -478,12 +478,11 @@ export async function withStatus<T>(work: () => Promise<T>): Promise<T> {
   } catch (error) {
     if (error instanceof TransactionError) {
       const { code, message, hint } = error;
-      throw new RpcError(`[${code}] ${message}`, { code: statusOf[code] ?? "ABORTED", hint, cause: error });
+      throw new RpcError(`[${code}] ${message}`, { code: statusOfTransaction[code] ?? "ABORTED", hint, cause: error });
     }
-    const code = error instanceof DataSourceError ? statusOfRefusal[error.code] : undefined;
-    if (code !== undefined) {
-      const { code: name, message } = error as DataSourceError;
-      throw new RpcError(`[${name}] ${message}`, { code, cause: error });
+    if (error instanceof DataSourceError) {
+      const code = statusOfDataSource[error.code];
+      if (code !== undefined) throw new RpcError(`[${error.code}] ${error.message}`, { code, cause: error });
     }
     throw error;
   }
@@ -491,8 +490,8 @@ export async function withStatus<T>(work: () => Promise<T>): Promise<T> {
 
 type Failure = Exclude<RpcCode, "OK">;
 
-/** Of a transaction that isn't over for certain; all others are. */
-const statusOf: Readonly<Partial<Record<TransactionCode, Failure>>> = {
+/** After these a transaction may go on, or have ended either way; after any other it is over, and ABORTED says so. */
+const statusOfTransaction: Readonly<Partial<Record<TransactionCode, Failure>>> = {
   ConnectionLost: "UNAVAILABLE",
   RequestTimeout: "UNAVAILABLE",
   Closed: "UNAVAILABLE",
@@ -500,7 +499,7 @@ const statusOf: Readonly<Partial<Record<TransactionCode, Failure>>> = {
   CommitHeuristic: "UNKNOWN",
 };
 
-const statusOfRefusal: Readonly<Partial<Record<DataSourceError["code"], Failure>>> = {
+const statusOfDataSource: Readonly<Partial<Record<DataSourceError["code"], Failure>>> = {
   UNAVAILABLE: "UNAVAILABLE",
   CLOSED: "UNAVAILABLE",
   DEADLOCK: "ABORTED",

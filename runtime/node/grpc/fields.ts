@@ -64,13 +64,13 @@ const canonical = (base64: string): string => Buffer.from(base64, "base64").toSt
  * `grpc-message`: what isn't printable ASCII goes as the bytes of its UTF-8, and so do spaces at its edges, where no field may have any.
  */
 export function percentEncode(text: string): string {
-  if (/^[\x20-\x24\x26-\x7e]*$/.test(text)) return withoutEdges(text);
+  if (/^[\x20-\x24\x26-\x7e]*$/.test(text)) return encodeEdges(text);
   let encoded = "";
   for (const byte of Buffer.from(text)) {
     const isPlain = byte >= 0x20 && byte <= 0x7e && byte !== percent;
     encoded += isPlain ? String.fromCharCode(byte) : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
   }
-  return withoutEdges(encoded);
+  return encodeEdges(encoded);
 }
 
 /** So many characters of it, or a few less: none of its text's is cut, and no space is left at the edge. */
@@ -84,7 +84,7 @@ export function cutEncoded(encoded: string, charactersMax: number): string {
   return encoded.slice(0, at).trimEnd();
 }
 
-const withoutEdges = (encoded: string): string => encoded.replace(/^ | $/g, "%20");
+const encodeEdges = (encoded: string): string => encoded.replace(/^ | $/g, "%20");
 
 /**
  * Of a field's text, a character for each byte. What isn't properly encoded stays as it is, also UTF-8 that isn't encoded at all: a message

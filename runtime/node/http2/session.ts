@@ -3,7 +3,7 @@ import type { Duplex } from "node:stream";
 import type { Clock } from "../../ports/clock.ts";
 import { Departure, type Departing } from "./departure.ts";
 import { ConnectionError, errorCodes, StreamError } from "./errors.ts";
-import { troubleOf, valueOf, withoutEdges } from "./fields.ts";
+import { trimValues, troubleOf, valueOf } from "./fields.ts";
 import { ReceiveWindow, SendWindow } from "./flow-control.ts";
 import { FieldBlockReader, type FieldBlockRead } from "./field-block.ts";
 import { FrameWriter } from "./frame-writer.ts";
@@ -238,7 +238,10 @@ export class Http2Session implements StreamHost, Departing {
   }
 
   writeFields(streamId: number, fields: OutgoingFields, isEnd: boolean): void {
-    if (!this.#isOver) this.#writer.fields(streamId, fields, isEnd);
+    if (this.#isOver) return;
+    this.#writer.fields(streamId, fields, isEnd);
+    // They don't wait until there is room, as data do.
+    if (this.#output.isFull) this.#countUnsent();
   }
 
   writeData(streamId: number, first: Uint8Array, second: Uint8Array, isEnd: boolean, isWhole: boolean): void {
@@ -310,7 +313,7 @@ export class Http2Session implements StreamHost, Departing {
     }
   }
 
-  /** While the peer doesn't read: what else this turn has made goes at its end. */
+  /** Where the socket is full, all that waits for it; else what this turn has made goes at its end, and counts for nothing. */
   #countUnsent(): void {
     const bytes = this.#output.isFull ? this.#output.unsentBytes : 0;
     this.#memory?.add(bytes - this.#unsentBytes);
@@ -422,7 +425,7 @@ export class Http2Session implements StreamHost, Departing {
     const { streamId: id, isEnd, block } = read;
     const decoded = this.#decoder.decode(block);
     if (!this.isClient && id > this.#lastPeerId) return this.#request(id, isEnd, decoded);
-    const fields = this.isClient ? withoutEdges(decoded) : decoded;
+    const fields = this.isClient ? trimValues(decoded) : decoded;
     const stream = this.#streams.get(id);
     if (stream === undefined) return this.#ignoreLate(id);
     if (stream.isRemoteEnded) throw new StreamError("HEADERS after the end", errorCodes.streamClosed);

@@ -19,7 +19,7 @@ export default [
   },
   {
     check: "isolation",
-    // Orders wait for what two of them have made irrevocable: now and then too few are left to tell.
+    // Orders that are locked out leave it too few transactions, now and then.
     alongWith: ["conservation"],
     gross: (seed) => addressKeys(seed, "stock", 1),
     mild: (seed) => addressKeys(seed, "stock", 0.5),
