@@ -10,8 +10,8 @@ export class HistoryCollector {
   readonly #listeners = new Set<(call: CallRecord) => void>();
   readonly #calls: CallRecord[] = [];
   #isInOrder = true;
-  /** Calls without an end, by node and id. A restarted node numbers its calls anew: what it left open stays without an end. */
   readonly #heard = new Map<string, number>();
+  /** Calls without an end, by node and id. A restarted node numbers its calls anew: what it left open stays without an end. */
   readonly #open = new Map<string, Map<number, CallRecord>>();
   readonly #tasks: TaskRecord[] = [];
   readonly #openTasks = new Map<string, TaskRecord>();

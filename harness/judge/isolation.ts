@@ -9,7 +9,6 @@ import { ScenarioError } from "../scenario/error.ts";
 import { durationUs, fractionOf } from "../scenario/durations.ts";
 import type { CheckSpec, PermittedAnomaly, Scenario } from "../scenario/schema.ts";
 import { neededFor, openDoubts, planOfBank, type Change, type ChangeOf } from "./bank.ts";
-import { isOf } from "./nodes.ts";
 import type { CheckContext, CheckKind } from "./check.ts";
 import {
   examplesOf,
@@ -20,6 +19,7 @@ import {
   type Read,
   type TransactionEnd,
 } from "./dependencies.ts";
+import { isOf } from "./nodes.ts";
 import { nothingToJudge, resultOf } from "./outcome.ts";
 import { plannedCalls } from "./planned.ts";
 

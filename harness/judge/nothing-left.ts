@@ -2,9 +2,9 @@ import type { History } from "../history/history.ts";
 import type { BankPlan } from "../scenario/plan.ts";
 import type { CheckSpec } from "../scenario/schema.ts";
 import { lastWords, neededFor, planOfBank } from "./bank.ts";
-import { isOf } from "./nodes.ts";
 import { isOpen, othersIn, transactionsOf } from "./branches.ts";
 import type { CheckKind } from "./check.ts";
+import { isOf } from "./nodes.ts";
 import { nothingToJudge, resultOf } from "./outcome.ts";
 
 /**

@@ -3,8 +3,8 @@ import { formatShare, fractionOf } from "../scenario/durations.ts";
 import { ScenarioError } from "../scenario/error.ts";
 import type { CheckSpec } from "../scenario/schema.ts";
 import { movesOf, neededFor, openDoubts, type Move } from "./bank.ts";
-import { isOf } from "./nodes.ts";
 import type { CheckKind } from "./check.ts";
+import { isOf } from "./nodes.ts";
 import { nothingToJudge, requireTrials, resultOf } from "./outcome.ts";
 import { plannedCalls } from "./planned.ts";
 

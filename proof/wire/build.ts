@@ -3,8 +3,8 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 
 /**
- * Brings the other implementations that can't be had from Debian into .flyball/peers: grpc-go's interop programs, one of ours on grpc-go, and
- * connectconformance from Go's module proxy (go.mod, go.sum), h2 from PyPI (h2/requirements.txt). Checksums of all of them are committed.
+ * Brings the other implementations that can't be had from Debian into .flyball/peers: grpc-go's interop programs, one of ours on grpc-go,
+ * and connectconformance from Go's module proxy (go.mod, go.sum), h2 from PyPI (h2/requirements.txt). Checksums of all of them are committed.
  */
 const sources = import.meta.dirname;
 const out = join(sources, "../../.flyball/peers");

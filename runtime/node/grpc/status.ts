@@ -12,8 +12,8 @@ const messageCharactersMax = 4096;
 export const okTrailers: FieldBlock = encodeFields(["grpc-status", "0"]);
 
 /**
- * The trailers that a server sends for an error, as far as they are no more than the caller takes (RFC 9113 section 6.5.2 counts): the status,
- * then metadata, then as much of the message as there is room for.
+ * The trailers that a server sends for an error, as far as they are no more than the caller takes (RFC 9113 section 6.5.2 counts): the
+ * status, then metadata, then as much of the message as there is room for.
  */
 export function statusFields({ code, message, trailers }: RpcError, bytesMax = Infinity): string[] {
   const status = ["grpc-status", String(rpcCodes.indexOf(code))];

@@ -1,8 +1,8 @@
 import {
-  overdrafts,
   brokenReplies,
   givenBackConfirms,
   leakyReservations,
+  overdrafts,
   stuckBranches,
   type SabotagedCheck,
 } from "../kit.ts";
