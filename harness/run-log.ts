@@ -103,7 +103,10 @@ const moments: Partial<Record<RuntimeEvent["type"], readonly string[]>> = {
 function rebased(event: RuntimeEvent, originUs: number): RuntimeEvent {
   const own = event as unknown as { atUs: number } & Record<string, number | undefined>;
   own.atUs -= originUs;
-  for (const moment of moments[event.type] ?? []) if (own[moment] !== undefined) own[moment] -= originUs;
+  const others = moments[event.type];
+  if (others !== undefined) {
+    for (const moment of others) if (own[moment] !== undefined) own[moment] -= originUs;
+  }
   if (event.type === "call.end") {
     for (const attempt of event.attempts as unknown as { beginUs: number; endUs: number }[]) {
       attempt.beginUs -= originUs;

@@ -1,12 +1,20 @@
-import { murmur3 } from "./numbers.ts";
+import { murmur3, murmur3OfBytes } from "./numbers.ts";
 import type { Disk } from "./ports/disk.ts";
 import { isRecord, replaceFile } from "./whole-file.ts";
 
 /** A key's new value; null: it is gone. */
 export type Change = readonly [key: string, value: unknown];
 
+const encoder = new TextEncoder();
+/** Where a line's checksum goes, and what parts it from the rest. */
+const checksumRoom = "00000000 ";
+const digits = "0123456789abcdef";
+const lineBreak = 10;
+/** Of what is written at once, nearly always less than this. */
+const bufferBytes = 16 * 1024;
+
 /** Bytes of log after which it is folded into the snapshot. */
-const logBytesMax = 16 * 1024 * 1024;
+const logBytesMax = 32 * 1024 * 1024;
 
 /**
  * A map of JSON values on the disk: a snapshot, and a log of what changed since, a line for each group of changes that belong together.
@@ -24,6 +32,8 @@ export class ChangeLog {
   #number: number;
   #written: number;
   #lines: string[] = [];
+  /** What is being written. One at a time is. */
+  #buffer: Uint8Array | undefined;
   #bytes = 0;
   /** The disk lacks something that was noted: only a whole snapshot makes up for it. */
   #isBehind = false;
@@ -77,10 +87,13 @@ export class ChangeLog {
   async durable(): Promise<void> {
     const number = this.#number;
     while (this.#written < number) {
-      this.#flushing ??= this.#flush().finally(() => {
-        this.#flushing = undefined;
-      });
-      await this.#flushing;
+      const flushing = (this.#flushing ??= this.#flush());
+      try {
+        await flushing;
+      } finally {
+        // Another one may be under way already.
+        if (this.#flushing === flushing) this.#flushing = undefined;
+      }
     }
   }
 
@@ -99,7 +112,7 @@ export class ChangeLog {
         await this.#fold(this.#entries());
       } else {
         // A line break first: whatever a crash left behind is then a line of its own.
-        const bytes = new TextEncoder().encode(`\n${lines.join("\n")}\n`);
+        const bytes = encoded(`\n${lines.join("\n")}\n`, (this.#buffer ??= new Uint8Array(bufferBytes)));
         await this.#disk.append(this.#files.log, bytes);
         await this.#disk.sync(this.#files.log);
         this.#bytes += bytes.length;
@@ -118,7 +131,7 @@ export class ChangeLog {
     const lines = [...entries].map((change) => lineOf({ number, changes: [change] }));
     // How many there are, so that none gets lost unnoticed; and the numbers go on although nothing is left.
     lines.push(lineOf({ number, changes: [], of: lines.length }));
-    await replaceFile(this.#disk, this.#files.snapshot, lines.join("\n") + "\n");
+    await replaceFile(this.#disk, this.#files.snapshot, encoded(`${lines.join("\n")}\n`));
     await this.#disk.remove(this.#files.log);
     this.#bytes = 0;
   }
@@ -155,9 +168,24 @@ function apply(entries: Map<string, unknown>, changes: readonly Change[]): void 
   }
 }
 
-function lineOf(line: Line): string {
-  const json = JSON.stringify(line);
-  return `${checksum(json)} ${json}`;
+const lineOf = (line: Line): string => checksumRoom + JSON.stringify(line);
+
+/** Lines, with their checksums: in `buffer`, if there is room enough. */
+function encoded(text: string, buffer?: Uint8Array): Uint8Array {
+  const bytesMax = text.length * 3;
+  const bytes = buffer !== undefined && bytesMax <= buffer.length ? buffer : new Uint8Array(bytesMax);
+  const view = new DataView(bytes.buffer);
+  const { written } = encoder.encodeInto(text, bytes);
+  for (let from = 0, to: number; from < written; from = to + 1) {
+    to = bytes.indexOf(lineBreak, from);
+    if (to === from) continue;
+    let hash = murmur3OfBytes(view, from + checksumRoom.length, to);
+    for (let at = from + 7; at >= from; at--) {
+      bytes[at] = digits.charCodeAt(hash & 15);
+      hash >>>= 4;
+    }
+  }
+  return bytes.subarray(0, written);
 }
 
 function* parseLines(bytes: Uint8Array | undefined): Iterable<Line> {

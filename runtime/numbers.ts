@@ -88,15 +88,21 @@ export function murmur3(text: string, seed = 0): number {
   // A character is three bytes at most; a text that is longer than most has bytes of its own.
   const bytes = text.length * 3 <= scratch.byteLength ? scratch : new DataView(new ArrayBuffer(text.length * 3));
   const length = encoder.encodeInto(text, bytes === scratch ? scratchBytes : new Uint8Array(bytes.buffer)).written;
-  const whole = length - (length % 4);
+  return murmur3OfBytes(bytes, 0, length, seed);
+}
+
+/** The same of the bytes from `from` on, without `to`. */
+export function murmur3OfBytes(bytes: DataView, from: number, to: number, seed = 0): number {
+  const length = to - from;
+  const whole = to - (length % 4);
   let hash = seed | 0;
-  for (let at = 0; at < whole; at += 4) {
+  for (let at = from; at < whole; at += 4) {
     const mixed = hash ^ murmurBlock(bytes.getInt32(at, true));
     hash = (Math.imul((mixed << 13) | (mixed >>> 19), 5) + 0xe6546b64) | 0;
   }
   let last = 0;
-  for (let at = whole; at < length; at++) last |= bytes.getUint8(at) << ((at % 4) * 8);
-  if (whole < length) hash ^= murmurBlock(last);
+  for (let at = whole; at < to; at++) last |= bytes.getUint8(at) << ((at - whole) * 8);
+  if (whole < to) hash ^= murmurBlock(last);
   return mix(hash ^ length) >>> 0;
 }
 

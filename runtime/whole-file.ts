@@ -4,10 +4,10 @@ import type { Disk } from "./ports/disk.ts";
  * Replaces a file so that a crash leaves the old content or the new one, never a part: written under another name, synced,
  * renamed. One writer a name.
  */
-export async function replaceFile(disk: Disk, name: string, content: string): Promise<void> {
+export async function replaceFile(disk: Disk, name: string, content: string | Uint8Array): Promise<void> {
   const unfinished = `${name}.new`;
   await disk.remove(unfinished);
-  await disk.append(unfinished, new TextEncoder().encode(content));
+  await disk.append(unfinished, typeof content === "string" ? new TextEncoder().encode(content) : content);
   await disk.sync(unfinished);
   await disk.rename(unfinished, name);
 }

@@ -13,6 +13,7 @@ export interface HistoryWriter {
 
 /** Written out when so much text has come together, or something else than an event: a crash of the harness loses less than this. */
 const chunkLength = 64 * 1024;
+const encoder = new TextEncoder();
 
 /**
  * A new NDJSON file. Writing is synchronous, in chunks: memory stays bounded whatever the disk does, and the records of a run
@@ -25,13 +26,18 @@ export function openHistoryWriter(path: string): HistoryWriter {
   } catch (cause) {
     throw failure(path, cause);
   }
+  // Enough for nearly every chunk: what is larger goes in parts.
+  const buffer = new Uint8Array(2 * chunkLength);
   let chunk = "";
   let problem: HistoryError | undefined;
   const flush = (): void => {
     if (problem !== undefined || chunk === "") return;
     try {
-      const bytes = Buffer.from(chunk);
-      for (let at = 0; at < bytes.length;) at += writeSync(file, bytes, at);
+      for (let from = 0; from < chunk.length;) {
+        const { read, written } = encoder.encodeInto(from === 0 ? chunk : chunk.slice(from), buffer);
+        for (let at = 0; at < written;) at += writeSync(file, buffer, at, written - at);
+        from += read;
+      }
     } catch (cause) {
       problem = failure(path, cause);
     }

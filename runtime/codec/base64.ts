@@ -3,11 +3,13 @@ const values = new Map([...alphabet].map((character, value) => [character, value
 const codes = new TextEncoder().encode(alphabet);
 const padding = "=".charCodeAt(0);
 const decoder = new TextDecoder();
+const scratch = new Uint8Array(16 * 1024);
 
 /** Base64 with padding (RFC 4648 section 4), the same in every engine. */
 export function toBase64(bytes: Uint8Array): string {
   // Written as bytes and read at once: a text that grows by a few characters at a time costs several times as much.
-  const text = new Uint8Array(Math.ceil(bytes.length / 3) * 4);
+  const length = Math.ceil(bytes.length / 3) * 4;
+  const text = length <= scratch.length ? scratch.subarray(0, length) : new Uint8Array(length);
   const left = bytes.length % 3;
   const whole = bytes.length - left;
   for (let from = 0, to = 0; from < whole; from += 3, to += 4) {
@@ -25,7 +27,7 @@ export function toBase64(bytes: Uint8Array): string {
       left === 2 ? codes[(bits >> 6) & 63]! : padding,
       padding,
     ];
-    text.set(last, text.length - 4);
+    text.set(last, length - 4);
   }
   return decoder.decode(text);
 }

@@ -1,7 +1,15 @@
-import { create, toBinary, type DescMessage, type MessageInitShape } from "@bufbuild/protobuf";
-import { AnySchema, BytesValueSchema, MixinSchema, StringValueSchema, StructSchema } from "@bufbuild/protobuf/wkt";
+import { create, equals, toBinary, type DescMessage, type MessageInitShape } from "@bufbuild/protobuf";
+import {
+  AnySchema,
+  BytesValueSchema,
+  MixinSchema,
+  StringValueSchema,
+  StructSchema,
+  ValueSchema,
+} from "@bufbuild/protobuf/wkt";
 import { expect, test } from "vitest";
 
+import { BeginReplySchema } from "../transactions/proto/coordinator_pb.ts";
 import { protobuf } from "./protobuf.ts";
 
 function survives<Desc extends DescMessage>(schema: Desc, bytes: Uint8Array): void {
@@ -28,4 +36,24 @@ test("nor do fields that its type doesn't know, wherever they are", () => {
   survives(StringValueSchema, Uint8Array.of(0x0a, 1, 0x78, ...unknown));
   // A map's entry, whose value has a field that it doesn't know.
   survives(StructSchema, Uint8Array.of(0x0a, 10, 0x0a, 1, 0x61, 0x12, 5, ...unknown));
+});
+
+test("a copy is equal, and shares nothing that can change", () => {
+  const copyOf = <Desc extends DescMessage>(schema: Desc, init: MessageInitShape<Desc>): void => {
+    const message = create(schema, init);
+    const copy = protobuf.codec(schema).copy(message);
+    expect(equals(schema, copy, message), schema.typeName).toBe(true);
+    const shared = (one: unknown, other: unknown): boolean =>
+      typeof one === "object" &&
+      one !== null &&
+      (one === other ||
+        Object.entries(one).some(([name, value]) => shared(value, (other as typeof one)[name as never])));
+    expect(shared(copy, message), schema.typeName).toBe(false);
+  };
+  copyOf(MixinSchema, { name: "one", root: "two" });
+  copyOf(BeginReplySchema, { xid: "tc:8091:1" });
+  copyOf(BeginReplySchema, { refusal: { code: "BeginFailed", message: "full" } });
+  copyOf(BytesValueSchema, { value: Uint8Array.of(1, 2, 3) });
+  copyOf(StructSchema, { fields: { a: { kind: { case: "stringValue", value: "b" } } } });
+  copyOf(ValueSchema, { kind: { case: "numberValue", value: 1 } });
 });

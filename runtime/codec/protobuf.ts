@@ -3,7 +3,9 @@ import {
   create,
   fromBinary,
   toBinary,
+  type DescField,
   type DescMessage,
+  type Message,
   type MessageInitShape,
   type MessageShape,
 } from "@bufbuild/protobuf";
@@ -38,19 +40,35 @@ export const protobuf: CodecFamily = {
   },
 };
 
-/** Flat messages, nearly all of a testbed's, are copied by a spread; the rest by reflection. */
+/** Messages of values, and of such messages in turn, nearly all of a testbed's, are copied by spreads; the rest by reflection. */
 export function copier<Desc extends DescMessage>(schema: Desc): (message: MessageShape<Desc>) => MessageShape<Desc> {
   const keepsPrototype = Object.getPrototypeOf(create(schema)) !== Object.prototype;
-  if (sharesNothing(schema) && !keepsPrototype) return (message) => ({ ...message });
-  return (message) => clone(schema, message);
+  const within = schema.fields.filter((field) => !isValue(field));
+  if (keepsPrototype || !within.every(isPlainMessage)) return (message) => clone(schema, message);
+  if (within.length === 0) return (message) => ({ ...message });
+  // Made with the first message: a type may have fields of its own type.
+  let copiers: readonly (readonly [name: string, copy: (message: Message) => Message])[] | undefined;
+  const made = () => within.filter(isPlainMessage).map((field) => [field.localName, copier(field.message)] as const);
+  return (message) => {
+    const copy: Record<string, unknown> = { ...message };
+    for (const [name, copyOf] of (copiers ??= made())) {
+      const value = copy[name];
+      if (value !== undefined) copy[name] = copyOf(value as Message);
+    }
+    return copy as MessageShape<Desc>;
+  };
 }
 
 /** Its fields are values that can't change. */
-function sharesNothing(schema: DescMessage): boolean {
-  return schema.fields.every(
-    (field) => field.fieldKind === "enum" || (field.fieldKind === "scalar" && (field.scalar as number) !== bytesScalar),
-  );
-}
+const sharesNothing = (schema: DescMessage): boolean => schema.fields.every(isValue);
+
+const isValue = (field: DescField): boolean =>
+  field.oneof === undefined &&
+  (field.fieldKind === "enum" || (field.fieldKind === "scalar" && (field.scalar as number) !== bytesScalar));
+
+/** One message, and none of those for which the library has other values than messages. */
+const isPlainMessage = (field: DescField): field is DescField & { readonly fieldKind: "message" } =>
+  field.fieldKind === "message" && field.oneof === undefined && !field.message.typeName.startsWith("google.protobuf.");
 
 /** `ScalarType.BYTES` of the descriptor format. */
 const bytesScalar = 12;

@@ -5,7 +5,10 @@
 export interface Disk {
   /** The whole file, or undefined when there is none. */
   read(name: string): Promise<Uint8Array | undefined>;
-  /** Adds to the end of the file, which is created when absent. Rejects with a `DiskError` when the disk is full. */
+  /**
+   * Adds to the end of the file, which is created when absent. The bytes are their owner's again, to be written anew, once it is done.
+   * Rejects with a `DiskError` when the disk is full.
+   */
   append(name: string, bytes: Uint8Array): Promise<void>;
   /** Makes everything appended to `name` durable. */
   sync(name: string): Promise<void>;

@@ -59,10 +59,13 @@ export class CallLog {
 
   end(call: Call, attempts: readonly Attempt[], error?: RpcError): void {
     if (this.#telemetry === silent) return;
-    const end = { type: "call.end", atUs: this.#clock.nowUs(), call: call.id, code: error?.code ?? "OK" } as const;
-    if (error === undefined) this.#telemetry.emit({ ...end, attempts });
-    else if (error instanceof Rejection) {
-      this.#telemetry.emit({ ...end, message: error.message, rejectedBy: error.policy, attempts });
-    } else this.#telemetry.emit({ ...end, message: error.message, attempts });
+    const atUs = this.#clock.nowUs();
+    const { id } = call;
+    if (error === undefined) this.#telemetry.emit({ type: "call.end", atUs, call: id, code: "OK", attempts });
+    else {
+      const { code, message } = error;
+      const rejectedBy = error instanceof Rejection ? { rejectedBy: error.policy } : undefined;
+      this.#telemetry.emit({ type: "call.end", atUs, call: id, code, message, ...rejectedBy, attempts });
+    }
   }
 }

@@ -8,10 +8,13 @@ export interface LockOwner {
 
 interface Lock {
   owner: LockOwner;
-  readonly waiting: { readonly owner: LockOwner; readonly grant: () => void }[];
+  waiting: readonly { readonly owner: LockOwner; readonly grant: () => void }[];
   /** Who wants to know when its owner changes, or changes its mind. */
-  readonly watching: { readonly owner: LockOwner; readonly look: () => void }[];
+  watching: readonly { readonly owner: LockOwner; readonly look: () => void }[];
 }
+
+/** As nearly every lock has it. */
+const none: readonly never[] = [];
 
 /**
  * Strict two-phase row locks: a row belongs to one transaction until that ends; who waits longest gets it first; who would close a circle
@@ -31,20 +34,24 @@ export class RowLocks {
     return this.#held.get(owner)?.length ?? 0;
   }
 
-  /** Resolves when the row is this owner's, at once when it is already; rejects with a `DataSourceError`: `DEADLOCK`. */
-  async acquire(owner: LockOwner, key: string): Promise<void> {
+  /**
+   * Resolves when the row is this owner's; undefined where it is at once, as nearly always. Rejects with a `DataSourceError`: `DEADLOCK`.
+   */
+  acquire(owner: LockOwner, key: string): Promise<void> | undefined {
     const lock = this.#locks.get(key);
     if (lock === undefined) {
-      this.#locks.set(key, { owner, waiting: [], watching: [] });
+      this.#locks.set(key, { owner, waiting: none, watching: none });
       this.#hold(owner, key);
-      return;
+      return undefined;
     }
-    if (lock.owner === owner) return;
+    if (lock.owner === owner) return undefined;
     // Who waits before it will have the row before it.
     const ahead = lock.waiting.at(-1)?.owner ?? lock.owner;
-    if (leadsTo(lock.owner, owner) || leadsTo(ahead, owner)) throw deadlock();
+    if (leadsTo(lock.owner, owner) || leadsTo(ahead, owner)) return Promise.reject(deadlock());
     owner.waitsFor = ahead;
-    await new Promise<void>((resolve) => lock.waiting.push({ owner, grant: resolve }));
+    return new Promise<void>((resolve) => {
+      lock.waiting = [...lock.waiting, { owner, grant: resolve }];
+    });
   }
 
   /**
@@ -56,7 +63,9 @@ export class RowLocks {
     if (lock === undefined || lock.owner === owner) return;
     if (leadsTo(lock.owner, owner)) throw deadlock();
     owner.waitsFor = lock.owner;
-    await new Promise<void>((resolve) => lock.watching.push({ owner, look: resolve }));
+    await new Promise<void>((resolve) => {
+      lock.watching = [...lock.watching, { owner, look: resolve }];
+    });
   }
 
   /** Something that this owner did is undone, though it holds its rows still. */
@@ -66,9 +75,10 @@ export class RowLocks {
 
   /** Lets go of what it has taken, but for the first so many. */
   release(owner: LockOwner, butFirst = 0): void {
-    const held = this.#held.get(owner) ?? [];
-    const released = held.splice(butFirst);
-    if (held.length === 0) this.#held.delete(owner);
+    const held = this.#held.get(owner);
+    if (held === undefined) return;
+    const released = butFirst === 0 ? held : held.splice(butFirst);
+    if (butFirst === 0 || held.length === 0) this.#held.delete(owner);
     for (const key of released) this.#passOn(key);
   }
 
@@ -84,11 +94,12 @@ export class RowLocks {
   #passOn(key: string): void {
     const lock = this.#locks.get(key)!;
     wake(lock);
-    const next = lock.waiting.shift();
+    const [next, ...later] = lock.waiting;
     if (next === undefined) {
       this.#locks.delete(key);
       return;
     }
+    lock.waiting = later;
     lock.owner = next.owner;
     next.owner.waitsFor = undefined;
     this.#hold(next.owner, key);
@@ -105,8 +116,10 @@ export class RowLocks {
 const deadlock = (): DataSourceError =>
   new DataSourceError("two transactions wait for each other", { code: "DEADLOCK" });
 
-function wake({ watching }: Lock): void {
-  for (const { owner, look } of watching.splice(0)) {
+function wake(lock: Lock): void {
+  const { watching } = lock;
+  lock.watching = none;
+  for (const { owner, look } of watching) {
     owner.waitsFor = undefined;
     look();
   }

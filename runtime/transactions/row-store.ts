@@ -172,8 +172,7 @@ class Local implements LocalTransaction, LockOwner {
     throw new DataSourceError("the transaction has failed, and is to be rolled back", { code: "FAILED" });
   }
 
-  async lock(table: Table, key: Row): Promise<Row | undefined> {
-    this.check();
+  lock(table: Table, key: Row): Promise<Row | undefined> {
     return this.#lock(table, this.#names.of(table, key));
   }
 
@@ -207,7 +206,8 @@ class Local implements LocalTransaction, LockOwner {
       await this.#changed(key);
     }
     if (this.#now(table, key) !== undefined) return false;
-    await this.#acquire(key);
+    const wait = this.#acquire(key);
+    if (wait !== undefined) await wait;
     this.#writes.set(key, wholeRow(table, row));
     return true;
   }
@@ -246,16 +246,22 @@ class Local implements LocalTransaction, LockOwner {
   }
 
   async #lock(table: Table, key: string): Promise<Row | undefined> {
+    this.check();
+    const before = this.#now(table, key);
     // What isn't committed isn't seen, whoever is adding it.
-    if (this.#now(table, key) === undefined) return undefined;
-    await this.#acquire(key);
+    if (before === undefined) return undefined;
+    const wait = this.#acquire(key);
+    if (wait === undefined) return before;
+    await wait;
     const row = this.#now(table, key);
     if (row === undefined) this.#locks.releaseOne(this, key);
     return row;
   }
 
-  #acquire(key: string): Promise<void> {
-    return this.#waiting(this.#locks.acquire(this, key));
+  /** Undefined: it has the row. */
+  #acquire(key: string): Promise<void> | undefined {
+    const wait = this.#locks.acquire(this, key);
+    return wait && this.#waiting(wait);
   }
 
   #changed(key: string): Promise<void> {
@@ -281,7 +287,8 @@ class Local implements LocalTransaction, LockOwner {
   }
 
   #now(table: Table, key: string): Row | undefined {
-    return this.#writes.has(key) ? this.#writes.get(key) : this.#rows.get(table.name, key);
+    if (this.#writes.size > 0 && this.#writes.has(key)) return this.#writes.get(key);
+    return this.#rows.get(table.name, key);
   }
 
   #isAnothers(key: string): boolean {
@@ -296,20 +303,19 @@ class Local implements LocalTransaction, LockOwner {
   }
 }
 
-/** Names of rows: a transaction looks at few, and at each many times. */
+/** Names of rows: a transaction looks at few, mostly one of a table, and at each many times. */
 class Names {
-  #table: Table | undefined;
-  #values: Value[] = [];
-  #name = "";
+  readonly #latest = new Map<Table, { readonly values: readonly Value[]; readonly name: string }>();
 
   of(table: Table, row: Row): string {
-    if (table === this.#table && table.key.every((column, index) => row[column] === this.#values[index])) {
-      return this.#name;
+    const latest = this.#latest.get(table);
+    if (latest !== undefined && table.key.every((column, index) => row[column] === latest.values[index])) {
+      return latest.name;
     }
-    this.#table = table;
-    this.#values = table.key.map((column) => row[column] ?? null);
-    this.#name = `${table.name}\n${JSON.stringify(this.#values.map(toStoredValue))}`;
-    return this.#name;
+    const values = table.key.map((column) => row[column] ?? null);
+    const name = `${table.name}\n${JSON.stringify(values.map(toStoredValue))}`;
+    this.#latest.set(table, { values, name });
+    return name;
   }
 }
 

@@ -9,22 +9,25 @@ export interface LockHolder {
 /** The global locks: a row of a resource belongs to one transaction at most, which may take it more than once. */
 export class GlobalLocks {
   readonly #rows = new Map<string, LockHolder>();
-  /** By transaction, in the order in which it took them. */
-  readonly #held = new Map<string, Set<string>>();
+  /** By transaction, and by branch. */
+  readonly #held = new Map<string, Map<string, string[]>>();
 
-  /** Takes every row or none; answers who is in the way, if anybody. */
+  /** Takes every row for a branch that has none yet, or none; answers who is in the way, if anybody. */
   acquire(holder: LockHolder, resourceId: string, rows: readonly RowLock[]): LockHolder | undefined {
     const keys = rows.map((row) => keyOf(resourceId, row));
     const conflict = this.#conflict(holder.xid, keys);
     if (conflict !== undefined) return conflict;
-    const held = this.#held.get(holder.xid) ?? new Set();
+    const taken: string[] = [];
     for (const key of keys) {
       // What the transaction has already stays with the branch that took it first.
       if (this.#rows.has(key)) continue;
       this.#rows.set(key, holder);
-      held.add(key);
+      taken.push(key);
     }
-    if (held.size > 0) this.#held.set(holder.xid, held);
+    if (taken.length === 0) return undefined;
+    const held = this.#held.get(holder.xid);
+    if (held === undefined) this.#held.set(holder.xid, new Map([[holder.branchId, taken]]));
+    else held.set(holder.branchId, taken);
     return undefined;
   }
 
@@ -40,10 +43,9 @@ export class GlobalLocks {
   release(xid: string, branchId?: string): void {
     const held = this.#held.get(xid);
     if (held === undefined) return;
-    for (const key of held) {
-      if (branchId !== undefined && this.#rows.get(key)?.branchId !== branchId) continue;
-      this.#rows.delete(key);
-      held.delete(key);
+    for (const branch of branchId === undefined ? held.keys() : [branchId]) {
+      for (const key of held.get(branch) ?? []) this.#rows.delete(key);
+      held.delete(branch);
     }
     if (held.size === 0) this.#held.delete(xid);
   }

@@ -29,20 +29,20 @@ export interface BranchSession {
   applicationData: string;
 }
 
-/** Whether a value from the disk is a session. */
-export function isSession(value: unknown): value is GlobalSession {
+/** Whether a value from the disk is a session, which has its branches elsewhere. */
+export function isSession(value: unknown): value is Omit<GlobalSession, "branches"> {
   return (
     isRecord(value) &&
     hasTexts(value, ["xid", "name", "application"]) &&
     typeof value["timeoutMs"] === "number" &&
     typeof value["beganMs"] === "number" &&
     includes(globalStatuses, value["status"]) &&
-    Array.isArray(value["branches"]) &&
-    value["branches"].every(isBranch)
+    value["branches"] === undefined
   );
 }
 
-function isBranch(value: unknown): value is BranchSession {
+/** Whether a value from the disk is a branch. */
+export function isBranch(value: unknown): value is BranchSession {
   return (
     isRecord(value) &&
     hasTexts(value, ["branchId", "resourceId", "lockKey", "application", "client", "applicationData"]) &&

@@ -123,6 +123,42 @@ describe("the disk", () => {
     await expect(open({ disk: world.disk })).rejects.toThrow("coordinator-snapshot.ndjson is damaged");
   });
 
+  test("what a branch costs doesn't grow with those before it, and each comes back where it was", async () => {
+    const world = await open();
+    const xid = await world.begin();
+    const sizes: number[] = [];
+    const ids: string[] = [];
+    for (let count = 0; count < 200; count++) {
+      ids.push(await world.register(xid));
+      sizes.push(world.disk.text("coordinator-log.ndjson").length);
+    }
+    const costs = sizes.slice(1).map((size, index) => size - sizes[index]!);
+    expect(Math.max(...costs)).toBeLessThan(2 * Math.min(...costs));
+    await world.transactions.reportBranch({ xid, branchId: ids[7]!, status: "PhaseOne_Done", applicationData: "7" });
+    for (let start = 0; start < 2; start++) {
+      const [session] = (await SessionLog.open(world.disk)).sessions;
+      expect(session!.branches.map(({ branchId }) => branchId)).toEqual(ids);
+      expect(session!.branches[7]).toMatchObject({ status: "PhaseOne_Done", applicationData: "7" });
+    }
+    const again = await open({ disk: world.disk });
+    expect(await again.transactions.rollback(xid)).toBe("Rollbacked");
+    expect(again.asked.length).toBe(200);
+    const { sessions } = await SessionLog.open(world.disk);
+    expect(sessions).toEqual([]);
+  });
+
+  test("a branch whose session is missing is damage", async () => {
+    const world = await open();
+    await world.register(await world.begin());
+    await open({ disk: world.disk });
+    const lines = world.disk.text("coordinator-snapshot.ndjson").split("\n");
+    const session = lines.findIndex((line) => line.includes('"timeoutMs"'));
+    // Another entry in its place, so that none is missing.
+    lines[session] = lines.find((line) => line.includes("last id"))!;
+    world.disk.set("coordinator-snapshot.ndjson", lines.join("\n"));
+    await expect(open({ disk: world.disk })).rejects.toThrow("is damaged");
+  });
+
   test("ids are never given twice, across restarts and a clock that was set back", async () => {
     let { disk } = await open();
     const seen = new Set<string>();

@@ -111,7 +111,7 @@ export class Transactions {
     };
     this.#sessions.set(xid, session);
     this.#deadlineUs.set(xid, this.#clock.nowUs() + timeoutMs * 1000);
-    this.#note(session);
+    this.#log.session(session, this.#lastId);
     this.#onStatus(xid, "Begin");
     await this.#log.durable();
     return xid;
@@ -172,7 +172,7 @@ export class Transactions {
       throw new TransactionError(text, { code: "GlobalTransactionNotActive", hint: "begin another one" });
     }
     if (resourceId === "") throw invalid("a branch without a resource");
-    if ([resourceId, key, application, client].join("").length > limits.nameBytes)
+    if (resourceId.length + key.length + application.length + client.length > limits.nameBytes)
       throw invalid("a branch whose names are too long");
     if (session.branches.length >= limits.branches)
       throw tooMuch(`${xid} has ${limits.branches} branches already`, "begin another transaction for the rest");
@@ -188,10 +188,11 @@ export class Transactions {
       const refused = this.#lock({ xid, branchId, resourceId, lockKey, applicationData });
       if (refused !== undefined) return refused;
     }
-    session.branches.push({
+    const registered: BranchSession = {
       ...{ branchId, branchType, resourceId, lockKey, application, client, key, status: "Registered", applicationData },
-    });
-    this.#note(session);
+    };
+    session.branches.push(registered);
+    this.#log.branch(session, registered, this.#lastId);
     await this.#log.durable();
     return { branchId };
   }
@@ -216,7 +217,7 @@ export class Transactions {
     }
     branch.status = status;
     branch.applicationData = applicationData;
-    this.#note(session);
+    this.#log.branch(session, branch);
     await this.#log.durable();
   }
 
@@ -302,19 +303,15 @@ export class Transactions {
     return { refusal: { code, message } };
   }
 
-  #isTimedOut(xid: string): boolean {
-    return this.#clock.nowUs() > (this.#deadlineUs.get(xid) ?? Infinity);
+  #isTimedOut(xid: string, nowUs = this.#clock.nowUs()): boolean {
+    return nowUs > (this.#deadlineUs.get(xid) ?? Infinity);
   }
 
   #enter(session: GlobalSession, status: GlobalStatus): void {
     if (!isAllowed(session.status, status)) throw new TypeError(`${session.xid}: ${session.status} → ${status}`);
     session.status = status;
-    this.#note(session);
+    this.#log.session(session);
     this.#onStatus(session.xid, status);
-  }
-
-  #note(session: GlobalSession): void {
-    this.#log.note(session.xid, session, this.#lastId);
   }
 
   /** For who asked for the decision: a commit that stands is `Committed`, whatever is done in the background. */
@@ -359,11 +356,12 @@ export class Transactions {
     if (status === finished[decision]) {
       session.branches.splice(session.branches.indexOf(branch), 1);
       if (decision === "rollback") this.#locks.release(xid, branch.branchId);
-      this.#note(session);
+      this.#log.finished(session, branch);
       return "done";
     }
     if (status !== unretryable[decision] || session.status === "AsyncCommitting") return "later";
     branch.status = status;
+    this.#log.branch(session, branch);
     this.#enter(session, failures[session.status] ?? session.status);
     return "never";
   }
@@ -373,19 +371,21 @@ export class Transactions {
     if (next !== undefined) this.#enter(session, next);
   }
 
-  #forget({ xid }: GlobalSession): void {
+  #forget(session: GlobalSession): void {
+    const { xid } = session;
     this.#sessions.delete(xid);
     this.#deadlineUs.delete(xid);
     this.#locks.release(xid);
-    this.#log.note(xid, null);
+    this.#log.ended(session);
   }
 
   #look(): void {
+    const nowUs = this.#clock.nowUs();
     for (const session of [...this.#sessions.values()]) {
       const { xid, status } = session;
       if (this.#working.has(xid) || isEnded(status)) continue;
       if (status === "Begin") {
-        if (!this.#isTimedOut(xid)) continue;
+        if (!this.#isTimedOut(xid, nowUs)) continue;
         this.#enter(session, "TimeoutRollbacking");
       } else if (this.#isGivenUp(session)) {
         this.#enter(session, familyOf(status) === "commit" ? "CommitRetryTimeout" : "RollbackRetryTimeout");

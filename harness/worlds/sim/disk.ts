@@ -3,8 +3,8 @@ import type { Random } from "../../../runtime/ports/random.ts";
 import type { SimProcess } from "./process.ts";
 
 interface File {
-  /** Its content, as it was added: adding to it again and again costs what is added. */
-  readonly pieces: Uint8Array[];
+  /** Its content, and room for more: adding to it again and again costs what is added. */
+  bytes: Uint8Array;
   length: number;
   /** How much of it survives a crash for certain. */
   synced: number;
@@ -32,26 +32,25 @@ export class SimDisk {
       const kept = file.synced + this.#random.below(unsynced + 1);
       // A file that was never synced may not even have its name.
       if (kept === 0) this.#files.delete(name);
-      else this.#files.set(name, { pieces: [contentOf(file).subarray(0, kept)], length: kept, synced: kept });
+      else file.length = file.synced = kept;
     }
   }
 
   /** The disk as one process sees it; after the end of the process nothing is written or answered any more. */
   open(process: SimProcess): Disk {
-    const guarded = <T>(act: () => T): Promise<T> =>
-      new Promise((resolve, reject) => {
-        if (!process.isAlive) return;
-        try {
-          resolve(act());
-        } catch (error) {
-          reject(error instanceof Error ? error : new DiskError(String(error), { code: "IO" }));
-        }
-      });
+    const guarded = <T>(act: () => T): Promise<T> => {
+      if (!process.isAlive) return new Promise(() => undefined);
+      try {
+        return Promise.resolve(act());
+      } catch (error) {
+        return Promise.reject(error instanceof Error ? error : new DiskError(String(error), { code: "IO" }));
+      }
+    };
     return {
       read: (name) =>
         guarded(() => {
           const file = this.#files.get(name);
-          return file && contentOf(file);
+          return file?.bytes.slice(0, file.length);
         }),
       append: (name, bytes) => guarded(() => this.#append(name, bytes)),
       sync: (name) =>
@@ -70,31 +69,26 @@ export class SimDisk {
     };
   }
 
-  #append(name: string, bytes: Uint8Array): void {
-    let used = bytes.length;
+  #usedBytes(): number {
+    let used = 0;
     for (const { length } of this.#files.values()) used += length;
-    if (used > this.capacityBytes) {
+    return used;
+  }
+
+  #append(name: string, bytes: Uint8Array): void {
+    if (this.capacityBytes < Infinity && this.#usedBytes() + bytes.length > this.capacityBytes) {
       throw new DiskError(`no space is left for ${bytes.length} bytes of ${name}`, { code: "FULL" });
     }
-    const file = this.#files.get(name);
-    // What is written is what it was at this moment, whatever its owner does with it then.
-    const piece = new Uint8Array(bytes);
-    if (file === undefined) {
-      this.#files.set(name, { pieces: [piece], length: piece.length, synced: 0 });
-    } else {
-      file.pieces.push(piece);
-      file.length += piece.length;
+    let file = this.#files.get(name);
+    if (file === undefined)
+      this.#files.set(name, (file = { bytes: new Uint8Array(bytes.length), length: 0, synced: 0 }));
+    const length = file.length + bytes.length;
+    if (length > file.bytes.length) {
+      const larger = new Uint8Array(Math.max(length, 2 * file.bytes.length));
+      larger.set(file.bytes);
+      file.bytes = larger;
     }
+    file.bytes.set(bytes, file.length);
+    file.length = length;
   }
-}
-
-/** A copy of it. */
-function contentOf({ pieces, length }: File): Uint8Array {
-  const content = new Uint8Array(length);
-  let at = 0;
-  for (const piece of pieces) {
-    content.set(piece, at);
-    at += piece.length;
-  }
-  return content;
 }

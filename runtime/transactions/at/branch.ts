@@ -35,9 +35,11 @@ export class AtBranch {
 
   /** Of every row that was changed. */
   get lockKey(): string {
-    return formatLockKey(
-      this.#items.flatMap(({ table, rows }) => rows.map(({ before, after }) => rowKey(table, after ?? before))),
-    );
+    const keys: RowKey[] = [];
+    for (const { table, rows } of this.#items) {
+      for (const { before, after } of rows) keys.push(rowKey(table, after ?? before));
+    }
+    return formatLockKey(keys);
   }
 
   /** A statement that changed nothing is nothing to undo. */
@@ -93,5 +95,7 @@ export class AtBranch {
  * whether who changes it has said where it is or not.
  */
 export function rowKey(table: Table, row: Row): RowKey {
-  return { table: table.name.replace(/^public\./, ""), pk: table.key.map((column) => textOf(row[column] ?? null)) };
+  return { table: bareName(table.name), pk: table.key.map((column) => textOf(row[column] ?? null)) };
 }
+
+const bareName = (name: string): string => (name.startsWith("public.") ? name.slice("public.".length) : name);

@@ -1,5 +1,5 @@
 import { fromBase64, toBase64 } from "../../codec/base64.ts";
-import { murmur3 } from "../../numbers.ts";
+import { murmur3OfBytes } from "../../numbers.ts";
 import type { ColumnType, Row, Table, Value } from "../../ports/data-source.ts";
 import { isRecord } from "../../whole-file.ts";
 import { retentionMs, type Remains } from "../cleaner.ts";
@@ -48,9 +48,12 @@ export function undoRow({ xid, branchId }: UndoBranch, items: readonly UndoItem[
   });
   const ids = `"xid":${JSON.stringify(xid)},"branchId":${JSON.stringify(branchId)}`;
   const body = `{${ids},"sqlUndoLogs":[${logs.join(",")}]}`;
-  const context = `serializer=jackson&compressorType=NONE&checksum=${checksumOf(body)}`;
-  return rowOf({ xid, branchId }, { context, body, status: undoStatus.normal, nowMs });
+  const bytes = encoder.encode(body);
+  const context = `serializer=jackson&compressorType=NONE&checksum=${checksumOf(bytes)}`;
+  return rowOf({ xid, branchId }, { context, bytes, status: undoStatus.normal, nowMs });
 }
+
+const encoder = new TextEncoder();
 
 const fenceBody = "{}";
 
@@ -58,7 +61,7 @@ const fenceBody = "{}";
 export function fenceRow(branch: UndoBranch, nowMs: number): Row {
   return rowOf(branch, {
     context: "serializer=jackson&compressorType=NONE",
-    body: fenceBody,
+    bytes: encoder.encode(fenceBody),
     status: undoStatus.fence,
     nowMs,
   });
@@ -87,8 +90,9 @@ export function assertUndone(row: Row): void {
   if (row["log_status"] !== undoStatus.undone) throw damaged(row, `has a status ${String(row["log_status"])}`);
 }
 
-const bodyOf = ({ rollback_info: bytes }: Row): string =>
-  bytes instanceof Uint8Array ? new TextDecoder().decode(bytes) : "";
+const bytesOf = ({ rollback_info: bytes }: Row): Uint8Array => (bytes instanceof Uint8Array ? bytes : new Uint8Array());
+
+const bodyOf = (row: Row): string => new TextDecoder().decode(bytesOf(row));
 
 const damaged = (row: Row, how: string): TransactionError =>
   new TransactionError(`the undo log of branch ${String(row["branch_id"])} of ${String(row["xid"])} ${how}`, {
@@ -107,9 +111,8 @@ export function itemsIn(row: Row): readonly UndoItem[] {
   if (context.get("serializer") !== "jackson" || context.get("compressorType") !== "NONE") {
     throw damaged(row, `is written as "${String(row["context"])}", which can't be read here`);
   }
-  const body = bodyOf(row);
-  if (checksumOf(body) !== context.get("checksum")) throw damaged(row, "isn't what was written");
-  const log = logIn(body);
+  if (checksumOf(bytesOf(row)) !== context.get("checksum")) throw damaged(row, "isn't what was written");
+  const log = logIn(bodyOf(row));
   if (log === undefined) throw damaged(row, "says nothing that could be undone");
   if (log.xid !== xid || log.branchId !== branchId) throw damaged(row, "is another branch's");
   return log.items;
@@ -128,12 +131,12 @@ function logIn(body: string): (UndoBranch & { readonly items: readonly UndoItem[
 
 function rowOf(
   { xid, branchId }: UndoBranch,
-  written: { readonly context: string; readonly body: string; readonly status: string; readonly nowMs: number },
+  written: { readonly context: string; readonly bytes: Uint8Array; readonly status: string; readonly nowMs: number },
 ): Row {
-  const { context, body, status, nowMs } = written;
+  const { context, bytes, status, nowMs } = written;
   const now = timestampOf(nowMs);
   return {
-    ...{ branch_id: branchId, xid, context, rollback_info: new TextEncoder().encode(body), log_status: status },
+    ...{ branch_id: branchId, xid, context, rollback_info: bytes, log_status: status },
     ...{ log_created: now, log_modified: now },
   };
 }
@@ -237,7 +240,11 @@ function columnTypeOf(type: number): ColumnType {
   return known ?? { sql: "unknown" };
 }
 
-const checksumOf = (body: string): string => murmur3(body, 0).toString(16).padStart(8, "0");
+function checksumOf({ buffer, byteOffset, length }: Uint8Array): string {
+  return murmur3OfBytes(new DataView(buffer, byteOffset, length), 0, length)
+    .toString(16)
+    .padStart(8, "0");
+}
 
 /** "2026-11-28 14:45:00", in UTC: days since 1970 as a date (Howard Hinnant, "chrono-compatible low-level date algorithms"). */
 function timestampOf(ms: number): string {
