@@ -76,9 +76,15 @@ async function make(entry: string, directory: string, caches: readonly string[])
   const from = await stampsOf([...(await bundle.watchFiles), import.meta.filename], directory);
   // Changed while it was read: nobody knows which of the two it has.
   if (from.some(([, modifiedMs]) => modifiedMs >= beganMs)) return undefined;
+  const [{ fileName: main }] = output;
   const files = output.map((file) => ({
     name: file.fileName,
-    content: file.type === "chunk" ? file.code : mapWithoutSources(String(file.source)),
+    content:
+      file.type !== "chunk"
+        ? mapWithoutSources(String(file.source), file.fileName === `${main}.map`)
+        : file.fileName === main
+          ? `${head}\n${inAscii(file.code)}\n})`
+          : inAscii(file.code),
   }));
   const all = files.map(({ name }) => name);
   // What is in a file is told by its name. Another harness may be making the same one, and a process may be reading it.
@@ -101,10 +107,18 @@ const stampsOf = (paths: readonly string[], directory: string): Promise<readonly
     }),
   );
 
+/** What Node.js has around a CommonJS module: `start.cjs` compiles the program's file as it is, without another copy of it in memory. */
+const head = '(function (exports, require, module, __filename, __dirname) { "use strict";';
+
+/** Escaped where it isn't ASCII: one such character would make V8 keep all of the text at two bytes each, decoded first. */
+const inAscii = (code: string): string =>
+  code.replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+
 /** By the map, errors name the lines that people know (`inSources`); the sources themselves are there anyway. */
-function mapWithoutSources(text: string): string {
-  const { sourcesContent: _, ...map } = JSON.parse(text) as { readonly sourcesContent?: unknown };
-  return JSON.stringify(map);
+function mapWithoutSources(text: string, isBelowHead: boolean): string {
+  const { sourcesContent: _, ...map } = JSON.parse(text) as { readonly sourcesContent?: unknown; mappings: string };
+  // Lines are parted by semicolons.
+  return JSON.stringify(isBelowHead ? { ...map, mappings: `;${map.mappings}` } : map);
 }
 
 /** Whole at once, or not at all. */

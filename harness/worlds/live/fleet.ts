@@ -177,7 +177,7 @@ class LiveFleet implements RunningFleet {
 
   async #startAll(): Promise<void> {
     const { onProgress } = this.#options;
-    const { nodes: plans, rules } = this.#plan;
+    const { nodes: plans, processes = [], rules } = this.#plan;
     onProgress(`starting ${plans.length} ${this.#ground.what}`);
     this.#laid = await this.#ground.lay(touchedLinks(this.#plan, this.#ground));
     const all = [...this.nodes.values()];
@@ -187,7 +187,10 @@ class LiveFleet implements RunningFleet {
       ready++;
       onProgress(`${ready} of ${all.length} nodes ready`);
     };
-    await inParallel(all, 2 * availableParallelism(), async (node) => {
+    // One of each process first: all of them begin side by side, however many nodes some have.
+    const leading = new Set(processes.map(({ nodes: [first] }) => first));
+    const inOrder = [...all.filter(({ id }) => leading.has(id)), ...all.filter(({ id }) => !leading.has(id))];
+    await inParallel(inOrder, 2 * availableParallelism(), async (node) => {
       this.#closing.signal.throwIfAborted();
       await node.start();
     });

@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
+import { compileCache } from "../../compile-cache.ts";
 import { startTimeOf } from "./process-table.ts";
 
 /** What a harness tells its guardian, one JSON document a line. */
@@ -80,7 +81,7 @@ export class Guardian {
     const child = spawn(process.execPath, [program], {
       detached: true,
       stdio: ["pipe", "ignore", "ignore"],
-      env: engineEnv(),
+      env: { ...engineEnv(), NODE_COMPILE_CACHE: compileCache },
     });
     child.stdin?.on("error", () => undefined);
     this.#process = child;

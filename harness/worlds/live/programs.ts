@@ -18,7 +18,10 @@ export type NodeArguments = readonly string[];
 
 /** Types are stripped: a warning for each start would be all that a node prints. */
 export const quietly = "--disable-warning=ExperimentalWarning";
-/** The first collection of the young generation would come while a node starts, and finds next to nothing that is garbage. */
+/**
+ * The first collection of the young generation would come while a node starts, and finds next to nothing that is garbage. Of V8's flags this
+ * is one with which Node.js still uses what was compiled of its own modules.
+ */
 const flags = [quietly, "--min-semi-space-size=8"];
 
 /**

@@ -12,17 +12,13 @@ const { constants, Script } = require("node:vm");
 process.argv.splice(1, 1);
 const [, main, program = ""] = process.argv;
 
-/** Of the text around MAIN: V8 only looks how long it all is. */
-const version = 1;
 const directory = process.env.NODE_COMPILE_CACHE;
-const name = [basename(main), program.replace(/\W/g, ""), process.version, process.arch, version, "code"].join(".");
+const name = [basename(main), program.replace(/\W/g, ""), process.version, process.arch, "code"].join(".");
 const cache = directory && join(directory, name);
 
-const text = readFileSync(main, "utf8");
-const script = new Script(`(function (exports, require, module, __filename, __dirname) { "use strict";\n${text}\n})`, {
+// A function with a CommonJS module's parameters around it all, in ASCII (`bundle.ts`).
+const script = new Script(readFileSync(main, "latin1"), {
   filename: main,
-  // Places in errors are those in the file.
-  lineOffset: -1,
   cachedData: cache && compiled(),
   importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
 });
