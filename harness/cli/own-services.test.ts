@@ -35,12 +35,14 @@ const own = (start: string): string =>
   `import { service } from "flyball/service";\nexport default service({ start: ${start} });`;
 
 test("the example runs from a TypeScript file, on real processes as in sim, packed and not", async () => {
-  const inSim = await run("./shop.ts", "--json", "--world", "sim", "--out", "sim");
-  expect(inSim.code).toBe(0);
   // How fast a busy machine is isn't the question here.
   const patient = ["--set", "fleet.shop.calls.timeout=20s", "--set", "fleet.orders.calls.timeout=10s"];
-  const { stdout } = await run("./shop.ts", "--json", "--world", "local", "--pack", "2", ...patient, "--out", "local");
-  for (const text of [inSim.stdout, stdout]) {
+  const [inSim, inLocal] = await Promise.all([
+    run("./shop.ts", "--json", "--world", "sim", "--out", "sim"),
+    run("./shop.ts", "--json", "--world", "local", "--pack", "2", ...patient, "--out", "local"),
+  ]);
+  expect(inSim.code).toBe(0);
+  for (const text of [inSim.stdout, inLocal.stdout]) {
     const [{ calls, instances, checks }] = (JSON.parse(text) as InvocationResult).runs as [
       InvocationResult["runs"][number],
     ];
@@ -152,6 +154,20 @@ describe("what is wrong with a service is told with its file", () => {
     60_000,
   );
 
+  test.concurrent(
+    "one that ends its node in local is an error of the run, and no bug of Flyball's",
+    async () => {
+      await writeFile(join(directory, "leaves.ts"), own("() => ({ do: () => process.exit(0) })"));
+      const args = ["./shop.yaml", "--set", "fleet.orders.own.file=./leaves.ts", "--world", "local", "--out", "leaves"];
+      const { code, stdout } = await run(...args, "--json");
+      expect((JSON.parse(stdout) as InvocationResult).runs[0]!.reason).toMatch(
+        /died by itself|wasn't ready within 15 s/,
+      );
+      expect(code).toBe(3);
+    },
+    60_000,
+  );
+
   test("one that was compiled is named as it was given, whatever source its map names", async () => {
     const map = { version: 3, sources: ["src/orders.ts"], names: [], mappings: ";AAUA" };
     const url = `data:application/json;base64,${Buffer.from(JSON.stringify(map)).toString("base64")}`;
@@ -177,14 +193,6 @@ describe("what is wrong with a service is told with its file", () => {
     expect(code).toBe(1);
     expect(await readFile(join(directory, out, "history.ndjson"), "utf8")).toContain(message);
   });
-
-  test("one that ends its node in local is an error of the run, and no bug of Flyball's", async () => {
-    await writeFile(join(directory, "leaves.ts"), own("() => ({ do: () => process.exit(0) })"));
-    const args = ["./shop.yaml", "--set", "fleet.orders.own.file=./leaves.ts", "--world", "local", "--out", "leaves"];
-    const { code, stdout } = await run(...args, "--json");
-    expect((JSON.parse(stdout) as InvocationResult).runs[0]!.reason).toMatch(/died by itself|wasn't ready within 15 s/);
-    expect(code).toBe(3);
-  }, 60_000);
 
   test("one that ends the process of sim doesn't look as if everything had passed", async () => {
     await writeFile(join(directory, "quits.ts"), own("() => ({ do: () => process.exit(0) })"));
