@@ -1,4 +1,4 @@
-import { murmur3, murmur3OfBytes } from "./numbers.ts";
+import { murmur3OfBytes } from "./numbers.ts";
 import type { Disk } from "./ports/disk.ts";
 import { isRecord, replaceFile } from "./whole-file.ts";
 
@@ -6,12 +6,15 @@ import { isRecord, replaceFile } from "./whole-file.ts";
 export type Change = readonly [key: string, value: unknown];
 
 const encoder = new TextEncoder();
+const decoder = new TextDecoder();
 /** Where a line's checksum goes, and what parts it from the rest. */
 const checksumRoom = "00000000 ";
 const digits = "0123456789abcdef";
 const lineBreak = 10;
 /** Of what is written at once, nearly always less than this. */
 const bufferBytes = 16 * 1024;
+/** Characters of a snapshot that are written at once. */
+const partLength = 1024 * 1024;
 
 /** Bytes of log after which it is folded into the snapshot. */
 const logBytesMax = 32 * 1024 * 1024;
@@ -131,7 +134,7 @@ export class ChangeLog {
     const lines = [...entries].map((change) => lineOf({ number, changes: [change] }));
     // How many there are, so that none gets lost unnoticed; and the numbers go on although nothing is left.
     lines.push(lineOf({ number, changes: [], of: lines.length }));
-    await replaceFile(this.#disk, this.#files.snapshot, encoded(`${lines.join("\n")}\n`));
+    await replaceFile(this.#disk, this.#files.snapshot, inParts(lines));
     await this.#disk.remove(this.#files.log);
     this.#bytes = 0;
   }
@@ -188,20 +191,35 @@ function encoded(text: string, buffer?: Uint8Array): Uint8Array {
   return bytes.subarray(0, written);
 }
 
+/** The same in pieces that are no text too long for the engine, however much there is. */
+function* inParts(lines: readonly string[]): Iterable<Uint8Array> {
+  let part: string[] = [];
+  let length = 0;
+  for (const line of lines) {
+    part.push(line);
+    length += line.length;
+    if (length < partLength) continue;
+    yield encoded(`${part.join("\n")}\n`);
+    part = [];
+    length = 0;
+  }
+  if (part.length > 0) yield encoded(`${part.join("\n")}\n`);
+}
+
 function* parseLines(bytes: Uint8Array | undefined): Iterable<Line> {
   if (bytes === undefined) return;
-  for (const line of new TextDecoder().decode(bytes).split("\n")) {
-    const space = line.indexOf(" ");
-    const json = line.slice(space + 1);
-    if (space < 0 || line.slice(0, space) !== checksum(json)) continue;
-    const value: unknown = JSON.parse(json);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  for (let from = 0, to: number; from < bytes.length; from = to + 1) {
+    to = bytes.indexOf(lineBreak, from);
+    if (to < 0) to = bytes.length;
+    const begin = from + checksumRoom.length;
+    if (begin >= to || decoder.decode(bytes.subarray(from, begin)) !== headOf(murmur3OfBytes(view, begin, to))) continue;
+    const value: unknown = JSON.parse(decoder.decode(bytes.subarray(begin, to)));
     if (isLine(value)) yield value;
   }
 }
 
-function checksum(json: string): string {
-  return murmur3(json, 0).toString(16).padStart(8, "0");
-}
+const headOf = (checksum: number): string => `${checksum.toString(16).padStart(8, "0")} `;
 
 function isLine(value: unknown): value is Line {
   return (

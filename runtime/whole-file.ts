@@ -2,12 +2,13 @@ import type { Disk } from "./ports/disk.ts";
 
 /**
  * Replaces a file so that a crash leaves the old content or the new one, never a part: written under another name, synced,
- * renamed. One writer a name.
+ * renamed. One writer a name. `content`: all of it, or its parts in order, of which each is written before the next is asked for.
  */
-export async function replaceFile(disk: Disk, name: string, content: string | Uint8Array): Promise<void> {
+export async function replaceFile(disk: Disk, name: string, content: string | Iterable<Uint8Array>): Promise<void> {
   const unfinished = `${name}.new`;
   await disk.remove(unfinished);
-  await disk.append(unfinished, typeof content === "string" ? new TextEncoder().encode(content) : content);
+  const parts = typeof content === "string" ? [new TextEncoder().encode(content)] : content;
+  for (const part of parts) await disk.append(unfinished, part);
   await disk.sync(unfinished);
   await disk.rename(unfinished, name);
 }
