@@ -9,14 +9,15 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 /** Where a line's checksum goes, and what parts it from the rest. */
 const checksumRoom = "00000000 ";
+const checksumDigits = checksumRoom.length - 1;
 const digits = "0123456789abcdef";
 const lineBreak = 10;
-/** Of what is written at once, nearly always less than this. */
+/** What is written at once fits in nearly always, with the most that a character can take. */
 const bufferBytes = 16 * 1024;
 /** Characters of a snapshot that are written at once. */
 const partLength = 1024 * 1024;
 
-/** Bytes of log after which it is folded into the snapshot. */
+/** Bytes of log after which it is folded into the snapshot: a second's reading at a start, and seldom enough to cost little. */
 const logBytesMax = 32 * 1024 * 1024;
 
 /**
@@ -183,7 +184,7 @@ function encoded(text: string, buffer?: Uint8Array): Uint8Array {
     to = bytes.indexOf(lineBreak, from);
     if (to === from) continue;
     let hash = murmur3OfBytes(view, from + checksumRoom.length, to);
-    for (let at = from + 7; at >= from; at--) {
+    for (let at = from + checksumDigits - 1; at >= from; at--) {
       bytes[at] = digits.charCodeAt(hash & 15);
       hash >>>= 4;
     }
@@ -193,17 +194,10 @@ function encoded(text: string, buffer?: Uint8Array): Uint8Array {
 
 /** The same in pieces that are no text too long for the engine, however much there is. */
 function* inParts(lines: readonly string[]): Iterable<Uint8Array> {
-  let part: string[] = [];
-  let length = 0;
-  for (const line of lines) {
-    part.push(line);
-    length += line.length;
-    if (length < partLength) continue;
-    yield encoded(`${part.join("\n")}\n`);
-    part = [];
-    length = 0;
+  for (let from = 0, to = 0; from < lines.length; from = to) {
+    for (let length = 0; to < lines.length && length < partLength; to++) length += lines[to]!.length;
+    yield encoded(`${lines.slice(from, to).join("\n")}\n`);
   }
-  if (part.length > 0) yield encoded(`${part.join("\n")}\n`);
 }
 
 function* parseLines(bytes: Uint8Array | undefined): Iterable<Line> {
@@ -213,13 +207,15 @@ function* parseLines(bytes: Uint8Array | undefined): Iterable<Line> {
     to = bytes.indexOf(lineBreak, from);
     if (to < 0) to = bytes.length;
     const begin = from + checksumRoom.length;
-    if (begin >= to || decoder.decode(bytes.subarray(from, begin)) !== headOf(murmur3OfBytes(view, begin, to))) continue;
+    if (begin >= to || checksumAt(bytes, from) !== murmur3OfBytes(view, begin, to)) continue;
     const value: unknown = JSON.parse(decoder.decode(bytes.subarray(begin, to)));
     if (isLine(value)) yield value;
   }
 }
 
-const headOf = (checksum: number): string => `${checksum.toString(16).padStart(8, "0")} `;
+/** NaN where there is none. */
+const checksumAt = (bytes: Uint8Array, from: number): number =>
+  Number(`0x${decoder.decode(bytes.subarray(from, from + checksumDigits))}`);
 
 function isLine(value: unknown): value is Line {
   return (

@@ -38,7 +38,7 @@ test("nor do fields that its type doesn't know, wherever they are", () => {
   survives(StructSchema, Uint8Array.of(0x0a, 10, 0x0a, 1, 0x61, 0x12, 5, ...unknown));
 });
 
-test("a copy is equal, and shares nothing that can change", () => {
+test("a copy is equal, and shares none of its fields that can change", () => {
   const copyOf = <Desc extends DescMessage>(schema: Desc, init: MessageInitShape<Desc>): void => {
     const message = create(schema, init);
     const copy = protobuf.codec(schema).copy(message);

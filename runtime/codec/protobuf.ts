@@ -43,12 +43,13 @@ export const protobuf: CodecFamily = {
 /** Messages of values, and of such messages in turn, nearly all of a testbed's, are copied by spreads; the rest by reflection. */
 export function copier<Desc extends DescMessage>(schema: Desc): (message: MessageShape<Desc>) => MessageShape<Desc> {
   const keepsPrototype = Object.getPrototypeOf(create(schema)) !== Object.prototype;
-  const within = schema.fields.filter((field) => !isValue(field));
-  if (keepsPrototype || !within.every(isPlainMessage)) return (message) => clone(schema, message);
-  if (within.length === 0) return (message) => ({ ...message });
+  const others = schema.fields.filter((field) => !isValue(field));
+  const messages = others.filter(isPlainMessage);
+  if (keepsPrototype || messages.length < others.length) return (message) => clone(schema, message);
+  if (messages.length === 0) return (message) => ({ ...message });
   // Made with the first message: a type may have fields of its own type.
   let copiers: readonly (readonly [name: string, copy: (message: Message) => Message])[] | undefined;
-  const made = () => within.filter(isPlainMessage).map((field) => [field.localName, copier(field.message)] as const);
+  const made = () => messages.map((field) => [field.localName, copier(field.message)] as const);
   return (message) => {
     const copy: Record<string, unknown> = { ...message };
     for (const [name, copyOf] of (copiers ??= made())) {

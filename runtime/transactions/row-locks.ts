@@ -8,13 +8,10 @@ export interface LockOwner {
 
 interface Lock {
   owner: LockOwner;
-  waiting: readonly { readonly owner: LockOwner; readonly grant: () => void }[];
+  waiting: { readonly owner: LockOwner; readonly grant: () => void }[] | undefined;
   /** Who wants to know when its owner changes, or changes its mind. */
-  watching: readonly { readonly owner: LockOwner; readonly look: () => void }[];
+  watching: { readonly owner: LockOwner; readonly look: () => void }[] | undefined;
 }
-
-/** As nearly every lock has it. */
-const none: readonly never[] = [];
 
 /**
  * Strict two-phase row locks: a row belongs to one transaction until that ends; who waits longest gets it first; who would close a circle
@@ -40,18 +37,16 @@ export class RowLocks {
   acquire(owner: LockOwner, key: string): Promise<void> | undefined {
     const lock = this.#locks.get(key);
     if (lock === undefined) {
-      this.#locks.set(key, { owner, waiting: none, watching: none });
+      this.#locks.set(key, { owner, waiting: undefined, watching: undefined });
       this.#hold(owner, key);
       return undefined;
     }
     if (lock.owner === owner) return undefined;
     // Who waits before it will have the row before it.
-    const ahead = lock.waiting.at(-1)?.owner ?? lock.owner;
+    const ahead = lock.waiting?.at(-1)?.owner ?? lock.owner;
     if (leadsTo(lock.owner, owner) || leadsTo(ahead, owner)) return Promise.reject(deadlock());
     owner.waitsFor = ahead;
-    return new Promise<void>((resolve) => {
-      lock.waiting = [...lock.waiting, { owner, grant: resolve }];
-    });
+    return new Promise<void>((resolve) => (lock.waiting ??= []).push({ owner, grant: resolve }));
   }
 
   /**
@@ -63,9 +58,7 @@ export class RowLocks {
     if (lock === undefined || lock.owner === owner) return;
     if (leadsTo(lock.owner, owner)) throw deadlock();
     owner.waitsFor = lock.owner;
-    await new Promise<void>((resolve) => {
-      lock.watching = [...lock.watching, { owner, look: resolve }];
-    });
+    await new Promise<void>((resolve) => (lock.watching ??= []).push({ owner, look: resolve }));
   }
 
   /** Something that this owner did is undone, though it holds its rows still. */
@@ -94,12 +87,11 @@ export class RowLocks {
   #passOn(key: string): void {
     const lock = this.#locks.get(key)!;
     wake(lock);
-    const [next, ...later] = lock.waiting;
+    const next = lock.waiting?.shift();
     if (next === undefined) {
       this.#locks.delete(key);
       return;
     }
-    lock.waiting = later;
     lock.owner = next.owner;
     next.owner.waitsFor = undefined;
     this.#hold(next.owner, key);
@@ -117,8 +109,8 @@ const deadlock = (): DataSourceError =>
   new DataSourceError("two transactions wait for each other", { code: "DEADLOCK" });
 
 function wake(lock: Lock): void {
-  const { watching } = lock;
-  lock.watching = none;
+  const { watching = [] } = lock;
+  lock.watching = undefined;
   for (const { owner, look } of watching) {
     owner.waitsFor = undefined;
     look();

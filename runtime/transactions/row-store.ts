@@ -206,8 +206,8 @@ class Local implements LocalTransaction, LockOwner {
       await this.#changed(key);
     }
     if (this.#now(table, key) !== undefined) return false;
-    const wait = this.#acquire(key);
-    if (wait !== undefined) await wait;
+    // It is free, or this transaction's: nobody is waited for.
+    void this.#acquire(key);
     this.#writes.set(key, wholeRow(table, row));
     return true;
   }

@@ -12,7 +12,7 @@ export class GlobalLocks {
   /** By transaction, and by branch. */
   readonly #held = new Map<string, Map<string, string[]>>();
 
-  /** Takes every row for a branch that has none yet, or none; answers who is in the way, if anybody. */
+  /** Takes every row or none; answers who is in the way, if anybody. */
   acquire(holder: LockHolder, resourceId: string, rows: readonly RowLock[]): LockHolder | undefined {
     const keys = rows.map((row) => keyOf(resourceId, row));
     const conflict = this.#conflict(holder.xid, keys);
@@ -25,9 +25,11 @@ export class GlobalLocks {
       taken.push(key);
     }
     if (taken.length === 0) return undefined;
-    const held = this.#held.get(holder.xid);
-    if (held === undefined) this.#held.set(holder.xid, new Map([[holder.branchId, taken]]));
-    else held.set(holder.branchId, taken);
+    const byBranch = this.#held.get(holder.xid) ?? new Map<string, string[]>();
+    this.#held.set(holder.xid, byBranch);
+    const before = byBranch.get(holder.branchId);
+    if (before === undefined) byBranch.set(holder.branchId, taken);
+    else before.push(...taken);
     return undefined;
   }
 
@@ -41,13 +43,13 @@ export class GlobalLocks {
 
   /** Lets go of what a branch took, or the whole transaction. */
   release(xid: string, branchId?: string): void {
-    const held = this.#held.get(xid);
-    if (held === undefined) return;
-    for (const branch of branchId === undefined ? held.keys() : [branchId]) {
-      for (const key of held.get(branch) ?? []) this.#rows.delete(key);
-      held.delete(branch);
+    const byBranch = this.#held.get(xid);
+    if (byBranch === undefined) return;
+    for (const branch of branchId === undefined ? byBranch.keys() : [branchId]) {
+      for (const key of byBranch.get(branch) ?? []) this.#rows.delete(key);
+      byBranch.delete(branch);
     }
-    if (held.size === 0) this.#held.delete(xid);
+    if (byBranch.size === 0) this.#held.delete(xid);
   }
 
   /** Each row that is held, and whose it is. */

@@ -7,24 +7,26 @@ import { isBranch, isSession, type BranchSession, type GlobalSession } from "./s
 export interface Recovered {
   readonly log: SessionLog;
   readonly sessions: readonly GlobalSession[];
-  /** The highest id that was ever given. */
-  readonly lastId: bigint;
 }
 
 /** Where the highest id is kept; no xid has this form. */
 const idKey = "last id";
+/** 2020-05-03, where Seata's ids begin. */
+const seataEpochMs = 1_588_435_200_000;
 
 /**
- * Sessions on the disk, and the highest id that was given. A branch is an entry of its own, named by its session's xid and its id: what a
- * change costs doesn't grow with the branches that a session has.
+ * Sessions on the disk, and the highest id that was given. A branch is an entry of its own, behind its session's: what a change costs
+ * doesn't grow with the branches that a session has.
  */
 export class SessionLog {
   readonly #log: ChangeLog;
   #lastId: bigint;
+  /** The highest id that is noted. */
+  #notedId: bigint;
 
   private constructor(log: ChangeLog, lastId: bigint) {
     this.#log = log;
-    this.#lastId = lastId;
+    this.#lastId = this.#notedId = lastId;
   }
 
   static async open(disk: Disk): Promise<Recovered> {
@@ -32,13 +34,18 @@ export class SessionLog {
     const sessions = new Map<string, GlobalSession>();
     let lastId = 0n;
     for (const [key, value] of entries) {
-      const session = sessions.get(key.slice(0, Math.max(0, key.lastIndexOf(" "))));
       if (key === idKey && typeof value === "string" && /^\d+$/.test(value)) lastId = BigInt(value);
       else if (isSession(value)) sessions.set(key, { ...value, branches: [] });
-      else if (isBranch(value) && session !== undefined) session.branches.push(value);
-      else throw new DamagedLogError("coordinator-snapshot.ndjson", `"${key}" is no session, and no branch of one`);
+      else {
+        const session = sessions.get(xidIn(key));
+        if (session === undefined || !isBranch(value)) {
+          const how = `"${key}" is no session, and no branch of one`;
+          throw new DamagedLogError("coordinator-snapshot.ndjson", how);
+        }
+        session.branches.push(value);
+      }
     }
-    return { log: new SessionLog(log, lastId), sessions: [...sessions.values()], lastId };
+    return { log: new SessionLog(log, lastId), sessions: [...sessions.values()] };
   }
 
   /** Whose state a snapshot takes. */
@@ -52,24 +59,34 @@ export class SessionLog {
     ]);
   }
 
-  /** Notes a session as it is now, but for its branches. */
-  session(session: GlobalSession, lastId = this.#lastId): void {
-    this.#note(sessionEntry(session), lastId);
+  /**
+   * As Seata's snowflake variant: the time and a sequence in one counter that only grows, so that a clock which is set back repeats
+   * nothing; across restarts too, since the highest is noted with whatever is noted next.
+   */
+  nextId(wallMs: number): string {
+    const now = BigInt(Math.max(0, wallMs - seataEpochMs)) << 12n;
+    this.#lastId = now > this.#lastId ? now : this.#lastId + 1n;
+    return this.#lastId.toString();
   }
 
-  /** Notes a branch of a session that is noted, as it is now. */
-  branch(session: GlobalSession, branch: BranchSession, lastId = this.#lastId): void {
-    this.#note(branchEntry(session, branch), lastId);
+  /** Notes a session as it is now, and these of its branches. */
+  noteSession(session: GlobalSession, ...changed: readonly BranchSession[]): void {
+    this.#note(sessionEntry(session), ...changed.map((branch) => branchEntry(session, branch)));
+  }
+
+  /** Notes a branch as it is now, of a session that is noted. */
+  noteBranch(session: GlobalSession, branch: BranchSession): void {
+    this.#note(branchEntry(session, branch));
   }
 
   /** Notes that a branch is finished. */
-  finished({ xid }: GlobalSession, { branchId }: BranchSession): void {
-    this.#log.note([`${xid} ${branchId}`, null]);
+  noteFinished({ xid }: GlobalSession, { branchId }: BranchSession): void {
+    this.#note([branchKey(xid, branchId), null]);
   }
 
-  /** Notes that a session has ended, with all that is left of its branches. */
-  ended({ xid, branches }: GlobalSession): void {
-    this.#log.note([xid, null], ...branches.map(({ branchId }): Change => [`${xid} ${branchId}`, null]));
+  /** Notes that nothing is kept of a session any more, nor of the branches that it has left. */
+  noteEnd({ xid, branches }: GlobalSession): void {
+    this.#note([xid, null], ...branches.map(({ branchId }): Change => [branchKey(xid, branchId), null]));
   }
 
   /** Resolves when everything noted so far is on the disk; rejects `FailedStore` when it can't be written now. */
@@ -87,13 +104,20 @@ export class SessionLog {
     return this.#log.settled();
   }
 
-  #note(change: Change, lastId: bigint): void {
-    if (lastId === this.#lastId) this.#log.note(change);
-    else this.#log.note(change, [idKey, lastId.toString()]);
-    this.#lastId = lastId;
+  #note(...changes: readonly Change[]): void {
+    if (this.#notedId === this.#lastId) this.#log.note(...changes);
+    else this.#log.note(...changes, [idKey, this.#lastId.toString()]);
+    this.#notedId = this.#lastId;
   }
 }
 
+const branchKey = (xid: string, branchId: string): string => `${xid} ${branchId}`;
+
+const xidIn = (key: string): string => key.slice(0, Math.max(0, key.lastIndexOf(" ")));
+
 const sessionEntry = ({ branches: _, ...session }: GlobalSession): Change => [session.xid, session];
 
-const branchEntry = ({ xid }: GlobalSession, branch: BranchSession): Change => [`${xid} ${branch.branchId}`, branch];
+const branchEntry = ({ xid }: GlobalSession, branch: BranchSession): Change => [
+  branchKey(xid, branch.branchId),
+  branch,
+];

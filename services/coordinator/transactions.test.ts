@@ -159,6 +159,27 @@ describe("the disk", () => {
     await expect(open({ disk: world.disk })).rejects.toThrow("is damaged");
   });
 
+  test("whichever line is the last that a crash has left, every transaction comes to its end, and none stays", async () => {
+    const world = await open();
+    for (const branchType of ["TCC", "AT"] as const) {
+      for (const decision of ["commit", "rollback"] as const) {
+        const xid = await world.begin();
+        for (const lockKey of ["account:1", "stock:1"]) await world.register(xid, { branchType, lockKey });
+        await world.transactions[decision](xid);
+        await world.clock.advance(2 * second);
+      }
+    }
+    expect(world.transactions.counts).toEqual({ sessions: 0, locks: 0 });
+    const lines = world.disk.text("coordinator-log.ndjson").split("\n");
+    for (let count = 0; count <= lines.length; count++) {
+      const disk = world.disk.crashed();
+      disk.set("coordinator-log.ndjson", lines.slice(0, count).join("\n"));
+      const { transactions, clock } = await open({ disk });
+      await clock.advance(70 * second);
+      expect([count, transactions.counts]).toEqual([count, { sessions: 0, locks: 0 }]);
+    }
+  });
+
   test("ids are never given twice, across restarts and a clock that was set back", async () => {
     let { disk } = await open();
     const seen = new Set<string>();

@@ -63,18 +63,16 @@ export class Transactions {
   readonly #locks = new GlobalLocks();
   /** Phase two is under way: one worker a transaction. */
   readonly #working = new Set<string>();
-  #lastId: bigint;
   #address = "";
   #disarm: () => void = () => undefined;
 
   constructor(options: TransactionsOptions) {
-    const { clock, log, lastId, sessions } = options;
+    const { clock, log, sessions } = options;
     this.#clock = clock;
     this.#log = log;
     this.#participants = options.participants;
     this.#timing = options.timing;
     this.#onStatus = options.onStatus;
-    this.#lastId = lastId;
     log.watch(() => this.#sessions.values());
     for (const session of sessions) this.#recover(session);
   }
@@ -111,7 +109,7 @@ export class Transactions {
     };
     this.#sessions.set(xid, session);
     this.#deadlineUs.set(xid, this.#clock.nowUs() + timeoutMs * 1000);
-    this.#log.session(session, this.#lastId);
+    this.#log.noteSession(session);
     this.#onStatus(xid, "Begin");
     await this.#log.durable();
     return xid;
@@ -192,7 +190,7 @@ export class Transactions {
       ...{ branchId, branchType, resourceId, lockKey, application, client, key, status: "Registered", applicationData },
     };
     session.branches.push(registered);
-    this.#log.branch(session, registered, this.#lastId);
+    this.#log.noteBranch(session, registered);
     await this.#log.durable();
     return { branchId };
   }
@@ -217,7 +215,7 @@ export class Transactions {
     }
     branch.status = status;
     branch.applicationData = applicationData;
-    this.#log.branch(session, branch);
+    this.#log.noteBranch(session, branch);
     await this.#log.durable();
   }
 
@@ -307,11 +305,21 @@ export class Transactions {
     return nowUs > (this.#deadlineUs.get(xid) ?? Infinity);
   }
 
-  #enter(session: GlobalSession, status: GlobalStatus): void {
-    if (!isAllowed(session.status, status)) throw new TypeError(`${session.xid}: ${session.status} → ${status}`);
+  /** `changed`: what has changed with it, of its branches. */
+  #enter(session: GlobalSession, status: GlobalStatus, ...changed: readonly BranchSession[]): void {
+    assertAllowed(session, status);
     session.status = status;
-    this.#log.session(session);
+    this.#log.noteSession(session, ...changed);
     this.#onStatus(session.xid, status);
+  }
+
+  /** All is done. That is never noted but by its absence: a crash in between would leave what nobody goes on with. */
+  #end(session: GlobalSession): void {
+    const status = ends[session.status] ?? session.status;
+    assertAllowed(session, status);
+    session.status = status;
+    this.#onStatus(session.xid, status);
+    this.#forget(session);
   }
 
   /** For who asked for the decision: a commit that stands is `Committed`, whatever is done in the background. */
@@ -337,8 +345,7 @@ export class Transactions {
         return;
       }
       if (branches.length > 0) return;
-      this.#enter(session, ends[session.status] ?? session.status);
-      this.#forget(session);
+      this.#end(session);
     } finally {
       this.#working.delete(xid);
     }
@@ -356,13 +363,12 @@ export class Transactions {
     if (status === finished[decision]) {
       session.branches.splice(session.branches.indexOf(branch), 1);
       if (decision === "rollback") this.#locks.release(xid, branch.branchId);
-      this.#log.finished(session, branch);
+      this.#log.noteFinished(session, branch);
       return "done";
     }
     if (status !== unretryable[decision] || session.status === "AsyncCommitting") return "later";
     branch.status = status;
-    this.#log.branch(session, branch);
-    this.#enter(session, failures[session.status] ?? session.status);
+    this.#enter(session, failures[session.status] ?? session.status, branch);
     return "never";
   }
 
@@ -376,7 +382,7 @@ export class Transactions {
     this.#sessions.delete(xid);
     this.#deadlineUs.delete(xid);
     this.#locks.release(xid);
-    this.#log.ended(session);
+    this.#log.noteEnd(session);
   }
 
   #look(): void {
@@ -403,19 +409,14 @@ export class Transactions {
     return maxMs >= 0 && status.endsWith("Retrying") && this.#clock.wallMs() - beganMs > maxMs;
   }
 
-  /**
-   * As Seata's snowflake variant: the time and a sequence in one counter that only grows, so that a clock which is set back repeats
-   * nothing; across restarts too, since the highest is on the disk before it is told.
-   */
   #nextId(): string {
-    const now = BigInt(Math.max(0, this.#clock.wallMs() - seataEpochMs)) << 12n;
-    this.#lastId = now > this.#lastId ? now : this.#lastId + 1n;
-    return this.#lastId.toString();
+    return this.#log.nextId(this.#clock.wallMs());
   }
 }
 
-/** 2020-05-03, where Seata's ids begin. */
-const seataEpochMs = 1_588_435_200_000;
+function assertAllowed({ xid, status }: GlobalSession, next: GlobalStatus): void {
+  if (!isAllowed(status, next)) throw new TypeError(`${xid}: ${status} → ${next}`);
+}
 
 const ends: Partial<Record<GlobalStatus, GlobalStatus>> = {
   ...{ AsyncCommitting: "Committed", Committing: "Committed", CommitRetrying: "Committed" },

@@ -5,6 +5,8 @@ import { isRecord } from "../../whole-file.ts";
 import { retentionMs, type Remains } from "../cleaner.ts";
 import { TransactionError } from "../error.ts";
 
+const encoder = new TextEncoder();
+
 /** Seata's `undo_log`: a row for each branch whose first phase was committed, in the same local transaction as what it changed. */
 export const undoTable: Table = {
   name: "undo_log",
@@ -52,8 +54,6 @@ export function undoRow({ xid, branchId }: UndoBranch, items: readonly UndoItem[
   const context = `serializer=jackson&compressorType=NONE&checksum=${checksumOf(bytes)}`;
   return rowOf({ xid, branchId }, { context, bytes, status: undoStatus.normal, nowMs });
 }
-
-const encoder = new TextEncoder();
 
 const fenceBody = "{}";
 
