@@ -71,6 +71,32 @@ test("a program in one file does what it does in many, and names its sources' li
   expect(inSources("at /else/where.cjs:1:2", directory())).toBe("at /else/where.cjs:1:2");
 });
 
+test("what isn't ASCII is what it was, and errors of the program itself name their lines", async () => {
+  write(
+    "main.ts",
+    `const größe = (text: string): number => text.length;
+     console.log("é😀→", größe("é"), /[😀-😂]/u.test("😁"), \`用\${"户"}\`);
+     export class Oops extends Error {}
+     try {
+       throw new Oops("…");
+     } catch (error) {
+       console.log((error as Error).stack);
+     }`,
+  );
+  const [said, ...stack] = run((await bundled(entry(), directory()))!).split("\n");
+  expect(said).toBe("é😀→ 1 true 用户");
+  const told = inSources(stack.join("\n"), directory());
+  expect(told).toContain(`${join(home, "main.ts")}:5:14`);
+  expect(told).toContain("…");
+});
+
+test("a program that means something else once it is escaped is run from its sources", async () => {
+  for (const text of ["console.log(String.raw`é`.length);\n", "console.log(/\\é/.source);\n"]) {
+    write("main.ts", text);
+    expect(await bundled(entry(), directory())).toBeUndefined();
+  }
+});
+
 test("parts that are loaded later import from the program that runs, not from another one", async () => {
   write(
     "main.ts",

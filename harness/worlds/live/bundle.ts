@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { access, constants, mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
+import { Script } from "node:vm";
 
 /** Packages that a bundle takes in: they are pure, and of many small files. The others stay where they are. */
 const takenIn = /^(yaml|@bufbuild\/protobuf)(\/|$)/;
@@ -67,24 +68,24 @@ async function make(entry: string, directory: string, caches: readonly string[])
   const names = { entryFileNames: "[name]-[hash].cjs", chunkFileNames: "[name]-[hash].cjs" };
   await using bundle = await rolldown({
     input: entry,
+    // What becomes of the code afterwards belongs to a file's name, too.
+    plugins: [{ name: "in ASCII", augmentChunkHash: () => inAscii.toString() }],
     platform: "node",
     external: (id) => /^[\w@]/.test(id) && !takenIn.test(id),
     logLevel: "silent",
   });
-  const { output } = await bundle.generate({ dir: directory, format: "cjs", sourcemap: true, ...names });
+  const { output } = await bundle.generate({
+    ...{ dir: directory, format: "cjs", sourcemap: true, ...names },
+    postBanner: ({ isEntry }) => (isEntry ? head : ""),
+    postFooter: ({ isEntry }) => (isEntry ? "})" : ""),
+  });
   // It is made of this file, too, which says how.
   const from = await stampsOf([...(await bundle.watchFiles), import.meta.filename], directory);
   // Changed while it was read: nobody knows which of the two it has.
   if (from.some(([, modifiedMs]) => modifiedMs >= beganMs)) return undefined;
-  const [{ fileName: main }] = output;
   const files = output.map((file) => ({
     name: file.fileName,
-    content:
-      file.type !== "chunk"
-        ? mapWithoutSources(String(file.source), file.fileName === `${main}.map`)
-        : file.fileName === main
-          ? `${head}\n${inAscii(file.code)}\n})`
-          : inAscii(file.code),
+    content: file.type === "chunk" ? inAscii(file.code) : mapWithoutSources(String(file.source)),
   }));
   const all = files.map(({ name }) => name);
   // What is in a file is told by its name. Another harness may be making the same one, and a process may be reading it.
@@ -110,15 +111,25 @@ const stampsOf = (paths: readonly string[], directory: string): Promise<readonly
 /** What Node.js has around a CommonJS module: `start.cjs` compiles the program's file as it is, without another copy of it in memory. */
 const head = '(function (exports, require, module, __filename, __dirname) { "use strict";';
 
-/** Escaped where it isn't ASCII: one such character would make V8 keep all of the text at two bytes each, decoded first. */
-const inAscii = (code: string): string =>
-  code.replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+/** What says something else once it is escaped, or is the end of a comment. */
+const unescapable = /String\.raw|\\[^\0-\x7f]|[\u2028\u2029]/;
+
+/**
+ * Escaped where it isn't ASCII: one such character would make V8 keep all of the text at two bytes each, decoded first. In errors, columns
+ * behind one on its line are too far right. Throws for code that can't be escaped so, or that doesn't parse then.
+ */
+function inAscii(code: string): string {
+  const [found] = unescapable.exec(code) ?? [];
+  if (found !== undefined) throw new Error(`${found} can't be kept in ASCII`);
+  const escaped = code.replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  new Script(code.startsWith(head) ? escaped : `${head}\n${escaped}\n})`);
+  return escaped;
+}
 
 /** By the map, errors name the lines that people know (`inSources`); the sources themselves are there anyway. */
-function mapWithoutSources(text: string, isBelowHead: boolean): string {
-  const { sourcesContent: _, ...map } = JSON.parse(text) as { readonly sourcesContent?: unknown; mappings: string };
-  // Lines are parted by semicolons.
-  return JSON.stringify(isBelowHead ? { ...map, mappings: `;${map.mappings}` } : map);
+function mapWithoutSources(text: string): string {
+  const { sourcesContent: _, ...map } = JSON.parse(text) as { readonly sourcesContent?: unknown };
+  return JSON.stringify(map);
 }
 
 /** Whole at once, or not at all. */

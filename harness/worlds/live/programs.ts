@@ -19,8 +19,8 @@ export type NodeArguments = readonly string[];
 /** Types are stripped: a warning for each start would be all that a node prints. */
 export const quietly = "--disable-warning=ExperimentalWarning";
 /**
- * The first collection of the young generation would come while a node starts, and finds next to nothing that is garbage. Of V8's flags this
- * is one with which Node.js still uses what was compiled of its own modules.
+ * The first collection of the young generation would come while a node starts, and finds next to nothing that is garbage. With most other
+ * flags of V8's, Node.js wouldn't use what was compiled of its own modules.
  */
 const flags = [quietly, "--min-semi-space-size=8"];
 
