@@ -1,8 +1,8 @@
 "use strict";
 
-// node start.cjs MAIN.cjs PROGRAM …: runs MAIN as Node.js would, with what V8 has compiled of it in an earlier process. Node's own cache is
-// made before anything has run, and so every function that a start needs is parsed and compiled in each process again; here it is made at
-// the end of the first one that ends well, for each PROGRAM its own, and lies in the same directory. Plain JavaScript, because stripping
+// node start.cjs MAIN.cjs PROGRAM …: runs MAIN as Node.js would, with what V8 has compiled of it in an earlier process. Node's own cache
+// is made before anything has run, and so every function that a start needs is parsed and compiled in each process again; here it is made
+// at the end of the first one that ends well, for each PROGRAM its own, and lies in the same directory. Plain JavaScript, because stripping
 // types takes time, too.
 const { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } = require("node:fs");
 const Module = require("node:module");
