@@ -116,7 +116,7 @@ export class ChangeLog {
         await this.#fold(this.#entries());
       } else {
         // A line break first: whatever a crash left behind is then a line of its own.
-        const bytes = encoded(`\n${lines.join("\n")}\n`, (this.#buffer ??= new Uint8Array(bufferBytes)));
+        const bytes = encoded(lines, (this.#buffer ??= new Uint8Array(bufferBytes)));
         await this.#disk.append(this.#files.log, bytes);
         await this.#disk.sync(this.#files.log);
         this.#bytes += bytes.length;
@@ -172,31 +172,33 @@ function apply(entries: Map<string, unknown>, changes: readonly Change[]): void 
   }
 }
 
-const lineOf = (line: Line): string => checksumRoom + JSON.stringify(line);
+const lineOf = (line: Line): string => JSON.stringify(line);
 
-/** Lines, with their checksums: in `buffer`, if there is room enough. */
-function encoded(text: string, buffer?: Uint8Array): Uint8Array {
-  const bytesMax = text.length * 3;
+/** Lines, each with its checksum and between line breaks: in `buffer`, if there is room enough. */
+function encoded(lines: readonly string[], buffer?: Uint8Array): Uint8Array {
+  // Joined at once: there is no other copy of so much text.
+  const text = ["", ...lines].join(`\n${checksumRoom}`);
+  const bytesMax = text.length * 3 + 1;
   const bytes = buffer !== undefined && bytesMax <= buffer.length ? buffer : new Uint8Array(bytesMax);
   const view = new DataView(bytes.buffer);
-  const { written } = encoder.encodeInto(text, bytes);
-  for (let from = 0, to: number; from < written; from = to + 1) {
+  const end = encoder.encodeInto(text, bytes).written;
+  bytes[end] = lineBreak;
+  for (let from = 1, to: number; from < end; from = to + 1) {
     to = bytes.indexOf(lineBreak, from);
-    if (to === from) continue;
     let hash = murmur3OfBytes(view, from + checksumRoom.length, to);
     for (let at = from + checksumDigits - 1; at >= from; at--) {
       bytes[at] = digits.charCodeAt(hash & 15);
       hash >>>= 4;
     }
   }
-  return bytes.subarray(0, written);
+  return bytes.subarray(0, end + 1);
 }
 
 /** The same in pieces that are no text too long for the engine, however much there is. */
 function* inParts(lines: readonly string[]): Iterable<Uint8Array> {
   for (let from = 0, to = 0; from < lines.length; from = to) {
     for (let length = 0; to < lines.length && length < partLength; to++) length += lines[to]!.length;
-    yield encoded(`${lines.slice(from, to).join("\n")}\n`);
+    yield encoded(lines.slice(from, to));
   }
 }
 
