@@ -1,5 +1,10 @@
-import { isUnanswered, type DataSource, type LocalTransaction, type Row } from "../../runtime/ports/data-source.ts";
-import { alteredLocal } from "../../runtime/transactions/altered-local.ts";
+import {
+  isUnanswered,
+  type DataSource,
+  type LocalTransaction,
+  type Row,
+  type Table,
+} from "../../runtime/ports/data-source.ts";
 import { lockHolding, type Holding, type Holdings } from "./holdings.ts";
 
 /** Whose a local transaction is. */
@@ -53,14 +58,14 @@ export class Doubts {
   telling(dataSource: DataSource, teller: Teller): DataSource {
     return {
       transaction: async (work) => {
-        const written = this.#writing();
         let leaving: Leaving | undefined;
         try {
           const result = await dataSource.transaction(async (local) => {
             // Another try begins anew.
             if (leaving !== undefined) this.#settle(leaving, false);
             leaving = undefined;
-            const done = await work(written.in(local));
+            const written = this.#writing(local);
+            const done = await work(written);
             leaving = this.#leaves(written, teller);
             return done;
           });
@@ -81,15 +86,13 @@ export class Doubts {
   async settle(dataSource: DataSource): Promise<void> {
     for (const item of [...this.#open.keys()]) {
       // Found out while it has the lock: afterwards somebody else may have written.
-      const looked = dataSource.transaction((local) =>
-        lockHolding(this.#writing().in(local), this.#holdings.table, item),
-      );
+      const looked = dataSource.transaction((local) => lockHolding(this.#writing(local), this.#holdings.table, item));
       await looked.catch(() => undefined);
     }
   }
 
-  #writing(): Written {
-    return new Written(this.#holdings, (row, isLocked) => this.#see(row, isLocked));
+  #writing(local: LocalTransaction): Written {
+    return new Written(local, this.#holdings, (row, isLocked) => this.#see(row, isLocked));
   }
 
   #leaves({ rows, branch }: Written, teller: Teller): Leaving {
@@ -126,70 +129,83 @@ export class Doubts {
 /** What is there of each item in the end. */
 const lastOf = (rows: readonly Holding[]): Iterable<Holding> => new Map(rows.map((row) => [row.item, row])).values();
 
-/** What a local transaction has written so far. */
-class Written {
-  readonly #holdings: Holdings;
+/** A local transaction, and what it has written so far. A class, because each try of a branch makes one. */
+class Written implements LocalTransaction {
+  readonly #local: LocalTransaction;
+  /** Of the holdings. */
+  readonly #table: string;
   readonly #see: (row: Holding, isLocked: boolean) => void;
   rows: Holding[] = [];
   branch: BranchOf = { xid: "" };
 
-  constructor(holdings: Holdings, see: (row: Holding, isLocked: boolean) => void) {
-    this.#holdings = holdings;
+  constructor(local: LocalTransaction, { table }: Holdings, see: (row: Holding, isLocked: boolean) => void) {
+    this.#local = local;
+    this.#table = table.name;
     this.#see = see;
   }
 
-  in(local: LocalTransaction): LocalTransaction {
-    const { name } = this.#holdings.table;
-    this.rows = [];
-    const wrote = (row: Row): void => {
-      if ("xid" in row && "branch_id" in row) {
-        this.branch = { xid: String(row["xid"]), branchId: String(row["branch_id"]) };
-      }
-    };
-    // What it wrote itself is in nobody's doubt.
-    const saw = (row: Row | undefined, isLocked: boolean): void => {
-      const holding = row as Holding | undefined;
-      if (holding !== undefined && !this.rows.some(({ item }) => item === holding.item)) this.#see(holding, isLocked);
-    };
-    return alteredLocal(local, {
-      lock: async (of, key) => {
-        const row = await local.lock(of, key);
-        if (of.name === name) saw(row, true);
-        return row;
-      },
-      lockEach: async (of, part) => {
-        const rows = await local.lockEach(of, part);
-        if (of.name === name) for (const row of rows) saw(row, true);
-        return rows;
-      },
-      read: async (of, key) => {
-        const row = await local.read(of, key);
-        if (of.name === name) saw(row, false);
-        return row;
-      },
-      insert: async (of, row) => {
-        const isNew = await local.insert(of, row);
-        if (isNew && of.name === name) this.rows.push(row as Holding);
-        else if (isNew) wrote(row);
-        return isNew;
-      },
-      update: async (of, row) => {
-        await local.update(of, row);
-        if (of.name === name) this.rows.push((await local.read(of, row)) as Holding);
-        else wrote(row);
-      },
-      remove: async (of, key) => {
-        const isGone = await local.remove(of, key);
-        if (isGone && of.name !== name) wrote(key);
-        return isGone;
-      },
-      savepoint: async (inner) => {
-        const before = this.rows.length;
-        return local.savepoint(inner).catch((error: unknown) => {
-          this.rows.length = before;
-          throw error;
-        });
-      },
+  async lock(of: Table, key: Row): Promise<Row | undefined> {
+    const row = await this.#local.lock(of, key);
+    if (of.name === this.#table) this.#saw(row, true);
+    return row;
+  }
+
+  async lockEach(of: Table, part: Row): Promise<readonly Row[]> {
+    const rows = await this.#local.lockEach(of, part);
+    if (of.name === this.#table) for (const row of rows) this.#saw(row, true);
+    return rows;
+  }
+
+  async read(of: Table, key: Row): Promise<Row | undefined> {
+    const row = await this.#local.read(of, key);
+    if (of.name === this.#table) this.#saw(row, false);
+    return row;
+  }
+
+  async insert(of: Table, row: Row): Promise<boolean> {
+    const isNew = await this.#local.insert(of, row);
+    if (isNew && of.name === this.#table) this.rows.push(row as Holding);
+    else if (isNew) this.#wrote(row);
+    return isNew;
+  }
+
+  async update(of: Table, row: Row): Promise<void> {
+    await this.#local.update(of, row);
+    if (of.name === this.#table) this.rows.push((await this.#local.read(of, row)) as Holding);
+    else this.#wrote(row);
+  }
+
+  async remove(of: Table, key: Row): Promise<boolean> {
+    const isGone = await this.#local.remove(of, key);
+    if (isGone && of.name !== this.#table) this.#wrote(key);
+    return isGone;
+  }
+
+  removeEach(of: Table, keys: readonly Row[]): Promise<void> {
+    return this.#local.removeEach(of, keys);
+  }
+
+  async dependents(of: Table, keys: readonly Row[]): Promise<string | undefined> {
+    return this.#local.dependents?.(of, keys);
+  }
+
+  savepoint<T>(work: () => Promise<T>): Promise<T> {
+    const before = this.rows.length;
+    return this.#local.savepoint(work).catch((error: unknown) => {
+      this.rows.length = before;
+      throw error;
     });
+  }
+
+  #wrote(row: Row): void {
+    if ("xid" in row && "branch_id" in row) {
+      this.branch = { xid: String(row["xid"]), branchId: String(row["branch_id"]) };
+    }
+  }
+
+  /** What it wrote itself is in nobody's doubt. */
+  #saw(row: Row | undefined, isLocked: boolean): void {
+    const holding = row as Holding | undefined;
+    if (holding !== undefined && !this.rows.some(({ item }) => item === holding.item)) this.#see(holding, isLocked);
   }
 }
