@@ -168,19 +168,23 @@ describe("what is wrong with a service is told with its file", () => {
     60_000,
   );
 
-  test("one that was compiled is named as it was given, whatever source its map names", async () => {
-    const map = { version: 3, sources: ["src/orders.ts"], names: [], mappings: ";AAUA" };
-    const url = `data:application/json;base64,${Buffer.from(JSON.stringify(map)).toString("base64")}`;
-    await writeFile(
-      join(directory, "compiled.js"),
-      `export {};\nthrow new Error("boom");\n//# sourceMappingURL=${url}\n`,
-    );
-    const args = ["--set", "fleet.orders.own.file=./compiled.js", "--world", "local", "--json", "--out", "compiled"];
-    const { stdout } = await run("./shop.yaml", ...args);
-    expect((JSON.parse(stdout) as InvocationResult).runs[0]!.reason).toContain("it throws Error: boom (at 2:7)");
-  }, 60_000);
+  test.concurrent(
+    "one that was compiled is named as it was given, whatever source its map names",
+    async () => {
+      const map = { version: 3, sources: ["src/orders.ts"], names: [], mappings: ";AAUA" };
+      const url = `data:application/json;base64,${Buffer.from(JSON.stringify(map)).toString("base64")}`;
+      await writeFile(
+        join(directory, "compiled.js"),
+        `export {};\nthrow new Error("boom");\n//# sourceMappingURL=${url}\n`,
+      );
+      const args = ["--set", "fleet.orders.own.file=./compiled.js", "--world", "local", "--json", "--out", "compiled"];
+      const { stdout } = await run("./shop.yaml", ...args);
+      expect((JSON.parse(stdout) as InvocationResult).runs[0]!.reason).toContain("it throws Error: boom (at 2:7)");
+    },
+    60_000,
+  );
 
-  test.each([
+  test.concurrent.each([
     ["undefined", "do() answers undefined, and no object"],
     ["42", "do() answers 42, and no object"],
     ["({ payload: 42 })", "a payload is a text, and not number"],
@@ -194,7 +198,7 @@ describe("what is wrong with a service is told with its file", () => {
     expect(await readFile(join(directory, out, "history.ndjson"), "utf8")).toContain(message);
   });
 
-  test("one that ends the process of sim doesn't look as if everything had passed", async () => {
+  test.concurrent("one that ends the process of sim doesn't look as if everything had passed", async () => {
     await writeFile(join(directory, "quits.ts"), own("() => ({ do: () => process.exit(0) })"));
     const args = ["./shop.yaml", "--set", "fleet.orders.own.file=./quits.ts", "--world", "sim", "--out", "quits"];
     const { code, stderr } = await run(...args);
@@ -202,7 +206,7 @@ describe("what is wrong with a service is told with its file", () => {
     expect(code).toBe(2);
   });
 
-  test.each([
+  test.concurrent.each([
     ["rejects", `void Promise.reject(new TypeError("boom"))`, "throws TypeError: boom, and nobody catches it"],
     [
       "throws",
@@ -229,7 +233,7 @@ describe("what is wrong with a service is told with its file", () => {
     60_000,
   );
 
-  test("one that the scenario has imported before is held to be portable all the same", async () => {
+  test.concurrent("one that the scenario has imported before is held to be portable all the same", async () => {
     await writeFile(join(directory, "before.ts"), `import "node:fs";\n${own("() => ({ do: () => ({}) })")}`);
     const shop = await readFile(join(directory, "shop.ts"), "utf8");
     await writeFile(
@@ -241,7 +245,7 @@ describe("what is wrong with a service is told with its file", () => {
     expect(code).toBe(3);
   });
 
-  test.each([
+  test.concurrent.each([
     ["a module of Node.js", `import "node:fs";`, "node:fs, which "],
     ["one that it imports in turn", `import "./deep.ts";`, "os, which "],
     [
@@ -261,7 +265,7 @@ describe("what is wrong with a service is told with its file", () => {
     expect(code).toBe(3);
   });
 
-  test.each([
+  test.concurrent.each([
     ["./none.ts", "there is no file"],
     ["./shop.yaml", "shop.yaml is no module"],
   ])("a path that leads to none (%s) ends with 2, before anything starts", async (file, message) => {
