@@ -177,7 +177,7 @@ class LiveFleet implements RunningFleet {
 
   async #startAll(): Promise<void> {
     const { onProgress } = this.#options;
-    const { nodes: plans, processes = [], rules } = this.#plan;
+    const { nodes: plans, processes, rules } = this.#plan;
     onProgress(`starting ${plans.length} ${this.#ground.what}`);
     this.#laid = await this.#ground.lay(touchedLinks(this.#plan, this.#ground));
     const all = [...this.nodes.values()];
@@ -187,13 +187,16 @@ class LiveFleet implements RunningFleet {
       ready++;
       onProgress(`${ready} of ${all.length} nodes ready`);
     };
-    // One of each process first: all of them begin side by side, however many nodes some have.
-    const leading = new Set(processes.map(({ nodes: [first] }) => first));
-    const inOrder = [...all.filter(({ id }) => leading.has(id)), ...all.filter(({ id }) => !leading.has(id))];
-    await inParallel(inOrder, 2 * availableParallelism(), async (node) => {
+    const begin = async (node: OwnedNode): Promise<void> => {
       this.#closing.signal.throwIfAborted();
       await node.start();
-    });
+    };
+    // As many processes at a time as are no hindrance to one another; then the other nodes of those that several share.
+    const leading = processes && new Set(processes.map(({ nodes: [first] }) => first));
+    const isLeading = ({ id }: OwnedNode): boolean => leading?.has(id) ?? true;
+    await inParallel(all.filter(isLeading), 2 * availableParallelism(), begin);
+    const others = all.filter((node) => !isLeading(node));
+    await inParallel(others, sharingAtOnce, begin);
     await Promise.all(all.filter(isInfrastructure).map(go));
     for (const { key, content } of rules) await this.publish(key, content);
     const late = new Map(plans.filter(isForeignConsumer).map(({ id, config }) => [id, calledBy(config)]));
@@ -203,6 +206,9 @@ class LiveFleet implements RunningFleet {
     await Promise.all(all.filter(({ id }) => late.has(id)).map(go));
   }
 }
+
+/** So many that no process waits for the harness, and few enough that each gets its turn soon. */
+const sharingAtOnce = 64;
 
 /**
  * A consumer that isn't ours starts after those whom it calls, as its operator would start it: dubbo-go 3.3.2, for one, misses for
