@@ -88,7 +88,7 @@ export async function drive(
     }
     if (!signal.aborted) {
       if (plan.settleUs !== undefined) progress({ phase: "draining", message: "waiting for the last transactions" });
-      await settle(plan, fleet, { history: () => run.collector.history(), signal });
+      await settle(plan, fleet, { transactions: run.collector.transactions, signal });
     }
     await Promise.all([...fleet.nodes.values()].map((node) => node.collect()));
   }

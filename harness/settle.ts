@@ -10,12 +10,12 @@ const pauseUs = { first: 100_000, longest: 2_000_000 };
 
 /**
  * Waits until every global transaction of the run has come to its end, as far as the plan allows, and lets everybody who takes part report
- * what there is then. Transactions that need a person have come to theirs.
+ * what there is then. Transactions that need a person have come to theirs. `transactions`: what is told of them, as it grows.
  */
 export async function settle(
   { nodes, settleUs }: Plan,
   { clock, nodes: fleet }: RunningFleet,
-  { history, signal }: { readonly history: () => History; readonly signal: AbortSignal },
+  { transactions, signal }: { readonly transactions: History["transactions"]; readonly signal: AbortSignal },
 ): Promise<void> {
   if (settleUs === undefined) return;
   const untilUs = clock.nowUs() + settleUs;
@@ -27,17 +27,17 @@ export async function settle(
   const collect = (): Promise<unknown> => Promise.all([...fleet.values()].map((node) => node.collect()));
   for (let nextUs = pauseUs.first; ; nextUs = Math.min(1.5 * nextUs, pauseUs.longest)) {
     await collect();
-    const open = [...ledger.readOn(history().transactions).open];
+    const open = [...ledger.readOn(transactions).open];
     const asked = running("order").slice(0, 1);
     await untilAborted(Promise.all(asked.map((node) => node.audit(open))), signal);
     await collect();
     const isLast = clock.nowUs() >= untilUs;
     // What there is, is much: while a transaction is open, nobody needs it.
-    if (isLast || ledger.readOn(history().transactions).open.size === 0) {
+    if (isLast || ledger.readOn(transactions).open.size === 0) {
       const participants = running("coordinator", "account", "stock");
       await untilAborted(Promise.all(participants.map((node) => node.audit([]))), signal);
       await collect();
-      if (isLast || ledger.readOn(history().transactions).isQuiet) return;
+      if (isLast || ledger.readOn(transactions).isQuiet) return;
     }
     await untilAborted(clock.sleep(Math.min(nextUs, untilUs - clock.nowUs())), signal);
   }

@@ -111,6 +111,11 @@ export class HistoryCollector {
     }
   }
 
+  /** What it has so far, and the same list whenever it is asked for. */
+  get transactions(): History["transactions"] {
+    return this.#history.transactions;
+  }
+
   /** The history so far. Records that are added later go on into the same one. */
   history(): History {
     // Nodes report in batches, so that the calls of several nodes come in a slightly different order.
