@@ -61,7 +61,8 @@ export class SessionLog {
 
   /**
    * As Seata's snowflake variant: the time and a sequence in one counter that only grows, so that a clock which is set back repeats
-   * nothing; across restarts too, since the highest is noted with whatever is noted next.
+   * nothing; across restarts too, since the highest is noted with whatever is noted next. What a branch that is refused would have been
+   * called is nobody's, and may be given again after a crash.
    */
   nextId(wallMs: number): string {
     const now = BigInt(Math.max(0, wallMs - seataEpochMs)) << 12n;
