@@ -149,24 +149,11 @@ export const dataSourceContract: Readonly<Record<string, DataSourceFact>> = {
   },
 
   "who locks a row that is being removed finds none, and who adds it waits for the end": async (dataSource, tenant) => {
-    await insert(dataSource, tenant, 1, 1);
-    const gate = Promise.withResolvers<void>();
-    const removed = Promise.withResolvers<void>();
-    const removing = dataSource.transaction(async (local) => {
-      await local.remove(contractTable, { tenant, id: 1 });
-      removed.resolve();
-      await gate.promise;
-    });
-    await removed.promise;
-    const locking = dataSource.transaction((local) => local.lock(contractTable, { tenant, id: 1 }));
-    const adding = dataSource.transaction((local) => local.insert(contractTable, row(tenant, 1, 2)));
-    // Whoever doesn't lock waits for nobody.
-    const seen = await dataSource.transaction((local) => local.read(contractTable, { tenant, id: 1 }));
-    equal(seen?.["amount"], 1);
-    gate.resolve();
-    await removing;
-    equal(await locking, undefined);
-    equal(await adding, true);
+    // One after the other: whichever of two reached a real database first would decide what the other finds.
+    const locked = await whileItIsRemoved(dataSource, tenant, (local) => local.lock(contractTable, { tenant, id: 1 }));
+    equal(locked, undefined);
+    const added = await whileItIsRemoved(dataSource, tenant, (local) => local.insert(contractTable, row(tenant, 1, 2)));
+    equal(added, true);
   },
 
   "a row that is there is no reason to wait for who would add it, nor is one that isn't for who would lock it": async (
@@ -334,6 +321,32 @@ async function insert(dataSource: DataSource, tenant: string, id: number, amount
 async function add(local: LocalTransaction, tenant: string, id: number, amount: number): Promise<void> {
   const found = await local.lock(contractTable, { tenant, id });
   await local.update(contractTable, { ...found!, amount: Number(found!["amount"]) + amount });
+}
+
+/** What `work` answers, which begins while another transaction removes the tenant's first row, and has to wait for that. */
+async function whileItIsRemoved<T>(
+  dataSource: DataSource,
+  tenant: string,
+  work: (local: LocalTransaction) => Promise<T>,
+): Promise<T> {
+  await insert(dataSource, tenant, 1, 1);
+  const gate = Promise.withResolvers<void>();
+  const removed = Promise.withResolvers<void>();
+  const removing = dataSource.transaction(async (local) => {
+    await local.remove(contractTable, { tenant, id: 1 });
+    removed.resolve();
+    await gate.promise;
+  });
+  await removed.promise;
+  let isOver = false;
+  const working = dataSource.transaction(work).finally(() => (isOver = true));
+  // Whoever doesn't lock waits for nobody.
+  const seen = await dataSource.transaction((local) => local.read(contractTable, { tenant, id: 1 }));
+  equal(seen?.["amount"], 1);
+  equal(isOver, false);
+  gate.resolve();
+  await removing;
+  return working;
 }
 
 async function amounts(dataSource: DataSource, tenant: string): Promise<Readonly<Record<string, unknown>>> {
