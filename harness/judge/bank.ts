@@ -87,7 +87,7 @@ function readMoves(history: History, service: string): readonly Move[] {
   const nodes = new Map<string, Map<string, Holding>>();
   const moves: Move[] = [];
   for (const change of history.transactions) {
-    if (!isOf(service, change) || (change.what !== "holding" && change.what !== "audit")) continue;
+    if ((change.what !== "holding" && change.what !== "audit") || !isOf(service, change)) continue;
     const { node, atUs, xid } = change;
     const branchId = change.what === "holding" ? change.branchId : undefined;
     const last = nodes.get(node) ?? new Map<string, Holding>();
@@ -124,19 +124,21 @@ export function once<By, T>(keyOf: (by: By) => string, read: (history: History, 
     const own = known.get(history) ?? new Map<string, T>();
     known.set(history, own);
     const key = keyOf(by);
-    let found = own.get(key);
-    if (found === undefined) own.set(key, (found = read(history, by)));
-    return found;
+    if (!own.has(key)) own.set(key, read(history, by));
+    return own.get(key)!;
   };
 }
 
 /** What a service's nodes reported once the load was over and the transactions with it; undefined where one didn't. */
-export function lastWords(history: History, service: string): readonly ChangeOf<"audit">[] | undefined {
-  const last = new Map<string, ChangeOf<"audit">>();
-  for (const change of history.transactions) {
-    if (change.what === "audit" && isOf(service, change) && change.atUs >= history.run.durationUs)
-      last.set(change.node, change);
-  }
-  const nodes = history.run.nodes.filter((node) => node.service === service);
-  return nodes.every(({ id }) => last.has(id)) ? [...last.values()] : undefined;
-}
+export const lastWords: (history: History, service: string) => readonly ChangeOf<"audit">[] | undefined = once(
+  (service) => service,
+  (history, service) => {
+    const last = new Map<string, ChangeOf<"audit">>();
+    for (const change of history.transactions) {
+      if (change.what === "audit" && isOf(service, change) && change.atUs >= history.run.durationUs)
+        last.set(change.node, change);
+    }
+    const nodes = history.run.nodes.filter((node) => node.service === service);
+    return nodes.every(({ id }) => last.has(id)) ? [...last.values()] : undefined;
+  },
+);

@@ -19,10 +19,16 @@ export const conservation: CheckKind<Extract<CheckSpec, { check: "conservation" 
   judge: (plan, history) => {
     const { account, stock } = plan.bank!;
     const bound = "nothing made or lost";
-    const moves = [...movesOf(history, account), ...movesOf(history, stock)];
-    const trials = new Set(moves.flatMap(({ xid, atUs }) => (xid === "" || atUs < 0 ? [] : [xid]))).size;
-    const rows = [account, stock].flatMap((service) => rowBreaches(history, service));
-    const broken = [...moves.flatMap((move) => breachIn(move) ?? []), ...rows];
+    const moved = new Set<string>();
+    const broken: Breach[] = [];
+    for (const move of [account, stock].flatMap((service) => movesOf(history, service))) {
+      const { xid, atUs } = move;
+      if (xid !== "" && atUs >= 0) moved.add(xid);
+      const breach = breachIn(move);
+      if (breach !== undefined) broken.push(breach);
+    }
+    for (const row of [account, stock].flatMap((service) => rowBreaches(history, service))) broken.push(row);
+    const trials = moved.size;
     if (trials === 0 && broken.length === 0) {
       return resultOf(plan, nothingToJudge(bound, "transaction that moved something"));
     }
@@ -53,15 +59,16 @@ interface Breach {
 }
 
 function breachIn({ node, item, xid, atUs, before, after }: Move): Breach | undefined {
-  const since = `after ${xid || "its node came back"}`;
+  const since = xid || "its node came back";
   if (before !== undefined && sumOf(before) !== sumOf(after)) {
-    const why = `${item} of ${node} had ${sumOf(before)} in all, and ${sumOf(after)} ${since}`;
+    const why = `${item} of ${node} had ${sumOf(before)} in all, and ${sumOf(after)} after ${since}`;
     return { why, atUs, xid };
   }
+  if (after.free >= 0 && after.frozen >= 0 && after.used >= 0) return undefined;
   // It is told of who makes it so, and not of all that come later.
   const part = parts.find((name) => after[name] < 0 && !((before?.[name] ?? 0) < 0));
   if (part === undefined) return undefined;
-  return { why: `${item} of ${node} has ${after[part]} ${words[part]} ${since}`, atUs, xid };
+  return { why: `${item} of ${node} has ${after[part]} ${words[part]} after ${since}`, atUs, xid };
 }
 
 const parts = ["free", "frozen", "used"] as const;

@@ -3,11 +3,11 @@ import type { DescService } from "@bufbuild/protobuf";
 import type { Clock } from "../ports/clock.ts";
 import type { Transport } from "../ports/transport.ts";
 import type { CallLog } from "../telemetry/call-log.ts";
-import { Call, whileWaiting } from "./call.ts";
+import { Call } from "./call.ts";
 import { stubOf, type Channel } from "./client.ts";
 import { RequestStream } from "./request-stream.ts";
 import { takesStream, type Method, type Stub, type StubOptions } from "./service.ts";
-import { toRpcError, type RpcCode } from "./status.ts";
+import { toRpcError, type RpcCode, type RpcError } from "./status.ts";
 import { observedStream } from "./stream.ts";
 
 export interface DirectOptions {
@@ -49,8 +49,7 @@ class DirectChannel implements Channel {
     });
     const record = { instance: service, beginUs: clock.nowUs(), endUs: -1, code: "OK" as RpcCode };
     calls.begin(call, {});
-    const ended = (thrown?: unknown): void => {
-      const error = thrown === undefined ? undefined : toRpcError(thrown);
+    const ended = (error?: RpcError): void => {
       record.endUs = clock.nowUs();
       record.code = error?.code ?? "OK";
       if (request instanceof RequestStream) void request.return();
@@ -58,13 +57,14 @@ class DirectChannel implements Channel {
       calls.end(call, [record], error);
     };
     try {
-      const response = await whileWaiting(call, transport.invoke(address, method, call, request));
+      const response = await transport.invoke(address, method, call, request);
       if (response.kind === "stream") return observedStream(response.messages, ended, call);
       ended();
       return response.message;
-    } catch (error) {
+    } catch (thrown) {
+      const error = call.reason ?? toRpcError(thrown);
       ended(error);
-      throw toRpcError(error);
+      throw error;
     }
   }
 }

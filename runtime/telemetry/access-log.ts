@@ -26,8 +26,7 @@ const argumentsMax = 4096;
  * no token and no signature does.
  */
 export function accessLog({ clock, telemetry, service, local, isOn }: AccessLogOptions): Filter {
-  return async (call, request, next) => {
-    if (!isOn(namesOf(call.method).interfaceName)) return next(call, request);
+  const logged: Filter = async (call, request, next) => {
     const [beginUs, beginMs] = [clock.nowUs(), clock.wallMs()];
     const log = (): void => {
       const line = accessLine(call, request, { service, local: local(), beginMs, endMs: clock.wallMs() });
@@ -43,6 +42,8 @@ export function accessLog({ clock, telemetry, service, local, isOn }: AccessLogO
       if (!isStream) log();
     }
   };
+  return (call, request, next) =>
+    isOn(namesOf(call.method).interfaceName) ? logged(call, request, next) : next(call, request);
 }
 
 /**

@@ -34,12 +34,14 @@ export function observedCoordinator(
     status: (xid) => coordinator.status(xid),
     registerBranch: async (branch) => {
       const { xid, branchType, resourceId: resource } = branch;
-      const branchId = await coordinator.registerBranch(branch).catch((error: unknown) => {
+      try {
+        const branchId = await coordinator.registerBranch(branch);
+        tell({ what: "branch", xid, branchId, branchType, resource, status: "Registered" });
+        return branchId;
+      } catch (error) {
         tellConflict(branch, error);
         throw error;
-      });
-      tell({ what: "branch", xid, branchId, branchType, resource, status: "Registered" });
-      return branchId;
+      }
     },
     reportBranch: async (report) => {
       await coordinator.reportBranch(report);

@@ -1,4 +1,4 @@
-import { ChangeLog } from "../change-log.ts";
+import { ChangeLog, type Change } from "../change-log.ts";
 import { fromBase64, toBase64 } from "../codec/base64.ts";
 import {
   DataSourceError,
@@ -34,7 +34,7 @@ class RowStore implements DataSource {
   constructor(log: ChangeLog, entries: ReadonlyMap<string, unknown>) {
     this.#log = log;
     for (const [key, stored] of entries) this.#rows.set(key, fromStored(stored as StoredRow));
-    log.watch(() => this.#stored(this.#rows));
+    log.watch(() => changesOf(this.#rows));
   }
 
   async transaction<T>(work: (local: LocalTransaction) => Promise<T>): Promise<T> {
@@ -71,7 +71,7 @@ class RowStore implements DataSource {
   async #commit(writes: Writes): Promise<void> {
     if (writes.size === 0) return;
     this.#rows.note(writes);
-    this.#log.note(...this.#stored(writes));
+    this.#log.note(...changesOf(writes));
     try {
       await this.#log.durable();
       this.#rows.show(writes.keys());
@@ -81,10 +81,12 @@ class RowStore implements DataSource {
       throw new DataSourceError(`the database can't write: ${message}`, { code: "UNAVAILABLE", cause: error });
     }
   }
+}
 
-  *#stored(rows: Iterable<readonly [string, Row | undefined]>): Iterable<[string, StoredRow | null]> {
-    for (const [key, row] of rows) yield [key, row === undefined ? null : toStored(row)];
-  }
+function changesOf(rows: Iterable<readonly [string, Row | undefined]>): readonly Change[] {
+  const changes: Change[] = [];
+  for (const [key, row] of rows) changes.push([key, row === undefined ? null : toStored(row)]);
+  return changes;
 }
 
 /**
@@ -213,14 +215,16 @@ class Local implements LocalTransaction, LockOwner {
   }
 
   async update(table: Table, row: Row): Promise<void> {
-    const current = await this.lock(table, row);
+    const key = this.#names.of(table, row);
+    const current = this.#own(table, key) ?? (await this.#lock(table, key));
     if (current === undefined) throw new DataSourceError(`${table.name} has no such row`, { code: "NO_ROW" });
-    this.#writes.set(this.#names.of(table, row), wholeRow(table, { ...current, ...row }));
+    this.#writes.set(key, wholeRow(table, row, current));
   }
 
   async remove(table: Table, key: Row): Promise<boolean> {
-    if ((await this.lock(table, key)) === undefined) return false;
-    this.#writes.set(this.#names.of(table, key), undefined);
+    const name = this.#names.of(table, key);
+    if ((this.#own(table, name) ?? (await this.#lock(table, name))) === undefined) return false;
+    this.#writes.set(name, undefined);
     return true;
   }
 
@@ -256,6 +260,12 @@ class Local implements LocalTransaction, LockOwner {
     const row = this.#now(table, key);
     if (row === undefined) this.#locks.releaseOne(this, key);
     return row;
+  }
+
+  /** The row, where this transaction has locked it already: then nobody needs to be waited for. */
+  #own(table: Table, key: string): Row | undefined {
+    this.check();
+    return this.#locks.ownerOf(key) === this ? this.#now(table, key) : undefined;
   }
 
   /** Undefined: it has the row. */

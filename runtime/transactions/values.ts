@@ -28,10 +28,13 @@ export function isMeant(row: Row, { among = {}, atMost = {} }: RowFilter): boole
   );
 }
 
-/** Each of the table's columns, and no other. */
-export function wholeRow(table: Table, row: Row): Row {
+/** Each of the table's columns, and no other; those that aren't given are as `before`, or null. */
+export function wholeRow(table: Table, row: Row, before: Row = row): Row {
   const whole: Record<string, Value> = {};
-  for (const column in table.columns) whole[column] = row[column] ?? null;
+  for (const column in table.columns) {
+    const value = row[column];
+    whole[column] = (value === undefined ? before[column] : value) ?? null;
+  }
   return whole;
 }
 

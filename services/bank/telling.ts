@@ -144,10 +144,9 @@ class Written implements LocalTransaction {
     this.#see = see;
   }
 
-  async lock(of: Table, key: Row): Promise<Row | undefined> {
-    const row = await this.#local.lock(of, key);
-    if (of.name === this.#table) this.#saw(row, true);
-    return row;
+  lock(of: Table, key: Row): Promise<Row | undefined> {
+    const locking = this.#local.lock(of, key);
+    return of.name === this.#table ? this.#saying(locking, true) : locking;
   }
 
   async lockEach(of: Table, part: Row): Promise<readonly Row[]> {
@@ -156,10 +155,9 @@ class Written implements LocalTransaction {
     return rows;
   }
 
-  async read(of: Table, key: Row): Promise<Row | undefined> {
-    const row = await this.#local.read(of, key);
-    if (of.name === this.#table) this.#saw(row, false);
-    return row;
+  read(of: Table, key: Row): Promise<Row | undefined> {
+    const reading = this.#local.read(of, key);
+    return of.name === this.#table ? this.#saying(reading, false) : reading;
   }
 
   async insert(of: Table, row: Row): Promise<boolean> {
@@ -195,6 +193,12 @@ class Written implements LocalTransaction {
       this.rows.length = before;
       throw error;
     });
+  }
+
+  async #saying(looking: Promise<Row | undefined>, isLocked: boolean): Promise<Row | undefined> {
+    const row = await looking;
+    this.#saw(row, isLocked);
+    return row;
   }
 
   #wrote(row: Row): void {

@@ -2,12 +2,35 @@ import { DiskError, type Disk } from "../../../runtime/ports/disk.ts";
 import type { Random } from "../../../runtime/ports/random.ts";
 import type { SimProcess } from "./process.ts";
 
-interface File {
+/** Room that a file takes at a time. */
+const blockBytes = 16 * 1024;
+
+class File {
   /** Its content, and room for more: adding to it again and again costs what is added. */
-  bytes: Uint8Array;
-  length: number;
+  readonly #blocks: Uint8Array[] = [];
+  length = 0;
   /** How much of it survives a crash for certain. */
-  synced: number;
+  synced = 0;
+
+  append(bytes: Uint8Array): void {
+    for (let from = 0; from < bytes.length;) {
+      const at = this.length % blockBytes;
+      const block = (this.#blocks[(this.length - at) / blockBytes] ??= new Uint8Array(blockBytes));
+      const room = blockBytes - at;
+      const part = from === 0 && bytes.length <= room ? bytes : bytes.subarray(from, from + room);
+      block.set(part, at);
+      from += part.length;
+      this.length += part.length;
+    }
+  }
+
+  read(): Uint8Array {
+    const bytes = new Uint8Array(this.length);
+    for (let from = 0; from < this.length; from += blockBytes) {
+      bytes.set(this.#blocks[from / blockBytes]!.subarray(0, this.length - from), from);
+    }
+    return bytes;
+  }
 }
 
 /**
@@ -49,8 +72,7 @@ export class SimDisk {
     return {
       read: (name) =>
         guarded(() => {
-          const file = this.#files.get(name);
-          return file?.bytes.slice(0, file.length);
+          return this.#files.get(name)?.read();
         }),
       append: (name, bytes) => guarded(() => this.#append(name, bytes)),
       sync: (name) =>
@@ -80,15 +102,7 @@ export class SimDisk {
       throw new DiskError(`no space is left for ${bytes.length} bytes of ${name}`, { code: "FULL" });
     }
     let file = this.#files.get(name);
-    if (file === undefined)
-      this.#files.set(name, (file = { bytes: new Uint8Array(bytes.length), length: 0, synced: 0 }));
-    const length = file.length + bytes.length;
-    if (length > file.bytes.length) {
-      const larger = new Uint8Array(Math.max(length, 2 * file.bytes.length));
-      larger.set(file.bytes);
-      file.bytes = larger;
-    }
-    file.bytes.set(bytes, file.length);
-    file.length = length;
+    if (file === undefined) this.#files.set(name, (file = new File()));
+    file.append(bytes);
   }
 }
