@@ -2,6 +2,14 @@ import type { RuntimeEvent } from "../../runtime/telemetry/events.ts";
 import type { CallRecord, History, TaskRecord } from "./history.ts";
 import type { HistoryRecord } from "./record.ts";
 
+/** What was heard of a node so far. */
+interface Heard {
+  readonly node: string;
+  lastUs: number;
+  /** Calls without an end, by id. A restarted node numbers its calls anew: what it left open stays without an end. */
+  readonly open: Map<number, CallRecord>;
+}
+
 /** Puts a history together from its records, in the order in which they were written. */
 export class HistoryCollector {
   /** So far: calls that ended, and how many of them failed. Calls to the infrastructure and of the warm-up don't count. */
@@ -10,9 +18,10 @@ export class HistoryCollector {
   readonly #listeners = new Set<(call: CallRecord) => void>();
   readonly #calls: CallRecord[] = [];
   #isInOrder = true;
-  readonly #heard = new Map<string, number>();
-  /** Calls without an end, by node and id. A restarted node numbers its calls anew: what it left open stays without an end. */
-  readonly #open = new Map<string, Map<number, CallRecord>>();
+  readonly #heard = new Map<string, Heard>();
+  /** Of whom the latest record was: what nodes do comes in batches. */
+  #latest: Heard | undefined;
+  readonly #heardUs = new Map<string, number>();
   readonly #tasks: TaskRecord[] = [];
   readonly #openTasks = new Map<string, TaskRecord>();
   readonly #history: { -readonly [Key in keyof History]: History[Key] } & {
@@ -52,7 +61,7 @@ export class HistoryCollector {
     transactions: [],
     spans: [],
     gaps: [],
-    heard: this.#heard,
+    heard: this.#heardUs,
     planned: new Map(),
     lags: [],
     documents: [],
@@ -121,12 +130,21 @@ export class HistoryCollector {
     // Nodes report in batches, so that the calls of several nodes come in a slightly different order.
     if (!this.#isInOrder) this.#calls.sort((a, b) => a.beginUs - b.beginUs);
     this.#isInOrder = true;
+    for (const { node, lastUs } of this.#heard.values()) this.#heardUs.set(node, lastUs);
     return this.#history;
+  }
+
+  #of(node: string): Heard {
+    let heard = this.#heard.get(node);
+    if (heard === undefined) this.#heard.set(node, (heard = { node, lastUs: -Infinity, open: new Map() }));
+    this.#latest = heard;
+    return heard;
   }
 
   #event(node: string, event: RuntimeEvent): void {
     const history = this.#history;
-    if ((this.#heard.get(node) ?? -Infinity) < event.atUs) this.#heard.set(node, event.atUs);
+    const heard = this.#latest?.node === node ? this.#latest : this.#of(node);
+    if (heard.lastUs < event.atUs) heard.lastUs = event.atUs;
     switch (event.type) {
       case "call.begin": {
         const call: CallRecord = {
@@ -148,16 +166,13 @@ export class HistoryCollector {
         };
         this.#isInOrder &&= call.beginUs >= (this.#calls.at(-1)?.beginUs ?? -Infinity);
         this.#calls.push(call);
-        let open = this.#open.get(node);
-        if (open === undefined) this.#open.set(node, (open = new Map<number, CallRecord>()));
-        open.set(event.call, call);
+        heard.open.set(event.call, call);
         return;
       }
       case "call.end": {
-        const open = this.#open.get(node);
-        const call = open?.get(event.call);
+        const call = heard.open.get(event.call);
         if (call === undefined) return;
-        open!.delete(event.call);
+        heard.open.delete(event.call);
         call.endUs = event.atUs;
         call.code = event.code;
         call.message = event.message;
