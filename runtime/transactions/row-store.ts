@@ -111,9 +111,9 @@ class Rows {
   /** Takes over what nobody may see yet: it is part of what a snapshot has. */
   note(writes: Writes): void {
     for (const [key, row] of writes) {
-      const before = this.get(tableOf(key), key);
-      this.set(key, row);
-      this.#before.set(key, before);
+      const table = this.#table(tableOf(key));
+      this.#before.set(key, this.#before.has(key) ? this.#before.get(key) : table.get(key));
+      put(table, key, row);
     }
   }
 
@@ -130,10 +130,13 @@ class Rows {
 
   /** Undefined: it is gone. */
   set(key: string, row: Row | undefined): void {
-    const name = tableOf(key);
-    const table = this.#tables.get(name) ?? new Map<string, Row>();
-    this.#tables.set(name, table);
-    put(table, key, row);
+    put(this.#table(tableOf(key)), key, row);
+  }
+
+  #table(name: string): Map<string, Row> {
+    let table = this.#tables.get(name);
+    if (table === undefined) this.#tables.set(name, (table = new Map<string, Row>()));
+    return table;
   }
 
   *[Symbol.iterator](): Iterator<[string, Row]> {
