@@ -100,7 +100,7 @@ export class Injector {
             later(longUs);
             return unanswered(call);
           case "reply-lost":
-            await send(copy()).catch(() => undefined);
+            void send(copy()).catch(() => undefined);
             return unanswered(call);
           case "reply-late": {
             const reply = send(copy()).finally(() => clock.sleep(longUs));

@@ -2,8 +2,8 @@ import type { RuntimeEvent } from "../../runtime/telemetry/events.ts";
 import type { CallRecord, History, TaskRecord } from "./history.ts";
 import type { HistoryRecord } from "./record.ts";
 
-/** What was heard of a node so far. */
-interface Heard {
+/** A node as far as it was heard of. */
+interface NodeState {
   readonly node: string;
   lastUs: number;
   /** Calls without an end, by id. A restarted node numbers its calls anew: what it left open stays without an end. */
@@ -18,10 +18,10 @@ export class HistoryCollector {
   readonly #listeners = new Set<(call: CallRecord) => void>();
   readonly #calls: CallRecord[] = [];
   #isInOrder = true;
-  readonly #heard = new Map<string, Heard>();
+  readonly #nodes = new Map<string, NodeState>();
   /** Of whom the latest record was: what nodes do comes in batches. */
-  #latest: Heard | undefined;
-  readonly #heardUs = new Map<string, number>();
+  #latest: NodeState | undefined;
+  readonly #heard = new Map<string, number>();
   readonly #tasks: TaskRecord[] = [];
   readonly #openTasks = new Map<string, TaskRecord>();
   readonly #history: { -readonly [Key in keyof History]: History[Key] } & {
@@ -61,7 +61,7 @@ export class HistoryCollector {
     transactions: [],
     spans: [],
     gaps: [],
-    heard: this.#heardUs,
+    heard: this.#heard,
     planned: new Map(),
     lags: [],
     documents: [],
@@ -125,26 +125,26 @@ export class HistoryCollector {
     return this.#history.transactions;
   }
 
-  /** The history so far. Records that are added later go on into the same one. */
+  /** The history so far. Records that are added later go on into the same one, but for `heard`, which is of this moment. */
   history(): History {
     // Nodes report in batches, so that the calls of several nodes come in a slightly different order.
     if (!this.#isInOrder) this.#calls.sort((a, b) => a.beginUs - b.beginUs);
     this.#isInOrder = true;
-    for (const { node, lastUs } of this.#heard.values()) this.#heardUs.set(node, lastUs);
+    for (const { node, lastUs } of this.#nodes.values()) this.#heard.set(node, lastUs);
     return this.#history;
   }
 
-  #of(node: string): Heard {
-    let heard = this.#heard.get(node);
-    if (heard === undefined) this.#heard.set(node, (heard = { node, lastUs: -Infinity, open: new Map() }));
-    this.#latest = heard;
-    return heard;
+  #of(node: string): NodeState {
+    let state = this.#nodes.get(node);
+    if (state === undefined) this.#nodes.set(node, (state = { node, lastUs: -Infinity, open: new Map() }));
+    this.#latest = state;
+    return state;
   }
 
   #event(node: string, event: RuntimeEvent): void {
     const history = this.#history;
-    const heard = this.#latest?.node === node ? this.#latest : this.#of(node);
-    if (heard.lastUs < event.atUs) heard.lastUs = event.atUs;
+    const state = this.#latest?.node === node ? this.#latest : this.#of(node);
+    if (state.lastUs < event.atUs) state.lastUs = event.atUs;
     switch (event.type) {
       case "call.begin": {
         const call: CallRecord = {
@@ -166,13 +166,13 @@ export class HistoryCollector {
         };
         this.#isInOrder &&= call.beginUs >= (this.#calls.at(-1)?.beginUs ?? -Infinity);
         this.#calls.push(call);
-        heard.open.set(event.call, call);
+        state.open.set(event.call, call);
         return;
       }
       case "call.end": {
-        const call = heard.open.get(event.call);
+        const call = state.open.get(event.call);
         if (call === undefined) return;
-        heard.open.delete(event.call);
+        state.open.delete(event.call);
         call.endUs = event.atUs;
         call.code = event.code;
         call.message = event.message;

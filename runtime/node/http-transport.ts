@@ -67,7 +67,11 @@ export function httpTransport(protocol: HttpProtocol, options: HttpTransportOpti
         headers: { ...headers, "content-length": body.length },
         maxHeaderSize: 64 * 1024,
       });
-      const stop = (error: RpcError): void => void request.destroy(error);
+      // One that waits for a connection, because there are enough, says nothing until it gets one.
+      const stop = (error: RpcError): void => {
+        request.destroy(error);
+        reject(error);
+      };
       const leave = call.onCancel(stop);
       inFlight.add(stop);
       const over = (): void => {

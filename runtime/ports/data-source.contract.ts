@@ -340,12 +340,15 @@ async function whileItIsRemoved<T>(
   await removed.promise;
   let isOver = false;
   const working = dataSource.transaction(work).finally(() => (isOver = true));
-  // Whoever doesn't lock waits for nobody.
-  const seen = await dataSource.transaction((local) => local.read(contractTable, { tenant, id: 1 }));
-  equal(seen?.["amount"], 1);
-  equal(isOver, false);
-  gate.resolve();
-  await removing;
+  try {
+    // Whoever doesn't lock waits for nobody.
+    const seen = await dataSource.transaction((local) => local.read(contractTable, { tenant, id: 1 }));
+    equal(seen?.["amount"], 1);
+    equal(isOver, false);
+  } finally {
+    gate.resolve();
+    await removing;
+  }
   return working;
 }
 

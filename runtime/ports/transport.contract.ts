@@ -226,6 +226,30 @@ export const transportContract: Readonly<Record<string, TransportFact>> = {
     call.end();
   },
 
+  "of very many calls, one that is cancelled is over at once, whatever its server makes of that": async (world) => {
+    let served = 0;
+    const { address } = await serve(world, () => {
+      served++;
+      return new Promise(() => undefined);
+    });
+    const calls = Array.from({ length: 300 }, () => {
+      const call = callOf(world, sayMethod, { timeoutUs: 60_000_000 });
+      return { call, ended: failure(world.client.invoke(address, sayMethod, call, { text: "" })) };
+    });
+    // Where each call has a connection to itself, not all may have one.
+    await until(world, () => served >= 200);
+    // The first is being served, the last perhaps not yet.
+    for (const { call, ended } of [calls[0]!, calls.at(-1)!]) {
+      const begin = world.clock.nowUs();
+      call.cancel();
+      await ended;
+      check(world.clock.nowUs() - begin < 1_000_000, "it took longer than a second");
+    }
+    for (const { call } of calls) call.cancel();
+    await Promise.all(calls.map(({ ended }) => ended));
+    for (const { call } of calls) call.end();
+  },
+
   "leaving a stream early cancels it at the server": async (world) => {
     const { address, reasons } = await serveForever(world);
     const response = await stream(world, address);

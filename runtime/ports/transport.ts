@@ -69,8 +69,8 @@ export interface Transport {
    * Sends one request to `address` and resolves with the response. Where the client streams, `request` is an `AsyncIterable` of messages,
    * of which none is taken before the call is on its way, and `return` is called when the call ends before them; a protocol without such
    * calls rejects with UNIMPLEMENTED. Rejects with an `RpcError`: UNAVAILABLE when the peer can't be reached or the connection breaks, the
-   * server's status otherwise. Ends early when the call is cancelled (by then its promise may reject with anything: the caller has the
-   * call's own reason) and tells the server.
+   * server's status otherwise. Ends at once when the call is cancelled, whatever the server does (by then its promise may reject with
+   * anything: the caller has the call's own reason), and tells the server.
    */
   invoke(address: string, method: Method<unknown, unknown>, call: Call, request: unknown): Promise<Response>;
   /**

@@ -32,8 +32,7 @@ export function isMeant(row: Row, { among = {}, atMost = {} }: RowFilter): boole
 export function wholeRow(table: Table, row: Row, before: Row = row): Row {
   const whole: Record<string, Value> = {};
   for (const column in table.columns) {
-    const value = row[column];
-    whole[column] = (value === undefined ? before[column] : value) ?? null;
+    whole[column] = (Object.hasOwn(row, column) ? row : before)[column] ?? null;
   }
   return whole;
 }

@@ -70,10 +70,7 @@ export class SimDisk {
       }
     };
     return {
-      read: (name) =>
-        guarded(() => {
-          return this.#files.get(name)?.read();
-        }),
+      read: (name) => guarded(() => this.#files.get(name)?.read()),
       append: (name, bytes) => guarded(() => this.#append(name, bytes)),
       sync: (name) =>
         guarded(() => {
