@@ -123,12 +123,12 @@ export class Engine {
 
   /** Schedules an event `delayUs` from now: a whole number, ≥ 0. */
   after(event: SimEvent, delayUs: number): void {
-    this.#wheel.insert(event, this.now + delayUs);
+    this.#wheel.insert(event, asInteger(this.now + delayUs));
   }
 
   /** Schedules an event at a tick that isn't in the past. */
   at(event: SimEvent, tick: number): void {
-    this.#wheel.insert(event, tick);
+    this.#wheel.insert(event, asInteger(tick));
   }
 
   /** Takes an event back; false when it isn't scheduled. */
@@ -173,7 +173,7 @@ export class Engine {
           reject(limitUs === Infinity ? stuck(this.now) : (signal?.reason as Error));
           return false;
         }
-        this.now = event.tick;
+        this.now = asInteger(event.tick);
         this.events++;
         this.#node = event.node;
         this.#digest.event(event.tick, event.kind, event.node, event.payload);
@@ -238,6 +238,12 @@ export class Engine {
     else if (!within(blockedMs, fn)) throw this.#onBlocked(this.#node);
   }
 }
+
+/**
+ * The same number, which V8 then keeps as an integer where it fits 32 bits: as what a calculation with fractions came to, it would take an
+ * object of its own wherever it is written down, in each of a history's records.
+ */
+const asInteger = (us: number): number => ((us | 0) === us ? us | 0 : us);
 
 function stuck(nowUs: number): SimError {
   return new SimError(`at ${(nowUs / 1e6).toFixed(3)} s nothing is left to happen, but the run still waits`, {
