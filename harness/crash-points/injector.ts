@@ -3,6 +3,7 @@ import { RpcError } from "../../runtime/call/status.ts";
 import type { Clock } from "../../runtime/ports/clock.ts";
 import type { Disk } from "../../runtime/ports/disk.ts";
 import type { Response, Transport } from "../../runtime/ports/transport.ts";
+import type { PhaseTwo } from "../../runtime/transactions/proto/coordinator_pb.ts";
 import type { NodeContext } from "../../services/service.ts";
 import type { RunningFleet } from "../worlds/world.ts";
 import { machines, type Fault, type Machine, type Point, type Step } from "./point.ts";
@@ -162,7 +163,7 @@ async function* altered(
 ): AsyncIterable<unknown> {
   for await (const message of messages) {
     // A sign of life is no message of a transaction.
-    const fault = (message as { readonly xid: string }).xid === "" ? undefined : next();
+    const fault = (message as PhaseTwo).branches.length === 0 ? undefined : next();
     if (fault !== undefined) strike();
     if (fault?.kind === "lost") continue;
     if (fault?.kind === "late") await clock.sleep(longUs);

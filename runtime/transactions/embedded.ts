@@ -1,3 +1,5 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+
 import { directStub } from "../call/direct.ts";
 import { lastingStream } from "../call/lasting-stream.ts";
 import type { Stub } from "../call/service.ts";
@@ -10,7 +12,13 @@ import type { Transport } from "../ports/transport.ts";
 import type { CallLog } from "../telemetry/call-log.ts";
 import { toldOf, TransactionError, transactionCodes, type TransactionCode } from "./error.ts";
 import { finishBranch } from "./phase-two.ts";
-import { Coordinator as CoordinatorService, type PhaseTwo, type Refusal } from "./proto/coordinator_pb.ts";
+import {
+  Coordinator as CoordinatorService,
+  type BranchAnswerSchema,
+  type PhaseTwo,
+  type PhaseTwoBranch,
+  type Refusal,
+} from "./proto/coordinator_pb.ts";
 import { branchTypes, globalStatuses, type GlobalStatus } from "./status.ts";
 
 export interface EmbeddedCoordinatorOptions {
@@ -32,6 +40,10 @@ export interface EmbeddedCoordinatorOptions {
   readonly connectWithinMs?: number | undefined;
 }
 
+/** So many requests with answers are on their way at most: one that gets no reply keeps the others from nothing. */
+const answeringMax = 4;
+/** Answers in one of them, at most. */
+const answersMax = 1_000;
 /** The coordinator promises a sign of life every 5 s. */
 const silenceUs = 15_000_000;
 
@@ -45,6 +57,10 @@ class EmbeddedCoordinator implements Coordinator {
   readonly #stub: Stub<typeof CoordinatorService>;
   readonly #streams = new Map<string, Subscription>();
   readonly #keys: Keys;
+  /** What became of branches, to be told. */
+  readonly #answers: MessageInitShape<typeof BranchAnswerSchema>[] = [];
+  /** Requests with answers that are on their way. */
+  #answering = 0;
   #isClosed = false;
 
   constructor(options: EmbeddedCoordinatorOptions) {
@@ -97,10 +113,10 @@ class EmbeddedCoordinator implements Coordinator {
         service: "coordinator",
         silenceUs: () => silenceUs,
         open: (parent) => this.#stub.serve({ application, client, resourceId }, { parent }),
-        onMessage: (message) => {
+        onMessage: ({ branches }) => {
           disarm();
           resolve();
-          if (message.xid !== "") void this.#finish(manager, message);
+          for (const branch of branches) void this.#finish(manager, branch);
         },
       });
       this.#streams.set(resourceId, stream);
@@ -122,13 +138,24 @@ class EmbeddedCoordinator implements Coordinator {
     return { timeoutMs: this.#options.rmTimeoutMs ?? 15_000 };
   }
 
-  async #finish(manager: ResourceManager, message: PhaseTwo): Promise<void> {
-    const { xid, branchId, resourceId, applicationData, commit } = message;
-    const branchType = branchTypes.find((known) => known === message.branchType) ?? "AT";
+  async #finish(manager: ResourceManager, branch: PhaseTwoBranch): Promise<void> {
+    const { xid, branchId, resourceId, applicationData, commit } = branch;
+    const branchType = branchTypes.find((known) => known === branch.branchType) ?? "AT";
     const decision = commit ? "commit" : "rollback";
     const status = await finishBranch(manager, decision, { xid, branchId, branchType, resourceId, applicationData });
-    // An answer that gets lost is asked for again.
-    if (!this.#isClosed) await this.#stub.answer({ branchId, commit, status }, this.#asRM).catch(() => undefined);
+    this.#answers.push({ branchId, commit, status });
+    if (this.#answering < answeringMax) await this.#answer();
+  }
+
+  /** Of what is finished while the coordinator is being told of others, it is told together. */
+  async #answer(): Promise<void> {
+    this.#answering++;
+    while (this.#answers.length > 0 && !this.#isClosed) {
+      const answers = this.#answers.splice(0, answersMax);
+      // An answer that gets lost is asked for again.
+      await this.#stub.answer({ answers }, this.#asRM).catch(() => undefined);
+    }
+    this.#answering--;
   }
 
   async #ask<Reply extends { readonly refusal?: Refusal | undefined }>(request: () => Promise<Reply>): Promise<Reply> {

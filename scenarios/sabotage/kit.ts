@@ -1147,7 +1147,9 @@ export const forgottenRollbacks = (): Sabotage => {
 };
 
 async function* without(messages: AsyncIterable<PhaseTwo>, xids: ReadonlySet<string>): AsyncIterable<PhaseTwo> {
-  for await (const message of messages) if (message.commit || !xids.has(message.xid)) yield message;
+  for await (const message of messages) {
+    yield { ...message, branches: message.branches.filter(({ xid, commit }) => commit || !xids.has(xid)) };
+  }
 }
 
 /** An account or stock believes for this share of its transactions, or of its rows outside of one, that nobody has a row globally. */

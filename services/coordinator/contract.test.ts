@@ -8,10 +8,11 @@ import { TestProgram } from "../../runtime/node/testing/program.ts";
 import { tripleTransport } from "../../runtime/node/triple.ts";
 import { coordinatorContract, type CoordinatorFact } from "../../runtime/ports/coordinator.contract.ts";
 import { silent } from "../../runtime/ports/telemetry.ts";
+import type { Transport } from "../../runtime/ports/transport.ts";
 import { createRandom } from "../../runtime/random.ts";
 import { CallLog } from "../../runtime/telemetry/call-log.ts";
 import { createEmbeddedCoordinator } from "../../runtime/transactions/embedded.ts";
-import { unretryable } from "../../runtime/transactions/phase-two.ts";
+import { finished, unretryable } from "../../runtime/transactions/phase-two.ts";
 
 const main = join(import.meta.dirname, "..", "main.ts");
 
@@ -60,6 +61,55 @@ test("a person sees over plain HTTP what only a person can mend, and settles it 
     expect(await listed()).toEqual([]);
     await bank.registerBranch({ xid: next, ...branch });
   }));
+
+test("branches that are finished together are told of together, and an answer that gets lost keeps none of the others", async () => {
+  const clock = systemClock();
+  const inner = tripleTransport({ clock });
+  let answers = 0;
+  const transport: Transport = {
+    listen: (options) => inner.listen(options),
+    invoke: (address, method, call, request) => {
+      const isLost = method.path.endsWith("/Answer") && answers++ === 0;
+      if (isLost) return new Promise((_, reject) => call.onCancel(reject));
+      return inner.invoke(address, method, call, request);
+    },
+    release: (address) => inner.release(address),
+    close: () => inner.close(),
+  };
+  const bank = createEmbeddedCoordinator({
+    ...{ clock, random: createRandom(1), transport, calls: new CallLog({ clock, telemetry: silent }) },
+    ...{ address: coordinator.address, application: "together", client: "together/0" },
+  });
+  try {
+    const done = new Set<string>();
+    await bank.registerResource("together.rows", {
+      commit: ({ xid }) => {
+        done.add(xid);
+        return Promise.resolve(finished.commit);
+      },
+      rollback: () => Promise.reject(new Error("never asked")),
+    });
+    const branch = { branchType: "AT", resourceId: "together.rows", applicationData: "" } as const;
+    const xids = await Promise.all(
+      Array.from({ length: 200 }, async (_, index) => {
+        const xid = await bank.begin({ name: "together", timeoutMs: 60_000 });
+        await bank.registerBranch({ xid, ...branch, lockKey: `rows:${index}` });
+        return xid;
+      }),
+    );
+    await Promise.all(xids.map((xid) => bank.commit(xid)));
+    const open = async (): Promise<number> => {
+      const all = await Promise.all(xids.map((xid) => bank.status(xid)));
+      return all.filter((status) => status !== "Finished").length;
+    };
+    await expect.poll(open, { timeout: 5_000 }).toBe(1);
+    expect(done.size).toBe(200);
+    expect(answers).toBeLessThan(100);
+  } finally {
+    await bank.close();
+    await inner.close();
+  }
+});
 
 /** The coordinator is a process, its clients are here; each of them has a path of its own. */
 async function inWorld(name: string, holds: CoordinatorFact): Promise<void> {

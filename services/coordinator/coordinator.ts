@@ -88,18 +88,23 @@ function handlers(transactions: Transactions, participants: Participants): Handl
       const leave = call.onCancel(() => seat.close());
       try {
         while (await seat.bell.rung()) {
-          const requests = seat.take();
-          if (requests.length === 0) yield {};
-          for (const request of requests) yield messageOf(request);
+          // Without any it is a sign of life.
+          let requests = seat.take();
+          do {
+            yield { branches: requests.slice(0, branchesAtOnce).map(branchOf) };
+            requests = requests.slice(branchesAtOnce);
+          } while (requests.length > 0);
         }
       } finally {
         leave();
         seat.close();
       }
     },
-    answer: async ({ branchId, commit, status }) => {
-      const known = branchStatuses.find((name) => name === status) ?? "Unknown";
-      participants.answer(branchId, commit ? "commit" : "rollback", known);
+    answer: async ({ answers }) => {
+      for (const { branchId, commit, status } of answers) {
+        const known = branchStatuses.find((name) => name === status) ?? "Unknown";
+        participants.answer(branchId, commit ? "commit" : "rollback", known);
+      }
       return {};
     },
     listFailed: () => Promise.resolve(listing(transactions.failed())),
@@ -118,7 +123,10 @@ async function refusing<Reply extends object>(answer: () => Promise<Reply>): Pro
   }
 }
 
-function messageOf({ xid, branch, decision }: PhaseTwoRequest) {
+/** So many fit into one message, however much application data each of them has (`limits.branchBytes`). */
+const branchesAtOnce = 64;
+
+function branchOf({ xid, branch, decision }: PhaseTwoRequest) {
   const { branchId, branchType, resourceId, applicationData } = branch;
   return { xid, branchId, branchType, resourceId, applicationData, commit: decision === "commit" };
 }

@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file coordinator.proto.
  */
 export const file_coordinator: GenFile = /*@__PURE__*/
-  fileDesc("ChFjb29yZGluYXRvci5wcm90bxIWZmx5YmFsbC5jb29yZGluYXRvci52MSIoCgdSZWZ1c2FsEgwKBGNvZGUYASABKAkSDwoHbWVzc2FnZRgCIAEoCSJFCgxCZWdpblJlcXVlc3QSDAoEbmFtZRgBIAEoCRISCgp0aW1lb3V0X21zGAIgASgNEhMKC2FwcGxpY2F0aW9uGAMgASgJIlwKCkJlZ2luUmVwbHkSNQoHcmVmdXNhbBgBIAEoCzIfLmZseWJhbGwuY29vcmRpbmF0b3IudjEuUmVmdXNhbEgAiAEBEgsKA3hpZBgCIAEoCUIKCghfcmVmdXNhbCIcCg1HbG9iYWxSZXF1ZXN0EgsKA3hpZBgBIAEoCSJgCgtHbG9iYWxSZXBseRI1CgdyZWZ1c2FsGAEgASgLMh8uZmx5YmFsbC5jb29yZGluYXRvci52MS5SZWZ1c2FsSACIAQESDgoGc3RhdHVzGAIgASgJQgoKCF9yZWZ1c2FsIqwBChVSZWdpc3RlckJyYW5jaFJlcXVlc3QSCwoDeGlkGAEgASgJEhMKC2JyYW5jaF90eXBlGAIgASgJEhMKC3Jlc291cmNlX2lkGAMgASgJEhAKCGxvY2tfa2V5GAQgASgJEhgKEGFwcGxpY2F0aW9uX2RhdGEYBSABKAkSEwoLYXBwbGljYXRpb24YBiABKAkSDgoGY2xpZW50GAcgASgJEgsKA2tleRgIIAEoCSJrChNSZWdpc3RlckJyYW5jaFJlcGx5EjUKB3JlZnVzYWwYASABKAsyHy5mbHliYWxsLmNvb3JkaW5hdG9yLnYxLlJlZnVzYWxIAIgBARIRCglicmFuY2hfaWQYAiABKAlCCgoIX3JlZnVzYWwiXwoTUmVwb3J0QnJhbmNoUmVxdWVzdBILCgN4aWQYASABKAkSEQoJYnJhbmNoX2lkGAIgASgJEg4KBnN0YXR1cxgDIAEoCRIYChBhcHBsaWNhdGlvbl9kYXRhGAQgASgJIlYKEVJlcG9ydEJyYW5jaFJlcGx5EjUKB3JlZnVzYWwYASABKAsyHy5mbHliYWxsLmNvb3JkaW5hdG9yLnYxLlJlZnVzYWxIAIgBAUIKCghfcmVmdXNhbCJGChBMb2NrUXVlcnlSZXF1ZXN0EgsKA3hpZBgBIAEoCRITCgtyZXNvdXJjZV9pZBgCIAEoCRIQCghsb2NrX2tleRgDIAEoCSJlCg5Mb2NrUXVlcnlSZXBseRI1CgdyZWZ1c2FsGAEgASgLMh8uZmx5YmFsbC5jb29yZGluYXRvci52MS5SZWZ1c2FsSACIAQESEAoIbG9ja2FibGUYAiABKAhCCgoIX3JlZnVzYWwiSAoMU2VydmVSZXF1ZXN0EhMKC2FwcGxpY2F0aW9uGAEgASgJEg4KBmNsaWVudBgCIAEoCRITCgtyZXNvdXJjZV9pZBgDIAEoCSJ+CghQaGFzZVR3bxILCgN4aWQYASABKAkSEQoJYnJhbmNoX2lkGAIgASgJEhMKC2JyYW5jaF90eXBlGAMgASgJEhMKC3Jlc291cmNlX2lkGAQgASgJEhgKEGFwcGxpY2F0aW9uX2RhdGEYBSABKAkSDgoGY29tbWl0GAYgASgIIkIKDUFuc3dlclJlcXVlc3QSEQoJYnJhbmNoX2lkGAEgASgJEg4KBmNvbW1pdBgCIAEoCBIOCgZzdGF0dXMYAyABKAkiDQoLQW5zd2VyUmVwbHkiEwoRTGlzdEZhaWxlZFJlcXVlc3QiYAoPTGlzdEZhaWxlZFJlcGx5Ej8KDHRyYW5zYWN0aW9ucxgBIAMoCzIpLmZseWJhbGwuY29vcmRpbmF0b3IudjEuRmFpbGVkVHJhbnNhY3Rpb24SDAoEbW9yZRgCIAEoDSK0AQoRRmFpbGVkVHJhbnNhY3Rpb24SCwoDeGlkGAEgASgJEg4KBnN0YXR1cxgCIAEoCRIMCgRuYW1lGAMgASgJEhMKC2FwcGxpY2F0aW9uGAQgASgJEhAKCGJlZ2FuX21zGAUgASgEEjYKCGJyYW5jaGVzGAYgAygLMiQuZmx5YmFsbC5jb29yZGluYXRvci52MS5GYWlsZWRCcmFuY2gSFQoNbW9yZV9icmFuY2hlcxgHIAEoDSJtCgxGYWlsZWRCcmFuY2gSEQoJYnJhbmNoX2lkGAEgASgJEhMKC2JyYW5jaF90eXBlGAIgASgJEhMKC3Jlc291cmNlX2lkGAMgASgJEhAKCGxvY2tfa2V5GAQgASgJEg4KBnN0YXR1cxgFIAEoCTL6BwoLQ29vcmRpbmF0b3ISUQoFQmVnaW4SJC5mbHliYWxsLmNvb3JkaW5hdG9yLnYxLkJlZ2luUmVxdWVzdBoiLmZseWJhbGwuY29vcmRpbmF0b3IudjEuQmVnaW5SZXBseRJUCgZDb21taXQSJS5mbHliYWxsLmNvb3JkaW5hdG9yLnYxLkdsb2JhbFJlcXVlc3QaIy5mbHliYWxsLmNvb3JkaW5hdG9yLnYxLkdsb2JhbFJlcGx5ElYKCFJvbGxiYWNrEiUuZmx5YmFsbC5jb29yZGluYXRvci52MS5HbG9iYWxSZXF1ZXN0GiMuZmx5YmFsbC5jb29yZGluYXRvci52MS5HbG9iYWxSZXBseRJUCgZTdGF0dXMSJS5mbHliYWxsLmNvb3JkaW5hdG9yLnYxLkdsb2JhbFJlcXVlc3QaIy5mbHliYWxsLmNvb3JkaW5hdG9yLnYxLkdsb2JhbFJlcGx5EmwKDlJlZ2lzdGVyQnJhbmNoEi0uZmx5YmFsbC5jb29yZGluYXRvci52MS5SZWdpc3RlckJyYW5jaFJlcXVlc3QaKy5mbHliYWxsLmNvb3JkaW5hdG9yLnYxLlJlZ2lzdGVyQnJhbmNoUmVwbHkSZgoMUmVwb3J0QnJhbmNoEisuZmx5YmFsbC5jb29yZGluYXRvci52MS5SZXBvcnRCcmFuY2hSZXF1ZXN0GikuZmx5YmFsbC5jb29yZGluYXRvci52MS5SZXBvcnRCcmFuY2hSZXBseRJdCglMb2NrUXVlcnkSKC5mbHliYWxsLmNvb3JkaW5hdG9yLnYxLkxvY2tRdWVyeVJlcXVlc3QaJi5mbHliYWxsLmNvb3JkaW5hdG9yLnYxLkxvY2tRdWVyeVJlcGx5ElEKBVNlcnZlEiQuZmx5YmFsbC5jb29yZGluYXRvci52MS5TZXJ2ZVJlcXVlc3QaIC5mbHliYWxsLmNvb3JkaW5hdG9yLnYxLlBoYXNlVHdvMAESVAoGQW5zd2VyEiUuZmx5YmFsbC5jb29yZGluYXRvci52MS5BbnN3ZXJSZXF1ZXN0GiMuZmx5YmFsbC5jb29yZGluYXRvci52MS5BbnN3ZXJSZXBseRJgCgpMaXN0RmFpbGVkEikuZmx5YmFsbC5jb29yZGluYXRvci52MS5MaXN0RmFpbGVkUmVxdWVzdBonLmZseWJhbGwuY29vcmRpbmF0b3IudjEuTGlzdEZhaWxlZFJlcGx5ElQKBlNldHRsZRIlLmZseWJhbGwuY29vcmRpbmF0b3IudjEuR2xvYmFsUmVxdWVzdBojLmZseWJhbGwuY29vcmRpbmF0b3IudjEuR2xvYmFsUmVwbHliBnByb3RvMw");
+  fileDesc("ChFjb29yZGluYXRvci5wcm90bxIWZmx5YmFsbC5jb29yZGluYXRvci52MSIoCgdSZWZ1c2FsEgwKBGNvZGUYASABKAkSDwoHbWVzc2FnZRgCIAEoCSJFCgxCZWdpblJlcXVlc3QSDAoEbmFtZRgBIAEoCRISCgp0aW1lb3V0X21zGAIgASgNEhMKC2FwcGxpY2F0aW9uGAMgASgJIlwKCkJlZ2luUmVwbHkSNQoHcmVmdXNhbBgBIAEoCzIfLmZseWJhbGwuY29vcmRpbmF0b3IudjEuUmVmdXNhbEgAiAEBEgsKA3hpZBgCIAEoCUIKCghfcmVmdXNhbCIcCg1HbG9iYWxSZXF1ZXN0EgsKA3hpZBgBIAEoCSJgCgtHbG9iYWxSZXBseRI1CgdyZWZ1c2FsGAEgASgLMh8uZmx5YmFsbC5jb29yZGluYXRvci52MS5SZWZ1c2FsSACIAQESDgoGc3RhdHVzGAIgASgJQgoKCF9yZWZ1c2FsIqwBChVSZWdpc3RlckJyYW5jaFJlcXVlc3QSCwoDeGlkGAEgASgJEhMKC2JyYW5jaF90eXBlGAIgASgJEhMKC3Jlc291cmNlX2lkGAMgASgJEhAKCGxvY2tfa2V5GAQgASgJEhgKEGFwcGxpY2F0aW9uX2RhdGEYBSABKAkSEwoLYXBwbGljYXRpb24YBiABKAkSDgoGY2xpZW50GAcgASgJEgsKA2tleRgIIAEoCSJrChNSZWdpc3RlckJyYW5jaFJlcGx5EjUKB3JlZnVzYWwYASABKAsyHy5mbHliYWxsLmNvb3JkaW5hdG9yLnYxLlJlZnVzYWxIAIgBARIRCglicmFuY2hfaWQYAiABKAlCCgoIX3JlZnVzYWwiXwoTUmVwb3J0QnJhbmNoUmVxdWVzdBILCgN4aWQYASABKAkSEQoJYnJhbmNoX2lkGAIgASgJEg4KBnN0YXR1cxgDIAEoCRIYChBhcHBsaWNhdGlvbl9kYXRhGAQgASgJIlYKEVJlcG9ydEJyYW5jaFJlcGx5EjUKB3JlZnVzYWwYASABKAsyHy5mbHliYWxsLmNvb3JkaW5hdG9yLnYxLlJlZnVzYWxIAIgBAUIKCghfcmVmdXNhbCJGChBMb2NrUXVlcnlSZXF1ZXN0EgsKA3hpZBgBIAEoCRITCgtyZXNvdXJjZV9pZBgCIAEoCRIQCghsb2NrX2tleRgDIAEoCSJlCg5Mb2NrUXVlcnlSZXBseRI1CgdyZWZ1c2FsGAEgASgLMh8uZmx5YmFsbC5jb29yZGluYXRvci52MS5SZWZ1c2FsSACIAQESEAoIbG9ja2FibGUYAiABKAhCCgoIX3JlZnVzYWwiSAoMU2VydmVSZXF1ZXN0EhMKC2FwcGxpY2F0aW9uGAEgASgJEg4KBmNsaWVudBgCIAEoCRITCgtyZXNvdXJjZV9pZBgDIAEoCSJECghQaGFzZVR3bxI4CghicmFuY2hlcxgBIAMoCzImLmZseWJhbGwuY29vcmRpbmF0b3IudjEuUGhhc2VUd29CcmFuY2gihAEKDlBoYXNlVHdvQnJhbmNoEgsKA3hpZBgBIAEoCRIRCglicmFuY2hfaWQYAiABKAkSEwoLYnJhbmNoX3R5cGUYAyABKAkSEwoLcmVzb3VyY2VfaWQYBCABKAkSGAoQYXBwbGljYXRpb25fZGF0YRgFIAEoCRIOCgZjb21taXQYBiABKAgiRgoNQW5zd2VyUmVxdWVzdBI1CgdhbnN3ZXJzGAEgAygLMiQuZmx5YmFsbC5jb29yZGluYXRvci52MS5CcmFuY2hBbnN3ZXIiQQoMQnJhbmNoQW5zd2VyEhEKCWJyYW5jaF9pZBgBIAEoCRIOCgZjb21taXQYAiABKAgSDgoGc3RhdHVzGAMgASgJIg0KC0Fuc3dlclJlcGx5IhMKEUxpc3RGYWlsZWRSZXF1ZXN0ImAKD0xpc3RGYWlsZWRSZXBseRI/Cgx0cmFuc2FjdGlvbnMYASADKAsyKS5mbHliYWxsLmNvb3JkaW5hdG9yLnYxLkZhaWxlZFRyYW5zYWN0aW9uEgwKBG1vcmUYAiABKA0itAEKEUZhaWxlZFRyYW5zYWN0aW9uEgsKA3hpZBgBIAEoCRIOCgZzdGF0dXMYAiABKAkSDAoEbmFtZRgDIAEoCRITCgthcHBsaWNhdGlvbhgEIAEoCRIQCghiZWdhbl9tcxgFIAEoBBI2CghicmFuY2hlcxgGIAMoCzIkLmZseWJhbGwuY29vcmRpbmF0b3IudjEuRmFpbGVkQnJhbmNoEhUKDW1vcmVfYnJhbmNoZXMYByABKA0ibQoMRmFpbGVkQnJhbmNoEhEKCWJyYW5jaF9pZBgBIAEoCRITCgticmFuY2hfdHlwZRgCIAEoCRITCgtyZXNvdXJjZV9pZBgDIAEoCRIQCghsb2NrX2tleRgEIAEoCRIOCgZzdGF0dXMYBSABKAky+gcKC0Nvb3JkaW5hdG9yElEKBUJlZ2luEiQuZmx5YmFsbC5jb29yZGluYXRvci52MS5CZWdpblJlcXVlc3QaIi5mbHliYWxsLmNvb3JkaW5hdG9yLnYxLkJlZ2luUmVwbHkSVAoGQ29tbWl0EiUuZmx5YmFsbC5jb29yZGluYXRvci52MS5HbG9iYWxSZXF1ZXN0GiMuZmx5YmFsbC5jb29yZGluYXRvci52MS5HbG9iYWxSZXBseRJWCghSb2xsYmFjaxIlLmZseWJhbGwuY29vcmRpbmF0b3IudjEuR2xvYmFsUmVxdWVzdBojLmZseWJhbGwuY29vcmRpbmF0b3IudjEuR2xvYmFsUmVwbHkSVAoGU3RhdHVzEiUuZmx5YmFsbC5jb29yZGluYXRvci52MS5HbG9iYWxSZXF1ZXN0GiMuZmx5YmFsbC5jb29yZGluYXRvci52MS5HbG9iYWxSZXBseRJsCg5SZWdpc3RlckJyYW5jaBItLmZseWJhbGwuY29vcmRpbmF0b3IudjEuUmVnaXN0ZXJCcmFuY2hSZXF1ZXN0GisuZmx5YmFsbC5jb29yZGluYXRvci52MS5SZWdpc3RlckJyYW5jaFJlcGx5EmYKDFJlcG9ydEJyYW5jaBIrLmZseWJhbGwuY29vcmRpbmF0b3IudjEuUmVwb3J0QnJhbmNoUmVxdWVzdBopLmZseWJhbGwuY29vcmRpbmF0b3IudjEuUmVwb3J0QnJhbmNoUmVwbHkSXQoJTG9ja1F1ZXJ5EiguZmx5YmFsbC5jb29yZGluYXRvci52MS5Mb2NrUXVlcnlSZXF1ZXN0GiYuZmx5YmFsbC5jb29yZGluYXRvci52MS5Mb2NrUXVlcnlSZXBseRJRCgVTZXJ2ZRIkLmZseWJhbGwuY29vcmRpbmF0b3IudjEuU2VydmVSZXF1ZXN0GiAuZmx5YmFsbC5jb29yZGluYXRvci52MS5QaGFzZVR3bzABElQKBkFuc3dlchIlLmZseWJhbGwuY29vcmRpbmF0b3IudjEuQW5zd2VyUmVxdWVzdBojLmZseWJhbGwuY29vcmRpbmF0b3IudjEuQW5zd2VyUmVwbHkSYAoKTGlzdEZhaWxlZBIpLmZseWJhbGwuY29vcmRpbmF0b3IudjEuTGlzdEZhaWxlZFJlcXVlc3QaJy5mbHliYWxsLmNvb3JkaW5hdG9yLnYxLkxpc3RGYWlsZWRSZXBseRJUCgZTZXR0bGUSJS5mbHliYWxsLmNvb3JkaW5hdG9yLnYxLkdsb2JhbFJlcXVlc3QaIy5mbHliYWxsLmNvb3JkaW5hdG9yLnYxLkdsb2JhbFJlcGx5YgZwcm90bzM");
 
 /**
  * @generated from message flyball.coordinator.v1.Refusal
@@ -333,6 +333,23 @@ export const ServeRequestSchema: GenMessage<ServeRequest> = /*@__PURE__*/
  */
 export type PhaseTwo = Message<"flyball.coordinator.v1.PhaseTwo"> & {
   /**
+   * @generated from field: repeated flyball.coordinator.v1.PhaseTwoBranch branches = 1;
+   */
+  branches: PhaseTwoBranch[];
+};
+
+/**
+ * Describes the message flyball.coordinator.v1.PhaseTwo.
+ * Use `create(PhaseTwoSchema)` to create a new message.
+ */
+export const PhaseTwoSchema: GenMessage<PhaseTwo> = /*@__PURE__*/
+  messageDesc(file_coordinator, 12);
+
+/**
+ * @generated from message flyball.coordinator.v1.PhaseTwoBranch
+ */
+export type PhaseTwoBranch = Message<"flyball.coordinator.v1.PhaseTwoBranch"> & {
+  /**
    * @generated from field: string xid = 1;
    */
   xid: string;
@@ -366,16 +383,33 @@ export type PhaseTwo = Message<"flyball.coordinator.v1.PhaseTwo"> & {
 };
 
 /**
- * Describes the message flyball.coordinator.v1.PhaseTwo.
- * Use `create(PhaseTwoSchema)` to create a new message.
+ * Describes the message flyball.coordinator.v1.PhaseTwoBranch.
+ * Use `create(PhaseTwoBranchSchema)` to create a new message.
  */
-export const PhaseTwoSchema: GenMessage<PhaseTwo> = /*@__PURE__*/
-  messageDesc(file_coordinator, 12);
+export const PhaseTwoBranchSchema: GenMessage<PhaseTwoBranch> = /*@__PURE__*/
+  messageDesc(file_coordinator, 13);
 
 /**
  * @generated from message flyball.coordinator.v1.AnswerRequest
  */
 export type AnswerRequest = Message<"flyball.coordinator.v1.AnswerRequest"> & {
+  /**
+   * @generated from field: repeated flyball.coordinator.v1.BranchAnswer answers = 1;
+   */
+  answers: BranchAnswer[];
+};
+
+/**
+ * Describes the message flyball.coordinator.v1.AnswerRequest.
+ * Use `create(AnswerRequestSchema)` to create a new message.
+ */
+export const AnswerRequestSchema: GenMessage<AnswerRequest> = /*@__PURE__*/
+  messageDesc(file_coordinator, 14);
+
+/**
+ * @generated from message flyball.coordinator.v1.BranchAnswer
+ */
+export type BranchAnswer = Message<"flyball.coordinator.v1.BranchAnswer"> & {
   /**
    * @generated from field: string branch_id = 1;
    */
@@ -393,11 +427,11 @@ export type AnswerRequest = Message<"flyball.coordinator.v1.AnswerRequest"> & {
 };
 
 /**
- * Describes the message flyball.coordinator.v1.AnswerRequest.
- * Use `create(AnswerRequestSchema)` to create a new message.
+ * Describes the message flyball.coordinator.v1.BranchAnswer.
+ * Use `create(BranchAnswerSchema)` to create a new message.
  */
-export const AnswerRequestSchema: GenMessage<AnswerRequest> = /*@__PURE__*/
-  messageDesc(file_coordinator, 13);
+export const BranchAnswerSchema: GenMessage<BranchAnswer> = /*@__PURE__*/
+  messageDesc(file_coordinator, 15);
 
 /**
  * @generated from message flyball.coordinator.v1.AnswerReply
@@ -410,7 +444,7 @@ export type AnswerReply = Message<"flyball.coordinator.v1.AnswerReply"> & {
  * Use `create(AnswerReplySchema)` to create a new message.
  */
 export const AnswerReplySchema: GenMessage<AnswerReply> = /*@__PURE__*/
-  messageDesc(file_coordinator, 14);
+  messageDesc(file_coordinator, 16);
 
 /**
  * @generated from message flyball.coordinator.v1.ListFailedRequest
@@ -423,7 +457,7 @@ export type ListFailedRequest = Message<"flyball.coordinator.v1.ListFailedReques
  * Use `create(ListFailedRequestSchema)` to create a new message.
  */
 export const ListFailedRequestSchema: GenMessage<ListFailedRequest> = /*@__PURE__*/
-  messageDesc(file_coordinator, 15);
+  messageDesc(file_coordinator, 17);
 
 /**
  * @generated from message flyball.coordinator.v1.ListFailedReply
@@ -449,7 +483,7 @@ export type ListFailedReply = Message<"flyball.coordinator.v1.ListFailedReply"> 
  * Use `create(ListFailedReplySchema)` to create a new message.
  */
 export const ListFailedReplySchema: GenMessage<ListFailedReply> = /*@__PURE__*/
-  messageDesc(file_coordinator, 16);
+  messageDesc(file_coordinator, 18);
 
 /**
  * @generated from message flyball.coordinator.v1.FailedTransaction
@@ -502,7 +536,7 @@ export type FailedTransaction = Message<"flyball.coordinator.v1.FailedTransactio
  * Use `create(FailedTransactionSchema)` to create a new message.
  */
 export const FailedTransactionSchema: GenMessage<FailedTransaction> = /*@__PURE__*/
-  messageDesc(file_coordinator, 17);
+  messageDesc(file_coordinator, 19);
 
 /**
  * @generated from message flyball.coordinator.v1.FailedBranch
@@ -541,7 +575,7 @@ export type FailedBranch = Message<"flyball.coordinator.v1.FailedBranch"> & {
  * Use `create(FailedBranchSchema)` to create a new message.
  */
 export const FailedBranchSchema: GenMessage<FailedBranch> = /*@__PURE__*/
-  messageDesc(file_coordinator, 18);
+  messageDesc(file_coordinator, 20);
 
 /**
  * @generated from service flyball.coordinator.v1.Coordinator
@@ -606,8 +640,8 @@ export const Coordinator: GenService<{
     output: typeof LockQueryReplySchema;
   },
   /**
-   * A resource manager's: phase two of a resource's branches, as long as the stream lasts. The first message, and one at least every five
-   * seconds, has no xid: it says only that the stream is alive.
+   * A resource manager's: phase two of a resource's branches, as long as the stream lasts. A message at once, and one at least every five
+   * seconds; one without branches says only that the stream is alive.
    *
    * @generated from rpc flyball.coordinator.v1.Coordinator.Serve
    */
@@ -617,7 +651,7 @@ export const Coordinator: GenService<{
     output: typeof PhaseTwoSchema;
   },
   /**
-   * What became of a branch in phase two.
+   * What became of branches in phase two.
    *
    * @generated from rpc flyball.coordinator.v1.Coordinator.Answer
    */
