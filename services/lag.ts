@@ -1,4 +1,5 @@
 import type { Clock } from "../runtime/ports/clock.ts";
+import type { Disk } from "../runtime/ports/disk.ts";
 import type { Telemetry } from "../runtime/ports/telemetry.ts";
 
 /** Lateness that any machine has. */
@@ -46,4 +47,30 @@ export class LagMeter {
     this.#maxUs = 0;
     this.#reportedUs = nowUs;
   }
+}
+
+/** What a disk takes to do anything on a machine that has time for it is a fraction of this (µs). */
+const slowDiskUs = 100_000;
+
+/** The same disk, whose node reports when it was kept waiting: what others do with the machine's disk is no fault of the fleet's. */
+export function timedDisk(
+  disk: Disk,
+  { clock, telemetry }: { readonly clock: Clock; readonly telemetry: Telemetry },
+): Disk {
+  const timed = async <T>(work: Promise<T>): Promise<T> => {
+    const beganUs = clock.nowUs();
+    try {
+      return await work;
+    } finally {
+      const atUs = clock.nowUs();
+      if (atUs - beganUs > slowDiskUs) telemetry.emit({ type: "lag", atUs, maxUs: atUs - beganUs });
+    }
+  };
+  return {
+    read: (name) => timed(disk.read(name)),
+    append: (name, bytes) => timed(disk.append(name, bytes)),
+    sync: (name) => timed(disk.sync(name)),
+    rename: (from, to) => timed(disk.rename(from, to)),
+    remove: (name) => timed(disk.remove(name)),
+  };
 }

@@ -23,6 +23,7 @@ import type { CallEnd, RuntimeEvent } from "../runtime/telemetry/events.ts";
 import { isAddress, isInfrastructureAddress } from "./config.ts";
 import { controlVersion, type DialMap, type FromNode, type ToNode } from "./control.ts";
 import { didYouMean, nearest } from "./nearest.ts";
+import { timedDisk } from "./lag.ts";
 import type { Machine } from "./machine.ts";
 import { createNode, type ControlledNode, type StartMessage } from "./node.ts";
 import type { FromPack, ToPack } from "./pack.ts";
@@ -149,6 +150,7 @@ function contextMaker(dial: DialTable, diskPath: string | undefined, onMetrics?:
     const wire = { clock: seen, dial: (address: string) => dial.resolve(address), isLoopbackOnly: !isExposed, tls };
     const metrics = start.metrics === undefined ? undefined : await openMetrics(start, start.metrics, onMetrics);
     const telemetry = metrics?.counting(own) ?? own;
+    const directory = diskPath ?? join(tmpdir(), `flyball-${process.pid}`);
     return {
       node,
       listen,
@@ -158,7 +160,7 @@ function contextMaker(dial: DialTable, diskPath: string | undefined, onMetrics?:
       transport: tripleTransport(wire),
       transports: otherTransports(wire),
       http: nodeHttp({ clock: seen, isLoopbackOnly: !isExposed }),
-      disk: machine.disk(directoryDisk(diskPath ?? join(tmpdir(), `flyball-${process.pid}`)), seen),
+      disk: machine.disk(timedDisk(directoryDisk(directory), { clock: seen, telemetry }), seen),
       telemetry,
       calls: new CallLog({ clock: seen, telemetry }),
       policies: metrics?.watched(builtInPolicies) ?? builtInPolicies,

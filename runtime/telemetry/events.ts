@@ -203,7 +203,10 @@ export interface Access {
   readonly line: string;
 }
 
-/** How late this node's timers ran since the last such record: the yardstick for timing checks in real time. */
+/**
+ * How late this node's timers ran since the last such record, or how long its disk kept it waiting: the yardstick for timing checks in real
+ * time.
+ */
 export interface SchedulingLag {
   readonly type: "lag";
   readonly atUs: number;
