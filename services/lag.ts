@@ -1,6 +1,8 @@
 import type { Clock } from "../runtime/ports/clock.ts";
 import type { Disk } from "../runtime/ports/disk.ts";
 import type { Telemetry } from "../runtime/ports/telemetry.ts";
+import type { RuntimeEvent } from "../runtime/telemetry/events.ts";
+import { observedDisk } from "./observed-disk.ts";
 
 /** Lateness that any machine has. */
 const ordinaryUs = 1_000;
@@ -57,20 +59,9 @@ export function timedDisk(
   disk: Disk,
   { clock, telemetry }: { readonly clock: Clock; readonly telemetry: Telemetry },
 ): Disk {
-  const timed = async <T>(work: Promise<T>): Promise<T> => {
-    const beganUs = clock.nowUs();
-    try {
-      return await work;
-    } finally {
-      const atUs = clock.nowUs();
-      if (atUs - beganUs > slowDiskUs) telemetry.emit({ type: "lag", atUs, maxUs: atUs - beganUs });
-    }
+  const emit = (event: RuntimeEvent): void => {
+    if (event.type !== "disk" || event.tookUs === undefined || event.tookUs <= slowDiskUs) return;
+    telemetry.emit({ type: "lag", atUs: event.atUs, maxUs: event.tookUs });
   };
-  return {
-    read: (name) => timed(disk.read(name)),
-    append: (name, bytes) => timed(disk.append(name, bytes)),
-    sync: (name) => timed(disk.sync(name)),
-    rename: (from, to) => timed(disk.rename(from, to)),
-    remove: (name) => timed(disk.remove(name)),
-  };
+  return observedDisk(disk, { clock, telemetry: { emit } });
 }
