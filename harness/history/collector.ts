@@ -2,14 +2,6 @@ import type { RuntimeEvent } from "../../runtime/telemetry/events.ts";
 import type { CallRecord, History, TaskRecord } from "./history.ts";
 import type { HistoryRecord } from "./record.ts";
 
-/** A node as far as it was heard of. */
-interface NodeState {
-  readonly node: string;
-  lastUs: number;
-  /** Calls without an end, by id. A restarted node numbers its calls anew: what it left open stays without an end. */
-  readonly open: Map<number, CallRecord>;
-}
-
 /** Puts a history together from its records, in the order in which they were written. */
 export class HistoryCollector {
   /** So far: calls that ended, and how many of them failed. Calls to the infrastructure and of the warm-up don't count. */
@@ -18,10 +10,9 @@ export class HistoryCollector {
   readonly #listeners = new Set<(call: CallRecord) => void>();
   readonly #calls: CallRecord[] = [];
   #isInOrder = true;
-  readonly #nodes = new Map<string, NodeState>();
-  /** Of whom the latest record was: what nodes do comes in batches. */
-  #latest: NodeState | undefined;
   readonly #heard = new Map<string, number>();
+  /** Calls without an end, by node and id. A restarted node numbers its calls anew: what it left open stays without an end. */
+  readonly #open = new Map<string, Map<number, CallRecord>>();
   readonly #tasks: TaskRecord[] = [];
   readonly #openTasks = new Map<string, TaskRecord>();
   readonly #history: { -readonly [Key in keyof History]: History[Key] } & {
@@ -125,26 +116,17 @@ export class HistoryCollector {
     return this.#history.transactions;
   }
 
-  /** The history so far. Records that are added later go on into the same one, but for `heard`, which is of this moment. */
+  /** The history so far. Records that are added later go on into the same one. */
   history(): History {
     // Nodes report in batches, so that the calls of several nodes come in a slightly different order.
     if (!this.#isInOrder) this.#calls.sort((a, b) => a.beginUs - b.beginUs);
     this.#isInOrder = true;
-    for (const { node, lastUs } of this.#nodes.values()) this.#heard.set(node, lastUs);
     return this.#history;
-  }
-
-  #of(node: string): NodeState {
-    let state = this.#nodes.get(node);
-    if (state === undefined) this.#nodes.set(node, (state = { node, lastUs: -Infinity, open: new Map() }));
-    this.#latest = state;
-    return state;
   }
 
   #event(node: string, event: RuntimeEvent): void {
     const history = this.#history;
-    const state = this.#latest?.node === node ? this.#latest : this.#of(node);
-    if (state.lastUs < event.atUs) state.lastUs = event.atUs;
+    if ((this.#heard.get(node) ?? -Infinity) < event.atUs) this.#heard.set(node, event.atUs);
     switch (event.type) {
       case "call.begin": {
         const call: CallRecord = {
@@ -166,13 +148,16 @@ export class HistoryCollector {
         };
         this.#isInOrder &&= call.beginUs >= (this.#calls.at(-1)?.beginUs ?? -Infinity);
         this.#calls.push(call);
-        state.open.set(event.call, call);
+        let open = this.#open.get(node);
+        if (open === undefined) this.#open.set(node, (open = new Map<number, CallRecord>()));
+        open.set(event.call, call);
         return;
       }
       case "call.end": {
-        const call = state.open.get(event.call);
+        const open = this.#open.get(node);
+        const call = open?.get(event.call);
         if (call === undefined) return;
-        state.open.delete(event.call);
+        open!.delete(event.call);
         call.endUs = event.atUs;
         call.code = event.code;
         call.message = event.message;

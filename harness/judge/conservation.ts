@@ -64,7 +64,6 @@ function breachIn({ node, item, xid, atUs, before, after }: Move): Breach | unde
     const why = `${item} of ${node} had ${sumOf(before)} in all, and ${sumOf(after)} after ${since}`;
     return { why, atUs, xid };
   }
-  if (after.free >= 0 && after.frozen >= 0 && after.used >= 0) return undefined;
   // It is told of who makes it so, and not of all that come later.
   const part = parts.find((name) => after[name] < 0 && !((before?.[name] ?? 0) < 0));
   if (part === undefined) return undefined;

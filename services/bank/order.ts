@@ -301,11 +301,8 @@ function partnerOf(user: string, items: number): string | undefined {
 }
 
 /** Whole amounts that make the price, the larger ones first. */
-function partsOf(price: number, count: number): readonly number[] {
-  const parts: number[] = [];
-  for (let index = 0; index < count; index++) parts.push(Math.floor(price / count) + (index < price % count ? 1 : 0));
-  return parts;
-}
+const partsOf = (price: number, count: number): readonly number[] =>
+  Array.from({ length: count }, (_, index) => Math.floor(price / count) + (index < price % count ? 1 : 0));
 
 const notReady = (node: string): RpcError => new RpcError(`${node} isn't ready`, { code: "UNAVAILABLE" });
 

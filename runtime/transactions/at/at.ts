@@ -225,5 +225,4 @@ const isFinal = (error: unknown): error is DataSourceError =>
   isRefused(error) || (error instanceof DataSourceError && error.code === "NO_ROW");
 
 /** Whether a statement is a transaction of its own: a coordinator refuses others at once where waiting would be for ever. */
-const applicationDataOf = (autoCommit: boolean): string =>
-  autoCommit ? '{"autoCommit":true}' : '{"autoCommit":false}';
+const applicationDataOf = (autoCommit: boolean): string => JSON.stringify({ autoCommit });
