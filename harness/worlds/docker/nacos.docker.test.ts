@@ -171,11 +171,14 @@ describeReal("Nacos", () => {
             expect(metadata["dubbo.endpoints"]).toBe('[{"port":20880,"protocol":"tri"}]');
             const config = (key: string, group: string) =>
               api(`/cs/configs?tenant=test&dataId=${encodeURIComponent(key)}&group=${group}`);
+            const soon = { timeout: 40_000, interval: 100 };
             await vi.waitUntil(
               async () => (await config("flyball.worker.v1.Worker", "mapping")).split(",").includes(service),
-              { timeout: 40_000, interval: 100 },
+              soon,
             );
-            expect(JSON.parse(await config(service, revision))).toMatchObject({ app: service, revision });
+            // Nacos shows each document a moment after it has taken it, and not in that order.
+            const shown = (): Promise<unknown> => config(service, revision).then(JSON.parse);
+            await vi.waitFor(async () => expect(await shown()).toMatchObject({ app: service, revision }), soon);
           }),
         60_000,
       );

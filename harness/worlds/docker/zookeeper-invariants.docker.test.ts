@@ -132,11 +132,9 @@ describeReal("ZooKeeper, whatever happens to it", () => {
     await until(() => [shop, ...providers].every(({ registry }) => registry.state === "connected"), recoverWithinMs);
     await clock.sleep(settleMs * 1000);
     expect(ids()).toBe("0,1,2");
-    expect((await shop.registry.lookup("orders")).instances.map(({ id }) => id)).toEqual([
-      "orders/0",
-      "orders/1",
-      "orders/2",
-    ]);
+    // A connection that a busy machine kept silent is lost, and so is what was asked over it.
+    const look = () => shop.registry.lookup("orders").catch(() => undefined);
+    await until(async () => (await look())?.instances.map(({ id }) => id).join() === "orders/0,orders/1,orders/2");
     const tree = await rawClient();
     expect((await ownersOfNodes(tree)).length).toBe(6);
   }, 60_000);
