@@ -44,11 +44,19 @@ export async function settle(
 }
 
 type Change = TransactionChange & { readonly node: string };
+
+/** What the coordinator said when it was asked; that a transaction is over, ours says unasked. */
+export function isAnswer(
+  change: TransactionChange,
+): change is Extract<TransactionChange, { readonly what: "found" | "status" }> {
+  return change.what === "found" || (change.what === "status" && isEnded(change.status));
+}
+
 export type Audit = Extract<Change, { readonly what: "audit" }>;
 
 /** What a history says of its transactions so far. It reads on from where it stopped: a long one is looked at again and again. */
 class Ledger {
-  /** By xid, what the coordinator said of it when it was asked last. */
+  /** By xid, what the coordinator said of it last. */
   readonly found = new Map<string, GlobalStatus>();
   /** By node, what it reported last. */
   readonly audits = new Map<string, Audit>();
@@ -72,14 +80,14 @@ class Ledger {
   #hear(change: Change): void {
     const { xid } = change;
     if (change.what === "audit") this.audits.set(change.node, change);
-    else if (change.what === "found") this.found.set(xid, change.status);
+    else if (isAnswer(change)) this.found.set(xid, change.status);
     if (xid === "") return;
     if (isEnded(this.found.get(xid) ?? "Begin")) this.open.delete(xid);
     else this.open.add(xid);
   }
 }
 
-/** By xid, what the coordinator said of it when it was asked last. */
+/** By xid, what the coordinator said of it last, asked or not. */
 export const lastFound = (changes: readonly Change[]): ReadonlyMap<string, GlobalStatus> =>
   new Ledger().readOn(changes).found;
 

@@ -1,5 +1,4 @@
 import type { Attempt } from "../../runtime/telemetry/events.ts";
-import { isInfrastructure } from "../history/collector.ts";
 import type { CallRecord, History } from "../history/history.ts";
 import { clopperPearson, upperTail } from "../judge/statistics.ts";
 import type { LinkPlan } from "../scenario/plan.ts";
@@ -283,7 +282,7 @@ function demand(
   let before = 0;
   let during = 0;
   for (const { service, beginUs } of history.calls) {
-    if (isInfrastructure(service) || !touched.service(service)) continue;
+    if (!touched.service(service)) continue;
     if (beginUs >= beforeUs && beginUs < fromUs) before++;
     else if (beginUs >= fromUs && beginUs < toUs) during++;
   }
@@ -305,10 +304,12 @@ function* attemptsOf(
   history: History,
   touched: Touched,
 ): Iterable<{ readonly call: CallRecord; readonly attempt: Attempt }> {
-  for (const call of history.calls) {
-    // A watch is one call as long as the run: its length says nothing.
-    if (!touched.service(call.service) || call.method.endsWith("/Watch")) continue;
-    for (const attempt of call.attempts) yield { call, attempt };
+  for (const calls of [history.calls, history.infrastructureCalls]) {
+    for (const call of calls) {
+      // A watch is one call as long as the run: its length says nothing.
+      if (!touched.service(call.service) || call.method.endsWith("/Watch")) continue;
+      for (const attempt of call.attempts) yield { call, attempt };
+    }
   }
 }
 

@@ -9,6 +9,7 @@ export class HistoryCollector {
 
   readonly #listeners = new Set<(call: CallRecord) => void>();
   readonly #calls: CallRecord[] = [];
+  readonly #infrastructureCalls: CallRecord[] = [];
   #isInOrder = true;
   readonly #heard = new Map<string, number>();
   /** Calls without an end, by node and id. A restarted node numbers its calls anew: what it left open stays without an end. */
@@ -38,6 +39,7 @@ export class HistoryCollector {
     // The first record replaces it; a history without one is refused.
     run: undefined as never,
     calls: this.#calls,
+    infrastructureCalls: this.#infrastructureCalls,
     steps: [],
     rollouts: [],
     processes: [],
@@ -146,8 +148,11 @@ export class HistoryCollector {
           traceId: event.traceId,
           spanId: event.spanId,
         };
-        this.#isInOrder &&= call.beginUs >= (this.#calls.at(-1)?.beginUs ?? -Infinity);
-        this.#calls.push(call);
+        if (isInfrastructure(call.service)) this.#infrastructureCalls.push(call);
+        else {
+          this.#isInOrder &&= call.beginUs >= (this.#calls.at(-1)?.beginUs ?? -Infinity);
+          this.#calls.push(call);
+        }
         let open = this.#open.get(node);
         if (open === undefined) this.#open.set(node, (open = new Map<number, CallRecord>()));
         open.set(event.call, call);

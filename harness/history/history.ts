@@ -33,6 +33,8 @@ export interface History {
   readonly run: RunRecord;
   /** Logical calls in the order in which they began. Times in microseconds since the start of the load. */
   readonly calls: readonly CallRecord[];
+  /** Those to the registry, the config centre and the coordinator, which are none of `calls`; in the order in which they were reported. */
+  readonly infrastructureCalls: readonly CallRecord[];
   readonly steps: readonly StepRecord[];
   readonly rollouts: readonly RolloutRecord[];
   readonly processes: readonly ProcessRecord[];

@@ -1,4 +1,3 @@
-import { isInfrastructure } from "../history/collector.ts";
 import type { History } from "../history/history.ts";
 import { worse, type AgreementResult, type AgreementRow, type RunResult, type Verdict } from "../report/verdict.ts";
 import { durationUs, formatDuration, formatShare } from "../scenario/durations.ts";
@@ -166,8 +165,7 @@ function stallsDecideRecovery(history: History, allowedUs: number): string | und
 }
 
 function servicesIn(history: History): string[] {
-  const services = new Set(history.calls.filter(({ dueUs }) => dueUs >= 0).map(({ service }) => service));
-  return [...services].filter((service) => !isInfrastructure(service));
+  return [...new Set(history.calls.filter(({ dueUs }) => dueUs >= 0).map(({ service }) => service))];
 }
 
 function successOf(history: History, service: string): Proportion {

@@ -2,6 +2,7 @@ import { isEnded, needsRepair } from "../../runtime/transactions/status.ts";
 import type { GlobalStatus } from "../../runtime/transactions/status.ts";
 import type { History } from "../history/history.ts";
 import type { BankPlan } from "../scenario/plan.ts";
+import { isAnswer } from "../settle.ts";
 import { movesOf, once, openDoubts, type Move } from "./bank.ts";
 import { isOf } from "./nodes.ts";
 
@@ -17,7 +18,7 @@ export interface Transaction {
   readonly taken: readonly Move[];
   /** Ends that its manager was told of. */
   readonly told: readonly { readonly status: GlobalStatus; readonly atUs: number }[];
-  /** What the coordinator said of it when all was quiet; undefined: nobody could ask. */
+  /** What the coordinator said of it last, when all was quiet or when it was over; undefined: nobody could ask. */
   readonly found: GlobalStatus | undefined;
   /**
    * What was done for it is partly unknown: a node that took part was killed meanwhile, before it could send its last records, or a commit
@@ -57,10 +58,8 @@ function readTransactions(history: History, bank: BankPlan): readonly Transactio
     if (xid === "") continue;
     const known = all.get(xid) ?? { fromUs: atUs, toUs: atUs, told: [] };
     all.set(xid, known);
-    if (change.what === "found") {
-      known.found = change.status;
-      continue;
-    }
+    if (isAnswer(change)) known.found = change.status;
+    if (change.what === "found") continue;
     known.fromUs = Math.min(known.fromUs, atUs);
     known.toUs = Math.max(known.toUs, atUs);
     if (change.what === "begin") known.begun = { node: change.node, atUs };

@@ -1,4 +1,3 @@
-import { isInfrastructure } from "../history/collector.ts";
 import type { CallRecord, History } from "../history/history.ts";
 import type { RunResult, Verdict } from "../report/verdict.ts";
 import { formatShare } from "../scenario/durations.ts";
@@ -100,8 +99,7 @@ function checksOf([a, b]: Pair<StoredRun>): readonly ComparedCheck[] {
 
 /** Those that the load calls, or that are called for its sake. */
 function servicesOf(runs: Pair<StoredRun>): readonly string[] {
-  const services = runs.flatMap(({ history }) => history.calls.map(({ service }) => service));
-  return [...new Set(services)].filter((service) => !isInfrastructure(service)).sort();
+  return [...new Set(runs.flatMap(({ history }) => history.calls.map(({ service }) => service)))].sort();
 }
 
 function rowsOf(service: string, runs: Pair<StoredRun>): readonly ComparedRow[] {

@@ -3,6 +3,7 @@ import type { Random } from "../../runtime/ports/random.ts";
 import type { Attempt } from "../../runtime/telemetry/events.ts";
 import { createRandom } from "../../runtime/random.ts";
 import type { CallRecord, History } from "../history/history.ts";
+import { isInfrastructure } from "../history/collector.ts";
 import type { StepRecord } from "../history/record.ts";
 import { historyVersion } from "../history/record.ts";
 import type { CheckResult } from "../report/verdict.ts";
@@ -194,7 +195,8 @@ export function historyOf(plan: Plan, made: readonly CallRecord[], more: Partial
       nodes: plan.nodes,
       durationUs: plan.durationUs,
     },
-    calls: made,
+    calls: made.filter(({ service }) => !isInfrastructure(service)),
+    infrastructureCalls: made.filter(({ service }) => isInfrastructure(service)),
     steps: stepsOf(plan),
     processes: [],
     documents: [],

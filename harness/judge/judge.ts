@@ -1,4 +1,4 @@
-import type { History } from "../history/history.ts";
+import type { CallRecord, History } from "../history/history.ts";
 import type { CheckResult, Verdict } from "../report/verdict.ts";
 import { worse } from "../report/verdict.ts";
 import { formatDuration, formatShare } from "../scenario/durations.ts";
@@ -79,7 +79,7 @@ function stallDoubt(history: History): string | undefined {
   const lags = lagsOf(history);
   let timedOut = 0;
   let longestUs = 0;
-  for (const { attempts } of history.calls) {
+  for (const { attempts } of [...history.calls, ...history.infrastructureCalls]) {
     for (const { beginUs, endUs, code } of attempts) {
       if (code !== "DEADLINE_EXCEEDED") continue;
       const during = lags.filter(({ atUs }) => atUs >= beginUs && atUs <= endUs + lagPeriodUs);
@@ -100,13 +100,14 @@ function stallDoubt(history: History): string | undefined {
  */
 function untilItsEnd(history: History): History {
   const endUs = history.end?.atUs ?? Infinity;
-  const calls = history.calls.map((call) =>
-    call.code !== undefined && call.endUs >= endUs ? { ...call, endUs: -1, code: undefined, attempts: [] } : call,
-  );
+  const untilThen = (call: CallRecord): CallRecord =>
+    call.code !== undefined && call.endUs >= endUs ? { ...call, endUs: -1, code: undefined, attempts: [] } : call;
+  const calls = history.calls.map(untilThen);
+  const infrastructureCalls = history.infrastructureCalls.map(untilThen);
   const unheard = history.run.nodes.map(
     ({ id }) => ({ type: "gap", node: id, fromUs: history.heard.get(id) ?? -Infinity, toUs: Infinity }) as const,
   );
-  return { ...history, calls, gaps: [...history.gaps, ...unheard] };
+  return { ...history, calls, infrastructureCalls, gaps: [...history.gaps, ...unheard] };
 }
 
 /** The schema has matched spec and kind. */

@@ -1,4 +1,3 @@
-import { isInfrastructure } from "../history/collector.ts";
 import type { History } from "../history/history.ts";
 import type { MetricsRecord } from "../history/record.ts";
 import { ScenarioError } from "../scenario/error.ts";
@@ -171,9 +170,7 @@ function lostCalls(node: string, history: History): number {
   const planned = history.planned.get(node);
   // Who calls because he was called has no plan.
   if (planned === undefined) return Infinity;
-  const begun = history.calls.filter(
-    (call) => call.node === node && call.dueUs >= 0 && !isInfrastructure(call.service),
-  );
+  const begun = history.calls.filter((call) => call.node === node && call.dueUs >= 0);
   return Math.max(0, planned - begun.length);
 }
 

@@ -1,4 +1,3 @@
-import { isInfrastructure } from "../history/collector.ts";
 import type { CallRecord, History } from "../history/history.ts";
 import type { RunResult } from "../report/verdict.ts";
 import { quantile } from "./statistics.ts";
@@ -34,8 +33,7 @@ export function summarise(
 /** The calls that consumers made because the load wanted them. */
 export function loadCalls(history: History): CallRecord[] {
   return history.calls.filter(
-    ({ node, service, dueUs, redelivers }) =>
-      dueUs >= 0 && redelivers === undefined && history.planned.has(node) && !isInfrastructure(service),
+    ({ node, dueUs, redelivers }) => dueUs >= 0 && redelivers === undefined && history.planned.has(node),
   );
 }
 
@@ -58,7 +56,7 @@ function instancesOf(history: History): RunResult["instances"] {
     if (program === "provider" || program === "order") instances[id] = { calls: 0, ok: 0, failed: 0 };
   }
   for (const call of history.calls) {
-    if (call.dueUs < 0 || isInfrastructure(call.service)) continue;
+    if (call.dueUs < 0) continue;
     for (const { instance, code, endUs } of call.attempts) {
       const counts = (instances[instance] ??= { calls: 0, ok: 0, failed: 0 });
       counts.calls++;

@@ -89,6 +89,7 @@ export function sampleHistory(plan: Plan, { failing = false } = {}): History {
       durationUs: plan.durationUs,
     },
     calls,
+    infrastructureCalls: [],
     steps: [],
     processes: [],
     documents: [],

@@ -1,4 +1,3 @@
-import { isInfrastructure } from "../../history/collector.ts";
 import type { CallRecord, History } from "../../history/history.ts";
 import { quantile } from "../../judge/statistics.ts";
 import { loadCalls } from "../../judge/summary.ts";
@@ -67,7 +66,6 @@ function latencyOf(calls: readonly CallRecord[]): Bucket["latencyMs"] {
 function sharesOf(history: History, count: number): readonly ServiceShares[] {
   const services = new Map<string, Map<string, number[]>>();
   for (const { service, attempts } of history.calls) {
-    if (isInfrastructure(service)) continue;
     for (const { instance, beginUs } of attempts) {
       const at = Math.floor((beginUs / history.run.durationUs) * count);
       if (at < 0 || at >= count) continue;
