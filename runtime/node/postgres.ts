@@ -147,30 +147,28 @@ class Local implements SqlTransaction {
     return (await this.#select(table, keyOf(table, key), ""))[0];
   }
 
-  async insert(table: Table, row: Row): Promise<boolean> {
+  async insert(table: Table, row: Row): Promise<Row | undefined> {
     const names = Object.keys(table.columns);
     const places = names.map((_, index) => `$${index + 1}`).join(", ");
     // Also what the database would number by itself is put back as it was.
     const into = `INSERT INTO ${quotedTable(table)} (${columnsOf(table)}) OVERRIDING SYSTEM VALUE`;
-    const sql = `${into} VALUES (${places}) ON CONFLICT DO NOTHING`;
-    const { rowCount } = await statement(
-      this.#client,
-      sql,
-      names.map((name) => row[name] ?? null),
-    );
-    return rowCount === 1;
+    const sql = `${into} VALUES (${places}) ON CONFLICT DO NOTHING ${returning(table, names)}`;
+    const values = names.map((name) => row[name] ?? null);
+    return writtenRow(table, (await statement(this.#client, sql, values)).rows[0] as Raw | undefined, row);
   }
 
-  async update(table: Table, row: Row): Promise<void> {
+  async update(table: Table, row: Row): Promise<Row> {
     const { where, values } = matching(keyOf(table, row));
     const others = Object.keys(table.columns).filter((name) => name in row && !table.key.includes(name));
     // Where nothing is to be set, the row stays what it is.
     const changes = (others.length > 0 ? others : table.key).map((name, index) => {
       return `${quoted(name)} = ${others.length > 0 ? `$${values.length + index + 1}` : quoted(name)}`;
     });
-    const sql = `UPDATE ${quotedTable(table)} SET ${changes.join(", ")} WHERE ${where}`;
-    const { rowCount } = await statement(this.#client, sql, [...values, ...others.map((name) => row[name] ?? null)]);
-    if (rowCount !== 1) throw new DataSourceError(`${table.name} has no such row`, { code: "NO_ROW" });
+    const sql = `UPDATE ${quotedTable(table)} SET ${changes.join(", ")} WHERE ${where} ${returning(table, others)}`;
+    const given = [...values, ...others.map((name) => row[name] ?? null)];
+    const updated = writtenRow(table, (await statement(this.#client, sql, given)).rows[0] as Raw | undefined, row);
+    if (updated === undefined) throw new DataSourceError(`${table.name} has no such row`, { code: "NO_ROW" });
+    return updated;
   }
 
   async remove(table: Table, key: Row): Promise<boolean> {
@@ -392,6 +390,23 @@ export function rowOf(table: Table, raw: Raw): Row {
   const entries = Object.entries(table.columns).map(
     ([name, type]) => [name, valueOf(type, raw[name] ?? null)] as const,
   );
+  return Object.fromEntries(entries);
+}
+
+/** So that a write answers what is there then. Bytes that were given are what they were, and needn't come back. */
+function returning(table: Table, given: readonly string[]): string {
+  const wanted = Object.entries(table.columns).filter(
+    ([name, type]) => type !== "bytes" || table.key.includes(name) || !given.includes(name),
+  );
+  return `RETURNING ${wanted.map(([name]) => quoted(name)).join(", ")}`;
+}
+
+/** What a write has left of a row, from what came back and what was given; undefined: it has written none. */
+function writtenRow(table: Table, raw: Raw | undefined, given: Row): Row | undefined {
+  if (raw === undefined) return undefined;
+  const entries = Object.entries(table.columns).map(([name, type]) => {
+    return [name, name in raw ? valueOf(type, raw[name]!) : (given[name] ?? null)] as const;
+  });
   return Object.fromEntries(entries);
 }
 

@@ -42,8 +42,8 @@ export const dataSourceContract: Readonly<Record<string, DataSourceFact>> = {
 
   "a transaction sees what it wrote": async (dataSource, tenant) => {
     await dataSource.transaction(async (local) => {
-      equal(await local.insert(contractTable, row(tenant, 1, 1)), true);
-      equal(await local.insert(contractTable, row(tenant, 1, 2)), false);
+      equal((await local.insert(contractTable, row(tenant, 1, 1)))?.["amount"], 1);
+      equal(await local.insert(contractTable, row(tenant, 1, 2)), undefined);
       await local.update(contractTable, row(tenant, 1, 3));
       equal((await local.lock(contractTable, { tenant, id: 1 }))?.["amount"], 3);
     });
@@ -71,6 +71,21 @@ export const dataSourceContract: Readonly<Record<string, DataSourceFact>> = {
     equal(JSON.stringify([found?.["amount"], found?.["note"]]), '[6,"kept"]');
   },
 
+  "a write answers the row as it is read then": async (dataSource, tenant) => {
+    const key = { tenant, id: 1 };
+    const [data, at] = [new Uint8Array([0, 255]), "2026-11-28 14:00:00.000001+00"];
+    await dataSource.transaction(async (local) => {
+      const isRead = async (written: Row | undefined): Promise<void> =>
+        equal(JSON.stringify(written), JSON.stringify(await local.read(contractTable, key)));
+      await isRead(await local.insert(contractTable, { ...key, amount: 1, data }));
+      await isRead(await local.update(contractTable, { ...key, at }));
+      await isRead(await local.update(contractTable, { ...key, note: "new", data: null }));
+      await isRead(await local.update(contractTable, key));
+    });
+    const found = await dataSource.transaction((local) => local.read(contractTable, key));
+    equal(JSON.stringify(found), JSON.stringify({ ...key, amount: 1, note: "new", data: null, at }));
+  },
+
   "bytes and values of the database's own types come back as they went": async (dataSource, tenant) => {
     const data = new Uint8Array([0, 255, 39, 92, 10]);
     const at = "2026-11-28 14:00:00.000001+00";
@@ -95,7 +110,7 @@ export const dataSourceContract: Readonly<Record<string, DataSourceFact>> = {
     equal(JSON.stringify(await amounts(dataSource, tenant)), '{"1":1}');
     await dataSource.transaction((local) => local.remove(contractTable, { tenant, id: 1 }));
     equal(JSON.stringify(await amounts(dataSource, tenant)), "{}");
-    equal(await dataSource.transaction((local) => local.insert(contractTable, row(tenant, 1, 2))), true);
+    equal((await dataSource.transaction((local) => local.insert(contractTable, row(tenant, 1, 2))))?.["amount"], 2);
   },
 
   "only those rows are read that are meant, and so many of them": async (dataSource, tenant) => {
@@ -153,7 +168,7 @@ export const dataSourceContract: Readonly<Record<string, DataSourceFact>> = {
     const locked = await whileItIsRemoved(dataSource, tenant, (local) => local.lock(contractTable, { tenant, id: 1 }));
     equal(locked, undefined);
     const added = await whileItIsRemoved(dataSource, tenant, (local) => local.insert(contractTable, row(tenant, 1, 2)));
-    equal(added, true);
+    equal(added?.["amount"], 2);
   },
 
   "a row that is there is no reason to wait for who would add it, nor is one that isn't for who would lock it": async (
@@ -163,9 +178,9 @@ export const dataSourceContract: Readonly<Record<string, DataSourceFact>> = {
     await insert(dataSource, tenant, 1, 1);
     await dataSource.transaction(async (local) => {
       await local.lock(contractTable, { tenant, id: 1 });
-      equal(await local.insert(contractTable, row(tenant, 2, 1)), true);
+      equal((await local.insert(contractTable, row(tenant, 2, 1)))?.["amount"], 1);
       await dataSource.transaction(async (other) => {
-        equal(await other.insert(contractTable, row(tenant, 1, 9)), false);
+        equal(await other.insert(contractTable, row(tenant, 1, 9)), undefined);
         equal(await other.lock(contractTable, { tenant, id: 2 }), undefined);
         equal(await other.read(contractTable, { tenant, id: 2 }), undefined);
       });
@@ -277,7 +292,7 @@ export const dataSourceContract: Readonly<Record<string, DataSourceFact>> = {
     });
     const second = dataSource.transaction((local) => local.insert(contractTable, row(tenant, 1, 2)));
     await first.catch(() => undefined);
-    equal(await second, true);
+    equal((await second)?.["amount"], 2);
     equal(JSON.stringify(await amounts(dataSource, tenant)), '{"1":2}');
   },
 

@@ -185,7 +185,8 @@ class Player {
     if (what === "remove") this.#removed.add(id);
     if (what === "remove") return `removed ${await local.remove(contractTable, key)}`;
     if (what === "insert") {
-      return `inserted ${await local.insert(contractTable, { ...key, amount, note: null, data: null, at: null })}`;
+      const added = await local.insert(contractTable, { ...key, amount, note: null, data: null, at: null });
+      return `inserted ${added !== undefined}`;
     }
     this.#changed.add(id);
     await local.update(contractTable, { ...key, amount });

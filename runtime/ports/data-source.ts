@@ -57,10 +57,13 @@ export interface LocalTransaction {
   lockEach(table: Table, part: Row): Promise<readonly Row[]>;
   /** The row with this key as this transaction has left it, else as it is committed; waits for nobody. */
   read(table: Table, key: Row): Promise<Row | undefined>;
-  /** Adds a row; false when its key is taken, after waiting for whoever is adding, changing or removing it. */
-  insert(table: Table, row: Row): Promise<boolean>;
-  /** Sets those columns that are given, of a row that is there. */
-  update(table: Table, row: Row): Promise<void>;
+  /**
+   * Adds a row; answers it as the database has it then. Undefined when its key is taken, after waiting for whoever is adding, changing or
+   * removing it.
+   */
+  insert(table: Table, row: Row): Promise<Row | undefined>;
+  /** Sets those columns that are given, of a row that is there; answers the row as the database has it then. */
+  update(table: Table, row: Row): Promise<Row>;
   /** Removes the row with this key; false when there is none. */
   remove(table: Table, key: Row): Promise<boolean>;
   /** Removes those of the rows with these keys that are there. */
@@ -80,9 +83,9 @@ export interface LocalTransaction {
 export interface ManyRows {
   /** As `lock`, for each of the keys. */
   lock(table: Table, keys: readonly Row[]): Promise<readonly (Row | undefined)[]>;
-  /** As `insert`; false when a key is taken: then some have been added all the same. */
+  /** Adds them; false when a key is taken: then some have been added all the same. */
   insert(table: Table, rows: readonly Row[]): Promise<boolean>;
-  /** As `update`, for rows in which the same columns are given. */
+  /** Sets what is given, the same columns of each row. */
   update(table: Table, rows: readonly Row[]): Promise<void>;
 }
 

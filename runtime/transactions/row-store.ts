@@ -203,25 +203,28 @@ class Local implements LocalTransaction, LockOwner {
     return this.#now(table, this.#names.of(table, key));
   }
 
-  async insert(table: Table, row: Row): Promise<boolean> {
+  async insert(table: Table, row: Row): Promise<Row | undefined> {
     this.check();
     const key = this.#names.of(table, row);
     // Who is at it may add, change, remove or keep it. Who merely locks a row that is there isn't waited for.
     while (this.#isAnothers(key) && (this.#now(table, key) === undefined || this.#isChanging(key))) {
       await this.#changed(key);
     }
-    if (this.#now(table, key) !== undefined) return false;
+    if (this.#now(table, key) !== undefined) return undefined;
     // It is free, or this transaction's: nobody is waited for.
     void this.#acquire(key);
-    this.#writes.set(key, wholeRow(table, row));
-    return true;
+    const added = wholeRow(table, row);
+    this.#writes.set(key, added);
+    return added;
   }
 
-  async update(table: Table, row: Row): Promise<void> {
+  async update(table: Table, row: Row): Promise<Row> {
     const key = this.#names.of(table, row);
     const current = this.#own(table, key) ?? (await this.#lock(table, key));
     if (current === undefined) throw new DataSourceError(`${table.name} has no such row`, { code: "NO_ROW" });
-    this.#writes.set(key, wholeRow(table, row, current));
+    const updated = wholeRow(table, row, current);
+    this.#writes.set(key, updated);
+    return updated;
   }
 
   async remove(table: Table, key: Row): Promise<boolean> {

@@ -833,7 +833,7 @@ export const leakyReservations = (seed: number, service: string, probability: nu
     update: async (table, row) => {
       const before = isHolding(table) ? await local.lock(table, row) : undefined;
       const leaks = before !== undefined && takenIn(row) > takenIn(before) && random.float() < probability;
-      await local.update(table, leaks ? { ...row, free: Number(row["free"]) - 1 } : row);
+      return local.update(table, leaks ? { ...row, free: Number(row["free"]) - 1 } : row);
     },
   }));
 };
@@ -846,7 +846,7 @@ export const givenBackConfirms = (seed: number, service: string, probability: nu
       const before = isHolding(table) ? await local.lock(table, row) : undefined;
       const amount = Number(row["used"] ?? 0) - Number(before?.["used"] ?? 0);
       if (amount <= 0 || random.float() >= probability) return local.update(table, row);
-      await local.update(table, { ...row, free: Number(row["free"]) + amount, used: Number(row["used"]) - amount });
+      return local.update(table, { ...row, free: Number(row["free"]) + amount, used: Number(row["used"]) - amount });
     },
   }));
 };
@@ -858,7 +858,7 @@ export const stuckBranches = (seed: number, service: string, probability: number
       if (table === fenceTable && isChosen(seed, row, probability)) {
         throw new DataSourceError("sabotage", { code: "UNAVAILABLE" });
       }
-      await local.update(table, row);
+      return local.update(table, row);
     },
   }));
 
@@ -918,10 +918,11 @@ export const keptUndoItems = (service: string): Sabotage => {
       },
       update: async (table, row) => {
         const before = isHolding(table) && xid !== "" ? await local.lock(table, row) : undefined;
-        await local.update(table, row);
-        if (before === undefined) return;
-        const item: UndoItem = { sqlType: "UPDATE", table, rows: [{ before, after: { ...before, ...row } }] };
+        const after = await local.update(table, row);
+        if (before === undefined) return after;
+        const item: UndoItem = { sqlType: "UPDATE", table, rows: [{ before, after }] };
         recorded.set(xid, [...(recorded.get(xid) ?? []), item]);
+        return after;
       },
     };
   });
@@ -931,8 +932,10 @@ export const keptUndoItems = (service: string): Sabotage => {
 export const forgottenUndoFences = (seed: number, service: string, probability: number): Sabotage =>
   altering(service, (local) => ({
     insert: async (table, row) =>
-      (await local.insert(table, row)) ||
-      (table === undoTable && row["log_status"] === undoStatus.normal && isChosen(seed, row, probability)),
+      (await local.insert(table, row)) ??
+      (table === undoTable && row["log_status"] === undoStatus.normal && isChosen(seed, row, probability)
+        ? row
+        : undefined),
   }));
 
 /** The fence of a bank's account or stock knows nothing of this share of the branches: whatever comes looks as if all went well before. */
@@ -944,10 +947,10 @@ export const forgetfulFence = (seed: number, service: string, probability: numbe
         const row = await local.lock(table, key);
         return isForgotten(table, key) ? { ...key, ...row, status: fenceStatus.tried } : row;
       },
-      insert: async (table, row) => (await local.insert(table, row)) || isForgotten(table, row),
+      insert: async (table, row) => (await local.insert(table, row)) ?? (isForgotten(table, row) ? row : undefined),
       update: async (table, row) => {
-        if (isForgotten(table, row) && (await local.insert(table, row))) return;
-        await local.update(table, row);
+        const added = isForgotten(table, row) ? await local.insert(table, row) : undefined;
+        return added ?? local.update(table, row);
       },
     };
   });
@@ -959,7 +962,7 @@ export const emptyCancels = (seed: number, service: string, probability: number)
       table === holdTable && row["state"] === "released" && isChosen(seed, row, probability);
     return {
       lock: async (table, key) => (isMeant(table, key) ? undefined : local.lock(table, key)),
-      insert: async (table, row) => (await local.insert(table, row)) || isMeant(table, row),
+      insert: async (table, row) => (await local.insert(table, row)) ?? (isMeant(table, row) ? row : undefined),
     };
   });
 
@@ -1305,7 +1308,7 @@ export const unlockedValidation = (service: string, forUs: number): Sabotage =>
 
 /** Rollbacks at an account or stock don't bring back the row that was replaced. */
 export const lostRows = (service: string): Sabotage =>
-  undoing(service, () => ({ insert: () => Promise.resolve(true) }));
+  undoing(service, () => ({ insert: (_table, row) => Promise.resolve(row) }));
 
 /** Rollbacks at an account or stock leave the row that has come in the place of the one that they bring back. */
 export const doubledRows = (service: string): Sabotage =>

@@ -142,9 +142,10 @@ async function change(
 
 /** Of one that was locked. */
 export async function writeHolding(local: LocalTransaction, table: Table, holding: Holding): Promise<void> {
-  if (!hasEditions(table)) return local.update(table, holding);
-  await local.remove(table, holding);
-  await local.insert(table, { ...holding, edition: Number(holding["edition"]) + 1 });
+  if (hasEditions(table)) {
+    await local.remove(table, holding);
+    await local.insert(table, { ...holding, edition: Number(holding["edition"]) + 1 });
+  } else await local.update(table, holding);
 }
 
 /** Who waits for a row finds that it is gone, and another in its place: that one may be gone by then, too. */

@@ -160,22 +160,21 @@ class Written implements LocalTransaction {
     return of.name === this.#table ? this.#saying(reading, false) : reading;
   }
 
-  async insert(of: Table, row: Row): Promise<boolean> {
-    const isNew = await this.#local.insert(of, row);
-    if (isNew && of.name === this.#table) this.rows.push(row as Holding);
-    else if (isNew) this.#wrote(row);
-    return isNew;
+  async insert(of: Table, row: Row): Promise<Row | undefined> {
+    const added = await this.#local.insert(of, row);
+    if (added !== undefined) this.#wrote(of, added);
+    return added;
   }
 
-  async update(of: Table, row: Row): Promise<void> {
-    await this.#local.update(of, row);
-    if (of.name === this.#table) this.rows.push((await this.#local.read(of, row)) as Holding);
-    else this.#wrote(row);
+  async update(of: Table, row: Row): Promise<Row> {
+    const updated = await this.#local.update(of, row);
+    this.#wrote(of, updated);
+    return updated;
   }
 
   async remove(of: Table, key: Row): Promise<boolean> {
     const isGone = await this.#local.remove(of, key);
-    if (isGone && of.name !== this.#table) this.#wrote(key);
+    if (isGone && of.name !== this.#table) this.#belongsTo(key);
     return isGone;
   }
 
@@ -201,7 +200,13 @@ class Written implements LocalTransaction {
     return row;
   }
 
-  #wrote(row: Row): void {
+  #wrote(of: Table, row: Row): void {
+    if (of.name === this.#table) this.rows.push(row as Holding);
+    else this.#belongsTo(row);
+  }
+
+  /** A row of a fence, or of an undo log, says whose all of this is. */
+  #belongsTo(row: Row): void {
     if ("xid" in row && "branch_id" in row) {
       this.branch = { xid: String(row["xid"]), branchId: String(row["branch_id"]) };
     }

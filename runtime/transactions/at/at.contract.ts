@@ -71,8 +71,8 @@ export const atContract: Readonly<Record<string, AtFact>> = {
       await local.update(rows, { ...before[0]!, amount: 8 });
       await local.update(rows, { ...before[1]!, note: null, data: null });
       equal(await local.remove(rows, before[2]!), true);
-      equal(await local.insert(rows, { ...before[2]!, id: "added" }), true);
-      equal(await local.insert(rows, { ...before[2]!, amount: 5 }), true);
+      equal((await local.insert(rows, { ...before[2]!, id: "added" }))?.["id"], "added");
+      equal((await local.insert(rows, { ...before[2]!, amount: 5 }))?.["amount"], 5);
     });
     equal((await bank.undoLog(xid)).length, 1);
     equal(await world.ended(bank.coordinator.rollback(xid)), "Rollbacked");
@@ -307,7 +307,7 @@ export const atContract: Readonly<Record<string, AtFact>> = {
     const id = new TextEncoder().encode(`${world.tenant}\0;`);
     await bank.local((local) => local.insert(blobs, { id, amount: 1 }));
     const [one, two] = [await bank.begin(), await bank.begin()];
-    const set = (xid: string, of: Uint8Array): Promise<void> =>
+    const set = (xid: string, of: Uint8Array): Promise<Row> =>
       bank.branch(xid, (local) => local.update(blobs, { id: of, amount: 2 }));
     await set(one, id);
     equal(await failure(world.ended(set(two, new Uint8Array(id)))), "LockWaitTimeout");
@@ -532,9 +532,9 @@ async function open(world: AtWorld, amounts: Readonly<Record<string, number>> = 
     ...{ at, coordinator, repairs, open: another, key, row, local, branch, amount, rows: own },
     begin: () => coordinator.begin({ name: "buy", timeoutMs: 60_000 }),
     /** Reads with the global lock, and writes. */
-    add: (xid: string, id: string, by: number): Promise<void> =>
+    add: (xid: string, id: string, by: number): Promise<Row> =>
       branch(xid, async (within) => within.update(rows, row(id, (await amount(within.lock(rows, key(id)))) + by))),
-    blindly: (xid: string, id: string, to: number): Promise<void> =>
+    blindly: (xid: string, id: string, to: number): Promise<Row> =>
       branch(xid, (within) => within.update(rows, row(id, to))),
     locked: (xid: string, id: string): Promise<number> => branch(xid, (within) => amount(within.lock(rows, key(id)))),
     undoLog: async (xid: string): Promise<readonly Row[]> =>

@@ -1,5 +1,4 @@
 import type { LocalTransaction, Row, Table } from "../../ports/data-source.ts";
-import { keyOf } from "../values.ts";
 import { rowKey, type AtBranch } from "./branch.ts";
 
 /** Statements as values, each with its images before and after: what a branch of AT does to its database. */
@@ -32,21 +31,17 @@ export class AtLocal implements LocalTransaction {
     return this.#local.read(table, key);
   }
 
-  async insert(table: Table, row: Row): Promise<boolean> {
-    if (!(await this.#local.insert(table, row))) return false;
-    this.#branch.record({
-      sqlType: "INSERT",
-      table,
-      rows: [{ before: undefined, after: await this.#written(table, row) }],
-    });
-    return true;
+  async insert(table: Table, row: Row): Promise<Row | undefined> {
+    const after = await this.#local.insert(table, row);
+    if (after !== undefined) this.#branch.record({ sqlType: "INSERT", table, rows: [{ before: undefined, after }] });
+    return after;
   }
 
-  async update(table: Table, row: Row): Promise<void> {
+  async update(table: Table, row: Row): Promise<Row> {
     const before = await this.#local.lock(table, row);
-    await this.#local.update(table, row);
-    if (before === undefined) return;
-    this.#branch.record({ sqlType: "UPDATE", table, rows: [{ before, after: await this.#written(table, row) }] });
+    const after = await this.#local.update(table, row);
+    if (before !== undefined) this.#branch.record({ sqlType: "UPDATE", table, rows: [{ before, after }] });
+    return after;
   }
 
   async remove(table: Table, key: Row): Promise<boolean> {
@@ -63,10 +58,5 @@ export class AtLocal implements LocalTransaction {
 
   savepoint<T>(work: () => Promise<T>): Promise<T> {
     return this.#branch.savepoint(this.#local, work);
-  }
-
-  /** As the database has it: its own text for a value may differ from what was written. */
-  async #written(table: Table, row: Row): Promise<Row> {
-    return (await this.#local.read(table, keyOf(table, row)))!;
   }
 }

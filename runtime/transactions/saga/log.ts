@@ -63,10 +63,10 @@ export class SagaLog {
   }
 
   /** False when there is one with this branch already. */
-  begin(state: SagaState): Promise<boolean> {
+  async begin(state: SagaState): Promise<boolean> {
     const nowMs = this.#wallMs();
     const row = { ...rowOf(state), gmt_create: nowMs, gmt_modified: nowMs };
-    return this.#dataSource.transaction((local) => local.insert(sagaTable, row));
+    return (await this.#dataSource.transaction((local) => local.insert(sagaTable, row))) !== undefined;
   }
 
   /** Replaces `before`; rejects `Suspended` when somebody else has gone on with it. */
