@@ -153,10 +153,11 @@ const looksMax = 20;
 
 /** Rejects with an `RpcError` NOT_FOUND when there is none. */
 export async function lockHolding(local: LocalTransaction, table: Table, item: string): Promise<Holding> {
-  const lock = async (): Promise<Row | undefined> =>
-    hasEditions(table) ? (await local.lockEach(table, { item }))[0] : local.lock(table, keyFor(table, item));
-  let found = await lock();
-  for (let looks = 1; found === undefined && hasEditions(table) && looks < looksMax; looks++) found = await lock();
+  if (!hasEditions(table)) return thereIs(await local.lock(table, keyFor(table, item)), table, item);
+  let found: Row | undefined;
+  for (let looks = 0; found === undefined && looks < looksMax; looks++) {
+    [found] = await local.lockEach(table, { item });
+  }
   return thereIs(found, table, item);
 }
 

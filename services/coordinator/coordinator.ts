@@ -73,7 +73,7 @@ function handlers(transactions: Transactions, participants: Participants): Handl
     rollback: ({ xid }) => refusing(async () => ({ status: await transactions.rollback(xid) })),
     status: ({ xid }) => refusing(async () => ({ status: await transactions.status(xid) })),
     registerBranch: (request) =>
-      refusing(async () => {
+      refusing(() => {
         const branchType = oneOf(branchTypes, request.branchType, "branch type");
         return transactions.registerBranch({ ...request, branchType });
       }),
