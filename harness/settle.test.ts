@@ -4,7 +4,7 @@ import { openWorld } from "./cli/worlds.ts";
 import type { History } from "./history/history.ts";
 import { runScenario } from "./run.ts";
 import { at, bank, conservation, constant, consumer, scenario, type ScenarioInput } from "./scenario/builders.ts";
-import { lastAudits, lastFound } from "./settle.ts";
+import { lastAudits, coordinatorsWords } from "./settle.ts";
 
 async function played(timeline: NonNullable<ScenarioInput["timeline"]>): Promise<History> {
   const value = scenario({
@@ -33,8 +33,8 @@ test("a quiet bank's coordinator needn't be asked, and everybody reports what th
   // 40 orders and those of the warm-up, at 10 each.
   const begun = transactions.filter(({ what }) => what === "begin").length;
   expect(holdings.reduce((sum, { used }) => sum + used, 0)).toBe(begun * 10);
-  expect(new Set(lastFound(transactions).values())).toEqual(new Set(["Committed"]));
-  expect(lastFound(transactions).size).toBe(begun);
+  expect(new Set(coordinatorsWords(transactions).values())).toEqual(new Set(["Committed"]));
+  expect(coordinatorsWords(transactions).size).toBe(begun);
   expect(transactions.filter(({ what }) => what === "found")).toEqual([]);
   expect(end!.atUs).toBeLessThan(run.durationUs + 500_000);
 });
@@ -56,10 +56,10 @@ test("what nobody ends any more is waited for until its timeout has ended it", a
   // It is asked, and tells the end by itself.
   const asked = new Set(transactions.flatMap((change) => (change.what === "found" ? [change.status] : [])));
   expect(asked).toEqual(new Set(["Begin"]));
-  expect(new Set(lastFound(transactions).values())).toEqual(new Set(["Committed", "TimeoutRollbacked"]));
+  expect(new Set(coordinatorsWords(transactions).values())).toEqual(new Set(["Committed", "TimeoutRollbacked"]));
 });
 
-test("a node that never comes back is waited for as long as the plan allows, and no longer", async () => {
+test("a node that never comes back keeps nobody waiting for longer than the plan allows", async () => {
   const history = await played([at("1s").stop("account/0")]);
   const { transactions, run, end } = history;
   // What was confirmed before it left is done; it can't be asked any more, and others can.

@@ -1,6 +1,7 @@
 import type { TransactionChange } from "../runtime/telemetry/events.ts";
 import { isEnded, needsRepair, type GlobalStatus } from "../runtime/transactions/status.ts";
 import type { History } from "./history/history.ts";
+import { lastWord } from "./history/last-word.ts";
 import { untilAborted } from "./parallel.ts";
 import type { Plan } from "./scenario/plan.ts";
 import type { FleetNode, RunningFleet } from "./worlds/world.ts";
@@ -45,19 +46,12 @@ export async function settle(
 
 type Change = TransactionChange & { readonly node: string };
 
-/** What the coordinator said when it was asked; that a transaction is over, ours says unasked. */
-export function isAnswer(
-  change: TransactionChange,
-): change is Extract<TransactionChange, { readonly what: "found" | "status" }> {
-  return change.what === "found" || (change.what === "status" && isEnded(change.status));
-}
-
 export type Audit = Extract<Change, { readonly what: "audit" }>;
 
 /** What a history says of its transactions so far. It reads on from where it stopped: a long one is looked at again and again. */
 class Ledger {
-  /** By xid, what the coordinator said of it last. */
-  readonly found = new Map<string, GlobalStatus>();
+  /** By xid, the coordinator's last word on it. */
+  readonly words = new Map<string, GlobalStatus>();
   /** By node, what it reported last. */
   readonly audits = new Map<string, Audit>();
   /** Those of which the coordinator hasn't said that they are over: what a manager heard may still be under way in the background. */
@@ -74,22 +68,23 @@ class Ledger {
   get isQuiet(): boolean {
     if (this.open.size > 0) return false;
     const left = [...this.audits.values()].flatMap((audit) => audit.left);
-    return left.every(({ xid }) => needsRepair(this.found.get(xid) ?? "Begin"));
+    return left.every(({ xid }) => needsRepair(this.words.get(xid) ?? "Begin"));
   }
 
   #hear(change: Change): void {
     const { xid } = change;
     if (change.what === "audit") this.audits.set(change.node, change);
-    else if (isAnswer(change)) this.found.set(xid, change.status);
     if (xid === "") return;
-    if (isEnded(this.found.get(xid) ?? "Begin")) this.open.delete(xid);
+    const word = lastWord(this.words.get(xid), change);
+    if (word !== undefined) this.words.set(xid, word);
+    if (word !== undefined && isEnded(word)) this.open.delete(xid);
     else this.open.add(xid);
   }
 }
 
-/** By xid, what the coordinator said of it last, asked or not. */
-export const lastFound = (changes: readonly Change[]): ReadonlyMap<string, GlobalStatus> =>
-  new Ledger().readOn(changes).found;
+/** By xid, the coordinator's last word on it. */
+export const coordinatorsWords = (changes: readonly Change[]): ReadonlyMap<string, GlobalStatus> =>
+  new Ledger().readOn(changes).words;
 
 /** By node, what it reported last. */
 export const lastAudits = (changes: readonly Change[]): ReadonlyMap<string, Audit> =>

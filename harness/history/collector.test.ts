@@ -80,6 +80,20 @@ test("orders calls by when they began, whichever node's batch came first", () =>
   expect(collector.history().calls[0]!.node).toBe("c/0");
 });
 
+test("keeps calls to the infrastructure apart, with their ends", () => {
+  const { calls, infrastructureCalls } = collected(
+    ["a/0", begin(1, 10, "registry")],
+    ["a/0", begin(2, 5, "coordinator")],
+    ["a/0", begin(3, 20)],
+    ["a/0", end(1, 30, "UNAVAILABLE")],
+  ).history();
+  expect(calls.map(({ call }) => call)).toEqual([3]);
+  expect(infrastructureCalls.map(({ call, service, code }) => [call, service, code])).toEqual([
+    [1, "registry", "UNAVAILABLE"],
+    [2, "coordinator", undefined],
+  ]);
+});
+
 test("counts as it goes what ended and what failed, without warm-up and infrastructure", () => {
   const { counts } = collected(
     ["a/0", begin(1, -10)],

@@ -1,8 +1,8 @@
 import { isEnded, needsRepair } from "../../runtime/transactions/status.ts";
 import type { GlobalStatus } from "../../runtime/transactions/status.ts";
 import type { History } from "../history/history.ts";
+import { lastWord } from "../history/last-word.ts";
 import type { BankPlan } from "../scenario/plan.ts";
-import { isAnswer } from "../settle.ts";
 import { movesOf, once, openDoubts, type Move } from "./bank.ts";
 import { isOf } from "./nodes.ts";
 
@@ -18,7 +18,7 @@ export interface Transaction {
   readonly taken: readonly Move[];
   /** Ends that its manager was told of. */
   readonly told: readonly { readonly status: GlobalStatus; readonly atUs: number }[];
-  /** What the coordinator said of it last, when all was quiet or when it was over; undefined: nobody could ask. */
+  /** The coordinator's last word on it; undefined: it hasn't said that it is over, and nobody could ask. */
   readonly found: GlobalStatus | undefined;
   /**
    * What was done for it is partly unknown: a node that took part was killed meanwhile, before it could send its last records, or a commit
@@ -50,15 +50,15 @@ function readTransactions(history: History, bank: BankPlan): readonly Transactio
       toUs: number;
       begun?: Transaction["begun"];
       told: Transaction["told"][number][];
-      found?: GlobalStatus;
+      found: GlobalStatus | undefined;
     }
   >();
   for (const change of history.transactions) {
     const { xid, atUs } = change;
     if (xid === "") continue;
-    const known = all.get(xid) ?? { fromUs: atUs, toUs: atUs, told: [] };
+    const known = all.get(xid) ?? { fromUs: atUs, toUs: atUs, told: [], found: undefined };
     all.set(xid, known);
-    if (isAnswer(change)) known.found = change.status;
+    known.found = lastWord(known.found, change);
     if (change.what === "found") continue;
     known.fromUs = Math.min(known.fromUs, atUs);
     known.toUs = Math.max(known.toUs, atUs);

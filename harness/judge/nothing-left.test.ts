@@ -44,6 +44,18 @@ describe("it finds", () => {
   });
 });
 
+test("nobody has to ask for what the coordinator has said to be over", () => {
+  const own = books().orders(40);
+  const xid = "tc:1:untold";
+  own.report("order/0", 1_700_000, { what: "begin", xid, name: "buy", timeoutMs: 60_000 });
+  own.report("coordinator/0", 1_710_000, { what: "status", xid, status: "TimeoutRollbacking" });
+  expect(judged(own)).toMatchObject({ verdict: "inconclusive" });
+  own.report("coordinator/0", 1_720_000, { what: "status", xid, status: "TimeoutRollbacked" });
+  expect(judged(own)).toMatchObject({ verdict: "pass", trials: 41 });
+  own.report("coordinator/0", 1_730_000, { what: "status", xid, status: "RollbackRetrying" });
+  expect(judged(own)).toMatchObject({ verdict: "fail", message: "tc:1:untold is RollbackRetrying" });
+});
+
 test("what the coordinator has left of another bank's transactions isn't this one's", () => {
   const own = books().orders(40);
   const xid = "tc:1:other";

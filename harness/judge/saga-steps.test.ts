@@ -64,6 +64,7 @@ describe("it finds a saga that", () => {
     ["did the second step first", ["stock", "account"], "Committed", undefined],
     ["kept a step though it was rolled back", ["account", "stock", "-stock"], "Rollbacked", undefined],
     ["took steps back though it was committed", back, "Finished", "Committed"],
+    ["took steps back though its manager was told that it is committed", back, "TimeoutRollbacked", "Committed"],
     ["did half and was committed", ["account"], "Committed", undefined],
     ["is over with half of its steps", ["account"], "Finished", undefined],
     ["needs a person and went on in another order", ["account", "stock", "-account"], "RollbackFailed", undefined],

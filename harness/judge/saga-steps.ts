@@ -143,12 +143,12 @@ function dirtyReadersIn(history: History, bank: BankPlan): ReadonlySet<string> {
   return readers;
 }
 
-/** The coordinator forgets what is over: then its manager may have been told. */
+/** What its manager was told is the promise, whatever a coordinator makes of it; not every manager is told, and a Seata forgets what is over. */
 function knownEnd({ found, told }: Transaction): string | undefined {
   if (found === undefined) return undefined;
   if (needsRepair(found)) return "in need of a person";
   const said = told.map(({ status }) => endOf(status)).find((end) => end !== undefined);
-  return endOf(found) ?? said ?? (found === "Finished" ? "over" : undefined);
+  return said ?? endOf(found) ?? (found === "Finished" ? "over" : undefined);
 }
 
 function isInOrder(steps: readonly string[], end: string, { account, stock }: BankPlan): boolean {

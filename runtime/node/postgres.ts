@@ -152,9 +152,10 @@ class Local implements SqlTransaction {
     const places = names.map((_, index) => `$${index + 1}`).join(", ");
     // Also what the database would number by itself is put back as it was.
     const into = `INSERT INTO ${quotedTable(table)} (${columnsOf(table)}) OVERRIDING SYSTEM VALUE`;
-    const sql = `${into} VALUES (${places}) ON CONFLICT DO NOTHING ${returning(table, names)}`;
+    const sql = `${into} VALUES (${places}) ON CONFLICT DO NOTHING ${returning(table, row)}`;
     const values = names.map((name) => row[name] ?? null);
-    return writtenRow(table, (await statement(this.#client, sql, values)).rows[0] as Raw | undefined, row);
+    const { rows } = await statement(this.#client, sql, values);
+    return rows.length === 0 ? undefined : writtenRow(table, rows[0] as Raw, row);
   }
 
   async update(table: Table, row: Row): Promise<Row> {
@@ -164,11 +165,11 @@ class Local implements SqlTransaction {
     const changes = (others.length > 0 ? others : table.key).map((name, index) => {
       return `${quoted(name)} = ${others.length > 0 ? `$${values.length + index + 1}` : quoted(name)}`;
     });
-    const sql = `UPDATE ${quotedTable(table)} SET ${changes.join(", ")} WHERE ${where} ${returning(table, others)}`;
+    const sql = `UPDATE ${quotedTable(table)} SET ${changes.join(", ")} WHERE ${where} ${returning(table, row)}`;
     const given = [...values, ...others.map((name) => row[name] ?? null)];
-    const updated = writtenRow(table, (await statement(this.#client, sql, given)).rows[0] as Raw | undefined, row);
-    if (updated === undefined) throw new DataSourceError(`${table.name} has no such row`, { code: "NO_ROW" });
-    return updated;
+    const { rows } = await statement(this.#client, sql, given);
+    if (rows.length !== 1) throw new DataSourceError(`${table.name} has no such row`, { code: "NO_ROW" });
+    return writtenRow(table, rows[0] as Raw, row);
   }
 
   async remove(table: Table, key: Row): Promise<boolean> {
@@ -393,19 +394,18 @@ export function rowOf(table: Table, raw: Raw): Row {
   return Object.fromEntries(entries);
 }
 
-/** So that a write answers what is there then. Bytes that were given are what they were, and needn't come back. */
-function returning(table: Table, given: readonly string[]): string {
+/** So that a write answers what is there then. Bytes that were given needn't come back; a key does, since something has to. */
+function returning(table: Table, given: Row): string {
   const wanted = Object.entries(table.columns).filter(
-    ([name, type]) => type !== "bytes" || table.key.includes(name) || !given.includes(name),
+    ([name, type]) => type !== "bytes" || table.key.includes(name) || !Object.hasOwn(given, name),
   );
   return `RETURNING ${wanted.map(([name]) => quoted(name)).join(", ")}`;
 }
 
-/** What a write has left of a row, from what came back and what was given; undefined: it has written none. */
-function writtenRow(table: Table, raw: Raw | undefined, given: Row): Row | undefined {
-  if (raw === undefined) return undefined;
+/** What a write has left, from what came back and what was given. */
+function writtenRow(table: Table, raw: Raw, given: Row): Row {
   const entries = Object.entries(table.columns).map(([name, type]) => {
-    return [name, name in raw ? valueOf(type, raw[name]!) : (given[name] ?? null)] as const;
+    return [name, Object.hasOwn(raw, name) ? valueOf(type, raw[name]!) : (given[name] ?? null)] as const;
   });
   return Object.fromEntries(entries);
 }
