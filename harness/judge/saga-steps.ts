@@ -143,7 +143,7 @@ function dirtyReadersIn(history: History, bank: BankPlan): ReadonlySet<string> {
   return readers;
 }
 
-/** What its manager was told is the promise, whatever a coordinator makes of it; not every manager is told, and a Seata forgets what is over. */
+/** What its manager was told is the promise, whatever a coordinator makes of it; not every manager is told, and a Seata forgets. */
 function knownEnd({ found, told }: Transaction): string | undefined {
   if (found === undefined) return undefined;
   if (needsRepair(found)) return "in need of a person";
